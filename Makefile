@@ -1,0 +1,55 @@
+# Each target works alone on a fresh clone: it finds a Python, makes .venv, installs what is pinned in
+# constraints.txt, and runs. PYTHON=... chooses the interpreter, ARGS=... goes to the command.
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test test-slow lint clean
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
+INSTALL := $(BIN)/python -m pip install --quiet --use-pep517 --disable-pip-version-check -c constraints.txt
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+quickstart: .venv/installed  ## raw text to a served BERT, in minutes, without a download: the whole chain
+	$(BIN)/keras-bert quickstart $(ARGS)
+
+test: .venv/installed  ## the tests, doctests included, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: .venv/installed .venv/installed-slow  ## the slow tests
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: .venv/installed  ## the linter and the formatter's check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove the environment, caches, builds and quickstart_output
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis quickstart_output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A candidate counts when it runs (a version manager's shim may not), has the right version and can
+# make environments (Debian's python3 may lack ensurepip).
+.venv/installed: setup.py constraints.txt
+	@found=; if ! $(BIN)/python -c '$(FITS)' 2>/dev/null; then \
+	  for python in $(CANDIDATES); do \
+	    if "$$python" -c '$(FITS)' 2>/dev/null; then found="$$python"; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "make: needs Python 3.11, 3.12 or 3.13 with venv and ensurepip, and none of '$(CANDIDATES)' is one;" \
+	      "install it (Debian, Ubuntu: python3-venv too) or name it with make PYTHON=/path/to/python3.11." >&2; \
+	    exit 2; \
+	  fi; \
+	  echo "make: making .venv with $$("$$found" --version)"; \
+	  "$$found" -m venv --clear .venv || exit 2; \
+	fi
+	@echo "make: installing into .venv; TensorFlow is large, this takes a few minutes"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+# What the slow tests use besides; those that miss it skip and say so.
+.venv/installed-slow: .venv/installed
+	@if $(INSTALL) -e '.[dev,jax]'; then touch $@; \
+	else echo "make: JAX cannot be installed here; the tests that need it will be skipped" >&2; fi

@@ -1,0 +1,59 @@
+"""BERT on Keras 3 and TensorFlow, from raw text to a served model.
+
+Every public name is loaded when it is first used: the tokenizer works without Keras, the models without
+TensorFlow, and all but the graph tokenizer without tensorflow-text. As soon as Keras is imported, before
+this package or after it, every model and layer is registered with it, so that `keras.saving.load_model`
+reads our files.
+"""
+
+import importlib
+import importlib.metadata
+import sys
+
+import wrapt
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "keras_bert.config": ("BertConfig",),
+    "keras_bert.data.datasets": ("pretraining_dataset", "text_dataset"),
+    "keras_bert.errors": ("UserError",),
+    "keras_bert.models": ("BertClassifier", "BertEncoder", "BertPretrainer"),
+    "keras_bert.serving.export": ("export",),
+    "keras_bert.text.tokenizer": ("Tokenizer",),
+    "keras_bert.training.optimizers": ("BertAdamW", "WarmupLinearDecay", "adamw"),
+    "keras_bert.training.strategies": ("strategy",),
+}
+_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = [*sorted(_MODULE_OF), "__version__"]  # noqa: PLE0604 all of them are strings
+
+try:
+    importlib.metadata.version("keras-bert")
+except importlib.metadata.PackageNotFoundError:
+    pass
+else:
+    raise ImportError(
+        "The distribution keras-bert, an older project of another author, is installed beside keras3-bert, and both "
+        "are imported as keras_bert. Run: pip uninstall keras-bert; pip install --force-reinstall --no-deps keras3-bert"
+    )
+
+
+def __getattr__(name):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'keras_bert' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__
+
+
+@wrapt.when_imported("keras")
+@wrapt.when_imported("keras_bert.layers")
+def _register(_):
+    """Imports what registers itself with Keras; the layers' own import must be over first, since the models use them."""
+    if "keras_bert.layers" not in sys.modules or hasattr(sys.modules["keras_bert.layers"], "TransformerBlock"):
+        importlib.import_module("keras_bert.models")
+        importlib.import_module("keras_bert.training.optimizers")

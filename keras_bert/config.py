@@ -1,0 +1,163 @@
+"""BertConfig: the fields of bert_config.json, and the table of published sizes.
+
+Sources: google-research/bert, modeling.py (BertConfig) and the README's tables of models;
+Turc et al. 2019, "Well-Read Students Learn Better" (the 24 miniatures).
+"""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+from keras_bert.errors import UserError
+from keras_bert.files import require_file
+
+# name: (layers, hidden size); heads = hidden / 64 and intermediate = 4 * hidden throughout.
+SIZES = {
+    "tiny": (2, 128),
+    "mini": (4, 256),
+    "small": (4, 512),
+    "medium": (8, 512),
+    "base": (12, 768),
+    "large": (24, 1024),
+}
+MINIATURE = re.compile(r"(?:uncased_)?L-(\d+)_H-(\d+)(?:_A-(\d+))?")
+
+# "gelu" is the tanh approximation in Google's code and the exact erf in Hugging Face's: in memory it says which.
+GOOGLE_ACTIVATIONS = {"gelu": "gelu_tanh", "gelu_new": "gelu_tanh"}
+HUGGINGFACE_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "tanh", "linear")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """The shape of a BERT model, in the names of google-research/bert's bert_config.json.
+
+    Args:
+        vocab_size: entries of the vocabulary.
+        hidden_size: width of the encoder, a multiple of `num_attention_heads`.
+        num_hidden_layers: transformer blocks.
+        num_attention_heads: attention heads of each block.
+        intermediate_size: width of the feed-forward layer inside a block.
+        hidden_act: "gelu_tanh" (Google's gelu), "gelu_erf" (Hugging Face's), "relu", "tanh" or "linear".
+        hidden_dropout_prob: dropout on embeddings and on the output of each sub-layer.
+        attention_probs_dropout_prob: dropout on attention probabilities.
+        max_position_embeddings: the longest sequence the model can read.
+        type_vocab_size: segments that the model can tell apart.
+        initializer_range: standard deviation of the truncated normal that weights start from.
+        layer_norm_eps: epsilon of every LayerNorm; 1e-12 in tf.contrib and so in BERT.
+        extra: fields of the file that this library does not know; written back as they were.
+
+    Raises:
+        UserError: a value that cannot work; the sentence carries the numbers.
+
+    Example:
+        >>> BertConfig.from_name("tiny", vocab_size=8000).intermediate_size
+        512
+    """
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu_tanh"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    extra: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in COUNTS:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+        if self.hidden_size % self.num_attention_heads:
+            raise UserError(
+                "hidden_size must be a multiple of num_attention_heads. "
+                f"Received: {self.hidden_size} and {self.num_attention_heads}."
+            )
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not 0 <= value < 1:
+                raise UserError(f"{name} must be at least 0 and less than 1. Received: {value!r}.")
+        for name in ("initializer_range", "layer_norm_eps"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise UserError(f"{name} must be greater than 0. Received: {value!r}.")
+        if self.hidden_act not in ACTIVATIONS:
+            raise UserError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}. Received: {self.hidden_act!r}.")
+
+    @classmethod
+    def from_name(cls, name, **overrides):
+        """Returns a published size: "tiny" ... "large", or a miniature such as "L-4_H-256"."""
+        miniature = MINIATURE.fullmatch(name)
+        if name in SIZES:
+            layers, hidden = SIZES[name]
+        elif miniature:
+            layers, hidden = int(miniature[1]), int(miniature[2])
+        else:
+            raise UserError(f"No size is called {name!r}; choose one of {', '.join(SIZES)}, or L-4_H-256 and the like.")
+        heads = int(miniature[3]) if miniature and miniature[3] else max(1, hidden // 64)
+        shape = {
+            "num_hidden_layers": layers,
+            "hidden_size": hidden,
+            "num_attention_heads": heads,
+            "intermediate_size": 4 * hidden,
+        }
+        return cls(**{**shape, **overrides})
+
+    @classmethod
+    def from_dict(cls, fields, *, activations=GOOGLE_ACTIVATIONS):
+        """Reads the fields of a bert_config.json (or, with HUGGINGFACE_ACTIVATIONS, of a config.json)."""
+        fields = dict(fields)
+        known = {f.name for f in dataclasses.fields(cls)} - {"extra"}
+        extra = {**fields.pop("extra", {}), **{k: v for k, v in fields.items() if k not in known}}
+        fields = {k: v for k, v in fields.items() if k in known}
+        if "hidden_act" in fields:
+            fields["hidden_act"] = activations.get(fields["hidden_act"], fields["hidden_act"])
+        return cls(**fields, extra=extra)
+
+    @classmethod
+    def from_file(cls, path):
+        """Reads a bert_config.json, Google's or ours."""
+        path = require_file(path, what="The model's configuration")
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise UserError(f"{path} is not JSON ({error}); a bert_config.json was expected.") from error
+        if not isinstance(fields, dict) or "hidden_size" not in fields:
+            raise UserError(f"{path} has no hidden_size; a bert_config.json was expected.")
+        return cls.from_dict(fields)
+
+    @classmethod
+    def from_name_or_file(cls, name_or_path, **overrides):
+        """Reads what `--bert_config_file` takes: a published size's name or a file. `overrides` go to names alone."""
+        if str(name_or_path) in SIZES or MINIATURE.fullmatch(str(name_or_path)):
+            return cls.from_name(str(name_or_path), **overrides)
+        if not Path(name_or_path).exists():
+            raise UserError(
+                f"--bert_config_file: {name_or_path} is neither a file nor a size; the sizes are {', '.join(SIZES)}."
+            )
+        return cls.from_file(name_or_path)
+
+    def to_dict(self):
+        """Returns the fields, the unknown ones beside the known, as they go into bert_config.json."""
+        fields = dataclasses.asdict(self)
+        return {**fields.pop("extra"), **fields}
+
+    def replace(self, **changes):
+        """Returns a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)

