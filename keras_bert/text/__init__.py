@@ -1,0 +1,1 @@
+"""Strings to ids: the normalizer, WordPiece, the tokenizers, learning a vocabulary, splitting sentences."""

@@ -1,0 +1,163 @@
+"""Learning a WordPiece vocabulary from a corpus: the alphabet, then the most frequent pairs of pieces, joined one by one.
+
+Google never published its learner; as everywhere since, the pairs are chosen by byte-pair encoding (Sennrich et al.
+2016) within words. The merging is done by the `tokenizers` library on word counts of our own: words cut by the very
+rules that the tokenizer follows, each distinct one normalized once.
+
+The library gives ids to "##x" pieces in the order of a randomly seeded hash map and breaks ties by id, so that the same
+corpus gives another vocabulary each time. Handing it these pieces first, in an order of ours, makes it deterministic.
+"""
+
+import math
+from collections import Counter
+
+from keras_bert.errors import UserError
+from keras_bert.text.counting import count_words
+from keras_bert.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK
+
+GOOGLES_UNUSED = 99  # [unused0] ... [unused98] stand between [PAD] and [UNK], so that [UNK] is 100 and [MASK] 103
+_RARE = 1_000_000  # a character gets no place of its own if it is less than one in so many
+
+
+def default_num_unused(vocab_size):
+    """Returns the number of [unusedN] slots that `learn_vocab` leaves: 99, but at most one entry in fifty.
+
+    >>> default_num_unused(30522), default_num_unused(2000)
+    (99, 40)
+    """
+    return min(GOOGLES_UNUSED, vocab_size // 50)
+
+
+def special_layout(num_unused):
+    """Returns the first entries of a vocabulary: [PAD], the specials and the [unusedN], at Google's places if they reach.
+
+    >>> special_layout(2)
+    ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '[unused0]', '[unused1]']
+    >>> special_layout(99).index("[UNK]"), special_layout(994).index("[MASK]")
+    (100, 103)
+    """
+    unused = [f"[unused{number}]" for number in range(num_unused)]
+    before = GOOGLES_UNUSED if num_unused >= GOOGLES_UNUSED else 0
+    return [PAD, *unused[:before], UNK, CLS, SEP, MASK, *unused[before:]]
+
+
+def learn_vocab(lines, *, do_lower_case=True, **options):
+    """Learns a WordPiece vocabulary: the same entries for the same lines, on every run and machine.
+
+    Args:
+        lines: an iterable of str, read once.
+        do_lower_case: learn from lower-cased words without accents.
+        **options: see `vocab_from_counts`; `vocab_size` is required.
+
+    Returns:
+        The list of tokens.
+
+    >>> learn_vocab(["low low lower lowest"], vocab_size=16, num_unused=0)[5:]
+    ['e', 'l', 'o', 'r', 's', 't', 'w', '##e', '##o', '##r', '##s']
+    """
+    return vocab_from_counts(count_words(lines, do_lower_case=do_lower_case), **options)
+
+
+def vocab_from_counts(counts, *, vocab_size, num_unused=None, min_frequency=2, min_char_frequency=None):
+    """Learns a WordPiece vocabulary from words and their counts.
+
+    Args:
+        counts: a Counter of words, from `count_words`.
+        vocab_size: the number of entries, specials and unused included.
+        num_unused: the number of [unusedN] slots; None means `default_num_unused(vocab_size)`.
+        min_frequency: how often a pair of pieces must stand in the corpus to become an entry.
+        min_char_frequency: how often a character must stand in the corpus to be covered; None means
+            `min_frequency` times, and at least once in a million characters. Words with a rarer character are
+            not learned from. If the alphabet alone is too large for `vocab_size`, its most frequent part is taken.
+
+    Returns:
+        The list of tokens: specials and unused, the alphabet ("a", "##a"), then what was joined, the most
+        frequent first.
+
+    Raises:
+        UserError: the corpus has no words or yields too few entries, or `vocab_size` is too small.
+    """
+    if not counts:
+        raise UserError("The corpus has no words to learn a vocabulary from; check that its files hold text.")
+    specials = special_layout(default_num_unused(vocab_size) if num_unused is None else num_unused)
+    room = vocab_size - len(specials)
+    if room < 1:
+        raise UserError(
+            f"A vocabulary of {vocab_size} entries has no room beside {len(SPECIAL_TOKENS)} special and "
+            f"{len(specials) - len(SPECIAL_TOKENS)} [unusedN] tokens; ask for a larger --vocab_size."
+        )
+    heads, tails = _alphabet(counts, room, min_frequency, min_char_frequency)
+    if len(heads) + len(tails) >= room:  # no room to join anything
+        return [*specials, *heads, *tails]
+    joined = _join_pairs(counts, heads, tails, room - len(heads) - len(tails), min_frequency)
+    tokens = [*specials, *heads, *tails, *joined]
+    if len(tokens) < vocab_size:
+        learned = len(tokens) - len(specials)
+        raise UserError(
+            f"The corpus is too small for a vocabulary of {vocab_size} entries: {learned} could be learned from it; "
+            f"ask for --vocab_size={_largest_size(learned, num_unused)} or less, or give more text."
+        )
+    return tokens
+
+
+def _alphabet(counts, room, min_frequency, min_char_frequency):
+    """Returns the pieces of one character, sorted: those that begin a word, and those that go on in one ("##a").
+
+    Every covered character gets the first form, so that it can stand alone; and the second if it ever follows another.
+    """
+    frequency, follows = Counter(), set()
+    for word, count in counts.items():
+        for char in word:
+            frequency[char] += count
+        follows.update(word[1:])
+    if min_char_frequency is None:
+        min_char_frequency = max(min_frequency, math.ceil(frequency.total() / _RARE))
+    heads, tails = [], []
+    for char, count in sorted(frequency.items(), key=lambda item: (-item[1], item[0])):
+        slots = 1 + (char in follows)
+        if count < min_char_frequency or len(heads) + len(tails) + slots > room:
+            break
+        heads.append(char)
+        if char in follows:
+            tails.append(f"##{char}")
+    return sorted(heads), sorted(tails)
+
+
+def _join_pairs(counts, heads, tails, number, min_frequency):
+    """Returns up to `number` pieces made by joining the most frequent pair of neighbours, again and again."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    alphabet = set(heads)
+    words = [word for word in sorted(counts) if alphabet.issuperset(word)]
+    model = Tokenizer(models.WordPiece())
+    model.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=len(heads) + len(tails) + number,
+        min_frequency=min_frequency,
+        special_tokens=tails,  # not special at all: this is how they get their ids first (see the top of the file)
+        initial_alphabet=heads,
+        limit_alphabet=len(heads),
+        show_progress=False,
+    )
+    model.train_from_iterator(_repeated(words, counts), trainer)
+    ids = model.get_vocab()
+    known = alphabet.union(tails)
+    return [token for token in sorted(ids, key=ids.get) if token not in known]
+
+
+def _repeated(words, counts, limit=100_000):
+    """Yields each word as often as it was counted, a string of at most `limit` times at once."""
+    for word in words:
+        whole, rest = divmod(counts[word], limit)
+        for times in [limit] * whole + [rest] * (rest > 0):
+            yield f"{word} " * times
+
+
+def _largest_size(learned, num_unused):
+    """Returns the largest vocab_size that `learned` entries fill."""
+    if num_unused is not None:
+        return learned + len(special_layout(num_unused))
+    size = learned + len(special_layout(GOOGLES_UNUSED))
+    while size > learned + len(special_layout(default_num_unused(size))):
+        size -= 1
+    return size

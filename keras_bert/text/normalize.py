@@ -1,0 +1,120 @@
+"""Text to basic tokens by google-research/bert's rules (BasicTokenizer in its tokenization.py).
+
+Google works on whole texts: clean, put spaces around CJK ideographs, split at white space, then for each
+word lower-case, NFD, drop Mn, split at punctuation. The same in two steps here, so that the second, which
+looks at one word alone, can be cached: `split_words` and `basic_tokens`. Character classes: characters.py.
+"""
+
+import re
+import unicodedata
+
+from keras_bert.text import characters
+from keras_bert.text.characters import regex_class
+
+
+def _compile(*classes, suffix=""):
+    return re.compile(f"[{''.join(map(regex_class, classes))}]{suffix}")
+
+
+# U+0000 is in CONTROL; U+FFFD stands where a decoder met bytes that are not UTF-8.
+_DROPPED = _compile(characters.CONTROL, [(0xFFFD, 0xFFFD)], suffix="+")
+# Control characters that str.split() takes for spaces; Google has dropped them by then.
+_FALSE_SPACES = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
+_CJK = _compile(characters.CJK)
+_MARKS = _compile(characters.MARKS, suffix="+")
+_UNASSIGNED = _compile(characters.UNASSIGNED, suffix="+")
+_PUNCTUATION = regex_class(characters.PUNCTUATION)
+_TOKENS = re.compile(f"[{_PUNCTUATION}]|[^{_PUNCTUATION}]+")
+
+
+def split_words(text, *, tokenize_chinese_chars=True):
+    r"""Splits a text at white space and around each CJK ideograph; characters stay as they are.
+
+    What is dropped within a word (control characters and U+FFFD) is left to `basic_tokens`.
+
+    >>> split_words("Naïve\tfaçade: 你好")
+    ['Naïve', 'façade:', '你', '好']
+    """
+    if tokenize_chinese_chars and not text.isascii():
+        text = _CJK.sub(r" \g<0> ", text)
+    if not text.isprintable():  # quick to tell; a line of prose is printable
+        text = _FALSE_SPACES.sub("", text)
+    return text.split()
+
+
+def lower(text):
+    """Lower-cases as Python does at Unicode 14: "ΣΑΣ" -> "σας"; characters newer than that stay as they are."""
+    return _by_known_parts(str.lower, text)
+
+
+def decompose(text):
+    """NFD at Unicode 14: "é" -> "e" + U+0301; characters newer than that stay as they are."""
+    return _by_known_parts(lambda part: unicodedata.normalize("NFD", part), text)
+
+
+def combining_class(char):
+    """Canonical combining class at Unicode 14: 0 for a character that others may follow in any order."""
+    return 0 if _UNASSIGNED.match(char) else unicodedata.combining(char)
+
+
+def _by_known_parts(function, text):
+    """Applies `function` to the stretches between characters that Unicode 14 does not know.
+
+    To Unicode 14 such a character has no case and is a starter, so no rule reaches across it.
+    """
+    if text.isascii() or not _UNASSIGNED.search(text):
+        return function(text)
+    parts, end = [], 0
+    for match in _UNASSIGNED.finditer(text):
+        parts += function(text[end : match.start()]), match[0]
+        end = match.end()
+    return "".join(parts) + function(text[end:])
+
+
+def drop_marks(text):
+    """Drops combining marks (Mn)."""
+    return _MARKS.sub("", text)
+
+
+def drop_control(text):
+    """Drops control and format characters and U+FFFD."""
+    return _DROPPED.sub("", text)
+
+
+def split_punctuation(text):
+    """Splits so that each punctuation character stands alone.
+
+    >>> split_punctuation("don't")
+    ['don', "'", 't']
+    """
+    return _TOKENS.findall(text)
+
+
+def basic_tokens(word, *, do_lower_case=True, strip_accents=None):
+    """Normalizes one word of `split_words` and splits it at punctuation.
+
+    Args:
+        word: a string without white space.
+        do_lower_case: lower-case, and drop accents unless `strip_accents` says otherwise.
+        strip_accents: None follows `do_lower_case`, as Google does.
+
+    >>> basic_tokens("Crème-brûlée!")
+    ['creme', '-', 'brulee', '!']
+    >>> basic_tokens("Crème!", do_lower_case=False)
+    ['Crème', '!']
+    """
+    word = drop_control(word)
+    if do_lower_case:
+        word = lower(word)
+    if (do_lower_case if strip_accents is None else strip_accents) and not word.isascii():
+        word = drop_marks(decompose(word))
+    return split_punctuation(word)
+
+
+def basic_tokenize(text, *, do_lower_case=True):
+    """Google's BasicTokenizer: a text to its basic tokens.
+
+    >>> basic_tokenize("Où est-il? 東京!")
+    ['ou', 'est', '-', 'il', '?', '東', '京', '!']
+    """
+    return [token for word in split_words(text) for token in basic_tokens(word, do_lower_case=do_lower_case)]

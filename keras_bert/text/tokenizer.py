@@ -1,0 +1,327 @@
+"""The tokenizer in Python: text to ids and back by google-research/bert's rules (tokenization.py, FullTokenizer).
+
+    text -> split_words -> (cache: word -> ids) -> ids        normalize.py, wordpiece.py
+
+What follows the split looks at one word alone, so each distinct word is worked out once and then looked up.
+"""
+
+import json
+import re
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert.errors import UserError
+from keras_bert.files import atomic_path
+from keras_bert.text.alignment import aligned_tokens, placed_words
+from keras_bert.text.normalize import basic_tokens, split_words
+from keras_bert.text.vocabulary import CLS, PAD, SEP, Vocabulary
+from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD, wordpieces
+
+VOCAB_NAME, CONFIG_NAME = "vocab.txt", "tokenizer_config.json"
+CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
+
+
+class _WordCache(dict):
+    """Words and their ids, worked out by `compute` on first sight; starts afresh when full."""
+
+    def __init__(self, compute):
+        super().__init__()
+        self.compute = compute
+
+    def __missing__(self, word):
+        ids = self.compute(word)
+        if len(word) <= 100:  # what is longer hardly comes again
+            if len(self) >= CACHE_WORDS:
+                self.clear()
+            self[word] = ids
+        return ids
+
+    def __reduce__(self):
+        return _WordCache, (self.compute,)  # a copy or a pickle starts empty
+
+
+class Tokenizer:
+    """Google's tokenizer: the same ids on every string.
+
+    Args:
+        vocab_file: path of a vocab.txt, or a `Vocabulary`.
+        do_lower_case: lower-case the text and drop its accents.
+        strip_accents: drop accents apart from that; None follows `do_lower_case`, as in Google's code.
+        tokenize_chinese_chars: make each CJK ideograph a word of its own, as in Google's code.
+        keep: special tokens to keep whole where they stand in the text, such as `("[MASK]",)`; others
+            are taken literally ("[", "mask", "]").
+
+    Example:
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
+        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able", "!"]))
+        >>> tokenizer.tokenize("Unaffable!")
+        ['un', '##aff', '##able', '!']
+        >>> tokenizer.encode("Unaffable!", max_seq_length=8)["input_ids"]
+        array([2, 5, 6, 7, 8, 3, 0, 0], dtype=int32)
+
+    Raises:
+        UserError: the vocabulary cannot be read or is no BERT vocabulary (see `Vocabulary`).
+    """
+
+    def __init__(self, vocab_file, do_lower_case=True, *, strip_accents=None, tokenize_chinese_chars=True, keep=()):
+        is_vocabulary = isinstance(vocab_file, Vocabulary)
+        self.vocabulary = vocab_file if is_vocabulary else Vocabulary.from_file(vocab_file, what="vocab_file")
+        self.do_lower_case = bool(do_lower_case)
+        self.strip_accents = strip_accents
+        self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
+        self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
+        self._kept_ids = {token: self.vocabulary.id(token) for token in self.keep}
+        self._keep_pattern = re.compile(f"({'|'.join(map(re.escape, self.keep))})") if self.keep else None
+        self._cache = _WordCache(self._word_ids)
+        self._aligned_cache = _WordCache(self._word_ids_with_offsets)
+
+    def token_ids(self, text):
+        """Returns the ids of a text as a list, without [CLS] and [SEP].
+
+        Args:
+            text: a str, or UTF-8 bytes, of which what is not UTF-8 is dropped, as in Google's code.
+        """
+        text = _as_str(text)
+        if self._keep_pattern is None:
+            return self._plain_ids(text)
+        parts = self._keep_pattern.split(text)  # text, special, text, ..., text
+        return list(
+            chain.from_iterable([self._kept_ids[p]] if i % 2 else self._plain_ids(p) for i, p in enumerate(parts))
+        )
+
+    def tokenize(self, text):
+        """Returns the tokens of a text as a list of str, without [CLS] and [SEP]."""
+        tokens = self.vocabulary.tokens
+        return [tokens[index] for index in self.token_ids(text)]
+
+    def token_ids_with_offsets(self, text):
+        """Returns the ids of a text and where each piece stands in it.
+
+        An offset counts characters of the text as it was given, whatever lower-casing, accents and dropped
+        characters did to it; `text[start:end]` is what the piece was made of, with the combining marks that
+        follow. The pieces of one character ("한" as three letters, say) share its place.
+
+        Args:
+            text: a str.
+
+        Returns:
+            ids, a list of int, and offsets, a list of as many (start, end).
+        """
+        ids, offsets, position = [], [], 0
+        for number, part in enumerate(self._keep_pattern.split(text) if self._keep_pattern else [text]):
+            if number % 2:
+                ids.append(self._kept_ids[part])
+                offsets.append((position, position + len(part)))
+            else:
+                for start, word in placed_words(part, tokenize_chinese_chars=self.tokenize_chinese_chars):
+                    for index, first, last in self._aligned_cache[word]:
+                        ids.append(index)
+                        offsets.append((position + start + first, position + start + last))
+            position += len(part)
+        return ids, offsets
+
+    def encode(self, text, pair=None, max_seq_length=None, *, return_offsets=False):
+        """Makes BERT's inputs of one text or two: [CLS] text [SEP], or [CLS] text [SEP] pair [SEP].
+
+        Args:
+            text: a str.
+            pair: a second str, or None.
+            max_seq_length: the length S to pad or cut to; None leaves the length as it is. Of two texts
+                the longer one loses its last token until both fit, as in Google's _truncate_seq_pair.
+            return_offsets: also return "offsets", int32 (S, 2): start and end of each piece in its own
+                text; (0, 0) for [CLS], [SEP] and padding.
+
+        Returns:
+            A dict of int32 arrays (S,): "input_ids", "input_mask" (1 on tokens, 0 on padding) and
+            "segment_ids" (1 on the pair and its [SEP]).
+
+        Raises:
+            UserError: `max_seq_length` has no room for the special tokens.
+        """
+        texts = [text] if pair is None else [text, pair]
+        if max_seq_length is not None and max_seq_length <= len(texts):
+            raise UserError(
+                f"max_seq_length must be at least {len(texts) + 1} to hold [CLS] and {len(texts)} [SEP]; "
+                f"received {max_seq_length}."
+            )
+        if return_offsets:
+            parts = [list(zip(*self.token_ids_with_offsets(each), strict=True)) for each in texts]
+        else:
+            parts = [[(index, (0, 0)) for index in self.token_ids(each)] for each in texts]
+        if max_seq_length is not None:
+            truncate(parts, max_seq_length - 1 - len(parts))
+        rows = [(self.cls_id, (0, 0), 0)]
+        for segment, part in enumerate(parts):
+            rows += [(index, offset, segment) for index, offset in part]
+            rows.append((self.sep_id, (0, 0), segment))
+        used, length = len(rows), max_seq_length or len(rows)
+        rows += [(self.pad_id, (0, 0), 0)] * (length - used)
+        ids, offsets, segments = zip(*rows, strict=True)
+        inputs = {
+            "input_ids": np.array(ids, np.int32),
+            "input_mask": (np.arange(length) < used).astype(np.int32),
+            "segment_ids": np.array(segments, np.int32),
+        }
+        return inputs | {"offsets": np.array(offsets, np.int32)} if return_offsets else inputs
+
+    def decode(self, ids, *, skip_special_tokens=True):
+        """Joins ids to text: pieces to words, words by spaces.
+
+        Args:
+            ids: a list or array of ids.
+            skip_special_tokens: leave out [PAD], [CLS] and [SEP]; [MASK] and [UNK] stay, they stand for words.
+
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
+        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able", "!"]))
+        >>> tokenizer.decode([2, 5, 6, 7, 8, 3])
+        'unaffable !'
+        """
+        words = []
+        for token in map(self.vocabulary.token, map(int, ids)):
+            if skip_special_tokens and token in (PAD, CLS, SEP):
+                continue
+            if token.startswith("##") and words:
+                words[-1] += token[2:]
+            else:
+                words.append(token)
+        return " ".join(words)
+
+    def ids(self, tokens):
+        """Returns the ids of tokens, as a list; a token that is not in the vocabulary is a UserError."""
+        return [self.vocabulary.id(token) for token in tokens]
+
+    @classmethod
+    def from_pretrained(cls, path, *, do_lower_case=None, keep=()):
+        """Reads the tokenizer of a model directory: ours, Google's or Hugging Face's.
+
+        Args:
+            path: a directory with vocab.txt, or the prefix of a checkpoint beside one ("dir/bert_model.ckpt").
+            do_lower_case: overrules tokenizer_config.json. Where neither says, a vocabulary without any
+                upper-case letter is a lower-cased one.
+            keep: see `Tokenizer`.
+
+        Raises:
+            UserError: no vocab.txt there, or a tokenizer_config.json that cannot be read.
+        """
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        if not (folder / VOCAB_NAME).is_file():
+            raise UserError(
+                f"{path}: no {VOCAB_NAME} in {folder}; give a model directory, or a checkpoint with one beside it."
+            )
+        vocabulary = Vocabulary.from_file(folder / VOCAB_NAME, what="from_pretrained")
+        config = _read_config(folder / CONFIG_NAME)
+        if do_lower_case is None:
+            do_lower_case = config.get("do_lower_case")
+        return cls(
+            vocabulary,
+            not vocabulary.looks_cased if do_lower_case is None else do_lower_case,
+            strip_accents=config.get("strip_accents"),
+            tokenize_chinese_chars=config.get("tokenize_chinese_chars", True),
+            keep=keep,
+        )
+
+    def save_pretrained(self, directory):
+        """Writes vocab.txt and tokenizer_config.json into a directory, which is made if need be."""
+        self.vocabulary.save(Path(directory) / VOCAB_NAME)
+        with atomic_path(Path(directory) / CONFIG_NAME) as temporary:
+            temporary.write_text(json.dumps(self._rules(), indent=2) + "\n", encoding="utf-8")
+
+    def graph_layer(self, *, keep=None, **kwargs):
+        """Returns the Keras layer from strings (B,) to ragged int32 ids (B, None): the same ids, in the graph.
+
+        Args:
+            keep: special tokens to keep whole; None takes this tokenizer's own.
+            **kwargs: what any Keras layer takes, such as `name`.
+        """
+        from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
+
+        keep = self.keep if keep is None else keep
+        return GraphTokenizer(self.vocabulary.tokens, **self._rules(), keep=keep, **kwargs)
+
+    @property
+    def vocab_size(self):
+        """The number of tokens."""
+        return len(self.vocabulary)
+
+    @property
+    def pad_id(self):
+        """The id of [PAD]."""
+        return self.vocabulary.pad_id
+
+    @property
+    def unk_id(self):
+        """The id of [UNK]."""
+        return self.vocabulary.unk_id
+
+    @property
+    def cls_id(self):
+        """The id of [CLS]."""
+        return self.vocabulary.cls_id
+
+    @property
+    def sep_id(self):
+        """The id of [SEP]."""
+        return self.vocabulary.sep_id
+
+    @property
+    def mask_id(self):
+        """The id of [MASK]."""
+        return self.vocabulary.mask_id
+
+    def _rules(self):
+        """What changes ids, as tokenizer_config.json and the graph layer name it."""
+        return {
+            "do_lower_case": self.do_lower_case,
+            "strip_accents": self.strip_accents,
+            "tokenize_chinese_chars": self.tokenize_chinese_chars,
+        }
+
+    def _plain_ids(self, text):
+        words = split_words(text, tokenize_chinese_chars=self.tokenize_chinese_chars)
+        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
+
+    def _word_ids(self, word):
+        tokens = basic_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents)
+        return tuple(self.vocabulary.id(piece) for token in tokens for piece in self._pieces(token))
+
+    def _word_ids_with_offsets(self, word):
+        """Returns (id, start, end) of each piece of one word, counted from the word's start."""
+        placed = []
+        for token in aligned_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents):
+            pieces = self._pieces(token.text)
+            placed += [(self.vocabulary.id(p), *span) for p, span in zip(pieces, token.spans(pieces), strict=True)]
+        return tuple(placed)
+
+    def _pieces(self, token):
+        return wordpieces(token, self.vocabulary, max_chars=MAX_CHARS_PER_WORD)
+
+
+def truncate(parts, max_tokens):
+    """Cuts the longer of two lists from its end until both together fit, in place (Google's _truncate_seq_pair).
+
+    >>> parts = [[1, 2, 3, 4], [5, 6]]
+    >>> truncate(parts, 4)
+    >>> parts
+    [[1, 2], [5, 6]]
+    """
+    while sum(map(len, parts)) > max_tokens:
+        longest = max(reversed(parts), key=len)  # of two equally long ones the second
+        longest.pop()
+
+
+def _as_str(text):
+    return text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
+
+
+def _read_config(path):
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); repair it, or remove it to take the defaults.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path} holds no JSON object; repair it, or remove it to take the defaults.")
+    return config
