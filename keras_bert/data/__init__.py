@@ -1,0 +1,1 @@
+"""Ids to tf.data: the TFRecord schema (written down once), masking, reading and batching."""

@@ -1,0 +1,316 @@
+"""Text in, records out: the whole tool, as a function and as a command."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import chisquare
+
+from keras_bert.data.datasets import pretraining_dataset
+from keras_bert.data.records import FEATURES
+from keras_bert.errors import UserError
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert_cli.main import main
+from tfrecords.create_pretraining_data import create_pretraining_data
+
+REPOSITORY = Path(__file__).parents[2]
+SMALL = {"max_seq_length": 32, "max_predictions_per_seq": 5}
+
+
+@pytest.fixture
+def make(corpus_file, vocab_file, tmp_path):
+    """Returns a function that writes records of the corpus to out/NAME and returns the manifest."""
+
+    def run(name="a.tfrecord", **options):
+        return create_pretraining_data(
+            str(corpus_file), f"{tmp_path}/out/{name}", str(vocab_file), **{**SMALL, **options}
+        )
+
+    return run
+
+
+def read(pattern):
+    """Returns all records as numpy arrays by feature, read with plain tf.io."""
+    lengths = {"S": SMALL["max_seq_length"], "P": SMALL["max_predictions_per_seq"], 1: 1}
+    spec = {
+        name: tf.io.FixedLenFeature([lengths[f.length]], tf.float32 if f.kind == "float" else tf.int64)
+        for name, f in FEATURES.items()
+    }
+    records = list(tf.data.TFRecordDataset(sorted(map(str, Path(pattern).parent.glob(Path(pattern).name)))))
+    return {name: value.numpy() for name, value in tf.io.parse_example(records, spec).items()}
+
+
+def unmask(records):
+    ids = records["input_ids"].copy()
+    rows, slots = np.nonzero(records["masked_lm_weights"])
+    ids[rows, records["masked_lm_positions"][rows, slots]] = records["masked_lm_ids"][rows, slots]
+    return ids
+
+
+def segments_of(ids, mask, segments, vocabulary):
+    """Returns the ids of both segments, having checked where the special tokens stand."""
+    ids, segments = ids[mask > 0], segments[mask > 0]
+    assert ids[0] == vocabulary.cls_id
+    a, b = ids[segments == 0], ids[segments == 1]
+    assert a[-1] == b[-1] == vocabulary.sep_id
+    return a[1:-1].tolist(), b[:-1].tolist()
+
+
+def find(part, whole):
+    return next((i for i in range(len(whole) - len(part) + 1) if whole[i : i + len(part)] == part), None)
+
+
+@pytest.mark.parametrize("whole_word", [False, True])
+def test_records_hold_the_text(make, tmp_path, documents, vocabulary, whole_word):
+    manifest = make(do_whole_word_mask=whole_word)
+    records = read(tmp_path / "out" / "a.tfrecord")
+    tokenizer = Tokenizer(vocabulary)
+    texts = [[i for sentence in document for i in tokenizer.token_ids(sentence)] for document in documents]
+    assert vocabulary.unk_id not in texts[1]
+    owner = {token: d for d, text in enumerate(texts) for token in text if vocabulary.token(token)[:2] != "##"}
+    originals = unmask(records)
+    assert len(originals) == manifest["instances"] == manifest["statistics"]["instances"] > 500
+    for row, ids in enumerate(originals):
+        a, b = segments_of(ids, records["input_mask"][row], records["segment_ids"][row], vocabulary)
+        of_a, of_b = ({owner[t] for t in part if t in owner} for part in (a, b))
+        assert len(of_a) <= 1
+        assert len(of_b) <= 1
+        for part, of in ((a, of_a), (b, of_b)):
+            if of:  # a single "##03" belongs to no document in particular
+                assert find(part, texts[min(of)]) is not None
+        if of_a and of_b:
+            assert (of_a != of_b) == bool(records["next_sentence_labels"][row, 0])
+    assert not records["input_mask"][records["input_ids"] == vocabulary.pad_id].any()
+
+
+def test_shares_are_googles(make, tmp_path, vocabulary):
+    manifest = make(dupe_factor=20, max_predictions_per_seq=5)
+    records = read(tmp_path / "out" / "a.tfrecord")
+    real = records["input_mask"].sum(axis=1)
+    expected = [min(5, max(1, round(int(n) * 0.15))) for n in real]
+    assert records["masked_lm_weights"].sum(axis=1).tolist() == expected
+    assert manifest["statistics"]["masked_share"] == pytest.approx(0.15, abs=0.01)
+    actions = manifest["statistics"]["actions"]
+    assert sum(actions.values()) == manifest["statistics"]["predictions"] == sum(expected)
+    share = np.array([0.8, 0.1, 0.1]) * sum(expected)
+    assert chisquare([actions["masked"], actions["kept"], actions["random"]], share).pvalue > 1e-3
+    masked = (records["input_ids"] == vocabulary.mask_id).sum()
+    assert masked == actions["masked"]
+    assert records["next_sentence_labels"].mean() == pytest.approx(
+        manifest["statistics"]["random_next_share"], abs=1e-6
+    )
+    assert manifest["statistics"]["real_tokens"] == real.sum()
+
+
+def test_manifest_and_vocabulary_lie_beside(make, tmp_path, vocabulary, vocab_file):
+    manifest = make("wiki.tfrecord", num_shards=3, do_lower_case=False)
+    out = tmp_path / "out"
+    names = [f"wiki.tfrecord-0000{i}-of-00003" for i in range(3)]
+    assert sorted(os.listdir(out)) == sorted(["wiki.manifest.json", "wiki.vocab.txt", *names])
+    assert json.loads((out / "wiki.manifest.json").read_text()) == manifest
+    assert (out / "wiki.vocab.txt").read_bytes() == vocab_file.read_bytes()
+    assert manifest["vocab_sha256"] == vocabulary.fingerprint
+    assert manifest["vocab_size"] == len(vocabulary)
+    assert manifest["do_lower_case"] is False
+    assert manifest["files"] == names
+    assert manifest["documents"] == 12
+    assert (manifest["max_seq_length"], manifest["max_predictions_per_seq"]) == (32, 5)
+    assert len(read(out / "wiki.tfrecord-*")["input_ids"]) == manifest["instances"]
+
+
+def test_training_reads_them(make, tmp_path, vocabulary):
+    make("wiki.tfrecord", num_shards=2)
+    dataset = pretraining_dataset(
+        str(tmp_path / "out" / "wiki*"), batch_size=8, max_seq_length=32, vocab_size=len(vocabulary)
+    )
+    inputs, labels, weights = next(dataset.as_numpy_iterator())
+    assert inputs["input_ids"].shape == (8, 32)
+    assert labels["masked_lm"].shape == weights["masked_lm"].shape == (8, 5)
+
+
+def test_same_seed_same_bytes(make, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        make(f"{name}.tfrecord", random_seed=seed, num_shards=2)
+    one, again, other = (
+        [(tmp_path / "out" / f"{name}.tfrecord-0000{i}-of-00002").read_bytes() for i in (0, 1)] for name in "abc"
+    )
+    assert one == again
+    assert one != other
+
+
+def test_copies_differ(make, tmp_path):
+    make(dupe_factor=4)
+    records = read(tmp_path / "out" / "a.tfrecord")
+    originals, masks = unmask(records), records["masked_lm_positions"]
+    assert len(np.unique(np.concatenate([originals, masks], axis=1), axis=0)) > 0.9 * len(masks)
+
+
+def test_a_list_of_outputs_names_the_shards(make, tmp_path):
+    make(f"a.tfrecord,{tmp_path / 'out' / 'b.tfrecord'}")
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.manifest.json", "a.tfrecord", "a.vocab.txt", "b.tfrecord"]
+
+
+def test_an_existing_output_is_refused_and_replaced_by_force(make, tmp_path):
+    make("a.tfrecord", num_shards=4)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    for shards in (4, 2, 1):  # other shards of the same name would be read along with the new ones
+        with pytest.raises(UserError, match="exists already"):
+            make("a.tfrecord", num_shards=shards)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    make("a.tfrecord", num_shards=2, force=True)
+    assert sorted(path.name for path in (tmp_path / "out").glob("a.tfrecord*")) == [
+        "a.tfrecord-00000-of-00002",
+        "a.tfrecord-00001-of-00002",
+    ]
+
+
+def test_the_vocabulary_may_lie_beside_the_output_already(make, vocab_file, corpus_file, tmp_path):
+    (tmp_path / "out").mkdir()
+    beside = tmp_path / "out" / "a.vocab.txt"
+    beside.write_bytes(vocab_file.read_bytes())
+    with pytest.raises(UserError, match=r"a\.vocab\.txt exists already"):
+        make()
+    create_pretraining_data(str(corpus_file), str(tmp_path / "out" / "a.tfrecord"), str(beside), **SMALL)
+    assert beside.read_bytes() == vocab_file.read_bytes()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_leaves_nothing_new_and_nothing_old_changed(make, tmp_path, monkeypatch, error):
+    make("old.tfrecord")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def stop(stage, done, total, unit):
+        if stage == "writing" and done > total / 2:
+            raise error
+
+    monkeypatch.setattr("tfrecords.writer.INSTANCES_PER_BATCH", 64)
+    for name in ("new.tfrecord", "old.tfrecord"):
+        with pytest.raises(error):
+            make(name, num_shards=4, force=True, progress=stop)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_seq_length": 4}, "--max_seq_length must be at least 5"),
+        ({"max_predictions_per_seq": 0}, "--max_predictions_per_seq must be at least 1"),
+        ({"dupe_factor": 0}, "--dupe_factor must be at least 1"),
+        ({"masked_lm_prob": 0.0}, "--masked_lm_prob"),
+        ({"masked_lm_prob": 15}, "--masked_lm_prob"),
+        ({"short_seq_prob": 1.5}, "--short_seq_prob"),
+        ({"input_format": "jsonl"}, "--input_format must be one of"),
+        ({"num_shards": 100_000}, "--num_shards"),
+        ({"name": "a,b", "num_shards": 2}, "--num_shards"),
+        ({"name": ""}, "names a directory"),
+    ],
+)
+def test_options_that_cannot_work(make, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        make(**options)
+    assert not (tmp_path / "out").exists() or not os.listdir(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no text"),
+        (" \n\n\t\n", "has no text"),
+        ("One document.\nOf two sentences.\n", "single document"),
+    ],
+)
+def test_a_corpus_without_two_documents(make, corpus_file, text, message):
+    corpus_file.write_text(text)
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_inputs_and_vocabularies_that_cannot_be_used(make, corpus_file, vocab_file, tmp_path):
+    text = vocab_file.read_text()
+    vocab_file.write_text(text.replace("[MASK]", "mask"))
+    with pytest.raises(UserError, match=r"\[MASK\]"):
+        make()
+    vocab_file.write_text(text + "Berlin\n")
+    with pytest.raises(UserError, match="do_lower_case=False"):
+        make()
+    make("cased.tfrecord", do_lower_case=False)
+    vocab_file.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[unused0]\n")
+    with pytest.raises(UserError, match="special tokens only"):
+        make()
+    corpus_file.unlink()
+    with pytest.raises(UserError, match="does not exist"):
+        make()
+    corpus_file.mkdir()
+    with pytest.raises(UserError, match="is a directory"):
+        make()
+
+
+def test_an_output_place_that_cannot_be_written_is_noticed_before_the_work(make, tmp_path, monkeypatch):
+    (tmp_path / "out").write_text("a file, where a folder is needed")
+    monkeypatch.setattr("tfrecords.create_pretraining_data.read_corpus", lambda *_, **__: pytest.fail("too late"))
+    with pytest.raises(UserError, match="cannot write to"):
+        make()
+
+
+def command(corpus_file, vocab_file, output, *more):
+    flags = {"input_file": corpus_file, "vocab_file": vocab_file, "output_file": output, "max_seq_length": 32}
+    return ["create_pretraining_data", *(f"--{name}={value}" for name, value in flags.items()), *more]
+
+
+def test_command_says_what_it_did(corpus_file, vocab_file, tmp_path, capsys):
+    argv = command(corpus_file, vocab_file, tmp_path / "a.tfrecord", "--max_predictions_per_seq=3", "--num_shards=2")
+    assert main(argv) == 0
+    out, progress = capsys.readouterr()
+    for expected in (
+        "input format: sentences",
+        "chosen by --input_format=auto",
+        "12 documents",
+        "example: [CLS]",
+        "[MASK]",
+        "next sentence:",
+        "warning: --max_predictions_per_seq=3 cuts",
+        "a.tfrecord-00000-of-00002",
+        "a.manifest.json",
+        "a.vocab.txt",
+        "next: keras-bert pretrain --input_file",
+    ):
+        assert expected in out
+    assert "writing" in progress
+    assert main(argv) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([*argv, "--force"]) == 0
+
+
+def test_command_takes_googles_flags(corpus_file, vocab_file, tmp_path, capsys):
+    flags = "--do_lower_case=True --nodo_whole_word_mask --max_predictions_per_seq=5 --random_seed=7 --dupe_factor=2"
+    more = [*flags.split(), "--masked_lm_prob=0.2", "--short_seq_prob=0.3", "--input_format=sentences"]
+    assert main(command(corpus_file, vocab_file, tmp_path / "a.tfrecord", *more)) == 0
+    settings = json.loads((tmp_path / "a.manifest.json").read_text())["settings"]
+    assert settings == {
+        "input_files": [str(corpus_file)],
+        "input_format": "sentences",
+        "do_whole_word_mask": False,
+        "masked_lm_prob": 0.2,
+        "short_seq_prob": 0.3,
+        "dupe_factor": 2,
+        "random_seed": 7,
+        "num_shards": 1,
+    }
+
+
+def test_module_is_the_command_and_needs_no_tensorflow(corpus_file, vocab_file, tmp_path):
+    probe = (
+        "import runpy, sys\n"
+        "try:\n    runpy.run_module('tfrecords.create_pretraining_data', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    argv = command(corpus_file, vocab_file, tmp_path / "a.tfrecord")[1:]
+    done = subprocess.run([sys.executable, "-c", probe, *argv], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.tfrecord").stat().st_size > 0

@@ -1,0 +1,240 @@
+"""Pairs of segments: where they come from, how they are cut, and that nothing is lost."""
+
+import random
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from keras_bert.errors import UserError
+from tfrecords.instances import TokenCorpus, _truncate, assemble, plan_instances
+
+FIRST_ID = 7
+
+
+def make_corpus(sentence_lengths):
+    """A corpus of documents given as lists of sentence lengths; token i of the corpus has the id FIRST_ID + i."""
+    ids = iter(range(FIRST_ID, 1 << 20))
+    documents = [[[next(ids) for _ in range(n)] for n in lengths] for lengths in sentence_lengths]
+    return TokenCorpus.from_documents(documents, vocab_size=1 << 20)
+
+
+def random_corpus(documents=40, *, sentences=60, seed=0):
+    rng = np.random.default_rng(seed)
+    return make_corpus([rng.integers(1, 40, rng.integers(1, sentences)).tolist() for _ in range(documents)])
+
+
+def document_of(corpus, token):
+    return np.searchsorted(corpus.sentences[corpus.documents], token, side="right") - 1
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return random_corpus()
+
+
+@pytest.fixture(scope="module")
+def plan(corpus):
+    return plan_instances(corpus, max_seq_length=64, dupe_factor=20, seed=3)
+
+
+def test_flat_arrays_are_the_sentences():
+    corpus = make_corpus([[2, 1], [3]])
+    assert len(corpus) == 2
+    assert corpus.tokens.tolist() == [7, 8, 9, 10, 11, 12]
+    assert corpus.sentences.tolist() == [0, 2, 3, 6]
+    assert corpus.documents.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(30522, np.uint16), (65536, np.uint16), (119547, np.int32)])
+def test_ids_take_as_few_bytes_as_the_vocabulary_allows(vocab_size, dtype):
+    corpus = TokenCorpus.from_documents([[[vocab_size - 1]]], vocab_size=vocab_size)
+    assert corpus.tokens.dtype == dtype
+    assert corpus.tokens.tolist() == [vocab_size - 1]
+
+
+def test_segments_stay_within_a_document(corpus, plan):
+    for start, length in ((plan.a_start, plan.a_length), (plan.b_start, plan.b_length)):
+        assert (length >= 1).all()
+        np.testing.assert_array_equal(document_of(corpus, start), document_of(corpus, start + length - 1))
+
+
+def test_random_next_is_never_of_the_own_document_and_any_other_is_always(corpus, plan):
+    same = document_of(corpus, plan.a_start) == document_of(corpus, plan.b_start)
+    np.testing.assert_array_equal(same, ~plan.is_random)
+    follows = ~plan.is_random
+    assert (plan.b_start >= plan.a_start + plan.a_length)[follows].all()
+
+
+def test_two_documents_always_lend_to_each_other():
+    corpus = make_corpus([[3] * 50, [4] * 50])
+    plan = plan_instances(corpus, max_seq_length=32, dupe_factor=10, seed=0)
+    np.testing.assert_array_equal(
+        document_of(corpus, plan.a_start) != document_of(corpus, plan.b_start), plan.is_random
+    )
+
+
+def test_lengths(plan):
+    total = plan.a_length + plan.b_length
+    assert total.max() == 61  # 64 less [CLS] and two [SEP]
+    assert (total == 61).mean() > 0.5
+
+
+def test_coin_of_the_next_sentence_is_fair():
+    """Chunks of one sentence count as random and bypass the coin, so the corpus has none but at documents' ends."""
+    corpus = make_corpus([[5] * 400] * 30)
+    plan = plan_instances(corpus, max_seq_length=48, short_seq_prob=0.0, dupe_factor=10, seed=1)
+    ends = corpus.sentences[corpus.documents[1:]]
+    tossed = ~np.isin(plan.a_start + plan.a_length, ends)  # an `a` up to the end of its document was a chunk of one
+    heads = plan.is_random[tossed].sum()
+    assert tossed.sum() > 10_000
+    assert chisquare([heads, tossed.sum() - heads]).pvalue > 1e-3
+
+
+def test_a_single_sentence_has_no_next():
+    plan = plan_instances(make_corpus([[4], [5], [6]]), max_seq_length=16, dupe_factor=4)
+    assert len(plan) == 12
+    assert plan.is_random.all()
+
+
+def test_no_text_is_lost_or_used_twice():
+    """Equal sentences that fill the target exactly need no cutting, so segments of own text tile the corpus."""
+    corpus = make_corpus([[5] * n for n in (1, 2, 3, 30, 77)])
+    plan = plan_instances(corpus, max_seq_length=43, short_seq_prob=0.0, dupe_factor=1, seed=8)
+    own = np.zeros(len(corpus.tokens), int)
+    for i in range(len(plan)):
+        own[plan.a_start[i] : plan.a_start[i] + plan.a_length[i]] += 1
+        if not plan.is_random[i]:
+            own[plan.b_start[i] : plan.b_start[i] + plan.b_length[i]] += 1
+    assert (own == 1).all()
+
+
+def test_short_sequences_come_at_their_rate():
+    """Of one-token sentences, a document's first chunk shows the target; it is 2 to 60 alike where it is short."""
+    corpus = make_corpus([[1] * 61] * 1500)
+    plan = plan_instances(corpus, max_seq_length=63, short_seq_prob=0.3, dupe_factor=5, seed=2)
+    begins = corpus.sentences[corpus.documents[:-1]]
+    first = np.isin(plan.a_start, begins) & ~plan.is_random
+    counts = np.bincount((plan.a_length + plan.b_length)[first], minlength=61)[2:]
+    expected = np.full(59, 0.3 / 59)
+    expected[-1] += 0.7
+    assert counts.sum() > 3000
+    assert chisquare(counts, expected * counts.sum()).pvalue > 1e-3
+
+
+def loop_truncate(a, b, limit, rng):
+    """Google's truncate_seq_pair as a loop over tokens."""
+    while len(a) + len(b) > limit:
+        longer = a if len(a) > len(b) else b
+        longer.pop(0 if rng.random() < 0.5 else -1)
+    return a, b
+
+
+def test_truncation_ends_at_the_loops_lengths():
+    lengths = np.array([(a, b) for a in range(1, 16) for b in range(1, 16)])
+    zeros = np.zeros(len(lengths), int)
+    for limit in range(2, 14):
+        _, new_a, _, new_b = _truncate(zeros, lengths[:, 0], zeros, lengths[:, 1], limit, np.random.default_rng(0))
+        loop = [loop_truncate(list(range(a)), list(range(b)), limit, random.Random(0)) for a, b in lengths]
+        assert list(zip(new_a, new_b, strict=True)) == [(len(a), len(b)) for a, b in loop]
+
+
+def test_truncation_cuts_front_and_back_like_the_loop():
+    runs, limit = 20_000, 10
+    rng, loop_rng = np.random.default_rng(0), random.Random(0)
+    zeros = np.zeros(runs, int)
+    start, length, _, _ = _truncate(zeros, zeros + 13, zeros, zeros + 2, limit, rng)
+    fronts = [loop_truncate(list(range(13)), [0, 0], limit, loop_rng)[0][0] for _ in range(runs)]
+    assert set(length.tolist()) == {8}
+    expected = np.array([1, 5, 10, 10, 5, 1]) * runs / 32
+    assert chisquare(np.bincount(start, minlength=6), expected).pvalue > 1e-3
+    assert chisquare(np.bincount(fronts, minlength=6), expected).pvalue > 1e-3
+
+
+def loop_instances(corpus, max_tokens, short_seq_prob, rng):
+    """Google's create_instances_from_document as a loop: (a length, b length, is random) before truncation."""
+    lengths = np.diff(corpus.sentences).tolist()
+    bounds = corpus.documents.tolist()
+    for d in range(len(corpus)):
+        target = rng.randint(2, max_tokens) if rng.random() < short_seq_prob else max_tokens
+        chunk, i = [], bounds[d]
+        while i < bounds[d + 1]:
+            chunk.append(lengths[i])
+            if i == bounds[d + 1] - 1 or sum(chunk) >= target:
+                a_end = rng.randint(1, len(chunk) - 1) if len(chunk) > 1 else 1
+                a, b, is_random = sum(chunk[:a_end]), sum(chunk[a_end:]), False
+                if len(chunk) == 1 or rng.random() < 0.5:
+                    is_random, b = True, 0
+                    other = rng.choice([o for o in range(len(corpus)) if o != d])
+                    for j in range(rng.randint(bounds[other], bounds[other + 1] - 1), bounds[other + 1]):
+                        b += lengths[j]
+                        if b >= target - a:
+                            break
+                    i -= len(chunk) - a_end
+                yield a, b, is_random
+                chunk = []
+            i += 1
+
+
+def test_instances_are_distributed_like_the_loops():
+    corpus = random_corpus(documents=60, seed=5)
+    copies, max_tokens = 40, 93
+    plan = plan_instances(corpus, max_seq_length=max_tokens + 3, short_seq_prob=0.3, dupe_factor=copies, seed=6)
+    rng = random.Random(7)
+    loop = [
+        [min(a + b, max_tokens), r] for _ in range(copies) for a, b, r in loop_instances(corpus, max_tokens, 0.3, rng)
+    ]
+    loop = np.array(loop, float)
+    ours = np.stack([plan.a_length + plan.b_length, plan.is_random], axis=1).astype(float)
+    assert len(ours) == pytest.approx(len(loop), rel=0.03)
+    error = np.sqrt(ours.var(axis=0) / len(ours) + loop.var(axis=0) / len(loop))
+    assert (np.abs(ours.mean(axis=0) - loop.mean(axis=0)) < 4 * error).all()
+
+
+def test_copies_differ_and_seeds_decide(corpus):
+    def key(plan):
+        return np.stack([plan.a_start, plan.a_length, plan.b_start, plan.b_length], axis=1)
+
+    one, again, other = (plan_instances(corpus, dupe_factor=2, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(key(one), key(again))
+    assert not np.array_equal(key(one), key(other))
+    assert len(np.unique(key(one), axis=0)) > 0.8 * len(one)
+
+
+def test_blocks_do_not_change_the_kind_of_result(corpus, monkeypatch):
+    monkeypatch.setattr("tfrecords.instances.DOCUMENTS_PER_BLOCK", 7)
+    seen = []
+    plan = plan_instances(corpus, dupe_factor=3, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (40, 40)
+    assert set(document_of(corpus, plan.a_start).tolist()) == set(range(40))
+
+
+def test_layout(vocabulary):
+    corpus = make_corpus([[3], [2]])
+    plan = plan_instances(corpus, max_seq_length=10, dupe_factor=1, seed=0)
+    ids, mask, segments = assemble(corpus, plan, vocabulary, max_seq_length=10)
+    rows = {tuple(row) for row in ids.tolist()}
+    assert rows == {(2, 7, 8, 9, 3, 10, 11, 3, 0, 0), (2, 10, 11, 3, 7, 8, 9, 3, 0, 0)}
+    assert mask.tolist() == [[1] * 8 + [0] * 2] * 2
+    for row, segment in zip(ids.tolist(), segments.tolist(), strict=True):
+        first = row.index(vocabulary.sep_id)
+        assert segment == [0] * (first + 1) + [1] * (7 - first) + [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "options", "message"),
+    [
+        ([], {}, "has no text"),
+        ([[3, 4]], {}, "single document.*blank lines"),
+        ([[3], [4]], {"max_seq_length": 4}, "at least 5"),
+    ],
+)
+def test_bad_input(lengths, options, message):
+    with pytest.raises(UserError, match=message):
+        plan_instances(make_corpus(lengths), **options)
+
+
+def test_shortest_length_that_works():
+    plan = plan_instances(make_corpus([[3], [4]]), max_seq_length=5, dupe_factor=3)
+    assert (plan.a_length == 1).all()
+    assert (plan.b_length == 1).all()

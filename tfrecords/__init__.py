@@ -1,0 +1,1 @@
+"""The writing side of pre-training data: documents -> instances -> masked TFRecord shards."""
