@@ -1,0 +1,90 @@
+"""What sits on the encoder: pooler, gathering of masked positions, masked-LM transform and bias.
+
+Source: modeling.py (pooler) and run_pretraining.py (get_masked_lm_output) of google-research/bert.
+B batch, S sequence, P predictions, H hidden, V vocabulary.
+"""
+
+import keras
+from keras import ops
+
+from keras_bert.layers.common import ACTIVATIONS, ConfigLayer, dense, layer_norm
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class FirstTokenPooler(ConfigLayer):
+    """tanh of a dense layer on the first token, [CLS].
+
+    Args:
+        initializer_range: standard deviation of the truncated normal.
+    """
+
+    FIELDS = ("initializer_range",)
+
+    def __init__(self, *, initializer_range=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.set_fields(initializer_range=initializer_range)
+
+    def build(self, input_shape):
+        """Makes the dense layer (H, H)."""
+        self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
+        self.dense.build((input_shape[0], input_shape[-1]))
+        self.built = True
+
+    def call(self, inputs):
+        """Returns float (B, H) from float (B, S, H)."""
+        return ops.tanh(self.dense(inputs[:, 0]))
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class GatherPositions(ConfigLayer):
+    """Takes the hidden states at given positions, so that only those meet the vocabulary."""
+
+    def call(self, inputs, positions):
+        """Returns float (B, P, H) from float (B, S, H) and int positions (B, P)."""
+        batch, length, hidden_size = ops.shape(inputs)[0], ops.shape(inputs)[1], inputs.shape[-1]
+        rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1)
+        flat = ops.reshape(inputs, (-1, hidden_size))  # (B * S, H): one plain gather, whose gradient is one scatter
+        return ops.take(flat, rows + ops.cast(positions, "int32"), axis=0)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class MaskedLMTransform(ConfigLayer):
+    """Dense layer, activation and LayerNorm before the output weights.
+
+    Args:
+        activation: as in TransformerBlock.
+        initializer_range: standard deviation of the truncated normal.
+        layer_norm_eps: epsilon of the LayerNorm.
+    """
+
+    FIELDS = ("activation", "initializer_range", "layer_norm_eps")
+
+    def __init__(self, *, activation="gelu_tanh", initializer_range=0.02, layer_norm_eps=1e-12, **kwargs):
+        super().__init__(**kwargs)
+        self.set_fields(activation=activation, initializer_range=initializer_range, layer_norm_eps=layer_norm_eps)
+        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Makes the dense layer (H, H)."""
+        self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
+        self.dense.build(input_shape)
+        self.layer_norm.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        """Returns float (B, P, H) from float (B, P, H)."""
+        return self.layer_norm(ACTIVATIONS[self.activation](self.dense(inputs)))
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class OutputBias(ConfigLayer):
+    """A bias per vocabulary entry on the masked-LM logits, which leave it as float32."""
+
+    def build(self, input_shape):
+        """Makes the bias (V,)."""
+        self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        """Returns float32 (..., V) from float (..., V)."""
+        return ops.cast(inputs, "float32") + ops.cast(self.bias, "float32")

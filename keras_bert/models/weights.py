@@ -1,0 +1,106 @@
+"""Which variable of a model is which array of a checkpoint, in google-research/bert's names."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_bert.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What loading a checkpoint did, by google-research/bert's names.
+
+    Attributes:
+        loaded: arrays that went into the model.
+        new: weights of the model that the checkpoint lacks, newly initialised.
+        unused: arrays of the checkpoint that the model has no place for.
+    """
+
+    loaded: list[str]
+    new: list[str]
+    unused: list[str]
+
+    def __str__(self):
+        lines = [f"{len(self.loaded)} weights loaded"]
+        if self.new:
+            lines.append(f"newly initialised: {', '.join(self.new)}")
+        if self.unused:
+            lines.append(f"not used: {', '.join(self.unused)}")
+        return "; ".join(lines)
+
+
+def encoder_variables(encoder):
+    """Returns {name: variable} of a BertEncoder."""
+
+    def norm(scope, layer):
+        return {f"{scope}/LayerNorm/gamma": layer.gamma, f"{scope}/LayerNorm/beta": layer.beta}
+
+    def dense(scope, layer):
+        return {f"{scope}/kernel": layer.kernel, f"{scope}/bias": layer.bias}
+
+    names = {
+        "bert/embeddings/word_embeddings": encoder.token_embedding.embeddings,
+        "bert/embeddings/token_type_embeddings": encoder.embeddings.token_type_embeddings,
+        "bert/embeddings/position_embeddings": encoder.embeddings.position_embeddings,
+        **norm("bert/embeddings", encoder.embeddings.layer_norm),
+        **dense("bert/pooler/dense", encoder.pooler.dense),
+    }
+    for i, block in enumerate(encoder.blocks):
+        scope = f"bert/encoder/layer_{i}"
+        for name in ("query", "key", "value"):
+            names |= dense(f"{scope}/attention/self/{name}", getattr(block.attention, name))
+        names |= dense(f"{scope}/attention/output/dense", block.attention_output)
+        names |= norm(f"{scope}/attention/output", block.attention_norm)
+        names |= dense(f"{scope}/intermediate/dense", block.intermediate)
+        names |= dense(f"{scope}/output/dense", block.block_output)
+        names |= norm(f"{scope}/output", block.output_norm)
+    return names
+
+
+def model_variables(model):
+    """Returns {name: (variable, transposed)} of any BERT model: its encoder's and its head's.
+
+    Google keeps the weights of a classifying head as (classes, hidden), the transpose of a Keras kernel.
+    """
+    encoder = getattr(model, "encoder", model)
+    names = {name: (variable, False) for name, variable in encoder_variables(encoder).items()}
+    return names | (model.head_variables() if hasattr(model, "head_variables") else {})
+
+
+def collect_arrays(model):
+    """Returns {name: numpy array} of a model, as a checkpoint holds them."""
+    return {
+        name: np.ascontiguousarray(np.asarray(variable).T if transposed else np.asarray(variable))
+        for name, (variable, transposed) in model_variables(model).items()
+    }
+
+
+def assign_arrays(model, checkpoint):
+    """Loads a Checkpoint into a model, one array at a time, and returns a LoadReport.
+
+    Raises:
+        UserError: an array of another shape than the model's weight (both are named), or no encoder in the checkpoint.
+    """
+    variables = model_variables(model)
+    loaded, new = [], []
+    for name, (variable, transposed) in variables.items():
+        if name not in checkpoint.shapes:
+            new.append(name)
+            continue
+        shape = tuple(variable.shape)[::-1] if transposed else tuple(variable.shape)
+        found = checkpoint.shapes[name]
+        if found != shape:
+            if name.startswith("bert/"):
+                raise UserError(
+                    f"{checkpoint.path}: {name} has shape {found}, but the model's config asks for {shape}; "
+                    "use the bert_config.json and vocabulary that belong to these weights."
+                )
+            new.append(name)  # a head for another number of classes
+            continue
+        array = checkpoint.read(name)
+        variable.assign(array.T if transposed else array)
+        loaded.append(name)
+    if not any(name.startswith("bert/") for name in loaded):
+        raise UserError(f"{checkpoint.path} holds no BERT encoder: none of its {len(checkpoint.shapes)} arrays fits.")
+    return LoadReport(loaded, new, sorted(set(checkpoint.shapes) - set(loaded)))
