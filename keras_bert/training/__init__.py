@@ -1,0 +1,1 @@
+"""Optimizers, schedules, strategies, and the pre-training and fine-tuning runs."""
