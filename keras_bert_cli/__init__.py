@@ -1,0 +1,1 @@
+"""The `keras-bert` command, beside the library so that `--help` needs no TensorFlow."""

@@ -1,0 +1,56 @@
+"""Flags as google-research/bert's users type them: underscores, and absl's forms of booleans."""
+
+import argparse
+
+TRUE, FALSE = {"true", "t", "1", "yes", "y"}, {"false", "f", "0", "no", "n"}
+
+
+def parse_bool(text):
+    """Reads absl's spellings of a boolean flag's value.
+
+    >>> parse_bool("False"), parse_bool("1")
+    (False, True)
+    """
+    if text.lower() in TRUE | FALSE:
+        return text.lower() in TRUE
+    raise argparse.ArgumentTypeError(f"expected true or false, received {text!r}")
+
+
+class _BoolAction(argparse.Action):
+    """Stores True for `--flag`, False for `--noflag`, and the value of `--flag=value`."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        negated = option_string is not None and option_string[2:] == "no" + self.dest
+        setattr(namespace, self.dest, not negated if value is None else value != negated)
+
+
+def add_bool(parser, name, *, default, help):
+    """Adds a boolean flag in absl's forms: --NAME, --noNAME, --NAME=false.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_bool(parser, "do_lower_case", default=True, help="")
+    >>> [parser.parse_args(a).do_lower_case for a in ([], ["--nodo_lower_case"], ["--do_lower_case=False"])]
+    [True, False, False]
+    """
+    parser.add_argument(
+        f"--{name}",
+        f"--no{name}",
+        dest=name,
+        action=_BoolAction,
+        nargs="?",
+        type=parse_bool,
+        default=default,
+        metavar="BOOL",
+        help=f"{help} (default: {default})",
+    )
+
+
+def positive_int(text):
+    """An argparse type for counts: a whole number of at least one."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
+    return value

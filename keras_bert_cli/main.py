@@ -1,0 +1,78 @@
+"""The `keras-bert` command: finds the subcommand, runs it, and turns user errors into one sentence.
+
+Each subcommand is a module of this package with `add_arguments(parser)` and `run(args)`; it is
+imported only when it is called, and itself imports the library only inside `run`.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+COMMANDS = {
+    "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
+    "train_vocab": "raw text -> WordPiece vocabulary",
+    "create_pretraining_data": "raw text -> masked TFRecords",
+    "pretrain": "TFRecords -> pre-trained BERT",
+    "classify": "fine-tune a classifier on your own table",
+    "fill_mask": "ask a pre-trained BERT for the words behind [MASK]",
+    "export": "model -> SavedModel that answers raw strings",
+}
+
+
+def build_parser():
+    """Returns the top-level parser: the list of commands and nothing that imports them."""
+    width = max(map(len, COMMANDS))
+    return argparse.ArgumentParser(
+        prog="keras-bert",
+        usage="keras-bert COMMAND [--flags]",
+        description="BERT on Keras 3 and TensorFlow, from raw text to a served model.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+        + "\n\nkeras-bert COMMAND --help shows the flags of one command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def dispatch(argv):
+    """Parses and runs one command line in this process. Returns what the command's `run` returns."""
+    name, rest = argv[0], argv[1:]
+    module = importlib.import_module(f"keras_bert_cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"keras-bert {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(rest))
+
+
+def main(argv=None):
+    """Runs `keras-bert`. Returns the exit status: 0, 2 for a user error, 130 for Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    if not argv or argv[0] in ("-h", "--help"):
+        parser.print_help()
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        parser.error(f"unknown command {argv[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "; see --help."))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury ours
+    try:
+        dispatch(argv)
+    except KeyboardInterrupt:
+        print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written is left.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if getattr(error, "exit_status", None) is None:  # UserError, without importing the library for it
+            raise
+        print(f"keras-bert {argv[0]}: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

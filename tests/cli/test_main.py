@@ -1,0 +1,124 @@
+"""The command itself: help without the library, unknown commands, exit statuses."""
+
+import ast
+import importlib
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from keras_bert.errors import UserError
+from keras_bert_cli.main import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+CLI = ROOT / "keras_bert_cli"
+
+
+def modules_after(*arguments):
+    """Runs the command in a fresh interpreter. Returns its output and the top-level modules that it imported."""
+    script = (
+        "import sys\nfrom keras_bert_cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('MODULES', *sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=True)
+    output, _, modules = done.stdout.rpartition("MODULES")
+    return output, set(modules.split())
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    output, modules = modules_after("--help")
+    for name, text in COMMANDS.items():
+        assert f"  {name} " in output
+        assert text in output
+    assert "keras_bert_cli" in modules
+    assert not modules & {"tensorflow", "keras", "numpy", "keras_bert", "tfrecords", "tensorflow_text"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_imports_nothing_heavy(name):
+    output, modules = modules_after(name, "--help")
+    assert f"keras-bert {name}" in output
+    assert not modules & {"tensorflow", "keras", "numpy", "keras_bert", "tfrecords", "tensorflow_text"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_a_module_with_flags_and_a_run(name):
+    tree = ast.parse((CLI / f"{name}.py").read_text(encoding="utf-8"))
+    functions = {node.name: [a.arg for a in node.args.args] for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert functions["add_arguments"] == ["parser"]
+    assert functions["run"] == ["args"]
+    assert ast.get_docstring(tree)
+
+
+def test_without_arguments_the_help_is_shown(capsys):
+    assert main([]) == 2
+    assert "keras-bert COMMAND" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("quikstart", "quickstart"), ("pretrian", "pretrain"), ("fillmask", "fill_mask")]
+)
+def test_an_unknown_command_suggests_the_nearest(capsys, typed, meant):
+    with pytest.raises(SystemExit) as caught:
+        main([typed])
+    assert caught.value.code == 2
+    assert f"unknown command '{typed}'; did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def test_an_unknown_command_far_from_any(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["xyzzy"])
+    assert caught.value.code == 2
+    assert "unknown command 'xyzzy'; see --help." in capsys.readouterr().err
+
+
+@pytest.fixture
+def command_that(monkeypatch):
+    """Puts a function in the place of a command's `run`."""
+
+    def put(run):
+        module = types.ModuleType("keras_bert_cli.export", "A command for the test.")
+        module.add_arguments = lambda parser: parser.add_argument("--steps", type=int, default=3)
+        module.run = run
+        monkeypatch.setattr(importlib, "import_module", {"keras_bert_cli.export": module}.__getitem__)
+
+    return put
+
+
+def fail_with(error):
+    def run(args):
+        raise error
+
+    return run
+
+
+def test_a_command_gets_its_flags(command_that):
+    seen = []
+    command_that(lambda args: seen.append(args.steps))
+    assert main(["export"]) == main(["export", "--steps=5"]) == 0
+    assert seen == [3, 5]
+
+
+def test_a_user_error_is_one_line_and_status_2(command_that, capsys):
+    command_that(fail_with(UserError("--model_dir: x does not exist; check the path.")))
+    assert main(["export"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "keras-bert export: --model_dir: x does not exist; check the path.\n"
+    assert captured.out == ""
+
+
+def test_ctrl_c_is_status_130(command_that, capsys):
+    command_that(fail_with(KeyboardInterrupt()))
+    assert main(["export"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_programming_error_keeps_its_traceback(command_that):
+    command_that(fail_with(ValueError("a bug")))
+    with pytest.raises(ValueError, match="a bug"):
+        main(["export"])
