@@ -25,6 +25,7 @@ setup(
         "tokenizers>=0.20",
         "safetensors>=0.4",
         "tqdm",
+        "wrapt>=1.15",  # import hooks: models register with Keras whenever it comes
         "matplotlib>=3.8",
         "scikit-learn>=1.3",
         "scipy>=1.11",

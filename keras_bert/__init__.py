@@ -25,7 +25,7 @@ _EXPORTS = {
     "keras_bert.training.strategies": ("strategy",),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
-__all__ = [*sorted(_MODULE_OF), "__version__"]  # noqa: PLE0604 all of them are strings
+__all__ = [*sorted(_MODULE_OF), "__version__"]
 
 try:
     importlib.metadata.version("keras-bert")
@@ -53,7 +53,7 @@ def __dir__():
 @wrapt.when_imported("keras")
 @wrapt.when_imported("keras_bert.layers")
 def _register(_):
-    """Imports what registers itself with Keras; the layers' own import must be over first, since the models use them."""
+    """Imports what registers itself with Keras, once the layers, which the models use, are whole."""
     if "keras_bert.layers" not in sys.modules or hasattr(sys.modules["keras_bert.layers"], "TransformerBlock"):
         importlib.import_module("keras_bert.models")
         importlib.import_module("keras_bert.training.optimizers")

@@ -5,12 +5,11 @@ Turc et al. 2019, "Well-Read Students Learn Better" (the 24 miniatures).
 """
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.files import require_file
+from keras_bert.files import read_json
 
 # name: (layers, hidden size); heads = hidden / 64 and intermediate = 4 * hidden throughout.
 SIZES = {
@@ -122,25 +121,22 @@ class BertConfig:
     @classmethod
     def from_dict(cls, fields, *, activations=GOOGLE_ACTIVATIONS):
         """Reads the fields of a bert_config.json (or, with HUGGINGFACE_ACTIVATIONS, of a config.json)."""
-        fields = dict(fields)
         known = {f.name for f in dataclasses.fields(cls)} - {"extra"}
-        extra = {**fields.pop("extra", {}), **{k: v for k, v in fields.items() if k not in known}}
+        extra = {k: v for k, v in fields.items() if k not in known}
         fields = {k: v for k, v in fields.items() if k in known}
-        if "hidden_act" in fields:
-            fields["hidden_act"] = activations.get(fields["hidden_act"], fields["hidden_act"])
+        activation = fields.get("hidden_act")
+        if isinstance(activation, str):
+            fields["hidden_act"] = activations.get(activation, activation)
         return cls(**fields, extra=extra)
 
     @classmethod
     def from_file(cls, path):
-        """Reads a bert_config.json, Google's or ours."""
-        path = require_file(path, what="The model's configuration")
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise UserError(f"{path} is not JSON ({error}); a bert_config.json was expected.") from error
-        if not isinstance(fields, dict) or "hidden_size" not in fields:
+        """Reads a bert_config.json, Google's or ours, or Hugging Face's config.json."""
+        fields = read_json(path, what="The model's configuration")
+        if "hidden_size" not in fields:
             raise UserError(f"{path} has no hidden_size; a bert_config.json was expected.")
-        return cls.from_dict(fields)
+        huggingface = "transformers_version" in fields  # which Google never writes
+        return cls.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS if huggingface else GOOGLE_ACTIVATIONS)
 
     @classmethod
     def from_name_or_file(cls, name_or_path, **overrides):

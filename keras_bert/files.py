@@ -4,9 +4,11 @@ import bz2
 import contextlib
 import glob
 import gzip
+import json
 import lzma
 import os
 import shutil
+import zlib
 from pathlib import Path
 
 from keras_bert.errors import UserError
@@ -18,7 +20,8 @@ def expand_inputs(patterns, *, what="--input_file"):
     """Returns the sorted, distinct files that `patterns` name.
 
     Args:
-        patterns: one string, in which commas separate paths and globs, or a list of such strings.
+        patterns: one string, in which commas separate paths and globs, or a list of such strings. What
+            stands there by that very name is taken as it is, with its commas and brackets.
         what: the flag or argument to name in an error.
 
     Raises:
@@ -26,9 +29,13 @@ def expand_inputs(patterns, *, what="--input_file"):
     """
     if isinstance(patterns, (str, os.PathLike)):
         patterns = [patterns]
+    patterns = [os.fspath(pattern) for pattern in patterns]
     found = set()
-    for pattern in (p for entry in patterns for p in os.fspath(entry).split(",") if p):
-        matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+    for pattern in (p for entry in patterns for p in ([entry] if os.path.exists(entry) else entry.split(",")) if p):
+        literal = os.path.exists(pattern) or not glob.has_magic(pattern)
+        matches = [pattern] if literal else sorted(glob.glob(pattern, recursive=True))
+        if "**" in pattern:  # which stands for folders too
+            matches = [match for match in matches if not os.path.isdir(match)]
         if not matches:
             raise UserError(f"{what}: no file matches {pattern!r}; check the path, and quote the glob for the shell.")
         for match in matches:
@@ -67,10 +74,22 @@ def read_lines(path):
         raise UserError(
             f"{path} is not UTF-8 text: line {number}, byte {error.start}; convert it, for example with iconv."
         ) from error
-    except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        if getattr(error, "errno", None) is not None:  # the system's; what bz2 and gzip raise themselves has none
+            raise UserError(f"{path} cannot be read: {error.strerror}.") from error
         raise UserError(f"{path} is damaged after line {number} ({error}); fetch or compress it again.") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def read_json(path, *, what):
+    """Returns the dict that a JSON file holds, or raises a UserError that names `what`."""
+    path = require_file(path, what=what)
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{what}: {path} is not JSON ({error}); fetch or write it again.") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{what}: {path} holds a {type(fields).__name__} where an object of fields was expected.")
+    return fields
 
 
 def refuse_existing(path, *, what, remedy="remove it, or choose another place"):
@@ -101,18 +120,35 @@ def atomic_path(path):
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)  # of a killed process that had our number, as in a container the next one may
         yield temporary
-        if temporary.is_dir() and path.is_dir():  # a folder cannot be renamed over a full one
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old)
+        if temporary.is_dir() and path.is_dir():
+            _replace_folder(temporary, path)
         else:
             os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"Cannot write {path} ({error}); free space, or choose another place.") from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _replace_folder(new, path):
+    """Puts the folder `new` in the place of another one, which cannot be renamed over while it is full."""
+    old = new.with_suffix(".old")
+    _remove(old)
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
+def _remove(path):
+    """Removes a file or folder if it is there and can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -48,13 +48,8 @@ def docstring_sentences(docstring):
         docstring: the string as it stands in the source.
 
     Example:
-        >>> docstring_sentences('''Adds `x` to the running sum. Returns the new sum.
-        ...
-        ...     Args:
-        ...       x: A number that is added to the sum.
-        ...     >''' '''>> add(3)
-        ...     ''')
-        ['Adds x to the running sum.', 'Returns the new sum.', 'A number that is added to the sum.']
+        >>> docstring_sentences("Adds `x` to the sum.\n\nArgs:\n  x: A number that\n    is added.\n\n```\nadd(x)\n```")
+        ['Adds x to the sum.', 'A number that is added.']
     """
     lines = inspect.cleandoc(docstring).splitlines()
     sentences = []

@@ -6,7 +6,6 @@ imported only when it is called, and itself imports the library only inside `run
 
 import argparse
 import importlib
-import os
 import sys
 
 COMMANDS = {
@@ -60,11 +59,10 @@ def main(argv=None):
 
         near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
         parser.error(f"unknown command {argv[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "; see --help."))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes would bury ours
     try:
         dispatch(argv)
     except KeyboardInterrupt:
-        print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written is left.", file=sys.stderr)
+        print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written stands under a final name.", file=sys.stderr)
         return 130
     except Exception as error:
         if getattr(error, "exit_status", None) is None:  # UserError, without importing the library for it

@@ -7,6 +7,7 @@ Flags and defaults are those of google-research/bert's run_pretraining.py.
 from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.startup import start_tensorflow
 
 
 def add_arguments(parser):
@@ -32,6 +33,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--iterations_per_loop", type=positive_int, default=100, help="steps a call and a row of the log (default: 100)"
     )
+    parser.add_argument("--eval_every", type=positive_int, help="steps between evaluations (default: at the end alone)")
     parser.add_argument("--max_eval_steps", type=positive_int, help="batches of the evaluation (default: all)")
     parser.add_argument(
         "--strategy",
@@ -68,6 +70,7 @@ def run(args):
     tokenizer = _find_tokenizer(files[0], args)
     config = _find_config(args, tokenizer)
 
+    start_tensorflow()
     import tensorflow as tf
 
     from keras_bert.data.checking import common_layout
@@ -103,6 +106,7 @@ def run(args):
             num_train_steps=args.num_train_steps,
             num_warmup_steps=args.num_warmup_steps,
             steps_per_loop=args.iterations_per_loop,
+            eval_every=args.eval_every,
             max_eval_steps=args.max_eval_steps,
             strategy=devices,
             dtype=args.dtype,

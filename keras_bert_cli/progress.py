@@ -81,9 +81,8 @@ class Progress:
         elif now - self._last >= SECONDS_BETWEEN_LINES and done:
             self._last = now
             share, left = done / total, clock((total - done) / rate)
-            self._line(
-                f"{stage}: {short(done)} of {short(total)}{noun} ({share:.0%}), {short(rate)}{noun}/s, {left} left{note}"
-            )
+            count = f"{short(done)} of {short(total)}{noun} ({share:.0%})"
+            self._line(f"{stage}: {count}, {short(rate)}{noun}/s, {left} left{note}")
 
     def close(self):
         """Ends the bar, if there is one, where it stands."""

@@ -13,7 +13,7 @@ from keras_bert.checkpoints.huggingface import open_huggingface
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, read_json
 
 WEIGHTS = "model.safetensors"
 
@@ -46,7 +46,7 @@ def _open_ours(folder):
     config = BertConfig.from_file(folder / "bert_config.json")
     task = folder / "task.json"
     shapes, read = open_arrays(folder / WEIGHTS)
-    return Checkpoint(folder, config, json.loads(task.read_text("utf-8")) if task.is_file() else {}, shapes, read)
+    return Checkpoint(folder, config, read_json(task, what="The model's task") if task.exists() else {}, shapes, read)
 
 
 def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None):
@@ -68,7 +68,8 @@ def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None):
             "save the tokenizer that the model was trained with."
         )
     path = Path(path)
-    with atomic_path(path / ".new" if path.is_dir() else path) as folder:
+    place = path / ".new" if path.is_dir() else path
+    with atomic_path(place) as folder:
         folder.mkdir()
         (folder / "bert_config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
         write_arrays(folder / WEIGHTS, arrays)
@@ -76,7 +77,17 @@ def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None):
             (folder / "task.json").write_text(json.dumps(task, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
-    if (path / ".new").is_dir():  # a folder that stood there keeps what else it holds
-        for file in (path / ".new").iterdir():
-            file.replace(path / file.name)
-        (path / ".new").rmdir()
+    if place != path:
+        _move_files(place, path, stale=() if task else ("task.json",))
+
+
+def _move_files(source, folder, *, stale):
+    """Moves the files of `source` into `folder`, which keeps what else it holds but for the `stale` ones."""
+    try:
+        for file in source.iterdir():
+            file.replace(folder / file.name)
+        for name in stale:
+            (folder / name).unlink(missing_ok=True)
+        source.rmdir()
+    except OSError as error:
+        raise UserError(f"Cannot write {folder} ({error}); free space, or choose another place.") from error

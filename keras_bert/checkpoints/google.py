@@ -16,7 +16,7 @@ def find_prefix(path):
     A folder with several checkpoints gives bert_model.ckpt, or else the one of the highest step.
     """
     path = Path(path)
-    if path.with_name(path.name + ".index").is_file():
+    if Path(f"{path}.index").is_file():
         return path
     if not path.is_dir():
         return None
@@ -37,6 +37,7 @@ def open_google(prefix):
     """
     import tensorflow as tf
 
+    unreadable = (tf.errors.OpError, IndexError, RuntimeError, ValueError)  # as TensorFlow translates its statuses
     config = BertConfig.from_file(prefix.parent / "bert_config.json")
     try:
         reader = tf.train.load_checkpoint(str(prefix))
@@ -45,13 +46,14 @@ def open_google(prefix):
             for name, shape in reader.get_variable_to_shape_map().items()
             if not any(part in name.split("/") for part in NOT_WEIGHTS)
         }
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except unreadable as error:
         raise UserError(f"{prefix} cannot be read as a TensorFlow checkpoint ({error}); fetch it again.") from error
 
     def read(name):
         try:
             return reader.get_tensor(name)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except unreadable as error:
             raise UserError(f"{prefix}: {name} cannot be read ({error}); fetch the checkpoint again.") from error
 
-    return Checkpoint(prefix, config, {}, shapes, read)
+    task = {"num_classes": shapes["output_weights"][0]} if "output_weights" in shapes else {}
+    return Checkpoint(prefix, config, task, shapes, read)

@@ -1,12 +1,15 @@
 """Hugging Face directories: config.json and model.safetensors; PyTorch's names and layout into Google's."""
 
-import json
 import re
 
 from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.checkpoints.safetensors import open_arrays
 from keras_bert.config import HUGGINGFACE_ACTIVATIONS, BertConfig
 from keras_bert.errors import UserError
+from keras_bert.files import read_json
+
+# What config.json must say, where it says anything: other values mean other arithmetic.
+BERT = (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False))
 
 # Hugging Face's parameter -> Google's variable. A "^T" means that the matrix is stored the other way round.
 NAMES = [
@@ -64,12 +67,10 @@ def google_name(name):
 
 def open_huggingface(folder):
     """Opens a Hugging Face directory. Only safetensors are read: a pickle can run code."""
-    try:
-        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{folder / 'config.json'} is not JSON ({error}).") from error
-    if fields.get("model_type", "bert") != "bert":
-        raise UserError(f"{folder} holds a {fields['model_type']} model; a BERT model was expected.")
+    fields = read_json(folder / "config.json", what="The model's configuration")
+    for name, expected in BERT:
+        if fields.get(name, expected) != expected:
+            raise UserError(f"{folder} is no BERT: its {name} is {fields[name]!r}, and {expected!r} was expected.")
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise UserError(
@@ -92,4 +93,14 @@ def open_huggingface(folder):
         array = read_raw(source)
         return array.T if transposed else array
 
-    return Checkpoint(folder, config, {}, known, read)
+    return Checkpoint(folder, config, _task(fields, known), known, read)
+
+
+def _task(fields, shapes):
+    """Returns what our task.json would say of a classifier's head: its number of classes and their names."""
+    if "output_weights" not in shapes:
+        return {}
+    names = fields.get("id2label") or {}
+    labels = [names[key] for key in sorted(names, key=int)]
+    num_classes = shapes["output_weights"][0]
+    return {"num_classes": num_classes, **({"labels": labels} if len(labels) == num_classes else {})}

@@ -21,5 +21,15 @@ def open_arrays(path):
 
 
 def write_arrays(path, arrays):
-    """Writes {name: numpy array} to a .safetensors file."""
-    save_file(arrays, path, metadata={"format": "np"})
+    """Writes {name: numpy array} to a .safetensors file.
+
+    Raises:
+        OSError: the disk is full, or no file can be made there.
+    """
+    path.touch()
+    mode = path.stat().st_mode  # as the umask has it; save_file would leave a file that only its owner can read
+    try:
+        save_file(arrays, path, metadata={"format": "np"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    path.chmod(mode)

@@ -33,6 +33,10 @@ class SelfAttention(ConfigLayer):
     def build(self, input_shape):
         """Makes the projections query, key, value (H, H)."""
         hidden_size = input_shape[-1]
+        if hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_heads. Received: {hidden_size} and {self.num_heads}."
+            )
         for name in ("query", "key", "value"):
             layer = dense(hidden_size, self.initializer_range, name=name, dtype=self.dtype_policy)
             layer.build(input_shape)

@@ -123,3 +123,7 @@ class EmbeddingPostprocessor(ConfigLayer):
         segments = ops.one_hot(ops.cast(segment_ids, "int32"), self.type_vocab_size, dtype=self.compute_dtype)
         segments = ops.matmul(segments, ops.cast(self.token_type_embeddings, self.compute_dtype))  # (B, S, H)
         return self.dropout_layer(self.layer_norm(inputs + segments + positions), training=training)
+
+    def compute_output_spec(self, inputs, segment_ids, training=None):
+        """Gives the shape without running `call`: JAX cannot slice the position table by an unknown length."""
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

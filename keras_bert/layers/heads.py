@@ -82,7 +82,8 @@ class OutputBias(ConfigLayer):
 
     def build(self, input_shape):
         """Makes the bias (V,)."""
-        self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
+        shape = (input_shape[-1],)
+        self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)  # float32 throughout
         self.built = True
 
     def call(self, inputs):

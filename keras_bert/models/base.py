@@ -19,6 +19,24 @@ class PretrainedModel(keras.Model):
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
+    def get_config(self):
+        """Returns what every constructor takes, and which of the model's layers are frozen; its encoder keeps its own."""
+        own = (layer for layer in self.layers if layer.weights and not isinstance(layer, PretrainedModel))
+        frozen = [layer.name for layer in own if not layer.trainable]
+        return {"name": self.name, "frozen": frozen}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuilds the model from `get_config`."""
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        if "encoder" in config:
+            config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
+        model = cls(**config)
+        for name in frozen:
+            model.get_layer(name).trainable = False
+        return model
+
     def default_loss(self):
         """Returns the loss that `compile` takes when it is given none; a bare encoder has none."""
         return None

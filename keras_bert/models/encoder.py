@@ -81,16 +81,16 @@ class BertEncoder(PretrainedModel):
     def get_config(self):
         """Returns the constructor's arguments."""
         return {
+            **super().get_config(),
             "config": self.bert_config.to_dict(),
             "return_all_layers": self.return_all_layers,
             "dtype": keras.dtype_policies.serialize(self.policy),
-            "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Rebuilds the encoder from `get_config`."""
-        return cls(**{**config, "config": BertConfig.from_dict(config["config"])})
+        return super().from_config({**config, "config": BertConfig.from_dict(config["config"])})
 
 
 def token_inputs():

@@ -90,9 +90,4 @@ class BertPretrainer(PretrainedModel):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return {"encoder": keras.saving.serialize_keras_object(self.encoder), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Rebuilds the model from `get_config`."""
-        return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
+        return {**super().get_config(), "encoder": keras.saving.serialize_keras_object(self.encoder)}

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from keras import ops
 
 from keras_bert.errors import UserError
 
@@ -70,22 +71,32 @@ def model_variables(model):
 
 def collect_arrays(model):
     """Returns {name: numpy array} of a model, as a checkpoint holds them."""
-    return {
-        name: np.ascontiguousarray(np.asarray(variable).T if transposed else np.asarray(variable))
-        for name, (variable, transposed) in model_variables(model).items()
-    }
+    arrays = {}
+    for name, (variable, transposed) in model_variables(model).items():
+        array = ops.convert_to_numpy(ops.convert_to_tensor(variable))
+        arrays[name] = np.ascontiguousarray(array.T if transposed else array)
+    return arrays
 
 
 def assign_arrays(model, checkpoint):
     """Loads a Checkpoint into a model, one array at a time, and returns a LoadReport.
 
     Raises:
-        UserError: an array of another shape than the model's weight (both are named), or no encoder in the checkpoint.
+        UserError: an array of another shape than the model's weight (both are named), or an encoder that is
+            missing or smaller than the config's. Only the pooler may be missing, as some checkpoints have none.
     """
     variables = model_variables(model)
+    if not any(name in checkpoint.shapes for name in variables if name.startswith("bert/")):
+        raise UserError(f"{checkpoint.path} holds no BERT encoder: none of its {len(checkpoint.shapes)} arrays fits.")
     loaded, new = [], []
     for name, (variable, transposed) in variables.items():
         if name not in checkpoint.shapes:
+            if name.startswith("bert/") and not name.startswith("bert/pooler/"):
+                raise UserError(
+                    f"{checkpoint.path} has no {name}, which the model's config asks for with "
+                    f"num_hidden_layers={len(getattr(model, 'encoder', model).blocks)}; "
+                    "use the bert_config.json that belongs to these weights."
+                )
             new.append(name)
             continue
         shape = tuple(variable.shape)[::-1] if transposed else tuple(variable.shape)
@@ -101,6 +112,4 @@ def assign_arrays(model, checkpoint):
         array = checkpoint.read(name)
         variable.assign(array.T if transposed else array)
         loaded.append(name)
-    if not any(name.startswith("bert/") for name in loaded):
-        raise UserError(f"{checkpoint.path} holds no BERT encoder: none of its {len(checkpoint.shapes)} arrays fits.")
     return LoadReport(loaded, new, sorted(set(checkpoint.shapes) - set(loaded)))

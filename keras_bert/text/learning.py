@@ -1,4 +1,4 @@
-"""Learning a WordPiece vocabulary from a corpus: the alphabet, then the most frequent pairs of pieces, joined one by one.
+"""Learning a WordPiece vocabulary from a corpus: the alphabet, then the most frequent pairs of pieces, one by one.
 
 Google never published its learner; as everywhere since, the pairs are chosen by byte-pair encoding (Sennrich et al.
 2016) within words. The merging is done by the `tokenizers` library on word counts of our own: words cut by the very
@@ -29,7 +29,7 @@ def default_num_unused(vocab_size):
 
 
 def special_layout(num_unused):
-    """Returns the first entries of a vocabulary: [PAD], the specials and the [unusedN], at Google's places if they reach.
+    """Returns the first entries of a vocabulary: the specials, at Google's places if there are [unusedN] enough.
 
     >>> special_layout(2)
     ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', '[unused0]', '[unused1]']
@@ -52,8 +52,8 @@ def learn_vocab(lines, *, do_lower_case=True, **options):
     Returns:
         The list of tokens.
 
-    >>> learn_vocab(["low low lower lowest"], vocab_size=16, num_unused=0)[5:]
-    ['e', 'l', 'o', 'r', 's', 't', 'w', '##e', '##o', '##r', '##s']
+    >>> learn_vocab(["low low lower lower newer"], vocab_size=18, num_unused=0)[5:]
+    ['e', 'l', 'o', 'r', 'w', '##e', '##o', '##r', '##w', '##ow', 'low', '##er', 'lower']
     """
     return vocab_from_counts(count_words(lines, do_lower_case=do_lower_case), **options)
 

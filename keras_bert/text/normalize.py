@@ -23,6 +23,9 @@ _FALSE_SPACES = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 _CJK = _compile(characters.CJK)
 _MARKS = _compile(characters.MARKS, suffix="+")
 _UNASSIGNED = _compile(characters.UNASSIGNED, suffix="+")
+# A capital sigma at the end of a word: what stands before it from the last cased character on, and what comes after.
+_IGNORABLE, _CASED = regex_class(characters.CASE_IGNORABLE), regex_class(characters.CASED)
+_FINAL_SIGMA = re.compile(f"([{_CASED}][{_IGNORABLE}]*)Σ(?=[{_IGNORABLE}]*(?:[^{_IGNORABLE}{_CASED}]|$))")
 _PUNCTUATION = regex_class(characters.PUNCTUATION)
 _TOKENS = re.compile(f"[{_PUNCTUATION}]|[^{_PUNCTUATION}]+")
 
@@ -43,7 +46,13 @@ def split_words(text, *, tokenize_chinese_chars=True):
 
 
 def lower(text):
-    """Lower-cases as Python does at Unicode 14: "ΣΑΣ" -> "σας"; characters newer than that stay as they are."""
+    """Lower-cases as Python does at Unicode 14: "ΣΑΣ" -> "σας"; characters newer than that stay as they are.
+
+    The sigma, for which the characters around it matter, is written out: what counts as a cased or an ignorable
+    neighbour changes from one Unicode to the next.
+    """
+    if "Σ" in text:
+        text = _FINAL_SIGMA.sub(r"\1ς", text).replace("Σ", "σ")
     return _by_known_parts(str.lower, text)
 
 

@@ -58,12 +58,10 @@ def draw_curves(rows, path, *, curves, title):
         curves: {panel's title: {legend: figure's name}}.
         title: the heading.
     """
-    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot, whose backend a notebook has chosen
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(curves), figsize=(5.5 * len(curves), 4), squeeze=False)
+    figure = Figure(figsize=(5.5 * len(curves), 4), layout="tight")
+    axes = figure.subplots(1, len(curves), squeeze=False)
     for axis, (heading, lines) in zip(axes[0], curves.items(), strict=True):
         for legend, name in lines.items():
             points = [(row["step"], row[name]) for row in rows if name in row]
@@ -74,7 +72,5 @@ def draw_curves(rows, path, *, curves, title):
         axis.grid(alpha=0.3)
         axis.legend()
     figure.suptitle(title)
-    figure.tight_layout()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    pyplot.close(figure)

@@ -53,6 +53,7 @@ class BertAdamW(keras.optimizers.Optimizer):
         learning_rate: a number or a schedule.
         weight_decay: decay of the variables that decay.
         beta_1, beta_2, epsilon: Adam's.
+        bias_correction: whether m and v are divided by 1 - b^step, as in Adam's paper; BERT leaves that out.
         global_clipnorm: the gradients of all variables together are scaled down to this norm; None for no limit.
     """
 
@@ -64,6 +65,7 @@ class BertAdamW(keras.optimizers.Optimizer):
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-6,
+        bias_correction=False,
         global_clipnorm=1.0,
         name="bert_adamw",
         **kwargs,
@@ -72,6 +74,7 @@ class BertAdamW(keras.optimizers.Optimizer):
         super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, name=name, **kwargs)
         self.decay = weight_decay
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.bias_correction = bias_correction
 
     def build(self, variables):
         """Makes m and v for each variable."""
@@ -81,6 +84,19 @@ class BertAdamW(keras.optimizers.Optimizer):
         self.momentums = self.add_optimizer_variables(variables, "m")
         self.velocities = self.add_optimizer_variables(variables, "v")
 
+    def apply(self, grads, trainable_variables=None):
+        """Updates all variables. Rows of an embedding's gradient that repeat are added up before they are squared."""
+        super().apply([_dense(gradient) for gradient in grads], trainable_variables)
+
+    def _clip_gradients(self, grads):
+        # On TensorFlow Keras clips here, each replica its own share. That is not the norm of the whole: see below.
+        return grads if keras.config.backend() == "tensorflow" else super()._clip_gradients(grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Adds up the replicas' gradients (TensorFlow's hook), then clips: one device and eight do the same."""
+        gradients, variables = zip(*super()._all_reduce_sum_gradients(grads_and_vars), strict=True)
+        return list(zip(super()._clip_gradients(gradients), variables, strict=True))
+
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its m and v."""
         rate = ops.cast(learning_rate, variable.dtype)
@@ -89,7 +105,12 @@ class BertAdamW(keras.optimizers.Optimizer):
         m, v = self.momentums[index], self.velocities[index]
         new_m = self.beta_1 * m + (1.0 - self.beta_1) * gradient
         new_v = self.beta_2 * v + (1.0 - self.beta_2) * ops.square(gradient)
-        update = new_m / (ops.sqrt(new_v) + self.epsilon)
+        update_m, update_v = new_m, new_v
+        if self.bias_correction:
+            step = ops.cast(self.iterations + 1, variable.dtype)
+            update_m = new_m / (1.0 - self.beta_1**step)
+            update_v = new_v / (1.0 - self.beta_2**step)
+        update = update_m / (ops.sqrt(update_v) + self.epsilon)
         if len(variable.shape) > 1 and self.decay:
             update = update + self.decay * variable
         self.assign(m, new_m)
@@ -106,7 +127,17 @@ class BertAdamW(keras.optimizers.Optimizer):
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
+            "bias_correction": self.bias_correction,
         }
+
+
+def _dense(gradient):
+    """Returns a gradient as a tensor; TensorFlow gives that of a looked-up table as the rows and their indices."""
+    if type(gradient).__name__ != "IndexedSlices":
+        return gradient
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
 
 
 def adamw(learning_rate, *, num_train_steps=None, num_warmup_steps=0, **options):
@@ -118,10 +149,15 @@ def adamw(learning_rate, *, num_train_steps=None, num_warmup_steps=0, **options)
         num_warmup_steps: steps over which it rises from 0.
         **options: BertAdamW's.
 
+    Raises:
+        ValueError: a warm-up without the number of steps.
+
     Example:
         >>> float(adamw(2e-5, num_train_steps=100, num_warmup_steps=10).learning_rate)
         0.0
     """
+    if num_train_steps is None and num_warmup_steps:
+        raise ValueError(f"num_warmup_steps needs num_train_steps too. Received: {num_warmup_steps} and None.")
     if num_train_steps is not None:
         learning_rate = WarmupLinearDecay(
             learning_rate, num_train_steps=num_train_steps, num_warmup_steps=num_warmup_steps

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_bert.data.checking import damaged_records_named
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
@@ -40,6 +41,7 @@ def pretrain(
     num_train_steps=100_000,
     num_warmup_steps=10_000,
     steps_per_loop=100,
+    eval_every=None,
     max_eval_steps=None,
     strategy=None,
     dtype="float32",
@@ -60,6 +62,7 @@ def pretrain(
         train_batch_size, eval_batch_size: examples a step, over all devices.
         learning_rate: the peak, reached after `num_warmup_steps`, then down to 0 over `num_train_steps`.
         steps_per_loop: steps between two rows of the log; they run in one call on the device.
+        eval_every: steps between two evaluations (the first row of the log after them); at the end alone if None.
         max_eval_steps: batches of an evaluation; all if None.
         strategy: a tf.distribute strategy; one device if None.
         dtype: "float32" or "mixed_bfloat16".
@@ -88,28 +91,23 @@ def pretrain(
     iterator = iter(strategy.experimental_distribute_dataset(batches))
 
     output_dir = Path(output_dir)
-    done = 0
     report = progress or (lambda *_: None)
     report("pretrain", 0, num_train_steps, "step", "")
-    with TrainLog(output_dir) as log:
-        for step in _milestones(num_train_steps, steps_per_loop):
-            start = time.perf_counter()
-            sums = train_steps(iterator, tf.constant(step - done)).numpy()
-            seconds = time.perf_counter() - start
-            figures = metrics_from_sums(sums)
+    milestones = _milestones(num_train_steps, steps_per_loop)
+    with TrainLog(output_dir) as log, damaged_records_named(input_files):
+        for start, step, figures in _train(train_steps, iterator, milestones, train_batch_size):
             if not math.isfinite(figures["loss"]):
                 raise UserError(
-                    f"The loss is {figures['loss']} between steps {done} and {step}; "
+                    f"The loss is {figures['loss']} between steps {start} and {step}; "
                     f"lower --learning_rate (now {learning_rate}) or raise --num_warmup_steps (now {num_warmup_steps})."
                 )
             figures["learning_rate"] = float(optimizer.learning_rate)
-            figures["examples_per_second"] = (step - done) * train_batch_size / seconds
-            if evaluate and step == num_train_steps:
+            due = step == num_train_steps or (eval_every and step // eval_every > start // eval_every)
+            if evaluate and due:
                 figures |= {f"eval_{name}": value for name, value in evaluate().items()}
             log.write(step, figures)
-            done = step
             note = f"loss {figures['loss']:.3f}, masked-LM accuracy {figures['masked_lm_accuracy']:.3f}"
-            report("pretrain", done, num_train_steps, "step", note)
+            report("pretrain", step, num_train_steps, "step", note)
         draw_curves(log.rows, output_dir / "loss_curve.png", curves=CURVES, title=f"pre-training, {output_dir.name}")
     results = {name[5:]: value for name, value in log.rows[-1].items() if name.startswith("eval_")} or log.rows[-1]
     with atomic_path(output_dir / "eval_results.json") as temporary:
@@ -134,10 +132,26 @@ def _milestones(num_train_steps, steps_per_loop):
     yield num_train_steps
 
 
+def _train(train_steps, iterator, milestones, batch_size):
+    """Trains from milestone to milestone; yields (first step, last step, mean figures of the steps between)."""
+    start = 0
+    for step in milestones:
+        begin = time.perf_counter()
+        sums = train_steps(iterator, tf.constant(step - start)).numpy()
+        rate = (step - start) * batch_size / (time.perf_counter() - begin)
+        yield start, step, {**metrics_from_sums(sums), "examples_per_second": rate}
+        start = step
+
+
 def _make_evaluate(model, strategy, eval_files, batch_size, max_steps, jit_compile):
     """Returns a function that gives {metric: value} on the held-out records, each read once."""
     records = pretraining_dataset(
-        eval_files, batch_size=batch_size, shuffle=False, repeat=False, vocab_size=model.bert_config.vocab_size
+        eval_files,
+        batch_size=batch_size,
+        shuffle=False,
+        repeat=False,
+        drop_remainder=False,
+        vocab_size=model.bert_config.vocab_size,
     )
     records = records.take(-1 if max_steps is None else max_steps)
     eval_step = make_eval_step(model, strategy, jit_compile=jit_compile)

@@ -1,0 +1,1 @@
+"""Serving: raw strings in, answers out; a SavedModel for servers, and the same answers in Python."""

@@ -1,0 +1,83 @@
+"""What the Python and the graph road share: checks of what the caller gave, and batches of encoded texts.
+
+B batch, S sequence.
+"""
+
+import numpy as np
+
+from keras_bert.errors import UserError
+from keras_bert.text.tokenizer import Tokenizer
+
+LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
+
+
+def keeping(tokenizer, tokens):
+    """Returns a Tokenizer that keeps `tokens` whole where they stand in a text, beside what it keeps already."""
+    if set(tokens) <= set(tokenizer.keep):
+        return tokenizer
+    return Tokenizer(
+        tokenizer.vocabulary,
+        tokenizer.do_lower_case,
+        strip_accents=tokenizer.strip_accents,
+        tokenize_chinese_chars=tokenizer.tokenize_chinese_chars,
+        keep=tuple(dict.fromkeys((*tokenizer.keep, *tokens))),
+    )
+
+
+def check_vocabulary(config, tokenizer):
+    """Raises a UserError if the tokenizer has another number of entries than the model."""
+    if tokenizer.vocab_size != config.vocab_size:
+        raise UserError(
+            f"The vocabulary has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
+            "use the vocab.txt that the model was trained with."
+        )
+
+
+def check_length(config, max_seq_length, *, pair=False):
+    """Raises a UserError if the model has fewer positions, or if nothing fits beside [CLS] and [SEP]."""
+    least = 4 if pair else 3
+    if not least <= max_seq_length <= config.max_position_embeddings:
+        raise UserError(
+            f"max_seq_length must be from {least}, to hold [CLS], [SEP] and a token, to "
+            f"{config.max_position_embeddings}, the model's max_position_embeddings. Received: {max_seq_length}."
+        )
+
+
+def check_top_k(config, top_k):
+    """Raises a UserError if `top_k` tokens cannot be had from the vocabulary."""
+    if not 1 <= top_k <= config.vocab_size:
+        raise UserError(f"top_k must be from 1 to {config.vocab_size}, the vocabulary's size. Received: {top_k}.")
+
+
+def check_texts(texts, *, what="texts"):
+    """Returns `texts` as a list, or raises a UserError if it is no list of strings."""
+    if isinstance(texts, (str, bytes)):
+        raise UserError(f"{what} must be a list of strings. Received one: {texts!r:.80}.")
+    texts = list(texts)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UserError(f"{what} must be a list of strings. Entry {number} is {text!r:.80}.")
+    return texts
+
+
+def batches(tokenizer, texts, pairs=None, *, max_seq_length, batch_size):
+    """Yields the encoder's inputs for `texts`, in order.
+
+    Args:
+        tokenizer: a Tokenizer.
+        texts: list of str.
+        pairs: list of as many str, or None.
+        max_seq_length: longer texts are cut to it.
+        batch_size: the largest B.
+
+    Yields:
+        {"input_ids", "input_mask", "segment_ids"}: int32 arrays (B, S).
+    """
+    pairs = [None] * len(texts) if pairs is None else pairs
+    for start in range(0, len(texts), batch_size):
+        chosen = slice(start, start + batch_size)
+        encoded = [tokenizer.encode(*both, max_seq_length) for both in zip(texts[chosen], pairs[chosen], strict=True)]
+        stacked = {name: np.stack([inputs[name] for inputs in encoded]) for name in encoded[0]}
+        longest = int(stacked["input_mask"].sum(axis=1).max())
+        length = min(max_seq_length, -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE)
+        yield {name: array[:, :length] for name, array in stacked.items()}

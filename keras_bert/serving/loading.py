@@ -1,0 +1,81 @@
+"""A model directory, ready to answer: which task it does, its model and its tokenizer."""
+
+import dataclasses
+
+import keras
+
+from keras_bert.checkpoints import open_checkpoint
+from keras_bert.errors import UserError
+from keras_bert.serving.heads import HEADS
+from keras_bert.serving.inputs import check_vocabulary
+from keras_bert.text.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A model that can answer.
+
+    Attributes:
+        task: a key of HEADS.
+        model: the model, with the checkpoint's weights.
+        tokenizer: its Tokenizer.
+        pair: whether it was trained on two texts at a time, as task.json says.
+    """
+
+    task: str
+    model: keras.Model
+    tokenizer: Tokenizer
+    pair: bool
+
+    def __str__(self):
+        config = self.model.bert_config
+        return f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
+
+
+def load(path, *, task=None):
+    """Loads the model and the tokenizer of a model directory for a task.
+
+    Args:
+        path: what `from_pretrained` takes, with a vocabulary beside the weights.
+        task: "embed", "classify" or "fill_mask"; None takes what task.json says, and "embed" without one.
+
+    Returns:
+        A Loaded.
+
+    Raises:
+        UserError: no model or no vocabulary there, a vocabulary of another size than the model's, an
+            unknown task, or one whose weights the checkpoint lacks.
+    """
+    if task is not None and task not in HEADS:
+        raise UserError(f"Unknown task {task!r}; choose one of {', '.join(HEADS)}.")
+    checkpoint = open_checkpoint(path)
+    kind = checkpoint.task.get("task")
+    if task is None:
+        task = next((name for name, head in HEADS.items() if head.kind == kind), None)
+        if task is None:
+            raise UserError(f"{path}: its task.json says {kind!r}, which is none of {', '.join(HEADS)}; choose --task.")
+    head = HEADS[task]
+    missing = _missing(checkpoint, head)
+    if missing:
+        made_for = f"; it was saved for {kind!r}" if kind else ""
+        able = [name for name, other in HEADS.items() if not _missing(checkpoint, other)]
+        raise UserError(
+            f"{path} cannot do {task}: it lacks {missing}{made_for}. It can do: {', '.join(able) or 'none'}."
+        )
+    tokenizer = Tokenizer.from_pretrained(path)
+    check_vocabulary(checkpoint.config, tokenizer)
+    model = head.model.from_pretrained(path)
+    random = [name for name in model.load_report.new if name.startswith(head.weights)]
+    if random:
+        raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")
+    return Loaded(task, model, tokenizer, bool(checkpoint.task.get("pair", False)))
+
+
+def _missing(checkpoint, head):
+    """Returns what the head needs and the checkpoint lacks first, in words, or None."""
+    for start in head.weights:
+        if not any(name.startswith(start) for name in checkpoint.shapes):
+            return f"the weights {start}*"
+    if head.settings and checkpoint.task.get("task") != head.kind:
+        return f"a task.json that says {head.kind!r}"
+    return None

@@ -1,0 +1,146 @@
+"""Answers in Python: filled masks, embeddings, classes. The same numbers as the exported SavedModel gives.
+
+Runs on any Keras backend. B batch, S sequence, H hidden, C classes, M masks, V vocabulary.
+"""
+
+import numpy as np
+
+from keras_bert.errors import UserError
+from keras_bert.serving.inputs import batches, check_length, check_texts, check_top_k, check_vocabulary, keeping
+from keras_bert.text.vocabulary import MASK
+
+
+def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_size=32):
+    """Guesses the tokens behind every [MASK].
+
+    Args:
+        model: a BertPretrainer.
+        tokenizer: its Tokenizer.
+        texts: list of str, each with at least one [MASK].
+        top_k: guesses for each [MASK].
+        max_seq_length: longer texts are cut to it; None cuts where the model ends.
+        batch_size: texts that the model reads at a time.
+
+    Returns:
+        One list a text, which holds one list a [MASK], in order: [{"token": str, "probability": float}, ...],
+        best first.
+
+    Raises:
+        UserError: a text without [MASK], or with one past `max_seq_length`.
+
+    Example:
+        >>> from keras_bert.config import BertConfig
+        >>> from keras_bert.models import BertEncoder, BertPretrainer
+        >>> from keras_bert.text.tokenizer import Tokenizer
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
+        >>> model = BertPretrainer(BertEncoder(BertConfig.from_name("tiny", vocab_size=7)))
+        >>> [answer] = fill_mask(model, tokenizer, ["[MASK] or [MASK]"], top_k=2)
+        >>> len(answer), sorted(answer[0][0])
+        (2, ['probability', 'token'])
+    """
+    texts = check_texts(texts)
+    max_seq_length = model.bert_config.max_position_embeddings if max_seq_length is None else max_seq_length
+    _check(model, tokenizer, max_seq_length)
+    check_top_k(model.bert_config, top_k)
+    for text in texts:
+        if MASK not in text:
+            raise UserError(f"No {MASK} in {_shortened(text)}; write {MASK} where a word is to be guessed.")
+    tokenizer = keeping(tokenizer, (MASK,))
+    answers = []
+    for inputs in batches(tokenizer, texts, max_seq_length=max_seq_length, batch_size=batch_size):
+        is_mask = inputs["input_ids"] == tokenizer.mask_id  # (B, S)
+        counts = is_mask.sum(axis=1)
+        positions = np.zeros((len(counts), counts.max()), np.int32)  # (B, M)
+        for row, chosen in enumerate(is_mask):
+            text = texts[len(answers) + row]
+            if counts[row] < text.count(MASK):
+                raise UserError(
+                    f"A {MASK} of {_shortened(text)} stands past the first {max_seq_length} tokens, where the text is "
+                    "cut; shorten the text."
+                )
+            positions[row, : counts[row]] = np.flatnonzero(chosen)
+        logits = model.predict_on_batch({**inputs, "masked_lm_positions": positions})["masked_lm"]  # (B, M, V)
+        probabilities = _softmax(logits)
+        answers += [
+            [_best(each, tokenizer, top_k) for each in row[:count]]
+            for row, count in zip(probabilities, counts, strict=True)
+        ]
+    return answers
+
+
+def embed(model, tokenizer, texts, *, normalize=True, max_seq_length=128, batch_size=32):
+    """Gives each text one vector: the mean over its tokens' last hidden states, [CLS] and [SEP] among them.
+
+    Args:
+        model: a BertEncoder.
+        tokenizer: its Tokenizer.
+        texts: list of str.
+        normalize: whether each vector is given length 1, so that a dot product is a cosine.
+        max_seq_length: longer texts are cut to it.
+        batch_size: texts that the model reads at a time.
+
+    Returns:
+        {"embedding": float32 (B, H)}, B being all texts.
+    """
+    texts = check_texts(texts)
+    _check(model, tokenizer, max_seq_length)
+    means = [np.zeros((0, model.bert_config.hidden_size), np.float32)]
+    for inputs in batches(tokenizer, texts, max_seq_length=max_seq_length, batch_size=batch_size):
+        hidden = np.asarray(model.predict_on_batch(inputs)["sequence_output"], np.float32)  # (B, S, H)
+        weights = inputs["input_mask"][..., None].astype(np.float32)
+        means.append((hidden * weights).sum(axis=1) / weights.sum(axis=1))
+    embedding = np.concatenate(means)
+    if normalize:
+        embedding /= np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-6)
+    return {"embedding": embedding}
+
+
+def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_size=32):
+    """Classifies texts, or pairs of texts.
+
+    Args:
+        model: a BertClassifier.
+        tokenizer: its Tokenizer.
+        texts: list of str.
+        pairs: list of as many second texts, or None.
+        max_seq_length: longer texts are cut to it.
+        batch_size: texts that the model reads at a time.
+
+    Returns:
+        {"label": list of str, "probabilities": float32 (B, C)}, B being all texts; of a regressor
+        {"score": float32 (B,)}.
+    """
+    texts = check_texts(texts)
+    if pairs is not None:
+        pairs = check_texts(pairs, what="pairs")
+        if len(pairs) != len(texts):
+            raise UserError(f"pairs must be as many as texts. Received: {len(pairs)} and {len(texts)}.")
+    _check(model, tokenizer, max_seq_length, pair=pairs is not None)
+    logits = [np.zeros((0, model.num_classes), np.float32)]
+    for inputs in batches(tokenizer, texts, pairs, max_seq_length=max_seq_length, batch_size=batch_size):
+        logits.append(np.asarray(model.predict_on_batch(inputs), np.float32))
+    logits = np.concatenate(logits)  # (B, C)
+    if model.num_classes == 1:
+        return {"score": logits[:, 0]}
+    return {"label": [str(model.labels[i]) for i in logits.argmax(axis=1)], "probabilities": _softmax(logits)}
+
+
+def _check(model, tokenizer, max_seq_length, *, pair=False):
+    check_vocabulary(model.bert_config, tokenizer)
+    check_length(model.bert_config, max_seq_length, pair=pair)
+
+
+def _softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def _best(probabilities, tokenizer, top_k):
+    """Returns the `top_k` likeliest tokens; of equally likely ones the lower id comes first, as in tf.math.top_k."""
+    order = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [{"token": tokenizer.vocabulary.token(int(i)), "probability": float(probabilities[i])} for i in order]
+
+
+def _shortened(text):
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,238 @@
+"""The tokenizer inside the graph: strings to ids by the rules of normalize.py and wordpiece.py, the same ids.
+
+tensorflow-text's own BERT tokenizers fold more than Google's and have other limits, so this one is built of
+primitives: RE2 substitutions over the character classes of characters.py, ICU's lower-casing and NFD (which do not
+look at characters that Unicode 14 does not know), and WordPiece on words cut already. Strings of printable ASCII,
+where nothing of that can differ, take a short cut that does it all in one pass.
+
+Shapes: B strings; T ids of a string. The only module that imports tensorflow_text.
+"""
+
+import functools
+
+import keras
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from keras_bert.text import characters
+from keras_bert.text.normalize import lower
+from keras_bert.text.vocabulary import UNK, Vocabulary
+from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
+
+# Control characters never come through the cleaning, so they are free to mark a place or an unspeakable word.
+_MARK, _STAND_IN, _UNSPELLABLE = "\x01", "\x02", "\x03"
+_PLAIN = r"[\t\n\r -~]*"
+_VALID = r"[^\x{D800}-\x{DFFF}]*"  # RE2 itself lets encoded surrogates pass
+_BYTES_PER_CHAR = 4
+
+
+def _class(*ranges):
+    """Returns a character class for RE2, for example r"[\\x{41}-\\x{5A}]"."""
+    return f"[{_inside(*ranges)}]"
+
+
+def _inside(*ranges):
+    return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for part in ranges for first, last in part)
+
+
+_DROPPED = _class(characters.CONTROL, [(0xFFFD, 0xFFFD)])
+_WIDE_SPACE = _class(characters.SPACES[1:], characters.LINE_SEPARATORS)  # tf.strings.split knows ASCII's
+_CJK = _class(characters.CJK)
+_MARKS = _class(characters.MARKS)
+_PUNCTUATION = _class(characters.PUNCTUATION)
+_UNASSIGNED = _class(characters.UNASSIGNED)
+_CASED, _IGNORABLE = _class(characters.CASED), _class(characters.CASE_IGNORABLE)
+_NEITHER = f"[^{_inside(characters.CASED, characters.CASE_IGNORABLE)}]"
+_FINAL_SIGMA = f"({_CASED}{_IGNORABLE}*)Σ({_IGNORABLE}*(?:{_NEITHER}|$))"
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class GraphTokenizer(keras.layers.Layer):
+    """Strings to ids as a Keras layer, for SavedModels that answer raw strings.
+
+    `Tokenizer.graph_layer()` makes one. The vocabulary is part of the layer's configuration and of the graph;
+    no file needs to lie beside a SavedModel.
+
+    Args:
+        vocabulary: the tokens in the order of their ids.
+        do_lower_case, strip_accents, tokenize_chinese_chars, keep: see `keras_bert.text.tokenizer.Tokenizer`.
+        **kwargs: what any Keras layer takes.
+
+    Example:
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
+        >>> layer = GraphTokenizer([*SPECIAL_TOKENS, "un", "##aff", "##able", "!"])
+        >>> layer(tf.constant(["Unaffable!", ""])).to_list()
+        [[5, 6, 7, 8], []]
+
+    Raises:
+        UserError: a vocabulary or a token of `keep` that `Vocabulary` refuses.
+    """
+
+    def __init__(
+        self, vocabulary, *, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True, keep=(), **kwargs
+    ):
+        super().__init__(trainable=False, **kwargs)
+        self._convert_input_args = False  # a list of str is as welcome as a tensor; so do Keras' own text layers
+        self._allow_non_tensor_positional_args = True
+        self.supports_jit = False
+        self.vocabulary = list(vocabulary)
+        self.do_lower_case = bool(do_lower_case)
+        self.strip_accents = strip_accents
+        self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
+        self.keep = tuple(keep)
+        checked = Vocabulary(self.vocabulary)
+        self._kept_ids = [checked.id(token) for token in self.keep]
+        self._wordpiece = _wordpiece_tokenizer(self.vocabulary, split=False)
+        self._split_and_wordpiece = _wordpiece_tokenizer(self.vocabulary, split=True)
+        self.built = True
+
+    def call(self, inputs):
+        """Tokenizes.
+
+        Args:
+            inputs: string (B,), UTF-8; what is not UTF-8 is dropped.
+
+        Returns:
+            Ragged int32 (B, None) ids, without [CLS] and [SEP].
+        """
+        texts = tf.convert_to_tensor(inputs, tf.string)
+        if not self.keep:
+            return self._ids(texts)
+        marked = tf.strings.regex_replace(texts, _MARK, _STAND_IN)
+        kept = "|".join(_escape(token) for token in self.keep)
+        parts = _split_at_marks(tf.strings.regex_replace(marked, f"({kept})", rf"{_MARK}\1{_MARK}"))  # (B, None)
+        is_kept = _every_second(parts)
+        ids = self._ids(tf.where(is_kept, "", parts.values))
+        kept_ids = tf.zeros_like(is_kept, tf.int32)
+        for token, index in zip(self.keep, self._kept_ids, strict=True):
+            kept_ids = tf.where(parts.values == token, index, kept_ids)
+        alone = tf.RaggedTensor.from_row_lengths(kept_ids[is_kept], tf.cast(is_kept, tf.int64))
+        return parts.with_values(tf.concat([ids, alone], axis=1)).merge_dims(1, 2)
+
+    def get_config(self):
+        """Returns what makes the layer again, vocabulary included."""
+        return super().get_config() | {
+            "vocabulary": self.vocabulary,
+            "do_lower_case": self.do_lower_case,
+            "strip_accents": self.strip_accents,
+            "tokenize_chinese_chars": self.tokenize_chinese_chars,
+            "keep": list(self.keep),
+        }
+
+    def _ids(self, texts):
+        """Sends each string down its road: string (B,) -> ragged int32 (B, None)."""
+        plain = tf.strings.regex_full_match(texts, _PLAIN)
+        short = self._ids_of_ascii(tf.where(plain, texts, ""))
+        return tf.cond(
+            tf.reduce_all(plain),
+            lambda: short,
+            lambda: tf.concat([short, self._ids_of_any(tf.where(plain, "", texts))], axis=1),
+        )
+
+    def _ids_of_ascii(self, texts):
+        """The ids of strings in printable ASCII."""
+        return self._split_and_wordpiece.tokenize(tf.strings.lower(texts) if self.do_lower_case else texts)
+
+    def _ids_of_any(self, texts):
+        """The ids of any strings."""
+        texts = _drop_invalid(texts)
+        texts = tf.strings.regex_replace(texts, f"{_DROPPED}+", "")
+        texts = tf.strings.regex_replace(texts, _WIDE_SPACE, " ")
+        if self.tokenize_chinese_chars:
+            texts = tf.strings.regex_replace(texts, _CJK, r" \0 ")
+        if self.do_lower_case:
+            texts = _lower_sigma(texts)
+            texts = _between_unassigned(_lower, texts)
+        if self.do_lower_case if self.strip_accents is None else self.strip_accents:
+            texts = _between_unassigned(lambda part: tf_text.normalize_utf8(part, "NFD"), texts)
+            texts = tf.strings.regex_replace(texts, f"{_MARKS}+", "")
+        words = tf.strings.split(tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 "))
+        too_long = tf.strings.length(words.values, unit="UTF8_CHAR") > MAX_CHARS_PER_WORD
+        words = words.with_values(tf.where(too_long, _UNSPELLABLE, words.values))
+        return self._wordpiece.tokenize(words).merge_dims(1, 2)
+
+
+def _wordpiece_tokenizer(vocabulary, *, split):
+    """Returns tensorflow-text's WordPiece, for words cut already or, with `split`, for ASCII text."""
+    return tf_text.FastWordpieceTokenizer(
+        vocabulary,
+        max_bytes_per_word=MAX_CHARS_PER_WORD * (1 if split else _BYTES_PER_CHAR),
+        token_out_type=tf.int32,
+        unknown_token=UNK,
+        no_pretokenization=not split,
+    )
+
+
+def _drop_invalid(texts):
+    """Drops what is not UTF-8, as Python's decode(errors="ignore") does."""
+    return tf.cond(
+        tf.reduce_all(tf.strings.regex_full_match(texts, _VALID)),
+        lambda: texts,
+        lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore"),
+    )
+
+
+def _any_has(texts, pattern):
+    return tf.reduce_any(tf.strings.regex_full_match(texts, f"(?s).*(?:{pattern}).*"))
+
+
+def _lower_sigma(texts):
+    """Lower-cases Σ, to ς at the end of a word."""
+
+    def replaced():
+        final = tf.strings.regex_replace(texts, _FINAL_SIGMA, r"\1ς\2")
+        return tf.strings.regex_replace(final, "Σ", "σ")
+
+    return tf.cond(_any_has(texts, "Σ"), replaced, lambda: texts)
+
+
+def _lower(texts):
+    """Lower-cases all but Σ."""
+    texts = tf.strings.lower(texts)  # ASCII first: to a Turkish ICU the lower case of I is ı
+    special = _special_capitals()
+
+    def replaced():
+        out = texts
+        for capital, small in special:
+            out = tf.strings.regex_replace(out, capital, small)
+        return out
+
+    texts = tf.cond(_any_has(texts, "|".join(capital for capital, _ in special)), replaced, lambda: texts)
+    return tf.strings.lower(texts, encoding="utf-8")
+
+
+@functools.cache
+def _special_capitals():
+    """Returns (capital, small) where TensorFlow's ICU may not do as Unicode 14: İ, and what it is too old for."""
+    with tf.init_scope():
+        cased = [chr(code) for first, last in characters.CASED for code in range(first, last + 1)]
+        theirs = tf.strings.lower(cased, encoding="utf-8").numpy()
+    differing = [char for char, small in zip(cased, theirs, strict=True) if small.decode() != lower(char)]
+    return [(char, lower(char)) for char in dict.fromkeys(["İ", *differing]) if not char.isascii() and char != "Σ"]
+
+
+def _between_unassigned(function, texts):
+    """Applies `function` to the stretches between characters that Unicode 14 does not know, as in normalize.py."""
+
+    def in_parts():
+        parts = _split_at_marks(tf.strings.regex_replace(texts, f"{_UNASSIGNED}+", rf"{_MARK}\0{_MARK}"))
+        changed = tf.where(_every_second(parts), parts.values, function(parts.values))
+        return tf.strings.reduce_join(parts.with_values(changed), axis=1)
+
+    return tf.cond(_any_has(texts, _UNASSIGNED), in_parts, lambda: function(texts))
+
+
+def _split_at_marks(texts):
+    """Splits at marks: string (B,) -> ragged string (B, None); what stood between two marks has an odd place."""
+    return tf.strings.split(texts, _MARK)
+
+
+def _every_second(parts):
+    """bool, as long as `parts.values`: whether a part's place in its row is odd."""
+    starts = tf.gather(parts.row_starts(), parts.value_rowids())
+    return (tf.range(tf.size(parts.values, tf.int64)) - starts) % 2 == 1
+
+
+def _escape(token):
+    """Quotes a token for RE2."""
+    return "".join(char if char.isalnum() else f"\\x{{{ord(char):X}}}" for char in token)

@@ -1,0 +1,37 @@
+"""A small text of our own for the commands: documents that each keep to a subject."""
+
+import numpy as np
+import pytest
+
+SUBJECTS = {
+    "sea": "ship sail harbour captain wave storm anchor island sailor tide deck rope".split(),
+    "kitchen": "soup bread oven butter pepper onion kettle spoon recipe plate cheese flour".split(),
+    "garden": "rose seed spade hedge lawn apple tree worm basket bloom root fence".split(),
+    "station": "train ticket platform engine guard whistle rail bridge tunnel signal coach clock".split(),
+}
+FRAMES = (
+    "The {0} stood near the {1} until the {2} was gone.",
+    "Nobody had seen a {0} with such a {1} before.",
+    "When the {0} came, she put the {1} beside the {2}.",
+    "It was the {0} and not the {1} that mattered.",
+    "He asked whether the {0} belonged to the {1} or the {2}.",
+)
+
+
+def make_documents(number, *, sentences=14, seed=0):
+    """Returns documents of distinct sentences, a subject each."""
+    rng = np.random.default_rng(seed)
+    documents = []
+    for index in range(number):
+        words = list(SUBJECTS.values())[index % len(SUBJECTS)]
+        lines = (str(rng.choice(FRAMES)).format(*rng.choice(words, 3, replace=False)) for _ in range(sentences))
+        documents.append([f"{line[:-1]} in the year {1500 + 20 * index + i}." for i, line in enumerate(lines)])
+    return documents
+
+
+@pytest.fixture
+def text_file(tmp_path):
+    """Forty documents in Google's input format: one sentence a line, a blank line between documents."""
+    path = tmp_path / "text.txt"
+    path.write_text("\n\n".join("\n".join(document) for document in make_documents(40)) + "\n", encoding="utf-8")
+    return path

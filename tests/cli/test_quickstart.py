@@ -1,0 +1,114 @@
+"""Quickstart on a small text of our own: every stage for real, few steps, and what a second run reuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from keras_bert_cli.main import main
+from keras_bert_cli.quickstart import masked_sentences
+from keras_bert_cli.stages import Stages
+from tests.cli.conftest import make_documents
+
+SMALL = ["--vocab_size=160", "--num_train_steps=6", "--train_batch_size=4", "--max_seq_length=32"]
+FIGURES = {
+    "masked_lm_accuracy",
+    "masked_lm_loss",
+    "next_sentence_accuracy",
+    "unigram_accuracy",
+    "finetune_accuracy_pretrained",
+    "finetune_accuracy_scratch",
+    "seconds",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished quickstart: its folder, its text and what it printed."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    text = folder / "text.txt"
+    documents = make_documents(60, sentences=40)
+    text.write_text("\n\n".join("\n".join(document) for document in documents) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "keras_bert_cli.main", "quickstart", f"--input_file={text}"]
+    done = subprocess.run(
+        [*command, f"--output_dir={folder / 'out'}", *SMALL],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, text, done.stdout
+
+
+def test_it_writes_every_figure_and_every_result(finished):
+    folder, _, _ = finished
+    results = json.loads((folder / "out" / "results.json").read_text())
+    assert results.keys() >= FIGURES
+    assert 0 < results["unigram_accuracy"] < 1
+    assert results["seconds"]["total"] == pytest.approx(sum(v for k, v in results["seconds"].items() if k != "total"))
+    assert {a["label"] for a in results["served_answers"]} <= set(results["corpus"]["classes"])
+    for made in ("vocab.txt", "records/train.tfrecord", "pretrained/model.safetensors", "pretrained/loss_curve.png",
+                 "classifier_pretrained/model.safetensors", "serving/classifier/1/saved_model.pb"):  # fmt: skip
+        assert (folder / "out" / made).stat().st_size > 0
+
+
+def test_it_shows_each_command_before_it_runs(finished):
+    for command in ("train_vocab", "create_pretraining_data", "pretrain", "fill_mask", "classify", "export"):
+        assert f"$ keras-bert {command}" in finished[2]
+
+
+def test_a_second_run_reuses_all_and_a_changed_flag_redoes_what_follows(finished, capsys):
+    folder, text, _ = finished
+    again = ["quickstart", f"--input_file={text}", f"--output_dir={folder / 'out'}"]
+    assert main([*again, *SMALL]) == 0
+    first = json.loads((folder / "out" / "results.json").read_text())
+    assert set(first["reused"]) == set(first["seconds"]) - {"total"}
+    capsys.readouterr()
+    assert main([*again, *SMALL, "--learning_rate=2e-3"]) == 0
+    second = json.loads((folder / "out" / "results.json").read_text())
+    assert second["reused"] == ["corpus", "vocabulary", "records_train", "records_heldout"]
+    assert "pretrain: done again" in capsys.readouterr().out
+
+
+def test_a_text_of_one_document_is_an_error_with_the_remedy(tmp_path, capsys):
+    path = tmp_path / "one.txt"
+    path.write_text("\n".join(make_documents(1)[0]), encoding="utf-8")
+    assert main(["quickstart", f"--input_file={path}", f"--output_dir={tmp_path / 'out'}"]) == 2
+    assert "blank line" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file_is_an_error(tmp_path, text_file, capsys):
+    taken = tmp_path / "taken"
+    taken.write_text("here already")
+    assert main(["quickstart", f"--input_file={text_file}", f"--output_dir={taken}"]) == 2
+    assert str(taken) in capsys.readouterr().err
+    assert taken.read_text() == "here already"
+
+
+def test_ctrl_c_leaves_the_stage_undone(tmp_path):
+    stages = Stages(tmp_path, "v1", lambda line: None)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stages.run("work", "key", interrupted, outputs=[])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_is_done_again_when_its_output_is_gone(tmp_path):
+    calls = []
+    for _ in range(3):
+        stages = Stages(tmp_path / "notes", "v1", lambda line: None)
+        stages.run("work", "key", lambda: calls.append((tmp_path / "out").write_text("x")), outputs=[tmp_path / "out"])
+        if len(calls) == 1 and stages.reused:
+            (tmp_path / "out").unlink()
+    assert len(calls) == 2
+
+
+def test_masked_sentences_hide_the_longest_word(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("short one\nthe quick brown fox jumps over the extraordinarily lazy dog\n", encoding="utf-8")
+    assert masked_sentences(path, 3) == ["the quick brown fox jumps over the [MASK] lazy dog"]

@@ -1,0 +1,253 @@
+"""The SavedModel: the same answers as in Python, in a process without this library; whole or not at all."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_bert.config import BertConfig
+from keras_bert.errors import UserError
+from keras_bert.models import BertClassifier, BertEncoder
+from keras_bert.serving.export import export
+from keras_bert.serving.predict import embed, fill_mask, predict
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+
+LENGTH = 40  # as in conftest.py
+
+# What a server has: TensorFlow and tensorflow-text's operations.
+SERVER = """
+import json, sys
+import tensorflow as tf
+import tensorflow_text
+folder, texts, others = sys.argv[1], *map(json.loads, sys.argv[2:])
+answers = {}
+for name in ("embed", "classify", "pair", "score", "fill_mask"):
+    serve = tf.saved_model.load(f"{folder}/{name}/1").signatures["serving_default"]
+    inputs = {"text": tf.constant(texts)} | ({"pair": tf.constant(others)} if name == "pair" else {})
+    answers[name] = {key: value.numpy().tolist() for key, value in serve(**inputs).items()}
+assert not [name for name in sys.modules if name.split(".")[0] == "keras_bert"]
+print(json.dumps(answers, default=bytes.decode))
+"""
+
+
+def ask(signature, *columns):
+    """Asks a loaded signature. Returns {output: array}."""
+    inputs = {name: tf.constant(column, tf.string) for name, column in zip(("text", "pair"), columns, strict=False)}
+    return {name: value.numpy() for name, value in signature(**inputs).items()}
+
+
+def load(exported):
+    return tf.saved_model.load(str(exported.path)).signatures["serving_default"]
+
+
+def assert_equal_to_python(answers, models, tokenizer, texts, others):
+    """Compares the five models' answers with predict.py's, within 1e-5."""
+    options = {"max_seq_length": LENGTH}
+    expected = {
+        "embed": embed(models["embed"], tokenizer, texts, **options),
+        "classify": predict(models["classify"], tokenizer, texts, **options),
+        "pair": predict(models["pair"], tokenizer, texts, others, **options),
+        "score": predict(models["score"], tokenizer, texts, **options),
+    }
+    for name, outputs in expected.items():
+        for key, value in outputs.items():
+            if key == "label":
+                assert answers[name][key] == value
+            else:
+                np.testing.assert_allclose(answers[name][key], value, atol=1e-5, err_msg=f"{name}: {key}")
+    assert answers["classify"]["labels"] == [["good", "bad", "schön"]] * len(texts)
+    filled = answers["fill_mask"]
+    assert filled["num_masks"] == [text.count("[MASK]") for text in texts]
+    assert max(filled["num_masks"]) == len(filled["tokens"][0]) > 1
+    for text, tokens, probabilities in zip(texts, filled["tokens"], filled["probabilities"], strict=True):
+        guesses = fill_mask(models["fill_mask"], tokenizer, [text], top_k=4, **options)[0] if "[MASK]" in text else []
+        padding = len(tokens) - len(guesses)
+        assert tokens == [[g["token"] for g in mask] for mask in guesses] + [[""] * 4] * padding
+        known = [[g["probability"] for g in mask] for mask in guesses] + [[0.0] * 4] * padding
+        np.testing.assert_allclose(probabilities, known, atol=1e-5)
+
+
+def test_a_fresh_process_answers_from_a_moved_directory(exported, models, tokenizer, texts, tmp_path):
+    for name, each in exported.items():
+        shutil.copytree(each.path, tmp_path / "elsewhere" / name / "1")
+    others = texts[::-1]
+    command = [sys.executable, "-c", SERVER, str(tmp_path / "elsewhere"), json.dumps(texts), json.dumps(others)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_equal_to_python(json.loads(done.stdout.splitlines()[-1]), models, tokenizer, texts, others)
+
+
+def test_the_graph_names_no_place_on_this_machine(exported):
+    for each in exported.values():
+        assert str(each.path.parent).encode() not in (each.path / "saved_model.pb").read_bytes()
+        assert list((each.path / "assets").iterdir()) == []
+
+
+def test_the_signature_reads_like_documentation(exported, signatures, config):
+    def shown(specs):
+        return {name: (spec.dtype.name, spec.shape.as_list()) for name, spec in specs.items()}
+
+    one = {"text": ("string", [None])}
+    expected = {
+        "embed": (one, {"embedding": ("float32", [None, config.hidden_size])}),
+        "classify": (
+            one,
+            {
+                "label": ("string", [None]),
+                "probabilities": ("float32", [None, 3]),
+                "labels": ("string", [None, 3]),
+            },
+        ),
+        "score": (one, {"score": ("float32", [None])}),
+        "fill_mask": (
+            one,
+            {
+                "tokens": ("string", [None, None, 4]),
+                "probabilities": ("float32", [None, None, 4]),
+                "num_masks": ("int32", [None]),
+            },
+        ),
+    }
+    for name, (inputs, outputs) in expected.items():
+        each = exported[name]
+        assert shown(each.inputs) == inputs
+        assert shown(each.outputs) == outputs
+        signature = signatures[name]
+        assert shown(signature.structured_input_signature[1]) == inputs
+        assert shown(signature.structured_outputs) == outputs
+    assert list(exported["pair"].inputs) == ["text", "pair"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 33])
+def test_any_batch_size(signatures, count):
+    for name, signature in signatures.items():
+        columns = [["the [MASK]"] * count] * (2 if name == "pair" else 1)
+        answer = ask(signature, *columns)
+        assert {len(value) for value in answer.values()} == {count}, name
+        for value in answer.values():
+            assert all(np.array_equal(row, value[0]) or np.allclose(row, value[0], atol=1e-6) for row in value[1:])
+
+
+def test_a_text_is_cut_as_encode_cuts_it(signatures, models, tokenizer):
+    long, longer = "paris is the capital " * 30, "of france " * 40
+    for name, columns in (("classify", [[long]]), ("pair", [[long], [longer]]), ("pair", [["is"], [longer]])):
+        answer = ask(signatures[name], *columns)["probabilities"]
+        expected = predict(models[name], tokenizer, *columns, max_seq_length=LENGTH)["probabilities"]
+        np.testing.assert_allclose(answer, expected, atol=1e-5)
+    whole = predict(models["classify"], tokenizer, [long], max_seq_length=64)["probabilities"]
+    assert abs(ask(signatures["classify"], [long])["probabilities"] - whole).max() > 1e-4
+
+
+def test_text_and_pair_of_different_numbers_are_refused(signatures):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        ask(signatures["pair"], ["a", "b"], ["c"])
+
+
+def test_tokens_that_the_tokenizer_keeps_are_kept(models, tokenizer, tmp_path):
+    keeping = Tokenizer(tokenizer.vocabulary, keep=("[SEP]",))
+    each = export(models["classify"], keeping, tmp_path / "1", max_seq_length=LENGTH)
+    answer = ask(load(each), ["paris [SEP] france"])["probabilities"]
+    expected = predict(models["classify"], keeping, ["paris [SEP] france"], max_seq_length=LENGTH)["probabilities"]
+    plain = predict(models["classify"], tokenizer, ["paris [SEP] france"], max_seq_length=LENGTH)["probabilities"]
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    assert abs(expected - plain).max() > 1e-3
+
+
+def test_without_normalize_the_vector_is_the_mean(models, tokenizer, texts, tmp_path):
+    each = export(models["embed"], tokenizer, tmp_path / "1", max_seq_length=LENGTH, normalize=False)
+    expected = embed(models["embed"], tokenizer, texts, max_seq_length=LENGTH, normalize=False)["embedding"]
+    np.testing.assert_allclose(ask(load(each), texts)["embedding"], expected, atol=1e-5)
+
+
+def test_the_golden_strings_give_what_python_gives(shared, tmp_path):
+    lines = (shared / "data/vocab/bert-base-uncased/vocab.txt").read_text(encoding="utf-8").splitlines()
+    cases = json.loads((shared / "golden/tokenization/google_tokenization.json").read_text(encoding="utf-8"))
+    strings = [case["text"] for case in cases]
+    assert len(strings) > 100
+    tokenizer = Tokenizer(Vocabulary(lines))
+    config = BertConfig.from_name("tiny", vocab_size=len(lines), initializer_range=0.3)
+    model = BertEncoder(config)
+    each = export(model, tokenizer, tmp_path / "1")
+    expected = embed(model, tokenizer, strings)["embedding"]
+    np.testing.assert_allclose(ask(load(each), strings)["embedding"], expected, atol=1e-5)
+
+
+def test_the_optimizers_variables_stay_behind(config, tokenizer, tmp_path):
+    model = BertClassifier(BertEncoder(config), 2)
+    model.compile(keras.optimizers.Adam())
+    model.optimizer.build(model.trainable_variables)
+    path = export(model, tokenizer, tmp_path / "1", max_seq_length=16).path
+    found = [shape for name, shape in tf.train.list_variables(str(path / "variables/variables")) if "VARIABLE" in name]
+    assert sorted(map(tuple, found)) == sorted(tuple(weight.shape) for weight in model.weights)
+
+
+def test_what_stands_there_is_replaced_only_by_force(models, tokenizer, tmp_path):
+    path = tmp_path / "1"
+    export(models["score"], tokenizer, path, max_seq_length=16)
+    with pytest.raises(UserError, match=r"1 exists already"):
+        export(models["embed"], tokenizer, path, max_seq_length=16)
+    assert "score" in outputs_of(path)
+    export(models["embed"], tokenizer, path, max_seq_length=16, force=True)
+    assert "embedding" in outputs_of(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["1"]
+
+
+def outputs_of(path):
+    return tf.saved_model.load(str(path)).signatures["serving_default"].structured_outputs
+
+
+def test_force_spares_what_is_no_saved_model(models, tokenizer, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="is no SavedModel"):
+        export(models["embed"], tokenizer, tmp_path, max_seq_length=16, force=True)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError(None, None, "no space left"), KeyboardInterrupt()])
+def test_a_failed_export_leaves_nothing(models, tokenizer, tmp_path, monkeypatch, error):
+    def half(module, path, **options):
+        tf.io.gfile.makedirs(path)
+        tf.io.write_file(f"{path}/saved_model.pb", "half")
+        raise error
+
+    monkeypatch.setattr(tf.saved_model, "save", half)
+    with pytest.raises((UserError, KeyboardInterrupt)) as caught:
+        export(models["embed"], tokenizer, tmp_path / "a" / "1", max_seq_length=16)
+    assert isinstance(caught.value, KeyboardInterrupt) or "no space left" in str(caught.value)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_a_user_error(models, tokenizer, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="Cannot write"):
+        export(models["embed"], tokenizer, tmp_path / "file" / "1", max_seq_length=16)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("embed", {"max_seq_length": 128}, "to 64, the model's max_position_embeddings. Received: 128"),
+        ("embed", {"max_seq_length": 2}, "must be from 3"),
+        ("pair", {"max_seq_length": 3, "pair": True}, "must be from 4"),
+        ("embed", {"max_seq_length": 16, "pair": True}, "takes one text at a time"),
+        ("fill_mask", {"max_seq_length": 16, "top_k": 500}, "top_k must be from 1"),
+    ],
+)
+def test_options_that_cannot_be_are_user_errors(models, tokenizer, tmp_path, name, options, match):
+    with pytest.raises(UserError, match=match):
+        export(models[name], tokenizer, tmp_path / "1", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_model_or_vocabulary_is_a_user_error(models, tokenizer, tmp_path):
+    inputs = keras.Input((1,))
+    with pytest.raises(UserError, match="must be one of BertEncoder, BertClassifier, BertPretrainer"):
+        export(keras.Model(inputs, inputs), tokenizer, tmp_path / "1")
+    with pytest.raises(UserError, match="vocabulary has 6 entries"):
+        export(models["embed"], Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the"])), tmp_path / "1")

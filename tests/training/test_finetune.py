@@ -1,0 +1,156 @@
+"""Fine-tuning through model.fit: it learns, counts its steps, and a seed gives the same run wherever it stands."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bert.config import BertConfig
+from keras_bert.data.datasets import text_dataset
+from keras_bert.errors import UserError
+from keras_bert.models import BertClassifier, BertEncoder
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.training.finetune import finetune, finetune_runs
+
+WORDS = [f"w{i}" for i in range(12)]
+TEXTS = [f"{first} {second}" for first in WORDS[:4] for second in WORDS[4:8]]
+LABELS = [int(text.split()[0] in WORDS[:2]) for text in TEXTS]  # the first word decides
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer(Vocabulary([*SPECIAL_TOKENS, *WORDS]))
+
+
+def make_model(layers=1, dropout=0.1):
+    config = BertConfig(
+        vocab_size=len(SPECIAL_TOKENS) + len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=8,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        initializer_range=0.1,
+    )
+    return BertClassifier(BertEncoder(config), num_classes=2)
+
+
+@pytest.fixture
+def make_dataset(tokenizer):
+    def make(seed=0, batch_size=4):
+        return text_dataset(
+            TEXTS, LABELS, tokenizer, batch_size=batch_size, seed=seed, max_seq_length=8, pad_to_multiple=8
+        )
+
+    return make
+
+
+def test_two_layers_learn_a_small_table(make_dataset):
+    keras.utils.set_random_seed(3)
+    model = make_model(layers=2, dropout=0.0)
+    history = finetune(model, make_dataset(), epochs=20, learning_rate=5e-3).history
+    assert len(history["loss"]) == 20
+    assert history["accuracy"][-1] == 1.0
+    assert history["loss"][-1] < 0.1 < history["loss"][0]
+
+
+def test_steps_schedule_and_progress(make_dataset):
+    model, seen, called_at = make_model(), [], []
+
+    def evaluate(model):
+        called_at.append(int(model.optimizer.iterations))
+        return {"double": 2.0 * called_at[-1]}
+
+    history = finetune(
+        model,
+        make_dataset(),
+        num_train_steps=10,
+        warmup_proportion=0.25,
+        evaluate=evaluate,
+        progress=lambda *args: seen.append(args[:-1]),
+        stage="a run",
+    ).history
+    assert history["step"] == [4, 8, 10] == called_at  # 16 examples are 4 batches
+    assert history["val_double"] == [8.0, 16.0, 20.0]
+    assert seen == [("a run", step, 10, "step") for step in range(1, 11)]
+    assert int(model.optimizer.iterations) == 10
+    assert float(model.optimizer.learning_rate) == 0.0
+    assert model.optimizer.get_config()["learning_rate"]["config"]["num_warmup_steps"] == 2
+
+
+def test_a_dataset_without_end_and_one_evaluation(make_dataset):
+    model, calls = make_model(), []
+    history = finetune(
+        model, make_dataset().repeat(), num_train_steps=6, evaluate=lambda _: calls.append(1) or {"figure": 1.0}
+    ).history
+    assert history["step"] == [6]
+    assert int(model.optimizer.iterations) == 6
+    history = finetune(
+        model,
+        make_dataset(),
+        epochs=1.75,
+        evaluate=lambda _: calls.append(2) or {"figure": 1.0},
+        evaluate_each_epoch=False,
+        compile_model=False,
+    ).history
+    assert history["step"] == [4, 7]
+    assert history["val_figure"] == [1.0]
+    assert calls == [1, 2]
+
+
+def weights_of(model):
+    return [np.asarray(variable) for variable in model.trainable_variables]
+
+
+def test_each_of_several_runs_is_the_run_of_its_seed(make_dataset):
+    options = {"epochs": 1, "learning_rate": 1e-2}
+    runs, functions = {}, set()
+    for seed, model, history in finetune_runs(make_model, make_dataset, [7, 8], **options):
+        runs[seed] = (weights_of(model), history.history)
+        functions.add(model.train_function)
+    assert len(functions) == 1  # traced once
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(runs[7][0], runs[8][0], strict=True))
+
+    keras.utils.set_random_seed(8)
+    alone = make_model()
+    history = finetune(alone, make_dataset(8), seed=8, **options).history
+    np.testing.assert_allclose(history["loss"], runs[8][1]["loss"], rtol=1e-5)
+    for ours, theirs in zip(weights_of(alone), runs[8][0], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_seed_alone_decides_dropout(make_dataset):
+    model, losses = make_model(dropout=0.5), []
+    for seed in (5, 6, 5):
+        options = {"num_train_steps": 2, "learning_rate": 1e-30}  # the weights stay, dropout alone differs
+        history = finetune(model, make_dataset(), seed=seed, compile_model=not losses, **options).history
+        losses.append(history["loss"][0])
+    assert losses[0] == pytest.approx(losses[2], rel=1e-6)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(make_dataset):
+    with pytest.raises(UserError, match="after 4 steps; take a lower learning rate"):
+        finetune(make_model(), make_dataset(), learning_rate=1e30, warmup_proportion=0.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be greater than 0"),
+        ({"warmup_proportion": 1.5}, "warmup_proportion must be from 0 to 1"),
+        ({"epochs": 0.0}, "epochs must be greater than 0"),
+        ({"num_train_steps": 0}, "num_train_steps must be at least 1"),
+    ],
+)
+def test_numbers_out_of_range(make_dataset, options, message):
+    with pytest.raises(UserError, match=message):
+        finetune(make_model(), make_dataset(), **options)
+
+
+def test_a_dataset_of_unknown_length_needs_steps(make_dataset):
+    with pytest.raises(UserError, match="say num_train_steps"):
+        finetune(make_model(), make_dataset().repeat())
