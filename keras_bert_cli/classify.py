@@ -150,6 +150,7 @@ def _find_model(args):
     from keras_bert.checkpoints import open_checkpoint
     from keras_bert.config import BertConfig
     from keras_bert.errors import UserError
+    from keras_bert.serving.inputs import check_length
 
     if args.init_checkpoint:
         checkpoint = open_checkpoint(args.init_checkpoint)
@@ -174,11 +175,7 @@ def _find_model(args):
             f"The vocabulary has {tokenizer.vocab_size} entries, but {source} has vocab_size {config.vocab_size}; "
             "give the vocabulary that belongs to the model."
         )
-    if args.max_seq_length > config.max_position_embeddings:
-        raise UserError(
-            f"--max_seq_length={args.max_seq_length} is more than the model's {config.max_position_embeddings} "
-            "positions (max_position_embeddings); lower it."
-        )
+    check_length(config, args.max_seq_length, pair=args.pair_column is not None)
     if args.dropout is not None:
         config = config.replace(hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout)
     return tokenizer, config, None if args.from_scratch else checkpoint
@@ -236,7 +233,12 @@ def _print_data(args, tokenizer, classes, train, evaluation, prediction):
 def _print_model(args, model):
     config, report = model.bert_config, getattr(model, "load_report", None)
     shape = f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {model.count_params():,} weights"
-    print(f"model: {shape}, " + ("fresh" if report is None else f"from {args.init_checkpoint}: {report}"))
+    print(f"model: {shape}, " + ("fresh" if report is None else f"from {args.init_checkpoint}"))
+    if report is not None:
+        print(
+            f"checkpoint: {len(report.loaded)} weights loaded, {len(report.unused)} of other heads left; "
+            f"newly initialised: {', '.join(report.new) or 'none'}"
+        )
     length = f"{args.num_train_steps:,} steps" if args.num_train_steps else f"{args.num_train_epochs:g} epochs"
     runs = f", {args.num_runs} runs" if args.num_runs > 1 else ""
     print(f"schedule: {length} of batch {args.train_batch_size}, peak rate {args.learning_rate:g}{runs}", flush=True)

@@ -4,6 +4,7 @@ For TF Serving, or for anything that loads a SavedModel and has tensorflow-text'
 """
 
 from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.startup import start_tensorflow
 
 DEFAULT_LENGTH = 128
 
@@ -34,6 +35,7 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it resolved, what it wrote, the signature, and how to query it."""
+    start_tensorflow()
     from keras_bert.serving.export import check_output, export
     from keras_bert.serving.heads import HEADS
     from keras_bert.serving.loading import load

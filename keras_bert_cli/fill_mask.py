@@ -10,6 +10,7 @@ them. Answers are lines to read on a terminal, and JSON lines into a file or a p
 import sys
 
 from keras_bert_cli.flags import positive_int
+from keras_bert_cli.startup import start_tensorflow
 
 
 def add_arguments(parser):
@@ -25,19 +26,24 @@ def add_arguments(parser):
         default=32,
         help="texts read at a time; with 1 each line is answered as it comes (default: 32)",
     )
-    # Without absl's `--json VALUE`, which would take the text that follows for its value.
-    parser.add_argument("--json", action="store_true", help="write JSON lines on a terminal too")
+    parser.add_argument(
+        "--format",
+        choices=("auto", "text", "json"),
+        default="auto",
+        help="lines to read, or JSON lines (default: auto, to read on a terminal and else JSON)",
+    )
 
 
 def run(args):
     """Runs the command: what it resolved goes to stderr, the answers to stdout."""
+    start_tensorflow()
     from keras_bert.errors import UserError
     from keras_bert.serving.loading import load
     from keras_bert.serving.predict import fill_mask
 
     loaded = load(args.model_dir, task="fill_mask")
     print(f"model: {args.model_dir} ({loaded})", file=sys.stderr, flush=True)
-    as_json = args.json or not sys.stdout.isatty()
+    as_json = args.format == "json" or (args.format == "auto" and not sys.stdout.isatty())
     typed = not args.texts and sys.stdin.isatty()
     if typed:
         print("Type a text with [MASK] and press Enter; Ctrl-D ends.", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ imported only when it is called, and itself imports the library only inside `run
 
 import argparse
 import importlib
+import os
 import sys
 
 COMMANDS = {
@@ -64,6 +65,9 @@ def main(argv=None):
     except KeyboardInterrupt:
         print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written stands under a final name.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell counts it: 128 + SIGPIPE
     except Exception as error:
         if getattr(error, "exit_status", None) is None:  # UserError, without importing the library for it
             raise

@@ -265,7 +265,9 @@ class Chain:
             *(MASK_EXAMPLES if self.inputs is None else ()),
             *masked_sentences(self.corpus_folder / "heldout.txt", 3),
         ]
-        return self.command("fill_mask", ["fill_mask", f"--model_dir={self.pretrained}", *texts], outputs=[])
+        return self.command(
+            "fill_mask", ["fill_mask", f"--model_dir={self.pretrained}", "--format=text", *texts], outputs=[]
+        )
 
     def finetune(self, corpus):
         """Fine-tunes from the pre-trained encoder and from scratch, exports the first and queries it."""

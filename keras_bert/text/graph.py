@@ -71,7 +71,7 @@ class GraphTokenizer(keras.layers.Layer):
     def __init__(
         self, vocabulary, *, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True, keep=(), **kwargs
     ):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**kwargs)
         self._convert_input_args = False  # a list of str is as welcome as a tensor; so do Keras' own text layers
         self._allow_non_tensor_positional_args = True
         self.supports_jit = False

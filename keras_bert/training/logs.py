@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
 
 
@@ -11,6 +12,9 @@ class TrainLog:
 
     Args:
         folder: the run's output directory.
+
+    Raises:
+        UserError: the directory cannot be made or written to.
 
     Example:
         >>> import tempfile
@@ -25,9 +29,12 @@ class TrainLog:
         import tensorflow as tf
 
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.rows = []
-        self.stream = open(self.folder / "train_log.jsonl", "w", encoding="utf-8")  # noqa: SIM115 closed in __exit__
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.stream = open(self.folder / "train_log.jsonl", "w", encoding="utf-8")  # noqa: SIM115 closed in __exit__
+        except OSError as error:
+            raise UserError(f"Cannot write to {folder} ({error}); choose another output directory.") from error
         self.writer = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         self.scalar = tf.summary.scalar
 

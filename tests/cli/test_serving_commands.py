@@ -168,7 +168,7 @@ def test_fill_mask_on_a_terminal_is_read_by_people(directories, models, tokenize
         f"  [MASK] 1: {two}",
         f"  [MASK] 2: {three}",
     ]
-    run("fill_mask", "--model_dir", directories / "pretrained", "--json", "the [MASK]")
+    run("fill_mask", "--model_dir", directories / "pretrained", "--format=json", "the [MASK]")
     assert json.loads(screen.getvalue().splitlines()[-1])["text"] == "the [MASK]"
 
 

@@ -103,6 +103,7 @@ TEXTS = [
     "Hello, World!",
     "The quick brown fox jumps over the lazy dog.",
     "unaffable UNAFFABLE Unaffable's",
+    "(see below)",
     "don't can't it's rock'n'roll",
     "e-mail: someone@example.org, http://example.org/a_b?c=d&e=f#g",
     '$5.00 + 3% = ~<5|6>^2 `x` {y} [z] \\ / * "q"',

@@ -72,7 +72,7 @@ def test_files_that_are_no_vocabulary(tmp_path, content, message):
 def test_places_that_are_none(tmp_path):
     with pytest.raises(UserError, match=r"--vocab_file: .*none.txt does not exist"):
         Vocabulary.from_file(tmp_path / "none.txt")
-    with pytest.raises(UserError, match="--other: .* is a directory"):
+    with pytest.raises(UserError, match=r"--other: .* is a directory"):
         Vocabulary.from_file(tmp_path, what="--other")
     with pytest.raises(UserError, match="is empty"):
         Vocabulary([])

@@ -1,0 +1,186 @@
+"""The training step: the global batch's loss, on one device and on two, and equal to `fit`'s."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_bert.config import BertConfig
+from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.training.optimizers import BertAdamW, adamw
+from keras_bert.training.steps import batch_sums, make_eval_step, make_train_steps, metrics_from_sums
+from tests import reference_bert
+from tests.models.conftest import as_batch
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = tf.distribute.get_strategy()
+
+
+@pytest.fixture(scope="module")
+def small():
+    """(config, instances) of plain NumPy's golden model: one masked slot of twelve is free."""
+    with np.load(Path(__file__).parents[1] / "golden" / "model" / "golden.npz") as golden:
+        return BertConfig.from_dict(reference_bert.CONFIG), dict(golden)
+
+
+@pytest.fixture
+def model(small):
+    return BertPretrainer(BertEncoder(small[0]))
+
+
+def iterate(instances, batch_size):
+    """Returns an iterator without end over distributed batches."""
+    dataset = tf.data.Dataset.from_tensor_slices(as_batch(instances)).batch(batch_size, drop_remainder=True)
+    return iter(DEFAULT.experimental_distribute_dataset(dataset.repeat()))
+
+
+def test_sums_are_those_of_the_logits(model, small):
+    x, y, weights = as_batch(small[1])
+    sums = np.asarray(batch_sums(model, (x, y, weights), training=False))
+    logits = model.predict(x, verbose=0)
+    expected = []
+    for name in ("masked_lm", "next_sentence"):
+        losses = -np.take_along_axis(reference_bert.log_softmax(logits[name]), y[name][..., None], -1)[..., 0]
+        right = logits[name].argmax(-1) == y[name]
+        expected += [(losses * weights[name]).sum(), (right * weights[name]).sum(), weights[name].sum()]
+    np.testing.assert_allclose(sums, expected, rtol=1e-5)
+    assert expected[2] == 11
+    assert expected[5] == 3
+
+
+def test_metrics_are_sums_over_counts():
+    figures = metrics_from_sums([6.0, 3.0, 12.0, 1.5, 2.0, 4.0])
+    assert figures == {
+        "masked_lm_loss": 0.5,
+        "masked_lm_accuracy": 0.25,
+        "next_sentence_loss": 0.375,
+        "next_sentence_accuracy": 0.5,
+        "loss": 0.875,
+    }
+    assert metrics_from_sums(np.zeros(6))["loss"] == 0.0  # no slot and no instance is no division by zero
+
+
+def test_one_step_is_fit_s_step(model, small):
+    x, y, weights = as_batch(small[1])
+    start = model.get_weights()
+    model.compile(adamw(1e-2), run_eagerly=True)
+    history = model.fit(x, y, sample_weight=weights, batch_size=3, verbose=0).history
+    evaluated = dict(zip(model.metrics_names, model.evaluate(x, y, sample_weight=weights, verbose=0), strict=False))
+    by_fit = model.get_weights()
+
+    model.set_weights(start)
+    optimizer = adamw(1e-2)
+    optimizer.build(model.trainable_variables)
+    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    iterator = iterate(small[1], 3)
+    figures = metrics_from_sums(train_steps(iterator, tf.constant(1)).numpy())
+    assert figures["loss"] == pytest.approx(history["loss"][0], rel=1e-5)
+    for name in ("masked_lm", "next_sentence"):
+        assert figures[f"{name}_loss"] == pytest.approx(history[f"{name}_loss"][0], rel=1e-5)
+    for one, two in zip(model.get_weights(), by_fit, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+    trained = model.get_weights()
+    eval_step = make_eval_step(model, DEFAULT, jit_compile=False)
+    figures = metrics_from_sums(eval_step(next(iterator)).numpy())
+    assert figures["loss"] == pytest.approx(evaluated["loss"], rel=1e-4)
+    for one, two in zip(model.get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(one, two)  # an evaluation trains nothing
+
+
+def test_several_steps_in_a_call_add_up(model, small):
+    optimizer = BertAdamW(0.0)  # standing still, each step sees the same weights
+    optimizer.build(model.trainable_variables)
+    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    iterator = iterate(small[1], 1)
+    single = [train_steps(iterator, tf.constant(1)).numpy() for _ in range(3)]
+    np.testing.assert_allclose(train_steps(iterator, tf.constant(6)).numpy(), 2 * np.sum(single, 0), rtol=1e-5)
+    assert int(optimizer.iterations) == 9
+    assert train_steps.experimental_get_tracing_count() == 1
+
+
+def test_dropout_is_on_in_training_and_off_in_evaluation(small):
+    model = BertPretrainer(BertEncoder(small[0].replace(hidden_dropout_prob=0.5)))
+    batch = as_batch(small[1])
+    still = [batch_sums(model, batch, training=False).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*still)
+    assert np.abs(batch_sums(model, batch, training=True).numpy() - still[0]).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_xla_takes_the_same_steps(small, golden):
+    losses = []
+    for jit_compile in (False, True):
+        model = BertPretrainer.from_pretrained(golden / "model")
+        optimizer = adamw(**reference_bert.TRAINING)
+        optimizer.build(model.trainable_variables)
+        train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=jit_compile)
+        iterator = iterate(small[1], 3)
+        losses.append([metrics_from_sums(train_steps(iterator, tf.constant(1)).numpy())["loss"] for _ in range(6)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+# Trains on a golden batch with `n` virtual devices and prints the losses, the last one of an evaluation.
+TRAJECTORY = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+n, folder, schedule = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * n)
+from keras_bert.models import BertPretrainer
+from keras_bert.training.optimizers import adamw
+from keras_bert.training.steps import make_eval_step, make_train_steps, metrics_from_sums
+from keras_bert.training.strategies import strategy
+from tests.models.conftest import as_batch
+strategy = strategy("mirrored" if n > 1 else "one_device")
+assert strategy.num_replicas_in_sync == n
+x, y, weights = as_batch(dict(np.load(folder + "/golden.npz")))
+with strategy.scope():
+    model = BertPretrainer.from_pretrained(folder)
+    optimizer = adamw(**schedule)
+    optimizer.build(model.trainable_variables)
+dataset = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(len(x["input_ids"]), drop_remainder=True).repeat()
+iterator = iter(strategy.experimental_distribute_dataset(dataset))
+train_steps = make_train_steps(model, optimizer, strategy, jit_compile=False)
+eval_step = make_eval_step(model, strategy, jit_compile=False)
+sums = [train_steps(iterator, tf.constant(1)) for _ in range(schedule["num_train_steps"])] + [eval_step(next(iterator))]
+print(json.dumps([metrics_from_sums(each.numpy())["loss"] for each in sums]))
+"""
+
+
+def trajectory(devices, folder, schedule):
+    """Returns the losses of a training run in a fresh process with so many CPU devices."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAJECTORY, str(devices), str(folder), json.dumps(schedule)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_our_trajectory_on_one_device_and_two(golden, devices):
+    # Three instances are two on one replica, with eight masked slots, and one on the other, with three: the mean
+    # of the replicas' means would be another number. The gradients' norm is over the limit: clipping each
+    # replica's share would be another step.
+    folder = golden / "model"
+    expected = np.load(folder / "golden.npz")["train_losses"]
+    losses = trajectory(devices, folder, reference_bert.TRAINING)
+    np.testing.assert_allclose(losses[:-1], expected, rtol=1e-5)
+    assert losses[-1] < expected[-1]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_google_s_trajectory_on_one_device_and_two(shared, devices):
+    folder = shared / "golden" / "model"
+    expected = np.load(folder / "golden.npz")["train_losses"]
+    schedule = {"learning_rate": 1e-3, "num_train_steps": 20, "num_warmup_steps": 5}
+    np.testing.assert_allclose(trajectory(devices, folder, schedule)[:-1], expected, rtol=1e-5)
