@@ -57,3 +57,5 @@ def _register(_):
     if "keras_bert.layers" not in sys.modules or hasattr(sys.modules["keras_bert.layers"], "TransformerBlock"):
         importlib.import_module("keras_bert.models")
         importlib.import_module("keras_bert.training.optimizers")
+        if sys.modules["keras"].backend.backend() == "tensorflow":
+            importlib.import_module("keras_bert.text.graph")

@@ -47,6 +47,7 @@ def run(args):
     typed = not args.texts and sys.stdin.isatty()
     if typed:
         print("Type a text with [MASK] and press Enter; Ctrl-D ends.", file=sys.stderr, flush=True)
+    given = []  # of texts on the command line, to hand back; standard input may have no end
     for texts in _batches(args.texts or _stdin_lines(), 1 if typed else args.batch_size):
         try:
             answers = fill_mask(loaded.model, loaded.tokenizer, texts, top_k=args.top_k, batch_size=args.batch_size)
@@ -56,8 +57,11 @@ def run(args):
             print(error, file=sys.stderr, flush=True)  # a slip of the hand does not end a conversation
             continue
         for text, answer in zip(texts, answers, strict=True):
+            if args.texts:
+                given.append({"text": text, "masks": answer})
             for line in _as_json(text, answer) if as_json else _to_read(text, answer):
                 print(line, flush=True)
+    return given
 
 
 def _stdin_lines():

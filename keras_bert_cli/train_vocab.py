@@ -70,6 +70,8 @@ def run(args):
         raise UserError(
             f"--vocab_file: {args.vocab_file} is a directory; name the file to write in it, such as vocab.txt."
         )
+    if Path(args.vocab_file).resolve() in {path.resolve() for path in files}:
+        raise UserError(f"--vocab_file: {args.vocab_file} is one of the input files; name another file to write.")
     if not args.force:
         refuse_existing(args.vocab_file, what="--vocab_file", remedy="add --force to replace it, or name another")
     with atomic_path(args.vocab_file) as temporary:

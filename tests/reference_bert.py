@@ -154,7 +154,8 @@ def encode(arrays, config, batch, *, activation=gelu):
 def pretrain_log_probs(arrays, config, batch):
     """Returns log-probabilities of the masked tokens (B, P, V) and of the next sentence (B, 2)."""
     encoded = encode(arrays, config, batch)
-    hidden = np.stack([row[at] for row, at in zip(encoded["sequence_output"], batch["masked_lm_positions"])])
+    rows = np.arange(len(batch["input_ids"]))[:, None]
+    hidden = encoded["sequence_output"][rows, batch["masked_lm_positions"]]  # (B, P, H)
     hidden = gelu(dense(hidden, arrays, "cls/predictions/transform/dense"))
     hidden = layer_norm(hidden, arrays, "cls/predictions/transform")
     masked_lm = hidden @ arrays["bert/embeddings/word_embeddings"].T + arrays["cls/predictions/output_bias"]

@@ -98,17 +98,17 @@ def test_compressed_text_reads_as_plain(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
-@pytest.mark.parametrize("damage", ["cut", "flipped", "plain text"])
+@pytest.mark.parametrize("damage", ["cut", 10, 12, "middle", "plain text"])
 def test_a_damaged_archive_is_a_user_error(tmp_path, suffix, damage):
     lines = b"".join(b"line %d %d\n" % (n, n * n * 7919 % 65537) for n in range(20000))
     data = COMPRESS[suffix](lines)
     if damage == "cut":
         data = data[: len(data) // 2]
-    elif damage == "flipped":
-        middle = len(data) // 2
-        data = data[:middle] + bytes(255 - byte for byte in data[middle : middle + 20]) + data[middle + 20 :]
-    else:
+    elif damage == "plain text":
         data = lines
+    else:
+        at = len(data) // 2 if damage == "middle" else damage
+        data = data[:at] + bytes(255 - byte for byte in data[at : at + 20]) + data[at + 20 :]
     path = tmp_path / f"text{suffix}"
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"text\.\w+ is damaged after line \d+ \(.+\); fetch or compress it again"):
@@ -144,7 +144,7 @@ def test_json_is_read_as_a_dict_or_refused_by_name(tmp_path):
 
 def test_refuse_existing_refuses_files_and_folders(tmp_path):
     refuse_existing(tmp_path / "new", what="--output_dir")
-    with pytest.raises(UserError, match="--output_dir: .* exists already; take another"):
+    with pytest.raises(UserError, match=r"--output_dir: .* exists already; take another"):
         refuse_existing(tmp_path, what="--output_dir", remedy="take another")
 
 
@@ -203,7 +203,7 @@ def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
         return rename(self, target)
 
     monkeypatch.setattr(type(path), "rename", fail_for_the_new_one)
-    with pytest.raises(UserError, match="Cannot write .*out"), atomic_path(path) as temporary:
+    with pytest.raises(UserError, match=r"Cannot write .*out"), atomic_path(path) as temporary:
         temporary.mkdir()
     assert os.listdir(tmp_path) == ["out"]
     assert os.listdir(path) == ["old"]

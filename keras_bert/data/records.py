@@ -5,13 +5,13 @@ B batch, S sequence (max_seq_length), P predictions (max_predictions_per_seq).
 """
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,12 +214,4 @@ def read_manifest(path):
         UserError: the manifest is no JSON object.
     """
     path = manifest_path(path)
-    if not path.is_file():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not readable as JSON ({error}); remove it or make the records again.") from error
-    if not isinstance(manifest, dict):
-        raise UserError(f"{path} is no JSON object; remove it or make the records again.")
-    return manifest
+    return read_json(path, what="The manifest") if path.is_file() else None

@@ -20,7 +20,7 @@ class PretrainedModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def get_config(self):
-        """Returns what every constructor takes, and which of the model's layers are frozen; its encoder keeps its own."""
+        """Returns what every constructor takes, and which of the model's own layers are frozen."""
         own = (layer for layer in self.layers if layer.weights and not isinstance(layer, PretrainedModel))
         frozen = [layer.name for layer in own if not layer.trainable]
         return {"name": self.name, "frozen": frozen}

@@ -73,7 +73,7 @@ def collect_arrays(model):
     """Returns {name: numpy array} of a model, as a checkpoint holds them."""
     arrays = {}
     for name, (variable, transposed) in model_variables(model).items():
-        array = ops.convert_to_numpy(ops.convert_to_tensor(variable))
+        array = np.asarray(ops.convert_to_tensor(variable))
         arrays[name] = np.ascontiguousarray(array.T if transposed else array)
     return arrays
 

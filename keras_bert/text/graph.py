@@ -5,15 +5,16 @@ primitives: RE2 substitutions over the character classes of characters.py, ICU's
 look at characters that Unicode 14 does not know), and WordPiece on words cut already. Strings of printable ASCII,
 where nothing of that can differ, take a short cut that does it all in one pass.
 
-Shapes: B strings; T ids of a string. The only module that imports tensorflow_text.
+Shapes: B strings; T ids of a string. The only module that imports tensorflow_text, and only when a layer is made.
 """
 
 import functools
+import re
 
 import keras
 import tensorflow as tf
-import tensorflow_text as tf_text
 
+from keras_bert.errors import UserError
 from keras_bert.text import characters
 from keras_bert.text.normalize import lower
 from keras_bert.text.vocabulary import UNK, Vocabulary
@@ -24,6 +25,8 @@ _MARK, _STAND_IN, _UNSPELLABLE = "\x01", "\x02", "\x03"
 _PLAIN = r"[\t\n\r -~]*"
 _VALID = r"[^\x{D800}-\x{DFFF}]*"  # RE2 itself lets encoded surrogates pass
 _BYTES_PER_CHAR = 4
+_MAX_TOKEN_BYTES = 256  # tensorflow-text's, "##" apart
+_BY_LOCALE = "İÌÍĨĮ"  # other lower cases in Turkish and Lithuanian, and ICU asks the environment for the language
 
 
 def _class(*ranges):
@@ -35,6 +38,7 @@ def _inside(*ranges):
     return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for part in ranges for first, last in part)
 
 
+_NEVER_IN_A_WORD = re.compile(rf"[\s{characters.regex_class(characters.CONTROL + characters.SPACES)}]")
 _DROPPED = _class(characters.CONTROL, [(0xFFFD, 0xFFFD)])
 _WIDE_SPACE = _class(characters.SPACES[1:], characters.LINE_SEPARATORS)  # tf.strings.split knows ASCII's
 _CJK = _class(characters.CJK)
@@ -65,7 +69,7 @@ class GraphTokenizer(keras.layers.Layer):
         [[5, 6, 7, 8], []]
 
     Raises:
-        UserError: a vocabulary or a token of `keep` that `Vocabulary` refuses.
+        UserError: a vocabulary or a token of `keep` that `Vocabulary` refuses, or a token of over 256 bytes.
     """
 
     def __init__(
@@ -98,7 +102,7 @@ class GraphTokenizer(keras.layers.Layer):
         texts = tf.convert_to_tensor(inputs, tf.string)
         if not self.keep:
             return self._ids(texts)
-        marked = tf.strings.regex_replace(texts, _MARK, _STAND_IN)
+        marked = tf.strings.regex_replace(_drop_invalid(texts), _MARK, _STAND_IN)
         kept = "|".join(_escape(token) for token in self.keep)
         parts = _split_at_marks(tf.strings.regex_replace(marked, f"({kept})", rf"{_MARK}\1{_MARK}"))  # (B, None)
         is_kept = _every_second(parts)
@@ -144,7 +148,7 @@ class GraphTokenizer(keras.layers.Layer):
             texts = _lower_sigma(texts)
             texts = _between_unassigned(_lower, texts)
         if self.do_lower_case if self.strip_accents is None else self.strip_accents:
-            texts = _between_unassigned(lambda part: tf_text.normalize_utf8(part, "NFD"), texts)
+            texts = _between_unassigned(_decompose, texts)
             texts = tf.strings.regex_replace(texts, f"{_MARKS}+", "")
         words = tf.strings.split(tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 "))
         too_long = tf.strings.length(words.values, unit="UTF8_CHAR") > MAX_CHARS_PER_WORD
@@ -153,9 +157,19 @@ class GraphTokenizer(keras.layers.Layer):
 
 
 def _wordpiece_tokenizer(vocabulary, *, split):
-    """Returns tensorflow-text's WordPiece, for words cut already or, with `split`, for ASCII text."""
+    """Returns tensorflow-text's WordPiece, for words cut already or, with `split`, for ASCII text.
+
+    Tokens with white space or control characters, which no word has, would lead it astray; others take their places.
+    """
+    for token in vocabulary:
+        if len(token.removeprefix("##").encode()) > _MAX_TOKEN_BYTES:
+            raise UserError(
+                f"The graph tokenizer takes tokens of at most {_MAX_TOKEN_BYTES} bytes; the vocabulary has {token!r}."
+            )
+    import tensorflow_text as tf_text
+
     return tf_text.FastWordpieceTokenizer(
-        vocabulary,
+        [f"{_UNSPELLABLE}{i}" if _NEVER_IN_A_WORD.search(token) else token for i, token in enumerate(vocabulary)],
         max_bytes_per_word=MAX_CHARS_PER_WORD * (1 if split else _BYTES_PER_CHAR),
         token_out_type=tf.int32,
         unknown_token=UNK,
@@ -203,12 +217,21 @@ def _lower(texts):
 
 @functools.cache
 def _special_capitals():
-    """Returns (capital, small) where TensorFlow's ICU may not do as Unicode 14: İ, and what it is too old for."""
+    """Returns (capital, small) where ICU may not do as Unicode 14: by its locale, or where it is too old."""
     with tf.init_scope():
         cased = [chr(code) for first, last in characters.CASED for code in range(first, last + 1)]
         theirs = tf.strings.lower(cased, encoding="utf-8").numpy()
     differing = [char for char, small in zip(cased, theirs, strict=True) if small.decode() != lower(char)]
-    return [(char, lower(char)) for char in dict.fromkeys(["İ", *differing]) if not char.isascii() and char != "Σ"]
+    return [
+        (char, lower(char)) for char in dict.fromkeys([*_BY_LOCALE, *differing]) if not char.isascii() and char != "Σ"
+    ]
+
+
+def _decompose(texts):
+    """NFD."""
+    import tensorflow_text as tf_text
+
+    return tf_text.normalize_utf8(texts, "NFD")
 
 
 def _between_unassigned(function, texts):

@@ -23,6 +23,7 @@ _STOP = re.compile(
 _NEXT = re.compile(rf"[{_OPENING}]*+([^\s,;:.!?…)\]}}%/|])")  # no sentence begins with ". . ." or ", which"
 _QUOTED = re.compile(r"と|って|(?:이?라)?(?:고|며|면서|는)\s")  # he said: what precedes was a quotation
 _KOREAN = re.compile(r"[다요죠까]\.[가-힣]")
+
 # Abbreviations that a name or an example follows: they end no sentence.
 _NEVER = frozenset("mr mrs ms dr prof messrs mme mlle e.g i.e eg ie cf vs viz".split())
 # Abbreviations that end one if a word follows that likes to begin one; so do single letters ("J. Smith", "U.S.").

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, read_json
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.vocabulary import CLS, PAD, SEP, Vocabulary
@@ -316,12 +316,4 @@ def _as_str(text):
 
 
 def _read_config(path):
-    if not path.is_file():
-        return {}
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); repair it, or remove it to take the defaults.") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path} holds no JSON object; repair it, or remove it to take the defaults.")
-    return config
+    return read_json(path, what="The tokenizer's configuration") if path.is_file() else {}

@@ -84,6 +84,7 @@ def finetune(
             jit_compile=jit_compile,
             steps_per_execution=steps_per_execution,
         )
+        model.optimizer.build(model.trainable_variables)  # variables made inside the graph would trace it twice
     keras.utils.set_random_seed(seed)
     _seed_dropout(model, seed)
     watch = _Watch(

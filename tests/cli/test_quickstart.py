@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from keras_bert_cli.chain import masked_sentences
 from keras_bert_cli.main import main
-from keras_bert_cli.quickstart import masked_sentences
 from keras_bert_cli.stages import Stages
 from tests.cli.conftest import make_documents
 

@@ -99,6 +99,12 @@ def test_an_existing_vocabulary_is_replaced_by_force_only(text_file, tmp_path, c
     assert len(Vocabulary.from_file(vocab_file)) == SIZE
 
 
+def test_the_text_itself_is_not_replaced_even_by_force(text_file, capsys):
+    before = text_file.read_bytes()
+    expect_error(capsys, arguments(text_file, text_file, "--force"), "is one of the input files")
+    assert text_file.read_bytes() == before
+
+
 def test_too_small_a_corpus_names_a_size_that_works(text_file, tmp_path, capsys):
     argv = ["train_vocab", f"--input_file={text_file}", f"--vocab_file={tmp_path / 'vocab.txt'}"]
     assert main(argv) == 2

@@ -37,7 +37,8 @@ def test_heads_are_slices_of_the_hidden_size(num_heads):
     weights = {name: (rng.normal(size=(8, 8)), rng.normal(size=8)) for name in ("query", "key", "value")}
     x = rng.normal(size=(3, 5, 8))
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
-    arrays = {f"self/{name}/{part}": w for name, pair in weights.items() for part, w in zip(("kernel", "bias"), pair)}
+    arrays = {f"self/{name}/kernel": kernel for name, (kernel, _) in weights.items()}
+    arrays |= {f"self/{name}/bias": bias for name, (_, bias) in weights.items()}
     outputs, scores = attention(8, num_heads, weights)(x.astype(np.float32), mask, return_scores=True)
     expected, expected_scores = reference_attention(x, mask, arrays, "self", num_heads)
     np.testing.assert_allclose(outputs, expected, atol=1e-5)

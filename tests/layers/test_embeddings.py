@@ -50,7 +50,7 @@ def test_the_sum_is_normalised_by_hand():
 def test_a_sequence_may_be_as_long_as_there_are_positions_and_no_longer():
     layer = EmbeddingPostprocessor(16, 2)
     assert layer(np.zeros((1, 16, 8)), np.zeros((1, 16), int)).shape == (1, 16, 8)
-    with pytest.raises(ValueError, match="The sequence has 17 tokens, but .* max_position_embeddings=16"):
+    with pytest.raises(ValueError, match=r"The sequence has 17 tokens, but .* max_position_embeddings=16"):
         layer(np.zeros((1, 17, 8)), np.zeros((1, 17), int))
 
 

@@ -204,7 +204,7 @@ def test_directories_that_hold_no_tokenizer(small_vocabulary, tmp_path):
     with pytest.raises(UserError, match=r"no vocab\.txt in"):
         Tokenizer.from_pretrained(tmp_path)
     small_vocabulary.save(tmp_path / "vocab.txt")
-    for content, message in (("{", "is not JSON"), ("[]", "holds no JSON object")):
+    for content, message in (("{", "is not JSON"), ("[]", "holds a list")):
         (tmp_path / "tokenizer_config.json").write_text(content)
         with pytest.raises(UserError, match=message):
             Tokenizer.from_pretrained(tmp_path)

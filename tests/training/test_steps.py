@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.models.weights import collect_arrays
 from keras_bert.training.optimizers import BertAdamW, adamw
 from keras_bert.training.steps import batch_sums, make_eval_step, make_train_steps, metrics_from_sums
 from tests import reference_bert
@@ -110,6 +111,12 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(small):
     still = [batch_sums(model, batch, training=False).numpy() for _ in range(2)]
     np.testing.assert_array_equal(*still)
     assert np.abs(batch_sums(model, batch, training=True).numpy() - still[0]).max() > 1e-3
+    eval_step = make_eval_step(model, DEFAULT, jit_compile=False)
+    np.testing.assert_allclose(eval_step(next(iterate(small[1], 3))), still[0], rtol=1e-5)
+    optimizer = BertAdamW(0.0)
+    optimizer.build(model.trainable_variables)
+    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    assert np.abs(train_steps(iterate(small[1], 3), tf.constant(1)).numpy() - still[0]).max() > 1e-3
 
 
 @pytest.mark.slow
@@ -150,37 +157,81 @@ iterator = iter(strategy.experimental_distribute_dataset(dataset))
 train_steps = make_train_steps(model, optimizer, strategy, jit_compile=False)
 eval_step = make_eval_step(model, strategy, jit_compile=False)
 sums = [train_steps(iterator, tf.constant(1)) for _ in range(schedule["num_train_steps"])] + [eval_step(next(iterator))]
+model.save_pretrained("model")
 print(json.dumps([metrics_from_sums(each.numpy())["loss"] for each in sums]))
 """
 
 
-def trajectory(devices, folder, schedule):
-    """Returns the losses of a training run in a fresh process with so many CPU devices."""
+def trajectory(devices, folder, schedule, *, cwd):
+    """Returns the losses of a training run in a fresh process with so many CPU devices; saves `model` to cwd."""
     done = subprocess.run(
         [sys.executable, "-c", TRAJECTORY, str(devices), str(folder), json.dumps(schedule)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+        cwd=cwd,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_our_trajectory_on_one_device_and_two(golden, devices):
+def test_our_trajectory_on_one_device_and_two(golden, devices, tmp_path):
     # Three instances are two on one replica, with eight masked slots, and one on the other, with three: the mean
     # of the replicas' means would be another number. The gradients' norm is over the limit: clipping each
     # replica's share would be another step.
     folder = golden / "model"
-    expected = np.load(folder / "golden.npz")["train_losses"]
-    losses = trajectory(devices, folder, reference_bert.TRAINING)
-    np.testing.assert_allclose(losses[:-1], expected, rtol=1e-5)
-    assert losses[-1] < expected[-1]
+    expected = dict(np.load(folder / "golden.npz"))
+    losses = trajectory(devices, folder, reference_bert.TRAINING, cwd=tmp_path)
+    np.testing.assert_allclose(losses[:-1], expected["train_losses"], rtol=1e-5)
+    assert losses[-1] < losses[-2]
+    for name, array in collect_arrays(BertPretrainer.from_pretrained(tmp_path / "model")).items():
+        final = expected[f"final/{name}"]
+        np.testing.assert_allclose(array, final, atol=1e-3 * np.abs(final).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_google_s_trajectory_on_one_device_and_two(shared, devices):
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_google_s_trajectory_on_one_device_and_two(shared, devices, tmp_path):
     folder = shared / "golden" / "model"
     expected = np.load(folder / "golden.npz")["train_losses"]
     schedule = {"learning_rate": 1e-3, "num_train_steps": 20, "num_warmup_steps": 5}
-    np.testing.assert_allclose(trajectory(devices, folder, schedule)[:-1], expected, rtol=1e-5)
+    losses = trajectory(devices, folder, schedule, cwd=tmp_path)
+    np.testing.assert_allclose(losses[:-1], expected, rtol=1e-5)
+
+
+FIT = """
+import json, sys
+import keras
+import numpy as np
+import tensorflow as tf
+n, folder = int(sys.argv[1]), sys.argv[2]
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * n)
+from keras_bert.models import BertPretrainer
+from keras_bert.training.optimizers import adamw
+from keras_bert.training.strategies import strategy
+from tests.models.conftest import as_batch
+golden = {name: array[:2] for name, array in np.load(folder + "/golden.npz").items() if array.ndim}
+with strategy("mirrored" if n > 1 else "one_device").scope():
+    model = BertPretrainer.from_pretrained(folder)
+    model.compile(adamw(1e-2))
+x, y, weights = as_batch(golden)
+print(json.dumps(model.fit(x, y, sample_weight=weights, batch_size=2, epochs=4, verbose=0).history["loss"]))
+"""
+
+
+@pytest.mark.slow
+def test_fit_on_two_devices_gives_the_mean_of_their_means(golden):
+    # Two instances with four masked slots each, for which that mean is the mean over all slots.
+    losses = []
+    for devices in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", FIT, devices, str(golden / "model")],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        losses.append(json.loads(done.stdout.splitlines()[-1]))
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    assert losses[0][-1] < losses[0][0]
