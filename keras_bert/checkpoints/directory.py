@@ -49,6 +49,15 @@ def _open_ours(folder):
     return Checkpoint(folder, config, read_json(task, what="The model's task") if task.exists() else {}, shapes, read)
 
 
+def check_tokenizer(tokenizer, config):
+    """Raises a UserError if a tokenizer (None passes) has another number of entries than the model."""
+    if tokenizer is not None and tokenizer.vocab_size != config.vocab_size:
+        raise UserError(
+            f"The tokenizer has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
+            "save the tokenizer that the model was trained with."
+        )
+
+
 def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None):
     """Writes our model directory: whole or not at all where it is new, file by file where it stands already.
 
@@ -62,11 +71,7 @@ def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None):
     Raises:
         UserError: the vocabulary's size is not the config's, or nothing can be written there.
     """
-    if tokenizer is not None and tokenizer.vocab_size != config.vocab_size:
-        raise UserError(
-            f"The tokenizer has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
-            "save the tokenizer that the model was trained with."
-        )
+    check_tokenizer(tokenizer, config)
     path = Path(path)
     place = path / ".new" if path.is_dir() else path
     with atomic_path(place) as folder:

@@ -11,13 +11,14 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
 from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.training.logs import TrainLog, draw_curves
-from keras_bert.training.optimizers import adamw
+from keras_bert.training.optimizers import WarmupLinearDecay, adamw
 from keras_bert.training.steps import make_eval_step, make_train_steps, metrics_from_sums
 
 CURVES = {
@@ -80,9 +81,11 @@ def pretrain(
     keras.utils.set_random_seed(seed)
     with strategy.scope():
         model = _make_model(config, init_checkpoint, dtype)
-        optimizer = adamw(learning_rate, num_train_steps=num_train_steps, num_warmup_steps=num_warmup_steps)
+        schedule = WarmupLinearDecay(learning_rate, num_train_steps=num_train_steps, num_warmup_steps=num_warmup_steps)
+        optimizer = adamw(schedule)
         optimizer.build(model.trainable_variables)
     vocab_size = model.bert_config.vocab_size
+    check_tokenizer(tokenizer, model.bert_config)
     batches = pretraining_dataset(input_files, batch_size=train_batch_size, seed=seed, vocab_size=vocab_size)
     evaluate = None
     if eval_files:
@@ -101,7 +104,7 @@ def pretrain(
                     f"The loss is {figures['loss']} between steps {start} and {step}; "
                     f"lower --learning_rate (now {learning_rate}) or raise --num_warmup_steps (now {num_warmup_steps})."
                 )
-            figures["learning_rate"] = float(optimizer.learning_rate)
+            figures["learning_rate"] = float(schedule(step - 1))  # the last step's
             due = step == num_train_steps or (eval_every and step // eval_every > start // eval_every)
             if evaluate and due:
                 figures |= {f"eval_{name}": value for name, value in evaluate().items()}
