@@ -62,12 +62,14 @@ def run(args):
     )
     size = sum(file.stat().st_size for file in exported.path.rglob("*") if file.is_file())
     print(f"wrote {exported.path} ({size / 1e6:.1f} MB), signature serving_default:")
-    for kind, specs in (("input", exported.inputs), ("output", exported.outputs)):
-        for name, spec in specs.items():
-            print(f"  {kind:<6}  {name:<13}  {spec.dtype.name} {_shape(spec.shape)}")
+    signature = {"input": exported.inputs, "output": exported.outputs}
+    signature = {kind: {name: _describe(spec) for name, spec in specs.items()} for kind, specs in signature.items()}
+    for kind, specs in signature.items():
+        for name, what in specs.items():
+            print(f"  {kind:<6}  {name:<13}  {what}")
     print("query it from Python:\n")
     print(snippet(exported, HEADS[exported.task].example))
-    return exported
+    return {"path": str(exported.path), "task": exported.task, **signature}
 
 
 def snippet(exported, example):
@@ -90,7 +92,7 @@ def _some(labels, most=8):
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def _shape(shape):
-    """Writes a shape; the unknown first axis is the batch."""
-    axes = ["batch", *("any" if size is None else str(size) for size in list(shape)[1:])]
-    return f"({', '.join(axes)})"
+def _describe(spec):
+    """Writes a tensor's type and shape; the unknown first axis is the batch."""
+    axes = ["batch", *("any" if size is None else str(size) for size in list(spec.shape)[1:])]
+    return f"{spec.dtype.name} ({', '.join(axes)})"
