@@ -166,6 +166,7 @@ class Chain:
                 f"--num_train_steps={args.num_train_steps}",
                 f"--num_warmup_steps={args.num_train_steps // 10}",
                 f"--eval_every={max(1, args.num_train_steps // 4)}",
+                "--max_eval_steps=500",  # all of the docstrings' held-out records, a part of a large corpus'
             ],
             outputs=[self.pretrained / "bert_config.json"],
             key=Path(config).read_text(encoding="utf-8") if Path(config).is_file() else "",

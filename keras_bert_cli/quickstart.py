@@ -33,7 +33,7 @@ def add_arguments(parser):
         "--bert_config_file", help="another shape: a bert_config.json or a size (default: 2 layers, H 128)"
     )
     parser.add_argument("--max_seq_length", type=positive_int, default=64, help="tokens an example (default: 64)")
-    parser.add_argument("--num_train_steps", type=positive_int, default=5000, help="of pre-training (default: 5000)")
+    parser.add_argument("--num_train_steps", type=positive_int, default=5500, help="of pre-training (default: 5500)")
     parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
     parser.add_argument("--learning_rate", type=float, default=1e-3, help="peak of pre-training (default: 1e-3)")
 
