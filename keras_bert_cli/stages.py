@@ -32,7 +32,7 @@ class Stages:
         ...         _ = stages.run("greet", command, lambda: {"said": command[-1]}, outputs=[])
         == greet
         == greet: reused, as it was done before by the same command on the same input
-        == greet
+        == greet: done again, since its command or input has changed
     """
 
     def __init__(self, folder, start, log):
@@ -56,7 +56,7 @@ class Stages:
             self.log(f"== {name}: reused, as it was done before by the same command on the same input")
             self.reused.append(name)
         else:
-            self.log(f"== {name}" + (": done again, since its command or input has changed" if _stale(known) else ""))
+            self.log(f"== {name}" + (": done again, since its command or input has changed" if known else ""))
             note.unlink(missing_ok=True)
             start = time.monotonic()
             result = work()
@@ -65,10 +65,6 @@ class Stages:
                 temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
         self.seconds[name] = known["seconds"]
         return known["result"]
-
-
-def _stale(known):
-    return False if not known else "chain" in known
 
 
 def _read(path):
