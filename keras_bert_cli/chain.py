@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONFIG = {  # BERT-tiny (2 layers, H 128) as it trains best in minutes; docs/results.md has what was tried
+CONFIG = {  # BERT-tiny (2 layers, H 128) as it trained well in minutes; docs/results.md has what was tried
     "hidden_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
