@@ -9,9 +9,9 @@ import hashlib
 import heapq
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, expand_inputs
+from keras_bert.files import atomic_path
 from keras_bert_cli.corpus import Document, TooFewDocuments, balanced_table, write_split, write_tables
-from tfrecords.documents import detect_format, read_documents
+from tfrecords.documents import read_documents, resolve_sources
 
 MAX_CLASSES = 8  # as many of the longest held-out documents are told apart
 PASSAGE_WORDS = 60
@@ -25,9 +25,9 @@ def write_own_corpus(input_file, folder, *, input_format="auto", progress=None):
     """Writes train.txt, heldout.txt and, where the text allows, the classifier's tables.
 
     Args:
-        input_file: paths and globs as `expand_inputs` takes them; sentences a line or running prose.
+        input_file: paths, globs and directories: sentences a line, running prose or JSON lines with a field "text".
         folder: the folder to make, whole or not at all; one that exists is replaced.
-        input_format: "sentences", "text", or "auto" to tell them apart.
+        input_format: "sentences", "text", "jsonl", or "auto" to tell them apart.
         progress: called now and then as progress(bytes done, bytes in all).
 
     Returns:
@@ -37,8 +37,7 @@ def write_own_corpus(input_file, folder, *, input_format="auto", progress=None):
     Raises:
         UserError: a file that cannot be read, or fewer than two documents for either text.
     """
-    files = expand_inputs(input_file)
-    input_format = detect_format(files) if input_format == "auto" else input_format
+    files, input_format = resolve_sources(input_file, input_format)
     read = functools.partial(_documents, files, input_format, progress)
     with atomic_path(folder) as temporary:
         temporary.mkdir()

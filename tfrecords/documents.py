@@ -1,15 +1,21 @@
-"""Input files -> documents, lists of sentences: Google's one sentence a line, or running prose.
+"""Inputs of any size -> chunks of whole documents -> documents, lists of sentences.
 
-In both formats a blank line ends a document, and so does the end of a file.
+Reading is one thing and splitting another: `read_chunks` only looks for the ends of documents, in one process and in
+memory for one chunk; `split_chunk` is the work, and any number of processes can do it.
 """
 
-from keras_bert.errors import UserError
-from keras_bert.files import OPENERS, read_lines
-from keras_bert.text.sentences import split_sentences
+from pathlib import Path
+from typing import NamedTuple
 
-INPUT_FORMATS = ("auto", "sentences", "text")
+from keras_bert.errors import UserError
+from keras_bert.files import OPENERS, expand_inputs, read_lines, require_file
+from keras_bert.text.sentences import split_sentences
+from tfrecords.sources import read_jsonl, read_text, read_tfds
+
+CHUNK_BYTES = 1 << 20  # of UTF-8, or a little more
+LARGEST_BYTES = 4 * CHUNK_BYTES  # what a document of a text file has at most in one chunk, but for a longer line
 SAMPLE_FILES, SAMPLE_LINES = 8, 100  # what "auto" looks at: so many files, so many lines of each
-PACKED = 3.5  # how much shorter compressed English is, for the progress only
+JSONL = (".jsonl", ".ndjson", ".json")
 
 
 def one_sentence_a_line(line):
@@ -21,19 +27,67 @@ def one_sentence_a_line(line):
     return [line.strip()]
 
 
-# How a line that is not blank becomes sentences.
-SPLITTERS = {"sentences": one_sentence_a_line, "text": split_sentences}
+# How sources are read, and how a line of what was read becomes sentences.
+READERS = {"sentences": read_text, "text": read_text, "jsonl": read_jsonl, "tfds": read_tfds}
+SPLITTERS = {"sentences": one_sentence_a_line} | dict.fromkeys(("text", "jsonl", "tfds"), split_sentences)
+INPUT_FORMATS = ("auto", *READERS)
+
+
+class Chunk(NamedTuple):
+    """Some documents of one source: lines of text, with one blank line between documents.
+
+    Attributes:
+        source: which of the sources.
+        text: str, of about 1 MB.
+        complete: False if the last document goes on in the next chunk.
+    """
+
+    source: int
+    text: str
+    complete: bool
+
+
+def resolve_sources(input_files, input_format):
+    """Returns (sources, format): what to read, and how.
+
+    Args:
+        input_files: a list, or one string with commas: paths, globs and directories; for "tfds" names.
+        input_format: one of INPUT_FORMATS. "auto" takes .jsonl, .ndjson and .json for JSON lines, and tells sentences
+            from prose.
+
+    Returns:
+        A list of Paths, or of str for "tfds"; and a key of READERS.
+
+    Raises:
+        UserError: an unknown format, nothing to read, or for "auto" JSON lines and others together.
+    """
+    if input_format not in INPUT_FORMATS:
+        raise UserError(f"--input_format must be one of {', '.join(INPUT_FORMATS)}. Received: {input_format!r}.")
+    if input_format == "tfds":
+        entries = [input_files] if isinstance(input_files, str) else input_files
+        names = [name.strip() for entry in entries for name in str(entry).split(",") if name.strip()]
+        if not names:
+            raise UserError("--input_file names no data set; give one of TFDS, such as wiki40b/ko:train.")
+        return names, "tfds"
+    files = expand_inputs(input_files, directories=True)
+    return files, detect_format(files) if input_format == "auto" else input_format
 
 
 def detect_format(files):
-    """Tells sentences from prose: prose keeps most of its text in lines of two and more sentences.
+    """Tells JSON lines by their names, and sentences from prose, which keeps most text in lines of two and more.
 
     Args:
         files: paths of text files, plain or compressed.
 
     Returns:
-        "sentences" or "text".
+        "jsonl", "sentences" or "text".
     """
+    jsonl = [path for path in files if _kind(path) in JSONL]
+    if jsonl and len(jsonl) < len(files):
+        other = next(path for path in files if path not in jsonl)
+        raise UserError(f"--input_file: {jsonl[0]} is JSON lines and {other} is not; read them in two runs.")
+    if jsonl:
+        return "jsonl"
     single = several = 0
     for path in files[:: -(-len(files) // SAMPLE_FILES)]:
         seen = 0
@@ -50,16 +104,108 @@ def detect_format(files):
     return "text" if several > single else "sentences"
 
 
-def read_documents(files, *, input_format, progress=None):
-    """Yields the documents of the files in order, each a list of sentences (str).
+def _kind(path):
+    return next((suffix.lower() for suffix in reversed(Path(path).suffixes) if suffix not in OPENERS), "")
+
+
+def read_chunks(sources, *, input_format, text_field="text", progress=None):
+    """Yields the sources' documents in order, in Chunks of about 1 MB.
+
+    A chunk has whole documents of one source; only those of text files that are larger than 4 MB are cut, at ends of
+    lines. Where the cuts fall depends on the input alone.
 
     Args:
-        files: paths of UTF-8 text files, plain or .gz/.xz/.bz2.
-        input_format: "sentences" (one a line) or "text" (each line a paragraph, split into sentences).
+        sources: what `resolve_sources` returned: paths of UTF-8 files, plain or .gz/.xz/.bz2, or names of data sets.
+        input_format: "sentences" (one a line) or "text" (a paragraph a line), with blank lines between documents;
+            "jsonl" (an object a line) or "tfds".
+        text_field: which field holds the document, for "jsonl" and "tfds".
         progress: called now and then as progress(bytes done, bytes in all), as they lie on the disk.
 
     Raises:
-        UserError: a file that cannot be read, or an unknown format.
+        UserError: a source that cannot be read, or an unknown format.
+    """
+    if input_format not in READERS:
+        raise UserError(f"input_format must be one of {', '.join(READERS)}. Received: {input_format!r}.")
+    sizes = [
+        0 if input_format == "tfds" else require_file(source, what="--input_file").stat().st_size for source in sources
+    ]
+    meter = _Meter(progress, sizes)
+    for number, source in enumerate(sources):
+        pieces = READERS[input_format](source, text_field=text_field, progress=meter.tell)
+        for text, complete in _gather(pieces):
+            yield Chunk(number, text, complete)
+        meter.next()
+
+
+def _gather(pieces):
+    """Yields (text, complete?) of about 1 MB each from pieces of any size in the layout of tfrecords.sources."""
+    over, going = [], []  # texts of documents that are over; pieces of the one that goes on
+    over_bytes = going_bytes = 0
+    for piece in pieces:
+        ended, separator, rest = piece.rpartition("\n\n")
+        if separator:
+            over.append("".join([*going, ended]))
+            over_bytes += going_bytes + _num_bytes(ended)
+            going, going_bytes = [], 0
+        going.append(rest)
+        going_bytes += _num_bytes(rest)
+        if over_bytes and over_bytes + going_bytes >= CHUNK_BYTES:
+            yield "\n\n".join(filter(None, over)), True
+            over, over_bytes = [], 0
+        if going_bytes > LARGEST_BYTES and len(going) > 1:  # a line ends between two pieces
+            text, going = "".join(going[:-1]), [piece.lstrip()]
+            going_bytes = _num_bytes(piece)
+            yield text, False
+    if over_bytes or going:
+        yield "\n\n".join(filter(None, [*over, "".join(going)])), True
+
+
+def _num_bytes(text):
+    """Returns the length of a str in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class _Meter:
+    """The progress over all sources, from that of each; what is not known of their sizes comes while reading."""
+
+    def __init__(self, progress, sizes):
+        self.progress, self.sizes = progress, iter(sizes)
+        self.before, self.total = 0, sum(sizes)
+        self.size = next(self.sizes, 0)
+
+    def tell(self, done, size):
+        """Takes that `done` bytes of the `size` bytes of the source are read."""
+        self.total += size - self.size
+        self.size = size
+        if self.progress:
+            self.progress(self.before + done, self.total)
+
+    def next(self):
+        """Takes that the source is read to its end."""
+        self.before += self.size
+        self.size = next(self.sizes, 0)
+
+
+def split_chunk(text, *, input_format):
+    r"""Splits a chunk's text into its documents, and these into sentences.
+
+    Args:
+        text: Chunk.text.
+        input_format: as for `read_chunks`.
+
+    Returns:
+        A list of documents, lists of sentences (str).
+
+    >>> split_chunk("It rains. It pours.\nA new line.\n\nThe sun came out.", input_format="text")
+    [['It rains.', 'It pours.', 'A new line.'], ['The sun came out.']]
+    """
+    split = SPLITTERS[input_format]
+    documents = (document.split("\n") for document in text.split("\n\n"))
+    return [[sentence for line in lines for sentence in split(line)] for lines in documents]
+
+
+def read_documents(sources, *, input_format, text_field="text", progress=None):
+    """Yields the sources' documents in order, each whole, as a list of sentences. See `read_chunks`.
 
     Example:
         >>> import tempfile, pathlib
@@ -69,25 +215,10 @@ def read_documents(files, *, input_format, progress=None):
         ...     print(list(read_documents([path], input_format="text")))
         [['It rains.', 'It pours.'], ['The sun came out.']]
     """
-    if input_format not in SPLITTERS:
-        raise UserError(f"input_format must be one of {', '.join(INPUT_FORMATS)}. Received: {input_format!r}.")
-    split = SPLITTERS[input_format]
-    sizes = [path.stat().st_size for path in files]
-    done, total = 0, sum(sizes)
-    for path, size in zip(files, sizes, strict=True):
-        ratio = PACKED if path.suffix in OPENERS else 1
-        document, read = [], 0
-        for line in read_lines(path):
-            read += len(line) + 1
-            if line and not line.isspace():
-                document += split(line)
-            elif document:
-                yield document
-                document = []
-                if progress:
-                    progress(done + min(size, int(read / ratio)), total)
-        if document:
-            yield document
-        done += size
-        if progress:
-            progress(done, total)
+    begun = []
+    for chunk in read_chunks(sources, input_format=input_format, text_field=text_field, progress=progress):
+        documents = split_chunk(chunk.text, input_format=input_format)
+        begun += documents[0]
+        documents[0] = begun
+        begun = [] if chunk.complete else documents.pop()
+        yield from documents

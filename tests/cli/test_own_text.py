@@ -1,5 +1,6 @@
 """A user's own text as a corpus: both input formats, the split, and the table of passages."""
 
+import json
 import lzma
 
 import pytest
@@ -27,15 +28,21 @@ def written(folder, name):
     return [d.split("\n") for d in (folder / f"{name}.txt").read_text(encoding="utf-8").split("\n\n") if d]
 
 
-def test_prose_and_sentences_give_the_same_files(tmp_path):
+def test_prose_sentences_and_json_lines_give_the_same_files(tmp_path):
     documents = [[*document(n, 12), COMMON] for n in range(60)]
     (tmp_path / "prose.txt").write_text(prose(documents))
     with lzma.open(tmp_path / "sentences.txt.xz", "wt") as stream:
         stream.write("\n\n".join("\n".join(d) for d in documents))
-    for name in ("prose.txt", "sentences.txt.xz"):
-        write_own_corpus(str(tmp_path / name), tmp_path / name.split(".")[0])
+    (tmp_path / "jsonl" / "deep").mkdir(parents=True)
+    for part, of_part in (("a.jsonl", documents[:30]), ("deep/b.jsonl", documents[30:])):
+        (tmp_path / "jsonl" / part).write_text("".join(json.dumps({"text": " ".join(d)}) + "\n" for d in of_part))
+    for name in ("prose.txt", "sentences.txt.xz", "jsonl"):
+        write_own_corpus(str(tmp_path / name), tmp_path / f"of {name}")
     for name in ("train.txt", "heldout.txt"):
-        assert (tmp_path / "prose" / name).read_text() == (tmp_path / "sentences" / name).read_text()
+        texts = {
+            (tmp_path / f"of {source}" / name).read_text() for source in ("prose.txt", "sentences.txt.xz", "jsonl")
+        }
+        assert len(texts) == 1 and len(texts.pop()) > 1000
 
 
 def test_every_document_is_on_one_side_and_shared_sentences_are_only_in_the_training_text(tmp_path):
