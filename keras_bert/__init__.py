@@ -16,7 +16,8 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "keras_bert.config": ("BertConfig",),
-    "keras_bert.data.datasets": ("pretraining_dataset", "text_dataset"),
+    "keras_bert.data.datasets": ("pretraining_dataset",),
+    "keras_bert.data.texts": ("text_dataset",),
     "keras_bert.errors": ("UserError",),
     "keras_bert.models": ("BertClassifier", "BertEncoder", "BertPretrainer"),
     "keras_bert.serving.export": ("export",),

@@ -1,6 +1,7 @@
-"""Masked TFRecords -> pre-trained BERT: a model directory, the log, TensorBoard events and curves.
+"""TFRecords -> pre-trained BERT: a model directory, the log, TensorBoard events and curves.
 
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
+Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
 Flags and defaults are those of google-research/bert's run_pretraining.py.
 """
 
@@ -12,7 +13,7 @@ from keras_bert_cli.startup import start_tensorflow
 
 def add_arguments(parser):
     """Adds run_pretraining.py's flags, and ours."""
-    parser.add_argument("--input_file", required=True, help="TFRecords to train on: paths, quoted globs, commas")
+    parser.add_argument("--input_file", required=True, help="TFRecords to train on: paths, folders, quoted globs")
     parser.add_argument("--eval_file", help="held-out TFRecords to measure on at the end")
     parser.add_argument("--output_dir", required=True, help="folder for the model directory, the log and the curves")
     parser.add_argument(
@@ -23,8 +24,19 @@ def add_arguments(parser):
     parser.add_argument("--init_checkpoint", help="start from this model: ours, Google's or Hugging Face's")
     parser.add_argument("--vocab_file", help="the records' vocabulary, where none lies beside them")
     add_bool(parser, "do_lower_case", default=True, help="casing of that vocabulary, where no manifest tells it")
+    parser.set_defaults(do_lower_case=None)  # None tells a flag that was given from the default
     parser.add_argument("--max_seq_length", type=positive_int, help="insist on records of this length")
-    parser.add_argument("--max_predictions_per_seq", type=positive_int, help="insist on this number of slots")
+    parser.add_argument(
+        "--max_predictions_per_seq",
+        type=positive_int,
+        help="insist on this number of slots; of unmasked records, the most tokens to mask (default: the manifest's)",
+    )
+    parser.add_argument(
+        "--masking", help="of unmasked records: token, whole_word or ngram (default: the manifest's, or token)"
+    )
+    parser.add_argument(
+        "--masked_lm_prob", type=float, help="of unmasked records: share to mask (default: the manifest's, or 0.15)"
+    )
     parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
     parser.add_argument("--eval_batch_size", type=positive_int, default=32, help="examples a batch (default: 32)")
     parser.add_argument("--learning_rate", type=float, default=5e-5, help="peak learning rate (default: 5e-5)")
@@ -57,6 +69,7 @@ def add_arguments(parser):
 def run(args):
     """Runs the command: prints what it resolved, trains, measures, and says what it wrote and what comes next."""
     from keras_bert.data.checking import record_files
+    from keras_bert.data.manifests import sentence_task
     from keras_bert.files import refuse_existing
     from keras_bert_cli.progress import Progress
 
@@ -66,32 +79,28 @@ def run(args):
             output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
         )
     files = record_files(args.input_file)
-    eval_files = record_files(args.eval_file) if args.eval_file else None
-    tokenizer = _find_tokenizer(files[0], args)
-    config = _find_config(args, tokenizer)
+    eval_files = record_files(args.eval_file) if args.eval_file else []
+    tokenizer = _find_tokenizer(files, args)
+    config, origin = _find_config(args, tokenizer)
 
     start_tensorflow()
-    import tensorflow as tf
-
-    from keras_bert.data.checking import common_layout
-    from keras_bert.data.records import count_records
     from keras_bert.training.pretrain import pretrain
     from keras_bert.training.strategies import strategy
 
-    layout = common_layout(files + (eval_files or []), args.max_seq_length, args.max_predictions_per_seq)
     devices = strategy(args.strategy)
     one = devices.num_replicas_in_sync == 1
     jit_compile = args.jit_compile == "true" or (args.jit_compile == "auto" and one and args.dtype == "float32")
-    examples = sum(map(count_records, files))
-    kinds = ", ".join(sorted({d.device_type for d in tf.config.list_logical_devices()}))
-    print(f"devices: {devices.num_replicas_in_sync} ({kinds}), {args.dtype}, {'XLA' if jit_compile else 'no XLA'}")
-    print(f"records: {examples:,} examples in {len(files)} file(s), {layout}")
+    masks = {
+        "max_predictions": args.max_predictions_per_seq,
+        "masking": args.masking,
+        "masked_lm_prob": args.masked_lm_prob,
+    }
+    print(f"devices: {_describe(devices)}, {args.dtype}, {'XLA' if jit_compile else 'no XLA'}")
+    _print_records(files, eval_files, tokenizer, args, masks)
     print(
-        f"model: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, vocabulary {config.vocab_size:,}"
-        + (f", from {args.init_checkpoint}" if args.init_checkpoint else ", fresh weights")
+        f"model: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
+        f"vocabulary {config.vocab_size:,}, {origin}"
     )
-    passes = args.num_train_steps * args.train_batch_size / max(examples, 1)
-    print(f"training: {args.num_train_steps:,} steps of {args.train_batch_size}, {passes:.1f} passes over the records")
     with Progress() as progress:
         results = pretrain(
             files,
@@ -113,48 +122,81 @@ def run(args):
             jit_compile=jit_compile,
             seed=args.random_seed,
             progress=progress,
+            **masks,
         )
-    print("held-out:" if eval_files else "last steps of training:")
-    for name, value in results.items():
-        print(f"  {name} = {value:.4f}")
+    _print_results(results, sentence_task(files), held_out=bool(eval_files))
     print(f"wrote {output_dir}: the model, eval_results.json, train_log.jsonl, loss_curve.png, tensorboard/")
     print(f'next: keras-bert fill_mask --model_dir={output_dir} "Some text with a [MASK] in it."')
     return results
 
 
-def _find_tokenizer(record_file, args):
+def _describe(devices):
+    """Returns the number of devices of a strategy and their kinds."""
+    import tensorflow as tf
+
+    kinds = sorted({device.device_type for device in tf.config.list_logical_devices()})
+    return f"{devices.num_replicas_in_sync} ({', '.join(kinds)})"
+
+
+def _print_records(files, eval_files, tokenizer, args, masks):
+    """Prints what the records are, how they are masked, and how often the training will see them."""
+    from keras_bert.data.checking import common_layout
+    from keras_bert.data.dynamic import dynamic_masking
+    from keras_bert.data.manifests import SENTENCE_TASKS, count_examples, sentence_task
+
+    layout = common_layout(files, args.max_seq_length, args.max_predictions_per_seq)
+    if eval_files:
+        common_layout(eval_files, layout.max_seq_length, None)
+    examples = count_examples(files)
+    print(f"records: {examples:,} examples in {len(files)} file(s), {layout}")
+    if layout.dynamic:
+        print(f"masking: {dynamic_masking(files, vocabulary=tokenizer, **masks)}; fresh each time a record is read")
+    task = SENTENCE_TASKS[sentence_task(files)]
+    print(f"sentence task: {task or 'none in these records, the loss is that of the masked tokens alone'}")
+    passes = args.num_train_steps * args.train_batch_size / max(examples, 1)
+    print(f"training: {args.num_train_steps:,} steps of {args.train_batch_size}, {passes:.1f} passes over the records")
+
+
+def _print_results(results, task, *, held_out):
+    """Prints the figures; with sentence_task "sop" next_sentence_... are those of the sentences' order."""
+    print("held-out:" if held_out else "last steps of training:")
+    for name, value in results.items():
+        shown = name.replace("next_sentence", "sentence_order") if task == "sop" else name
+        print(f"  {shown} = {value:.4f}")
+
+
+def _find_tokenizer(files, args):
     """Returns the Tokenizer of the records: by --vocab_file, by what lies beside them, or by the checkpoint."""
-    from keras_bert.data.records import read_manifest, vocab_path
+    from keras_bert.data.manifests import agreed
+    from keras_bert.data.records import vocab_path
     from keras_bert.errors import UserError
     from keras_bert.text.tokenizer import Tokenizer
 
-    manifest = read_manifest(record_file) or {}
-    do_lower_case = manifest.get("do_lower_case", args.do_lower_case)
-    if args.vocab_file:
-        return Tokenizer(args.vocab_file, do_lower_case=do_lower_case)
-    if vocab_path(record_file).is_file():
-        return Tokenizer(vocab_path(record_file), do_lower_case=do_lower_case)
+    do_lower_case = args.do_lower_case
+    if do_lower_case is None:
+        do_lower_case = agreed(files, "do_lower_case", remedy="train on records of one casing")
+    beside = next((vocab_path(path) for path in files if vocab_path(path).is_file()), None)
+    if args.vocab_file or beside:
+        return Tokenizer(args.vocab_file or beside, do_lower_case=do_lower_case is not False)
     if args.init_checkpoint:
-        return Tokenizer.from_pretrained(args.init_checkpoint)
-    raise UserError(
-        f"No vocabulary lies beside {record_file}; give the one its records were made with by --vocab_file."
-    )
+        return Tokenizer.from_pretrained(args.init_checkpoint, do_lower_case=do_lower_case)
+    raise UserError(f"No vocabulary lies beside {files[0]}; give the one its records were made with by --vocab_file.")
 
 
 def _find_config(args, tokenizer):
-    """Returns the BertConfig that fits the vocabulary."""
-    from keras_bert.checkpoints import open_checkpoint
+    """Returns the BertConfig that fits the vocabulary, and in words where the weights come from."""
+    from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import BertConfig
     from keras_bert.errors import UserError
 
     if args.init_checkpoint:
-        config, source = open_checkpoint(args.init_checkpoint).config, args.init_checkpoint
-    else:
-        config = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=tokenizer.vocab_size)
-        source = args.bert_config_file
+        checkpoint = grow_checkpoint(open_checkpoint(args.init_checkpoint), tokenizer)
+        grown = [f"grown by {len(checkpoint.new_entries):,} entries"] if checkpoint.new_entries else []
+        return checkpoint.config, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
+    config = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=tokenizer.vocab_size)
     if config.vocab_size != tokenizer.vocab_size:
         raise UserError(
-            f"{source} has vocab_size {config.vocab_size}, but the records' vocabulary has {tokenizer.vocab_size} "
-            "entries; use the configuration and the records that belong together."
+            f"{args.bert_config_file} has vocab_size {config.vocab_size}, but the records' vocabulary has "
+            f"{tokenizer.vocab_size} entries; use the configuration and the records that belong together."
         )
-    return config
+    return config, "fresh weights"

@@ -1,8 +1,18 @@
 """What can be wrong with files of pre-training records, found before training where it can be."""
 
 import contextlib
+import os
+from pathlib import Path
 
-from keras_bert.data.records import count_records, feature_spec, first_layout, plain_message, read_manifest
+from keras_bert.data.reading import first_layout
+from keras_bert.data.records import (
+    SHARD,
+    compression_of,
+    count_records,
+    feature_spec,
+    plain_message,
+    read_manifest,
+)
 from keras_bert.errors import UserError
 from keras_bert.files import expand_inputs
 
@@ -13,13 +23,33 @@ CHECKED_RECORDS = 64  # of a file without a manifest
 def record_files(file_pattern):
     """Returns the TFRecord files that `file_pattern` names, manifest and vocabulary left out.
 
+    Args:
+        file_pattern: path, glob or directory, a list of them, or one string with commas between them.
+
     Raises:
-        UserError: no such file.
+        UserError: no such file, or a glob or directory that finds some shards of a set of which others are missing.
     """
-    files = [path for path in expand_inputs(file_pattern, what="file_pattern") if not path.name.endswith(COMPANIONS)]
+    found = expand_inputs(file_pattern, what="file_pattern", directories=True)
+    files = [path for path in found if not path.name.endswith(COMPANIONS)]
     if not files:
         raise UserError(f"file_pattern: {file_pattern} names no TFRecord file, only what lies beside one.")
+    entries = [file_pattern] if isinstance(file_pattern, (str, os.PathLike)) else file_pattern
+    by_name = {Path(part) for entry in map(os.fspath, entries) for part in (entry, *entry.split(","))}
+    _require_whole_sets([path for path in files if path not in by_name])
     return files
+
+
+def _require_whole_sets(files):
+    """Raises a UserError if one of the shards NAME-00000-of-00004 and so on of these files is not on the disk."""
+    sets = {(path.with_name(SHARD.sub("", path.name)), path.name[-5:]) for path in files if SHARD.search(path.name)}
+    for base, count in sorted(sets):
+        shards = [base.with_name(f"{base.name}-{number:05d}-of-{count}") for number in range(int(count))]
+        missing = [path for path in shards if not path.is_file()]
+        if missing:
+            raise UserError(
+                f"{missing[0]} is missing: {len(shards) - len(missing)} of the {len(shards)} shards of {base.name} are "
+                "there; make or fetch the rest, or name the files to read one by one."
+            )
 
 
 def common_layout(files, max_seq_length, max_predictions):
@@ -37,7 +67,7 @@ def common_layout(files, max_seq_length, max_predictions):
         ("max_seq_length", max_seq_length, first.max_seq_length),
         ("max_predictions", max_predictions, first.max_predictions),
     ):
-        if wanted is not None and wanted != found:
+        if None not in (wanted, found) and wanted != found:  # unmasked records have no number of predictions yet
             raise UserError(f"{files[0]} has records of {what} {found} where {wanted} was expected; make them again.")
     for path in files[1:]:
         layout = first_layout(path)
@@ -57,9 +87,10 @@ def check_ids(path, layout, vocab_size):
     if not isinstance(needed, int):
         spec = feature_spec(layout)
         with damaged_records_named([path]):
-            records = next(iter(tf.data.TFRecordDataset(str(path)).batch(CHECKED_RECORDS)))
+            records = next(iter(tf.data.TFRecordDataset(str(path), compression_of(path)).batch(CHECKED_RECORDS)))
             stored = tf.io.parse_example(records, spec)
-        needed = 1 + max(int(tf.reduce_max(stored[layout.names[n]])) for n in ("input_ids", "masked_lm_ids"))
+        ids = [stored[in_file] for name, in_file in layout.names.items() if name in ("input_ids", "masked_lm_ids")]
+        needed = 1 + max(int(tf.reduce_max(each)) for each in ids)
     if needed > vocab_size:
         raise UserError(
             f"{path} was made with a vocabulary of at least {needed} tokens, but the model has {vocab_size}; "
@@ -107,7 +138,7 @@ def _damage(path):
 
     spec = feature_spec(first_layout(path))
     try:
-        for records in tf.data.TFRecordDataset(str(path)).batch(256):
+        for records in tf.data.TFRecordDataset(str(path), compression_of(path)).batch(256):
             tf.io.parse_example(records, spec)
     except tf.errors.OpError as error:
         return plain_message(error)

@@ -1,4 +1,4 @@
-"""tf.data input: pre-training batches from TFRecords, and fine-tuning batches from strings in memory.
+"""tf.data input for pre-training: batches from TFRecords, masked already or masked as they are read.
 
 Legend: B batch, S sequence, P predictions.
 """
@@ -6,7 +6,9 @@ Legend: B batch, S sequence, P predictions.
 import numpy as np
 
 from keras_bert.data.checking import check_ids, common_layout, record_files, require_one_batch
-from keras_bert.data.records import FEATURES, feature_spec
+from keras_bert.data.dynamic import dynamic_masking
+from keras_bert.data.manifests import SENTENCE_TASKS, records_vocabulary, sentence_task
+from keras_bert.data.records import compression_of, feature_spec
 from keras_bert.errors import UserError
 
 SHUFFLE_BUFFER = 10_000  # records; the data tool has shuffled them once already
@@ -24,29 +26,44 @@ def pretraining_dataset(
     max_seq_length=None,
     max_predictions=None,
     vocab_size=None,
+    vocabulary=None,
+    masking=None,
+    masked_lm_prob=None,
+    remask=True,
 ):
-    """Reads pre-training TFRecords, ours, google-research/bert's or tensorflow/models'.
+    """Reads pre-training TFRecords, plain or gzip, ours, google-research/bert's or tensorflow/models'.
+
+    Unmasked records (`create_pretraining_data --dynamic`) are masked as they are read, by the settings of the
+    manifest and with the vocabulary that lie beside them unless these are given here.
 
     Args:
-        file_pattern: path or glob, a list of them, or one string with commas between them.
+        file_pattern: path, glob or directory, a list of them, or one string with commas between them.
         batch_size: B.
         shuffle: files and records in an order of their own each time round; False keeps the order.
         seed: int; with the same seed and files the batches are the same, in the same order.
         repeat: go on for ever.
         drop_remainder: leave out a last, smaller batch.
-        max_seq_length, max_predictions: S and P to insist on; None takes the files'.
+        max_seq_length: S to insist on; None takes the files'.
+        max_predictions: P to insist on, or of unmasked records P itself; None takes the files' or the manifest's.
         vocab_size: V of the model to train; refuses records that were made with a larger vocabulary.
+        vocabulary: that of the model, as a Vocabulary, a Tokenizer or the path of a vocab.txt; refuses records
+            that were made with another one. None takes the one beside unmasked records.
+        masking: for unmasked records, "token", "whole_word" or "ngram"; None takes the manifest's.
+        masked_lm_prob: for unmasked records, the share of the tokens to predict; None takes the manifest's.
+        remask: draw fresh masks each time the dataset is iterated. False gives the same batches the same masks
+            whenever it is iterated, which makes figures on held-out records comparable.
 
     Returns:
         A tf.data.Dataset of (x, y, sample_weight):
 
         x: {"input_ids", "input_mask", "segment_ids": int32 (B, S), "masked_lm_positions": int32 (B, P)}.
         y: {"masked_lm": int32 (B, P), "next_sentence": int32 (B,)}.
-        sample_weight: {"masked_lm": float32 (B, P), 0 on padding slots; "next_sentence": float32 (B,), ones}.
+        sample_weight: {"masked_lm": float32 (B, P), 0 on padding slots; "next_sentence": float32 (B,), ones, or
+            zeros where the manifest says that the records have no sentence task}.
 
     Raises:
-        UserError: no files, an empty or damaged one, records of other lengths or of another vocabulary, fewer
-            records than a batch.
+        UserError: no files, an empty or damaged one, a set of shards that is not whole, records of other lengths or
+            of another vocabulary, fewer records than a batch, or settings that do not go with the records.
     """
     import tensorflow as tf
 
@@ -54,20 +71,32 @@ def pretraining_dataset(
         raise UserError(f"batch_size must be at least 1. Received: {batch_size}.")
     files = record_files(file_pattern)
     layout = common_layout(files, max_seq_length, max_predictions)
-    if vocab_size is not None:
-        for path in files:
-            check_ids(path, layout, vocab_size)
+    sentence_weight = 0.0 if SENTENCE_TASKS[sentence_task(files)] is None else 1.0
+    if layout.dynamic:
+        masks = dynamic_masking(
+            files,
+            vocabulary=vocabulary,
+            masking=masking,
+            masked_lm_prob=masked_lm_prob,
+            max_predictions=max_predictions,
+        )
+        vocabulary = masks.vocabulary
+    else:
+        masks = None
+        _refuse_masking(files[0], masking=masking, masked_lm_prob=masked_lm_prob)
+        vocabulary = None if vocabulary is None else records_vocabulary(files, vocabulary)
+    _check_sizes(files, layout, vocab_size, vocabulary)
     if drop_remainder:
         require_one_batch(files, batch_size)
 
-    dataset = tf.data.Dataset.from_tensor_slices([str(path) for path in files])
+    paths = tf.data.Dataset.from_tensor_slices((list(map(str, files)), list(map(compression_of, files))))
     if shuffle:
-        dataset = dataset.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
+        paths = paths.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
     if repeat:
-        dataset = dataset.repeat()
+        paths = paths.repeat()
     # Parallel and yet in a fixed order: the files take turns, whichever is read first.
-    dataset = dataset.interleave(
-        lambda path: tf.data.TFRecordDataset(path, buffer_size=1 << 20),
+    dataset = tf.data.Dataset.zip(paths, _visits(seed, remask=remask)).interleave(
+        _read_numbered,
         cycle_length=min(PARALLEL_FILES, len(files)),
         block_length=16,
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -76,141 +105,84 @@ def pretraining_dataset(
     if shuffle:
         dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=seed + 1, reshuffle_each_iteration=True)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    dataset = dataset.map(_parser(layout), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    parse = _parser(layout, masks, sentence_weight)
+    return dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _parser(layout):
-    """Returns the function from serialised records (B,) to (x, y, sample_weight)."""
+def _refuse_masking(path, **settings):
+    """Raises a UserError if anything is asked of the masking of records that are masked already."""
+    asked = [f"{name}={value!r}" for name, value in settings.items() if value is not None]
+    if asked:
+        raise UserError(
+            f"{path} holds records that are masked already, so {' and '.join(asked)} cannot be had from them; "
+            "leave that out, or make unmasked records with create_pretraining_data --dynamic."
+        )
+
+
+def _check_sizes(files, layout, vocab_size, vocabulary):
+    """Raises a UserError unless ids of the records <= those of the vocabulary <= those of the model, None being any."""
+    if vocabulary is not None and vocab_size is not None and len(vocabulary) > vocab_size:
+        raise UserError(
+            f"The vocabulary of {files[0]} has {len(vocabulary)} tokens, but the model has {vocab_size}; "
+            "take the vocab_size of the records' vocabulary, or make the records with the model's."
+        )
+    limit = vocab_size if vocabulary is None else len(vocabulary)
+    for path in files if limit is not None else ():
+        check_ids(path, layout, limit)
+
+
+def _visits(seed, *, remask):
+    """Returns a dataset without end: an int64 number for each time that a file is read."""
+    import tensorflow as tf
+
+    if remask:
+        return tf.data.Dataset.random(seed=seed + 2, rerandomize_each_iteration=True)
+    # Not from TensorFlow's generator, which depends on tf.random.set_seed as well: runs that differ in that compare.
+    first = int(np.random.default_rng(abs(seed)).integers(1 << 30))
+    return tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+
+
+def _read_numbered(file, visit):
+    """Returns the records of a file, each with an int64 number that no other record or visit of the file has.
+
+    The number comes with the record from here on, since a dataset that is zipped to the batches instead cannot be
+    sharded among workers (TensorFlow 2.21 then drops half of the records without a word).
+    """
+    import tensorflow as tf
+
+    path, compression = file
+    first = visit % (1 << 31) * (1 << 32)
+    records = tf.data.TFRecordDataset(path, compression_type=compression, buffer_size=1 << 20)
+    return tf.data.Dataset.zip(records, tf.data.Dataset.range(first, first + (1 << 32)))
+
+
+def _parser(layout, masks, sentence_weight):
+    """Returns the function from serialised records (B,) and their numbers (B,) to (x, y, sample_weight).
+
+    Args:
+        layout: the RecordLayout.
+        masks: the DynamicMasking of unmasked records, or None.
+        sentence_weight: the weight of each record in the loss of the sentence task.
+    """
     import tensorflow as tf
 
     spec = feature_spec(layout)
 
-    def parse(records):
+    def parse(records, numbers):
         stored = tf.io.parse_example(records, spec)
-        features = {name: stored[layout.names[name]] for name in FEATURES}
+        features = {name: stored[in_file] for name, in_file in layout.names.items()}
         features = {n: tf.cast(v, tf.int32) if v.dtype == tf.int64 else v for n, v in features.items()}
+        if masks is not None:
+            features |= masks.features(features["input_ids"], numbers)
         next_sentence = features["next_sentence_labels"][:, 0]
         inputs = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
         return (
             {name: features[name] for name in inputs},
             {"masked_lm": features["masked_lm_ids"], "next_sentence": next_sentence},
-            {"masked_lm": features["masked_lm_weights"], "next_sentence": tf.ones_like(next_sentence, tf.float32)},
+            {
+                "masked_lm": features["masked_lm_weights"],
+                "next_sentence": sentence_weight * tf.ones_like(next_sentence, tf.float32),
+            },
         )
 
     return parse
-
-
-def text_dataset(
-    texts,
-    labels,
-    tokenizer,
-    *,
-    max_seq_length=128,
-    batch_size=32,
-    shuffle=None,
-    seed=0,
-    pairs=None,
-    drop_remainder=False,
-    pad_to_multiple=32,
-):
-    """Makes batches for fine-tuning, evaluation or prediction from strings. They are tokenised once, up front.
-
-    Args:
-        texts: list of str, or of (text, pair) tuples.
-        labels: list or array of numbers, N in the first axis; None gives x alone.
-        tokenizer: a keras_bert.text.tokenizer.Tokenizer.
-        max_seq_length: longer texts are cut to it.
-        batch_size: B.
-        shuffle: a new order each time round. None shuffles where there are labels: predictions keep the order.
-        seed: int; the same seed gives the same order.
-        pairs: list of the second texts, instead of tuples.
-        drop_remainder: leave out a last, smaller batch.
-        pad_to_multiple: S is the longest of the batch, rounded up to a multiple of this, and at most
-            max_seq_length; with max_seq_length itself all batches have one shape, as TPUs want it.
-
-    Returns:
-        A tf.data.Dataset of ({"input_ids", "input_mask", "segment_ids": int32 (B, S)}, labels (B, ...)):
-        labels int32 or float32.
-
-    Raises:
-        UserError: no texts, other things than strings, or labels that do not fit them.
-
-    Example:
-        >>> from keras_bert.text.tokenizer import Tokenizer
-        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
-        >>> dataset = text_dataset(["good", "bad"], [1, 0], tokenizer, batch_size=2, pad_to_multiple=4, shuffle=False)
-        >>> x, y = next(dataset.as_numpy_iterator())
-        >>> x["input_ids"].tolist(), y.tolist()
-        ([[2, 5, 3, 0], [2, 6, 3, 0]], [1, 0])
-    """
-    import tensorflow as tf
-
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1. Received: {batch_size}.")
-    texts = _as_pairs(texts, pairs)
-    labels = None if labels is None else _as_labels(labels, len(texts))
-    encoded = [tokenizer.encode(text, pair, max_seq_length) for text, pair in texts]
-    lengths = np.array([e["input_mask"].sum() for e in encoded])
-    segment_starts = tf.constant([n - e["segment_ids"].sum() for n, e in zip(lengths, encoded, strict=True)], tf.int32)
-    rows = np.concatenate([e["input_ids"][:n] for n, e in zip(lengths, encoded, strict=True)])
-    ids = tf.RaggedTensor.from_row_lengths(rows, lengths)
-    if labels is not None:
-        labels = tf.constant(labels)
-
-    def gather(chosen):
-        batch = tf.gather(ids, chosen)
-        longest = tf.cast(tf.reduce_max(batch.row_lengths()), tf.int32)
-        seq_length = tf.minimum(max_seq_length, -(-longest // pad_to_multiple) * pad_to_multiple)
-        padded = batch.to_tensor(tokenizer.pad_id)
-        padded = tf.pad(padded, [[0, 0], [0, seq_length - tf.shape(padded)[1]]], constant_values=tokenizer.pad_id)
-        if pad_to_multiple >= max_seq_length:
-            padded.set_shape((None, max_seq_length))
-        mask = tf.sequence_mask(batch.row_lengths(), seq_length)
-        second = tf.range(seq_length) >= tf.gather(segment_starts, chosen)[:, None]
-        x = {
-            "input_ids": padded,
-            "input_mask": tf.ensure_shape(tf.cast(mask, tf.int32), padded.shape),
-            "segment_ids": tf.ensure_shape(tf.cast(mask & second, tf.int32), padded.shape),
-        }
-        return x if labels is None else (x, tf.gather(labels, chosen))
-
-    dataset = tf.data.Dataset.range(len(texts))
-    if (labels is not None) if shuffle is None else shuffle:
-        dataset = dataset.shuffle(len(texts), seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
-
-
-def _as_pairs(texts, pairs):
-    """Returns [(text, pair or None), ...] or raises a UserError that names the first entry that is none."""
-    if isinstance(texts, (str, bytes)):
-        raise UserError(f"texts must be a list of strings. Received one: {texts!r:.80}.")
-    texts = list(texts)
-    if pairs is not None:
-        pairs = list(pairs)
-        if len(pairs) != len(texts):
-            raise UserError(f"pairs must be as many as texts. Received: {len(pairs)} and {len(texts)}.")
-        texts = list(zip(texts, pairs, strict=True))
-    if not texts:
-        raise UserError("texts is empty; give at least one string.")
-    entries = [tuple(entry) if isinstance(entry, (tuple, list)) else (entry, None) for entry in texts]
-    for number, entry in enumerate(entries):
-        if len(entry) != 2 or not isinstance(entry[0], str) or not isinstance(entry[1], str | None):
-            shown = str(texts[number])[:80]
-            raise UserError(f"texts must hold strings or (text, pair) tuples of strings. Entry {number} is {shown!r}.")
-    return entries
-
-
-def _as_labels(labels, count):
-    """Returns labels as an int32 or float32 array of `count` rows, or raises a UserError."""
-    try:
-        labels = np.asarray(labels)
-    except ValueError as error:
-        raise UserError(f"labels must be an array of numbers ({error}).") from error
-    if labels.dtype.kind not in "biuf":
-        raise UserError(f"labels must be numbers, such as the class's index. Received: {labels.dtype} values.")
-    if labels.ndim == 0 or len(labels) != count:
-        raise UserError(f"labels must be as many as texts. Received: {labels.shape} for {count} texts.")
-    return labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)

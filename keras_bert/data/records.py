@@ -1,11 +1,14 @@
 """The TFRecord schema of pre-training instances, written down once (google-research/bert, create_pretraining_data.py).
 
-One record is one tf.train.Example of the seven features below, each a list of fixed length. Legend:
-B batch, S sequence (max_seq_length), P predictions (max_predictions_per_seq).
+One record is one tf.train.Example of the seven features below, each a list of fixed length; one that is to be
+masked while training has four of them. Files are plain or gzip, which their first bytes tell and not their names.
+Legend: B batch, S sequence (max_seq_length), P predictions (max_predictions_per_seq).
 """
 
 import dataclasses
+import gzip
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +35,16 @@ FEATURES = {
     "next_sentence_labels": Feature("int64", 1),
 }
 
+# What a record holds that is to be masked anew whenever it is read.
+UNMASKED_FEATURES = ("input_ids", "input_mask", "segment_ids", "next_sentence_labels")
+
 # What tensorflow/models' create_pretraining_data.py calls the same lists.
 ALIASES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
 
 FRAME_BYTES = 16  # around each record: uint64 length, uint32 checksum, the record, uint32 checksum
+LONGEST_RECORD = 1 << 31  # bytes; no protocol buffer is longer
+GZIP_MAGIC = b"\x1f\x8b"
+DTYPES = {"int64": np.int64, "float": np.float32}  # by the kind of a feature
 RECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tf_record", ".tf_records")
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -46,17 +55,23 @@ class RecordLayout:
 
     Attributes:
         max_seq_length: S.
-        max_predictions: P.
-        names: our name of each feature -> the name in the file.
+        max_predictions: P; None where the records are unmasked.
+        names: our name of each feature that is there -> the name in the file.
     """
 
     max_seq_length: int
-    max_predictions: int
+    max_predictions: int | None
     names: dict
+
+    @property
+    def dynamic(self):
+        """Whether the records are unmasked, so that they are masked while training."""
+        return self.max_predictions is None
 
     def __str__(self):
         renamed = "" if all(ours == stored for ours, stored in self.names.items()) else ", tensorflow/models' names"
-        return f"max_seq_length {self.max_seq_length}, {self.max_predictions} predictions{renamed}"
+        masks = "unmasked" if self.dynamic else f"{self.max_predictions} predictions"
+        return f"max_seq_length {self.max_seq_length}, {masks}{renamed}"
 
     def length(self, name):
         """Returns the number of values of the feature `name`."""
@@ -64,62 +79,37 @@ class RecordLayout:
         return lengths.get(FEATURES[name].length, FEATURES[name].length)
 
 
-def layout_of(record, *, path):
-    """Returns the RecordLayout that one serialised tf.train.Example shows.
+def layout_of(features, where):
+    """Returns the RecordLayout that one record's features show.
 
     Args:
-        record: bytes of the Example.
-        path: the file it came from, for the errors.
+        features: dict from names to arrays, as `keras_bert.data.reading.parse` returns it.
+        where: how an error begins, such as "wiki.tfrecord: record 1".
 
     Raises:
-        UserError: it is no Example, lacks a feature, or has lists whose lengths contradict each other.
+        UserError: a feature is missing, or lists have lengths that contradict each other.
     """
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
-
-    try:
-        features = tf.train.Example.FromString(record).features.feature
-    except DecodeError as error:
-        raise UserError(
-            f"{path} does not hold tf.train.Example records; make it with create_pretraining_data."
-        ) from error
-    names, lengths = {}, {}
-    for name, feature in FEATURES.items():
+    masked = any(name in features for name in FEATURES if name not in UNMASKED_FEATURES)
+    names, lengths = {}, {1: 1}
+    for name in FEATURES if masked else UNMASKED_FEATURES:
+        kind, length = FEATURES[name].kind, FEATURES[name].length
         stored = next((n for n in (name, ALIASES.get(name)) if n in features), None)
         if stored is None:
             raise UserError(
-                f"{path}: the first record has no feature {name!r} (it has {', '.join(sorted(features)) or 'none'}); "
-                "expected records as create_pretraining_data writes them."
+                f"{where} has no feature {name!r} (it has {', '.join(sorted(features)) or 'none'}); expected records "
+                "as create_pretraining_data writes them."
             )
-        kind = "int64_list" if feature.kind == "int64" else "float_list"
-        size = len(getattr(features[stored], kind).value)
         names[name] = stored
-        if size != lengths.setdefault(feature.length, size) or size == 0 or (feature.length == 1 and size != 1):
+        if (
+            features[stored].dtype != DTYPES[kind]
+            or not len(features[stored])
+            or len(features[stored]) != lengths.setdefault(length, len(features[stored]))
+        ):
             raise UserError(
-                f"{path}: the first record has {size} values of {stored!r} as {feature.kind} where "
-                f"{lengths[feature.length] if feature.length != 1 else 1} were expected; make the file again."
+                f"{where} has {len(features[stored])} values ({features[stored].dtype}) of {stored!r} where "
+                f"{lengths.get(length) or 'some'} ({kind}) were expected; make the file again."
             )
-    return RecordLayout(lengths["S"], lengths["P"], names)
-
-
-def first_layout(path):
-    """Returns the RecordLayout of the first record of the TFRecord file `path`.
-
-    Raises:
-        UserError: the file is empty, damaged, compressed or holds other records.
-    """
-    import tensorflow as tf
-
-    path = Path(path)
-    try:
-        record = next(iter(tf.data.TFRecordDataset(str(path), num_parallel_reads=None).take(1).as_numpy_iterator()))
-    except StopIteration:
-        raise UserError(f"{path} is empty: it holds no record; make it again with create_pretraining_data.") from None
-    except tf.errors.DataLossError as error:
-        raise UserError(f"{path} is damaged or no TFRecord file ({plain_message(error)}); make it again.") from error
-    except tf.errors.OpError as error:
-        raise UserError(f"{path} cannot be read: {plain_message(error)}.") from error
-    return layout_of(record, path=path)
+    return RecordLayout(lengths["S"], lengths.get("P"), names)
 
 
 def plain_message(error):
@@ -138,33 +128,59 @@ def feature_spec(layout):
     }
 
 
+def compression_of(path):
+    """Returns "GZIP" for a compressed TFRecord file and "" for a plain one, TensorFlow's names, by its first bytes.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    from keras_bert.data.wire import masked_crc32c  # which imports this module
+
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(12)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    if head[8:] == masked_crc32c(head[:8]).to_bytes(4, "little"):
+        return ""  # also where the first record's length happens to look like gzip's mark
+    return "GZIP" if head.startswith(GZIP_MAGIC) else ""
+
+
 def count_records(path, *, limit=None):
     """Returns how many records a TFRecord file holds, by walking from one length to the next.
 
     Args:
-        path: an uncompressed TFRecord file.
+        path: a TFRecord file, plain or gzip.
         limit: stop counting there; None counts all.
 
     Raises:
-        UserError: the file ends within a record.
+        UserError: the file ends within a record, or is no gzip any more.
     """
-    path = Path(path)
-    size, position, count = path.stat().st_size, 0, 0
-    with open(path, "rb") as stream:
-        while position < size and (limit is None or count < limit):
-            stream.seek(position)
-            position += FRAME_BYTES + int.from_bytes(stream.read(8), "little")
-            if position > size:
-                raise UserError(f"{path} is damaged: it ends within record {count + 1}; make it again.")
-            count += 1
+    count = end = 0
+    opened = gzip.open if compression_of(path) else open
+    try:
+        with opened(path, "rb") as stream:
+            while (limit is None or count < limit) and (head := stream.read(8)):
+                size = int.from_bytes(head, "little")
+                end += FRAME_BYTES + size
+                if size > LONGEST_RECORD or stream.seek(end - 1) < end - 1 or not stream.read(1):
+                    raise UserError(f"{path} is damaged: it ends within record {count + 1}; make it again.")
+                count += 1
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged after record {count} ({error}); make it again.") from error
     return count
 
 
 def check_shapes(instances):
-    """Raises ValueError unless `instances` has every feature as a (B, length) array with lengths that agree."""
+    """Raises ValueError unless `instances` has all features, or the unmasked ones, as (B, length) arrays that agree."""
+    if set(instances) not in (set(FEATURES), set(UNMASKED_FEATURES)):
+        raise ValueError(
+            f"instances must have the features {', '.join(FEATURES)}, or of them {', '.join(UNMASKED_FEATURES)} alone. "
+            f"Received: {', '.join(instances)}."
+        )
     sizes = {}
-    for name, feature in FEATURES.items():
-        shape = np.shape(instances[name])
+    for name in instances:
+        feature, shape = FEATURES[name], np.shape(instances[name])
         if len(shape) != 2 or shape != (sizes.setdefault("B", shape[0]), sizes.setdefault(feature.length, shape[1])):
             raise ValueError(f"{name} must be of shape (B, {feature.length}) like the rest. Received: {shape}.")
     if sizes[1] != 1:
@@ -178,7 +194,7 @@ def stem_of(path):
     ('data/wiki', 'data/wiki')
     """
     path = Path(path)
-    name = SHARD.sub("", path.name)
+    name = SHARD.sub("", path.name.removesuffix(".gz"))  # as somebody's gzip may have named it
     suffix = next((s for s in RECORD_SUFFIXES if name.endswith(s) and name != s), "")
     return path.with_name(name.removesuffix(suffix))
 

@@ -1,14 +1,17 @@
-"""Pre-training instances -> bytes of a TFRecord file, many at a time, by numpy alone.
+"""Pre-training instances -> bytes of a TFRecord file, many at a time, by numpy.
 
-tf.train.Example costs about 60 microseconds an instance and TensorFlow's start-up seconds; laying out
-a batch's bytes as columns of a matrix costs a few. Sources: the protocol buffer encoding guide,
+tf.train.Example costs about 60 microseconds an instance and TensorFlow's start-up seconds; putting one field
+of all instances at a time where it belongs costs a few. Sources: the protocol buffer encoding guide,
 tensorflow/core/example/{example,feature}.proto, and the framing in tensorflow/core/lib/io/record_writer.h:
 
     uint64 length, uint32 masked_crc32c(length), length bytes, uint32 masked_crc32c(bytes)
+
+Legend: B instances, K values of a list, N bytes in all.
 """
 
 import functools
 
+import google_crc32c
 import numpy as np
 
 from keras_bert.data.records import FEATURES, check_shapes
@@ -16,67 +19,17 @@ from keras_bert.data.records import FEATURES, check_shapes
 LENGTH_DELIMITED = 2  # protobuf's wire type for messages, strings and packed lists
 LIST_FIELD = {"float": 2, "int64": 3}  # numbers of float_list and int64_list in tensorflow.Feature
 MASK_DELTA = 0xA282EAD8  # tensorflow/core/lib/hash/crc32c.h
-CASTAGNOLI = 0x82F63B78  # CRC-32C's polynomial, bits reversed
-
-
-def _tag(field):
-    return bytes([field << 3 | LENGTH_DELIMITED])
-
-
-def _varint_size(values):
-    """Returns the number of bytes of each value's varint: one for every 7 bits begun."""
-    values = np.asarray(values)
-    return 1 + sum((values >= 1 << bits).astype(np.int64) for bits in range(7, 63, 7) if values.max(initial=0) >> bits)
-
-
-def _varints(values):
-    """Lays out integers as varints in columns.
-
-    Args:
-        values: non-negative int (B, K).
-
-    Returns:
-        bytes: uint8 (B, K * width), where width is the number of bytes of the largest value.
-        keep: bool, likewise: which of them belong to the minimal encoding. None means all.
-    """
-    top = int(values.max(initial=0))
-    width = max(1, -(-top.bit_length() // 7))
-    if width == 1:
-        return values.astype(np.uint8), None
-    values = values.astype(np.uint32 if top < 1 << 32 else np.uint64)
-    groups = np.empty((*values.shape, width), np.uint8)
-    keep = np.empty(groups.shape, bool)
-    for i in range(width):
-        rest = values >> (7 * i)
-        groups[..., i] = rest & 0x7F
-        groups[..., i] |= (rest > 0x7F).astype(np.uint8) << 7
-        keep[..., i] = rest > 0
-    keep[..., 0] = True
-    return groups.reshape(len(values), -1), keep.reshape(len(values), -1)
-
-
-def _list_columns(name, values):
-    """Returns one feature as columns: [(bytes (B, width), keep or None), ...] and its size in bytes (B,)."""
-    kind = FEATURES[name].kind
-    if kind == "float":
-        data, keep = np.ascontiguousarray(values, "<f4").view(np.uint8), None
-    else:
-        data, keep = _varints(np.asarray(values))
-    packed = np.full(len(values), data.shape[1]) if keep is None else keep.sum(axis=1)  # bytes of the numbers
-    in_list = 1 + _varint_size(packed) + packed  # tag, size, numbers
-    in_feature = 1 + _varint_size(in_list) + in_list
-    key = _tag(1) + bytes([len(name)]) + name.encode() + _tag(2)
-    in_entry = len(key) + _varint_size(in_feature) + in_feature
-    columns = [_tag(1), in_entry, key, in_feature, _tag(LIST_FIELD[kind]), in_list, _tag(1), packed, (data, keep)]
-    return columns, 1 + _varint_size(in_entry) + in_entry
+VALUES_AT_ONCE = 1 << 16  # varints that are put at a time, so that they stay in the processor's cache
 
 
 def serialize(instances):
-    """Serialises a batch of instances as tf.train.Example messages.
+    """Serialises a batch of instances as tf.train.Example messages, with their keys in alphabetical order.
+
+    These are the bytes of SerializeToString(deterministic=True).
 
     Args:
-        instances: dict of the seven features of `records.FEATURES`, arrays (B, length) of non-negative
-            ints, or floats for masked_lm_weights.
+        instances: dict of the seven features of `records.FEATURES`, or of `records.UNMASKED_FEATURES` alone:
+            arrays (B, K), K at least 1, of non-negative ints, or of floats for masked_lm_weights.
 
     Returns:
         data: uint8 (N,), the messages one after the other.
@@ -88,77 +41,130 @@ def serialize(instances):
         ([182, 182], 364)
     """
     check_shapes(instances)
-    count = len(instances["input_ids"])
-    columns, total = [], np.zeros(count, np.int64)
-    for name in FEATURES:
-        feature, size = _list_columns(name, instances[name])
-        columns += feature
-        total += size
-    columns = [_tag(1), total, *columns]
-    blocks, keeps = [], []
+    columns = []
+    for name in sorted(instances):
+        numbers = _numbers(np.asarray(instances[name]), FEATURES[name].kind)
+        columns += [_Heads(functools.partial(_entry_head, name), numbers.sizes), numbers]
+    total = sum(column.sizes for column in columns)
+    head = _Heads(_message_head, total)
+    sizes = head.sizes + total
+    starts = np.cumsum(sizes) - sizes
+    data = np.empty(int(sizes.sum()) + 1, np.uint8)  # one more, for the last number's rubbish
+    places = starts + head.sizes
     for column in columns:
-        if isinstance(column, bytes):
-            column = (np.broadcast_to(np.frombuffer(column, np.uint8), (count, len(column))), None)
-        elif not isinstance(column, tuple):  # a size
-            column = _varints(column[:, None])
-        block, keep = column
-        blocks.append(block)
-        keeps.append(np.broadcast_to(True, block.shape) if keep is None else keep)
-    keep = np.concatenate(keeps, axis=1)
-    return np.concatenate(blocks, axis=1)[keep], keep.sum(axis=1)
+        column.put(data, places)
+        places += column.sizes
+    head.put(data, starts)  # last: the numbers of the instance before may have left rubbish here
+    return data[:-1], sizes
+
+
+def _numbers(values, kind):
+    """Returns the column that holds the numbers of a list, (B, K)."""
+    if kind == "float":
+        return _Rows(np.ascontiguousarray(values, "<f4").view(np.uint8))
+    return _Varints(values) if values.max(initial=0) > 0x7F else _Rows(values.astype(np.uint8))
+
+
+class _Rows:
+    """A column of the same number of bytes in every instance.
+
+    All columns have `sizes`, int64 (B,), how many bytes each instance has, and `put(data, starts)`, which
+    writes those of instance i to data[starts[i]:].
+
+    Args:
+        rows: uint8 (B, W).
+    """
+
+    def __init__(self, rows):
+        self._rows = np.ascontiguousarray(rows)
+        self.sizes = np.full(len(rows), rows.shape[1])
+
+    def put(self, data, starts):
+        width = self._rows.shape[1]
+        count = max(0, len(data) - width + 1)
+        windows = np.ndarray(count, f"V{width}", data, strides=1)  # entry i is data[i : i + width]
+        windows[starts] = self._rows.view(windows.dtype)[:, 0]
+
+
+class _Heads:
+    """A column of what stands before byte strings of given sizes.
+
+    Args:
+        head: function from the size of a byte string to what stands before it, bytes.
+        sizes: int64 (B,).
+    """
+
+    def __init__(self, head, sizes):
+        distinct, self._which = np.unique(sizes, return_inverse=True)  # few: most lists are of one size
+        self._heads = list(map(head, distinct.tolist()))
+        self.sizes = np.array([len(h) for h in self._heads], np.int64)[self._which]
+
+    def put(self, data, starts):
+        for width in {len(h) for h in self._heads}:
+            table = np.frombuffer(b"".join(h[:width].ljust(width) for h in self._heads), np.uint8).reshape(-1, width)
+            fitting = np.flatnonzero(self.sizes == width)
+            _Rows(table[self._which[fitting]]).put(data, starts[fitting])
+
+
+class _Varints:
+    """A column of lists of varints: 7 bits a byte, lowest first, the top bit set while more follow.
+
+    `put` may leave one byte of rubbish behind a list, for what follows to overwrite.
+
+    Args:
+        values: int (B, K), non-negative.
+    """
+
+    def __init__(self, values):
+        top = int(values.max())
+        self._values = values.astype(np.int32 if top < 1 << 31 else np.int64, copy=False)
+        self._limits = [1 << bits for bits in range(7, 63, 7) if top >> bits]  # a number has a byte more from each on
+        self.sizes = values.shape[1] + sum(np.count_nonzero(values >= limit, axis=1) for limit in self._limits)
+
+    def put(self, data, starts):
+        step = max(1, VALUES_AT_ONCE // self._values.shape[1])
+        for first in range(0, len(starts), step):
+            self._put(data, starts[first : first + step], self._values[first : first + step])
+
+    def _put(self, data, starts, values):
+        """Does the work of `put` for a few instances."""
+        more = [values >= limit for limit in self._limits]  # (B, K) each: whether a number has a byte more
+        sizes = np.ones(values.shape, np.int8)
+        for longer in more:
+            sizes += longer.view(np.int8)
+        places = np.empty(values.shape, np.intp)  # of each number's first byte
+        places[:, 0] = starts
+        places[:, 1:] = sizes[:, :-1]
+        places = np.cumsum(places, axis=1).reshape(-1)
+        for i in range(len(more), -1, -1):
+            byte = (values >> (7 * i)).astype(np.uint8).reshape(-1)
+            byte &= 0x7F
+            if i < len(more):
+                byte |= more[i].view(np.uint8).reshape(-1) * np.uint8(0x80)
+            if i <= 1:  # a second byte also where there is none: the next number's first overwrites it
+                data[places + i] = byte
+            else:
+                which = np.flatnonzero(more[i - 1])
+                data[places[which] + i] = byte[which]
 
 
 @functools.cache
-def _crc_table():
-    """Returns uint32 (256,): the CRC-32C register after one byte."""
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, table >> 1 ^ np.uint32(CASTAGNOLI), table >> 1)
-    return table
+def _entry_head(name, size):
+    """Returns what stands before a list of `size` bytes: its map entry's key, and three messages one in another."""
+    head = _message_head(size)  # the list's only field, its numbers
+    head = _message_head(size + len(head), LIST_FIELD[FEATURES[name].kind]) + head  # in a Feature
+    head = _message_head(len(name)) + name.encode() + _message_head(size + len(head), 2) + head  # in a map entry
+    return _message_head(size + len(head)) + head
 
 
-@functools.lru_cache(maxsize=8)
-def _crc_by_distance(length):
-    """Returns tables for messages of up to `length` bytes, by the distance of a byte from the end.
-
-    A CRC is linear: the register at the end is the exclusive or of what each byte alone would leave
-    there, so that no byte needs to wait for the one before it.
-
-    Returns:
-        byte: uint32 (length * 256,), entry d * 256 + b is what the byte b leaves, d bytes before the last.
-        start: uint32 (length + 1,), what the initial register of ones leaves after so many bytes.
-    """
-    table = _crc_table()
-    byte = np.empty((length, 256), np.uint32)
-    start = np.empty(length + 1, np.uint32)
-    current, register = table, np.uint32(0xFFFFFFFF)
-    start[0] = register
-    for distance in range(length):
-        byte[distance] = current
-        current = table[current & 0xFF] ^ current >> 8
-        register = table[register & 0xFF] ^ register >> 8
-        start[distance + 1] = register
-    return byte.reshape(-1), start
-
-
-def masked_crc32c(data, sizes):
-    """Returns TFRecord's masked CRC-32C of messages that lie one after the other.
-
-    Args:
-        data: uint8 (N,).
-        sizes: int (B,), at least 1 each, N in all.
-
-    Returns:
-        uint32 (B,).
-    """
-    width = int(-(-sizes.max() // 64) * 64)  # few widths, so that the tables' cache serves
-    byte, start = _crc_by_distance(width)
-    rows = np.zeros((len(sizes), width), np.int32)
-    rows[np.arange(width) >= width - sizes[:, None]] = data  # flush right: column c is width - 1 - c from the end
-    rows += np.arange(width - 1, -1, -1, dtype=np.int32) * 256
-    crc = np.bitwise_xor.reduce(byte[rows], axis=1)  # the zeros on the left leave nothing behind
-    crc ^= start[sizes] ^ np.uint32(0xFFFFFFFF)
-    return (crc >> 15 | crc << 17) + np.uint32(MASK_DELTA)
+@functools.cache
+def _message_head(size, field=1):
+    """Returns the tag of a field of `size` bytes, and the size."""
+    head = [field << 3 | LENGTH_DELIMITED]
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*head, size])
 
 
 def frame(data, sizes):
@@ -172,17 +178,28 @@ def frame(data, sizes):
         >>> frame(np.frombuffer(b"ab", np.uint8), np.array([2])).hex()
         '020000000000000078270b3461621cb0f0f4'
     """
-    lengths = np.ascontiguousarray(sizes, "<u8")[:, None].view(np.uint8)  # (B, 8)
-    length_crcs = masked_crc32c(lengths.reshape(-1), np.full(len(sizes), 8))
-    heads = np.concatenate([lengths, _bytes(length_crcs)], axis=1).tobytes()  # 12 bytes each
-    feet = _bytes(masked_crc32c(data, sizes)).tobytes()  # 4 bytes each
-    body, parts, end = data.tobytes(), [], 0
-    for i, size in enumerate(sizes.tolist()):
-        begin, end = end, end + size
-        parts += (heads[12 * i : 12 * i + 12], body[begin:end], feet[4 * i : 4 * i + 4])
-    return b"".join(parts)
+    body, ends = data.tobytes(), np.cumsum(sizes).tolist()
+    messages = [body[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    crcs = np.fromiter(map(google_crc32c.value, messages), np.int64, len(messages))
+    pieces = [b""] * (3 * len(messages))
+    pieces[0::3] = map(_frame_head, sizes.tolist())
+    pieces[1::3] = messages
+    pieces[2::3] = _masked(crcs).astype("<u4").view("V4").tolist()  # as bytes
+    return b"".join(pieces)
 
 
-def _bytes(values):
-    """Returns uint32 (B,) as uint8 (B, 4), lowest byte first."""
-    return np.ascontiguousarray(values, "<u4")[:, None].view(np.uint8)
+@functools.cache
+def _frame_head(size):
+    """Returns the 12 bytes before a message of `size` bytes."""
+    head = size.to_bytes(8, "little")
+    return head + masked_crc32c(head).to_bytes(4, "little")
+
+
+def masked_crc32c(message):
+    """Returns TFRecord's masked CRC-32C of bytes, as an int."""
+    return _masked(google_crc32c.value(message))
+
+
+def _masked(crc):
+    """Returns TFRecord's disguise of a CRC, an int or int64 array."""
+    return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF

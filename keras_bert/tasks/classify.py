@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from keras_bert.data.datasets import text_dataset
+from keras_bert.data.texts import text_dataset
 from keras_bert.files import atomic_path
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.models.weights import assign_arrays

@@ -66,7 +66,7 @@ def finetune(
     Example:
         >>> from keras_bert.config import BertConfig
         >>> from keras_bert.models import BertClassifier, BertEncoder
-        >>> from keras_bert.data.datasets import text_dataset
+        >>> from keras_bert.data.texts import text_dataset
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))

@@ -4,16 +4,12 @@ The loss is the global batch's: sums over all replicas / numbers over all replic
 device and eight give the same loss (Devlin et al. 2018, section 3.1; run_pretraining.py).
 """
 
+import numpy as np
 import tensorflow as tf
 
 from keras_bert.models.losses import masked_lm_sums
 
-METRICS = (
-    "masked_lm_loss",
-    "masked_lm_accuracy",
-    "next_sentence_loss",
-    "next_sentence_accuracy",
-)
+TASKS = ("masked_lm", "next_sentence")
 
 
 def batch_sums(model, batch, *, training):
@@ -37,17 +33,20 @@ def batch_sums(model, batch, *, training):
 def metrics_from_sums(sums):
     """Returns {metric: float} from what `batch_sums` gave, added up over any number of batches.
 
-    >>> metrics_from_sums([6.0, 1.0, 2.0, 0.5, 1.0, 1.0])["masked_lm_loss"]
-    3.0
+    Where no next-sentence label weighs anything, as in records without a sentence task, that task's metrics are
+    left out and it adds nothing to the loss.
+
+    >>> metrics_from_sums([6.0, 1.0, 2.0, 0.5, 1.0, 1.0])["loss"]
+    3.5
+    >>> metrics_from_sums([6.0, 1.0, 2.0, 0.0, 0.0, 0.0])
+    {'masked_lm_loss': 3.0, 'masked_lm_accuracy': 0.5, 'loss': 3.0}
     """
-    sums = [float(s) for s in sums]
-    means = (
-        sums[0] / max(sums[2], 1.0),
-        sums[1] / max(sums[2], 1.0),
-        sums[3] / max(sums[5], 1.0),
-        sums[4] / max(sums[5], 1.0),
-    )
-    return {**dict(zip(METRICS, means, strict=True)), "loss": means[0] + means[2]}
+    metrics, total = {}, 0.0
+    for task, (loss, right, count) in zip(TASKS, np.reshape(sums, (2, 3)).tolist(), strict=True):
+        if count or task == "masked_lm":
+            metrics |= {f"{task}_loss": loss / max(count, 1.0), f"{task}_accuracy": right / max(count, 1.0)}
+            total += metrics[f"{task}_loss"]
+    return {**metrics, "loss": total}
 
 
 def make_train_steps(model, optimizer, strategy, *, jit_compile):

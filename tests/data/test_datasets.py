@@ -1,5 +1,6 @@
 """Pre-training batches from record files."""
 
+import gzip
 import itertools
 import json
 
@@ -9,6 +10,11 @@ import pytest
 from keras_bert.data.checking import damaged_records_named
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.errors import UserError
+
+
+@pytest.fixture
+def record_file(instances, write_google_file, tmp_path):
+    return write_google_file(tmp_path / "a.tfrecord", instances(6))
 
 
 def first_batches(count, *args, **options):
@@ -36,6 +42,29 @@ def test_reads_records_in_the_layout_of_google_and_of_tensorflow_models(
     np.testing.assert_array_equal(weights["next_sentence"], np.ones(4))
     assert labels["masked_lm"].dtype == labels["next_sentence"].dtype == np.int32
     assert weights["masked_lm"].dtype == weights["next_sentence"].dtype == np.float32
+
+
+def test_plain_and_gzip_files_mix(instances, write_google_file, tmp_path):
+    for shard, compression in enumerate(["", "GZIP", ""]):
+        batch = instances(20, seed=shard)
+        batch["input_ids"][:, 0] = np.arange(20) + 20 * shard
+        for name, kind in (("plain", ""), ("mixed", compression)):
+            write_google_file(tmp_path / f"{name}.tfrecord-{shard:05d}-of-00003", batch, compression=kind)
+    for options in ({}, {"shuffle": True}):
+        plain, mixed = (read_all(str(tmp_path / f"{name}*"), batch_size=8, **options) for name in ("plain", "mixed"))
+        for one, two in zip(plain, mixed, strict=True):
+            for name in one[0]:
+                np.testing.assert_array_equal(one[0][name], two[0][name])
+        assert sorted(np.concatenate([x["input_ids"][:, 0] for x, _, _ in mixed])) == list(range(60))
+
+
+def test_a_sentence_task_that_is_none_weighs_nothing(record_file):
+    for task, weight in (("nsp", 1.0), ("sop", 1.0), ("none", 0.0)):
+        record_file.with_name("a.manifest.json").write_text(json.dumps({"sentence_task": task}))
+        (_, _, weights), *_ = read_all(record_file, batch_size=6)
+        assert weights["next_sentence"].tolist() == [weight] * 6
+        assert weights["next_sentence"].dtype == np.float32
+        assert weights["masked_lm"].any()
 
 
 def test_batches_have_static_shapes(instances, write_google_file, tmp_path):
@@ -79,11 +108,6 @@ def test_what_lies_beside_the_records_is_left_out(instances, write_google_file, 
     assert len(read_all(str(tmp_path / "wiki*"), batch_size=4)) == 1
 
 
-@pytest.fixture
-def record_file(instances, write_google_file, tmp_path):
-    return write_google_file(tmp_path / "a.tfrecord", instances(6))
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -104,6 +128,16 @@ def test_the_manifest_tells_the_vocabulary(record_file):
     record_file.with_name("a.manifest.json").write_text(json.dumps({"vocab_size": 40000}))
     with pytest.raises(UserError, match="40000"):
         pretraining_dataset(record_file, batch_size=2, vocab_size=30522)
+
+
+def test_records_of_another_vocabulary_are_refused(record_file, vocabulary):
+    fields = {"vocab_size": 30522, "vocab_sha256": 64 * "0"}
+    record_file.with_name("a.manifest.json").write_text(json.dumps(fields))
+    with pytest.raises(UserError, match=r"a\.tfrecord.*30522 tokens, SHA-256 000000000000.*model's \(57 tokens"):
+        pretraining_dataset(record_file, batch_size=2, vocabulary=vocabulary)
+    fields = {"vocab_size": 57, "vocab_sha256": vocabulary.fingerprint}
+    record_file.with_name("a.manifest.json").write_text(json.dumps(fields))
+    pretraining_dataset(record_file, batch_size=2, vocabulary=vocabulary)
 
 
 def test_files_that_do_not_fit_each_other(record_file, instances, write_google_file):
@@ -127,11 +161,12 @@ def test_an_empty_file_is_named(record_file):
         pretraining_dataset(str(record_file.with_name("*.tfrecord")), batch_size=2)
 
 
-def test_a_damaged_record_is_named(record_file, instances, write_google_file):
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+def test_a_damaged_record_is_named(record_file, instances, write_google_file, compression):
     write_google_file(record_file.with_name("b.tfrecord"), instances(6))
     damaged = bytearray(record_file.read_bytes())
     damaged[-40] ^= 1
-    record_file.write_bytes(damaged)
+    record_file.write_bytes(gzip.compress(damaged) if compression else damaged)
     pattern = str(record_file.with_name("*.tfrecord"))
     with pytest.raises(UserError, match=r"a\.tfrecord is damaged: corrupted record"):
         with damaged_records_named(pattern):

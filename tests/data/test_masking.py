@@ -1,10 +1,22 @@
-"""Masked-LM corruption: what may be chosen, how much of it, and what becomes of it."""
+"""Masked-LM corruption: what may be chosen, how much of it, what is chosen together, and what becomes of it."""
+
+import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chi2_contingency, chisquare
 
-from keras_bert.data.masking import ACTIONS, choose_words, mask_tokens, word_starts
+from keras_bert.data import masking
+from keras_bert.data.masking import ACTIONS, MASKINGS, choose, mask_tokens, word_starts
+from keras_bert.errors import UserError
+
+BY_WORD = [name for name, kind in MASKINGS.items() if kind.whole_words]
+NGRAM = MASKINGS["ngram"].weights
+
+
+@pytest.fixture(params=MASKINGS)
+def strategy(request):
+    return request.param
 
 
 def sequences(vocabulary, *, count=2000, seq_length=64, seed=0):
@@ -16,68 +28,112 @@ def sequences(vocabulary, *, count=2000, seq_length=64, seed=0):
     for row, end in zip(tokens, ends, strict=True):
         row[rng.integers(2, end - 2)] = row[end - 1] = vocabulary.sep_id
         row[end:] = vocabulary.pad_id
-    return tokens
+    return tokens.astype(np.int32)
 
 
-@pytest.fixture(params=[False, True], ids=["token", "whole_word"])
-def whole_word(request):
-    return request.param
+def mask(tokens, vocabulary, strategy, *, seed=1, **options):
+    options = {"max_predictions": 8, **options}
+    return mask_tokens(tokens, vocabulary, masking=strategy, rng=np.random.default_rng(seed), **options)
 
 
-@pytest.fixture
-def masked(vocabulary, whole_word):
+def chosen_places(batch):
+    """bool (B, S): the tokens that were chosen."""
+    chosen = np.zeros(batch.input_ids.shape, bool)
+    rows, slots = np.nonzero(batch.weights)
+    chosen[rows, batch.positions[rows, slots]] = True
+    return chosen
+
+
+def words_of(tokens, vocabulary):
+    """For each row a list of segments, each a list of words, each a list of places: worked out token by token."""
+    for row in tokens.tolist():
+        segments = [[]]
+        for place, token in enumerate(row):
+            if token in (vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id):
+                segments.append([])
+            elif vocabulary.token(token).startswith("##") and segments[-1]:
+                segments[-1][-1].append(place)
+            else:
+                segments[-1].append([place])
+        yield segments
+
+
+def test_unmasking_gives_the_original(vocabulary, strategy):
     tokens = sequences(vocabulary)
-    options = {"max_predictions": 8, "whole_word": whole_word, "rng": np.random.default_rng(1)}
-    return tokens, mask_tokens(tokens, vocabulary, **options)
-
-
-def test_unmasking_gives_the_original(masked):
-    tokens, batch = masked
+    before = tokens.copy()
+    batch = mask(tokens, vocabulary, strategy)
     restored = batch.input_ids.copy()
     rows, slots = np.nonzero(batch.weights)
     restored[rows, batch.positions[rows, slots]] = batch.ids[rows, slots]
     np.testing.assert_array_equal(restored, tokens)
+    np.testing.assert_array_equal(tokens, before)
     assert (batch.input_ids != tokens).any()
 
 
-def test_slots_are_ascending_and_padded_with_zeros(masked):
-    _, batch = masked
+def test_slots_are_ascending_and_padded_with_zeros(vocabulary, strategy):
+    batch = mask(sequences(vocabulary), vocabulary, strategy)
     count = batch.weights.sum(axis=1).astype(int)
-    for positions, ids, weights, n in zip(batch.positions, batch.ids, batch.weights, count, strict=True):
+    for positions, ids, weights, actions, n in zip(
+        batch.positions, batch.ids, batch.weights, batch.actions, count, strict=True
+    ):
         assert (np.diff(positions[:n]) > 0).all()
         assert weights.tolist() == [1.0] * n + [0.0] * (8 - n)
         assert not positions[n:].any()
         assert not ids[n:].any()
-    assert (batch.positions.dtype, batch.ids.dtype, batch.weights.dtype) == (np.int32, np.int32, np.float32)
+        assert (actions[:n] >= 0).all()
+        assert (actions[n:] == -1).all()
+    dtypes = [a.dtype for a in (batch.input_ids, batch.positions, batch.ids, batch.weights, batch.actions)]
+    assert dtypes == [np.int32, np.int32, np.int32, np.float32, np.int8]
 
 
-def test_special_tokens_are_never_chosen_and_unknown_ones_are(masked, vocabulary):
-    _, batch = masked
+def test_special_tokens_are_never_chosen_and_unknown_ones_are(vocabulary, strategy):
+    batch = mask(sequences(vocabulary), vocabulary, strategy)
     chosen = set(batch.ids[batch.weights > 0].tolist())
     assert not chosen & {vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id}
     assert vocabulary.unk_id in chosen
 
 
+def googles_number(tokens, vocabulary, *, most):
+    """int (B,): how many tokens create_masked_lm_predictions wants."""
+    real = (tokens != vocabulary.pad_id).sum(axis=1)
+    return np.array([min(most, max(1, round(int(n) * 0.15))) for n in real])
+
+
 def test_number_of_predictions_is_googles(vocabulary):
     tokens = sequences(vocabulary)
-    batch = mask_tokens(tokens, vocabulary, max_predictions=8, rng=np.random.default_rng(1))
-    real = (tokens != vocabulary.pad_id).sum(axis=1)
-    expected = [min(8, max(1, round(int(n) * 0.15))) for n in real]
-    assert batch.weights.sum(axis=1).tolist() == expected
-    assert {1, 8} < set(expected)  # both bounds were met
+    expected = googles_number(tokens, vocabulary, most=8)
+    np.testing.assert_array_equal(mask(tokens, vocabulary, "token").weights.sum(axis=1), expected)
+    assert {1, 8} < set(expected.tolist())  # both bounds were met
 
 
-def test_more_predictions_than_tokens(vocabulary, whole_word):
-    tokens = [[2, 7, 8, 3, 9, 3, 0, 0]]
-    rng = np.random.default_rng(0)
-    batch = mask_tokens(tokens, vocabulary, rate=1.0, max_predictions=12, whole_word=whole_word, rng=rng)
-    assert batch.positions[0, :3].tolist() == [1, 2, 4]
-    assert batch.weights[0].tolist() == [1.0] * 3 + [0.0] * 9
+@pytest.mark.parametrize("strategy", BY_WORD)
+def test_words_fill_the_number_but_for_what_does_not_fit(vocabulary, strategy):
+    tokens = sequences(vocabulary, seq_length=128)
+    wanted = googles_number(tokens, vocabulary, most=20)
+    chosen = chosen_places(mask(tokens, vocabulary, strategy, max_predictions=20))
+    room = wanted - chosen.sum(axis=1)
+    assert room.min() == 0
+    assert room.sum() < 0.01 * wanted.sum()
+    if strategy == "whole_word":  # a word that was passed over does not fit
+        for row, segments in enumerate(words_of(tokens, vocabulary)):
+            assert all(chosen[row, word].all() or len(word) > room[row] for word in itertools.chain(*segments))
 
 
-def test_eighty_ten_ten(vocabulary):
+@pytest.mark.parametrize("strategy", BY_WORD)
+def test_whole_words_are_chosen_whole(vocabulary, strategy):
+    tokens = sequences(vocabulary)
+    chosen = chosen_places(mask(tokens, vocabulary, strategy))
+    long_words = 0
+    for row, segments in enumerate(words_of(tokens, vocabulary)):
+        for word in itertools.chain(*segments):
+            assert chosen[row, word].all() or not chosen[row, word].any()
+            long_words += len(word) > 1 and chosen[row, word[0]]
+    assert long_words > 100
+
+
+def test_eighty_ten_ten(vocabulary, strategy):
     tokens = sequences(vocabulary, count=4000)
-    batch = mask_tokens(tokens, vocabulary, rng=np.random.default_rng(3))
+    batch = mask(tokens, vocabulary, strategy, max_predictions=20, seed=3)
     counts = np.bincount(batch.actions[batch.weights > 0], minlength=3)
     assert chisquare(counts, counts.sum() * np.array([0.8, 0.1, 0.1])).pvalue > 1e-3
     new = np.take_along_axis(batch.input_ids, batch.positions, axis=1)
@@ -89,61 +145,159 @@ def test_eighty_ten_ten(vocabulary):
         assert holds[batch.actions == ACTIONS.index(action)].all()
 
 
+def test_actions_are_drawn_for_each_token_of_a_word(vocabulary):
+    a, b = vocabulary.id("a0"), vocabulary.id("##b0")
+    tokens = np.tile([vocabulary.cls_id, a, b, vocabulary.sep_id], (20000, 1))
+    actions = mask(tokens, vocabulary, "whole_word", rate=0.5).actions[:, :2]
+    assert actions.min() == 0
+    counts = np.zeros((3, 3))
+    np.add.at(counts, tuple(actions.T), 1)
+    assert chi2_contingency(counts).pvalue > 1e-3
+
+
 def test_replacements_are_all_ordinary_tokens_alike(vocabulary):
-    batch = mask_tokens(sequences(vocabulary, count=8000), vocabulary, rng=np.random.default_rng(4))
+    batch = mask(sequences(vocabulary, count=8000), vocabulary, "token", seed=4)
     new = np.take_along_axis(batch.input_ids, batch.positions, axis=1)[batch.actions == ACTIONS.index("random")]
     counts = np.bincount(new, minlength=len(vocabulary))
     assert not counts[:7].any()  # specials and [unused]
     assert chisquare(counts[7:]).pvalue > 1e-3
 
 
-def test_every_place_is_chosen_alike(vocabulary):
+@pytest.mark.parametrize("strategy", ["token", "whole_word"])
+def test_every_place_is_chosen_alike(vocabulary, strategy):
     tokens = np.full((20000, 22), 7)
     tokens[:, 0], tokens[:, [10, 21]] = vocabulary.cls_id, vocabulary.sep_id
-    batch = mask_tokens(tokens, vocabulary, rng=np.random.default_rng(5))
-    counts = np.bincount(batch.positions[batch.weights > 0], minlength=22)
+    tokens[0, 5] = vocabulary.id("##b0")  # so that not all words are of one token, which goes another way
+    counts = chosen_places(mask(tokens, vocabulary, strategy, seed=5)).sum(axis=0)
     assert counts[[0, 10, 21]].tolist() == [0, 0, 0]
     assert chisquare(np.delete(counts, [0, 10, 21])).pvalue > 1e-3
 
 
-def test_whole_words_are_chosen_whole(vocabulary):
-    tokens = sequences(vocabulary)
-    batch = mask_tokens(tokens, vocabulary, max_predictions=8, whole_word=True, rng=np.random.default_rng(6))
-    fixed = np.isin(tokens, [vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id])
-    word = np.cumsum(word_starts(tokens, fixed, vocabulary) | fixed, axis=1)  # number of the word at each place
-    chosen = np.zeros(tokens.shape, bool)
-    rows, slots = np.nonzero(batch.weights)
-    chosen[rows, batch.positions[rows, slots]] = True
-    partly = 0
-    for row in range(len(tokens)):
-        hit = set(word[row][chosen[row]].tolist())
-        members = np.isin(word[row], list(hit)) & ~fixed[row]
-        np.testing.assert_array_equal(chosen[row], members)
-        partly += len(hit) < chosen[row].sum()
-    assert partly > 100  # words of several pieces did occur
-
-
 def test_a_word_does_not_reach_across_a_separator(vocabulary):
     piece = vocabulary.id("##b0")
-    tokens = np.array([[vocabulary.cls_id, 7, piece, vocabulary.sep_id, piece, piece, 8, vocabulary.sep_id]])
-    fixed = np.isin(tokens, [vocabulary.cls_id, vocabulary.sep_id])
-    starts = word_starts(tokens, fixed, vocabulary)
-    assert np.flatnonzero(starts[0]).tolist() == [1, 4, 6]
+    tokens = np.array(
+        [[vocabulary.cls_id, 7, piece, vocabulary.sep_id, piece, piece, 8, vocabulary.sep_id], [piece] * 8]
+    )
+    candidates = ~np.isin(tokens, [vocabulary.cls_id, vocabulary.sep_id])
+    starts = word_starts(tokens, candidates, vocabulary)
+    assert [np.flatnonzero(row).tolist() for row in starts] == [[1, 4, 6], [0]]
 
 
-def test_words_that_do_not_fit_are_passed_over():
-    starts = np.array([[True, False, False, True]] * 50)
-    positions, count = choose_words(starts, np.ones_like(starts), np.full(50, 2), 2, rng=np.random.default_rng(0))
-    assert count.tolist() == [1] * 50  # the word of three pieces never fits into two
-    assert positions[:, 0].tolist() == [3] * 50
+# Two segments: words of 1, 2, 1, 1 tokens and of 1, 3, 1.
+STARTS = np.array([0, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0, 1, 0], bool)
+CANDIDATES = np.array([0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0], bool)
+SEGMENTS = [[[1], [2, 3], [4], [5]], [[7], [8, 9, 10], [11]]]
 
 
-def test_same_generator_same_masks(vocabulary, whole_word):
+def one_row_as_albert_would(segments, wanted, weights, rng):
+    """The chosen places, worked out for one row step by step as in create_masked_lm_predictions of ALBERT."""
+    ngrams = [
+        [list(itertools.chain(*words[first : first + n])) for n in range(1, len(weights) + 1)]
+        for words in segments
+        for first in range(len(words))
+    ]
+    rng.shuffle(ngrams)
+    chosen = []
+    for lengths in ngrams:
+        n = rng.choice(len(weights), p=np.array(weights) / sum(weights))
+        while n >= 0 and len(chosen) + len(lengths[n]) > wanted:
+            n -= 1
+        if n >= 0 and not set(lengths[n]) & set(chosen):
+            chosen += lengths[n]
+    return tuple(sorted(chosen))
+
+
+@pytest.mark.parametrize("wanted", [1, 3, 4, 6])
+@pytest.mark.parametrize("weights", [(1,), NGRAM, (0, 0, 1)], ids=["whole_word", "ngram", "three"])
+def test_the_choice_is_distributed_as_alberts(weights, wanted):
+    count = 8000
+    rng = np.random.default_rng(7)
+    rows = (np.tile(a, (count, 1)) for a in (STARTS, CANDIDATES))
+    places = choose(*rows, np.full(count, wanted), weights=weights, rng=rng)
+    ours = [tuple((part % 13).tolist()) for part in np.split(places, np.searchsorted(places, np.arange(1, count) * 13))]
+    theirs = [one_row_as_albert_would(SEGMENTS, wanted, weights, rng) for _ in range(count)]
+    outcomes = sorted({*ours, *theirs})
+    table = np.array([[sample.count(outcome) for outcome in outcomes] for sample in (ours, theirs)])
+    common = table.sum(axis=0) >= 10
+    table = np.column_stack([table[:, common], table[:, ~common].sum(axis=1)])
+    assert chi2_contingency(table[:, table.any(axis=0)]).pvalue > 1e-3
+
+
+def test_backing_off_by_hand():
+    """Of three words two are wanted and three drawn: the first choice backs off to two, but for the last word."""
+    starts = np.ones((6000, 3), bool)
+    places = choose(starts, starts, np.full(6000, 2), weights=(0, 0, 1), rng=np.random.default_rng(8))
+    left_out = 3 - (places.reshape(-1, 2) % 3).sum(axis=1)  # 2: {0, 1}, 1: {0, 2}, 0: {1, 2}
+    assert chisquare(np.bincount(left_out), 6000 * np.array([1 / 2, 1 / 6, 1 / 3])).pvalue > 1e-3
+
+
+def test_lengths_of_ngrams_where_there_is_room():
+    starts = np.ones((20, 1 << 16), bool)  # so long that hardly two n-grams touch
+    places = choose(starts, starts, np.full(20, 200), weights=NGRAM, rng=np.random.default_rng(9))
+    runs = np.diff(np.flatnonzero(np.diff(places, prepend=-9, append=places[-1] + 9) > 1))
+    counts = np.bincount(runs, minlength=4)[1:4]
+    assert chisquare(counts, counts.sum() * np.array([6, 3, 2]) / 11).pvalue > 1e-3
+
+
+def test_rows_with_nothing_or_little_to_choose(vocabulary, strategy):
+    cls, sep, pad, a, b = vocabulary.cls_id, vocabulary.sep_id, vocabulary.pad_id, 7, vocabulary.id("##b0")
+    rows = [
+        [cls, a, sep, pad, pad, pad],
+        [cls, sep, sep, pad, pad, pad],
+        [pad] * 6,
+        [cls, a, b, b, b, sep],  # one word of four tokens, of which one is wanted
+        [cls, a, b, sep, b, sep],
+    ]
+    chosen = chosen_places(mask(rows, vocabulary, strategy))
+    counts = chosen.sum(axis=1).tolist()
+    assert counts == ([1, 0, 0, 1, 1] if strategy == "token" else [1, 0, 0, 0, 1])
+    assert chosen[0, 1]
+    assert strategy == "token" or chosen[4, 4]  # the only word of one token
+
+
+def test_rows_of_words_that_are_too_long(vocabulary, strategy):
+    tokens = np.full((40, 64), vocabulary.id("##b0"))
+    tokens[:, 0], tokens[:, -1], tokens[:, 1] = vocabulary.cls_id, vocabulary.sep_id, 7
+    tokens[20:, 1:-1:31] = 8  # two words of 31 tokens
+    counts = chosen_places(mask(tokens, vocabulary, strategy)).sum(axis=1)
+    assert set(counts.tolist()) == ({8} if strategy == "token" else {0})
+
+
+def test_more_predictions_than_tokens(vocabulary, strategy):
+    batch = mask([[2, 7, vocabulary.id("##b0"), 3, 9, 3, 0, 0, 0]], vocabulary, strategy, rate=1.0, max_predictions=12)
+    assert batch.positions[0].tolist() == [1, 2, 4] + [0] * 9
+    assert batch.weights[0].tolist() == [1.0] * 3 + [0.0] * 9
+
+
+def test_rows_without_a_first_special_token(vocabulary, strategy):
+    """An n-gram does not go on in the next row."""
+    tokens = np.full((50, 3), 7)
+    chosen = chosen_places(mask(tokens, vocabulary, strategy, rate=2 / 3))
+    assert chosen.sum(axis=1).tolist() == [2] * 50
+
+
+def test_no_rows(vocabulary, strategy):
+    batch = mask(np.zeros((0, 16), int), vocabulary, strategy)
+    assert (batch.input_ids.shape, batch.positions.shape) == ((0, 16), (0, 8))
+
+
+def test_batches_of_many_blocks(vocabulary, strategy, monkeypatch):
+    monkeypatch.setattr(masking, "TOKENS_AT_ONCE", 200)
+    tokens = sequences(vocabulary, count=100)  # three at a time
+    batch = mask(tokens, vocabulary, strategy)
+    assert (batch.weights.sum(axis=1) > 0).all()
+    rows, slots = np.nonzero(batch.weights)
+    np.testing.assert_array_equal(tokens[rows, batch.positions[rows, slots]], batch.ids[rows, slots])
+
+
+def test_same_generator_same_masks(vocabulary, strategy):
     tokens = sequences(vocabulary, count=50)
+    np.testing.assert_array_equal(
+        mask(tokens, vocabulary, strategy).input_ids, mask(tokens, vocabulary, strategy).input_ids
+    )
+    assert (mask(tokens, vocabulary, strategy).input_ids != mask(tokens, vocabulary, strategy, seed=2).input_ids).any()
 
-    def ids(seed):
-        rng = np.random.default_rng(seed)
-        return mask_tokens(tokens, vocabulary, whole_word=whole_word, rng=rng).input_ids
 
-    np.testing.assert_array_equal(ids(1), ids(1))
-    assert (ids(1) != ids(2)).any()
+def test_an_unknown_strategy_is_named(vocabulary):
+    with pytest.raises(UserError, match=r"token, whole_word, ngram\. Received: 'spans'"):
+        mask([[2, 7, 3]], vocabulary, "spans")

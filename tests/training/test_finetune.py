@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_bert.config import BertConfig
-from keras_bert.data.datasets import text_dataset
+from keras_bert.data.texts import text_dataset
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.text.tokenizer import Tokenizer

@@ -2,18 +2,25 @@
 
 import json
 import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_bert.data.datasets import pretraining_dataset
+from keras_bert.data.records import manifest_path, vocab_path
+from keras_bert.data.wire import frame, serialize
 from keras_bert.errors import UserError
 from keras_bert.models import BertPretrainer
 from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import Vocabulary
+from keras_bert.training import pretrain as module
 from keras_bert.training.pretrain import pretrain
 from tests import reference_bert
 
 FIGURES = {"loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_loss", "next_sentence_accuracy"}
+ONCE = {"shuffle": False, "repeat": False, "drop_remainder": False}
 RUN = {"train_batch_size": 16, "eval_batch_size": 16, "num_train_steps": 120, "num_warmup_steps": 10}
 
 
@@ -73,12 +80,9 @@ def test_the_directory_is_a_model_with_its_logs(run, tokenizer):
     assert again.tokenize("w3 w14") == tokenizer.tokenize("w3 w14") == ["w3", "w14"]
 
 
-def test_the_results_are_those_of_the_model_that_was_saved(run, records, config):
-    folder, results, _ = run
+def figures_of(folder, batches):
+    """Returns the figures of a saved model on batches, worked out with numpy from its logits."""
     model = BertPretrainer.from_pretrained(folder)
-    assert model.load_report.new == model.load_report.unused == []
-    assert model.bert_config == config
-    batches = pretraining_dataset(records[1], batch_size=7, shuffle=False, repeat=False, drop_remainder=False)
     sums = np.zeros(6)
     for x, y, weights in batches.as_numpy_iterator():
         logits = model.predict_on_batch(x)
@@ -87,7 +91,7 @@ def test_the_results_are_those_of_the_model_that_was_saved(run, records, config)
             losses = -np.take_along_axis(log_probs, y[name][..., None], -1)[..., 0]
             right = log_probs.argmax(-1) == y[name]
             sums[at : at + 3] += [(z * weights[name]).sum() for z in (losses, right, np.ones_like(losses))]
-    expected = {
+    return {
         "masked_lm_loss": sums[0] / sums[2],
         "masked_lm_accuracy": sums[1] / sums[2],
         "next_sentence_loss": sums[3] / sums[5],
@@ -95,7 +99,15 @@ def test_the_results_are_those_of_the_model_that_was_saved(run, records, config)
         "masked_lm_perplexity": math.exp(sums[0] / sums[2]),
         "loss": sums[0] / sums[2] + sums[3] / sums[5],
     }
-    assert results == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_results_are_those_of_the_model_that_was_saved(run, records, config):
+    folder, results, _ = run
+    model = BertPretrainer.from_pretrained(folder)
+    assert model.load_report.new == model.load_report.unused == []
+    assert model.bert_config == config
+    batches = pretraining_dataset(records[1], batch_size=7, **ONCE)
+    assert results == pytest.approx(figures_of(folder, batches), rel=1e-3)
 
 
 def test_the_same_seed_gives_the_same_run_and_a_checkpoint_a_better_start(run, records, config, tmp_path):
@@ -125,3 +137,131 @@ def test_records_that_do_not_fit_are_a_user_error_before_anything_is_written(rec
     with pytest.raises(UserError, match=r"none\.tfrecord"):
         pretrain([str(tmp_path / "none.tfrecord")], tmp_path / "run", config, **RUN)
     assert not (tmp_path / "run").exists()
+
+
+SHORT = {**RUN, "num_train_steps": 2, "num_warmup_steps": 1}
+
+
+def altered(files, folder, **fields):
+    """Copies record files with their vocabulary, changes fields of their manifest, and returns the copies' names."""
+    folder.mkdir(exist_ok=True)
+    for path in (*files, vocab_path(files[0])):
+        shutil.copy(path, folder)
+    manifest = json.loads(manifest_path(files[0]).read_text()) | fields
+    copies = [folder / Path(path).name for path in files]
+    manifest_path(copies[0]).write_text(json.dumps(manifest))
+    return copies
+
+
+def unmasked(files, folder):
+    """Copies record files with their masks undone, as unmasked records, and returns the copies' names."""
+    copies = altered(files, folder, dynamic=True)
+    for path in copies:
+        ((x, y, weights),) = pretraining_dataset(path, batch_size=10_000, **ONCE).as_numpy_iterator()
+        rows, slots = np.nonzero(weights["masked_lm"])
+        x = {name: values.copy() for name, values in x.items()}
+        x["input_ids"][rows, x["masked_lm_positions"][rows, slots]] = y["masked_lm"][rows, slots]
+        features = {name: x[name] for name in ("input_ids", "input_mask", "segment_ids")}
+        path.write_bytes(frame(*serialize(features | {"next_sentence_labels": y["next_sentence"][:, None]})))
+    return copies
+
+
+@pytest.fixture(scope="module")
+def dynamic_records(records, tmp_path_factory):
+    """(training files, held-out files), unmasked."""
+    folder = tmp_path_factory.mktemp("dynamic")
+    return [unmasked(files, folder) for files in records]
+
+
+def test_unmasked_records_train_with_fresh_masks_and_are_measured_with_the_same(
+    dynamic_records, config, tokenizer, tmp_path
+):
+    train, dev = dynamic_records
+    results = pretrain(
+        train, tmp_path / "run", config, eval_files=dev, tokenizer=tokenizer, learning_rate=3e-3, seed=5, **RUN
+    )
+    assert results["masked_lm_loss"] < 0.3 * math.log(config.vocab_size)
+    batches = pretraining_dataset(dev, batch_size=RUN["eval_batch_size"], remask=False, **ONCE)
+    assert results == pytest.approx(figures_of(tmp_path / "run", batches), rel=1e-3)
+
+
+def test_unmasked_and_masked_records_for_the_two_sides(records, dynamic_records, config, tmp_path):
+    results = pretrain(dynamic_records[0], tmp_path / "a", config, eval_files=records[1], masking="whole_word", **SHORT)
+    batches = pretraining_dataset(records[1], batch_size=16, **ONCE)
+    assert results == pytest.approx(figures_of(tmp_path / "a", batches), rel=1e-3)
+    with pytest.raises(UserError, match="masked already, so masking='whole_word'"):
+        pretrain(records[0], tmp_path / "b", config, masking="whole_word", **SHORT)
+
+
+def test_without_a_sentence_task_its_figures_are_left_out(records, config, tmp_path, monkeypatch):
+    train, dev = (altered(files, tmp_path / "records", sentence_task="none") for files in records)
+    panels = []
+    monkeypatch.setattr(module, "draw_curves", lambda *_, curves, **options: panels.extend(curves))
+    results = pretrain(train, tmp_path / "run", config, eval_files=dev, **SHORT)
+    assert results.keys() == {"masked_lm_loss", "masked_lm_accuracy", "masked_lm_perplexity", "loss"}
+    assert results["loss"] == results["masked_lm_loss"]
+    for row in rows_of(tmp_path / "run"):
+        assert not any("next_sentence" in name for name in row)
+        assert all(math.isfinite(value) for value in row.values())
+    assert panels == ["masked-LM loss", "masked-LM accuracy"]
+
+
+def test_a_person_reads_of_the_sentences_order(records, config, tmp_path, monkeypatch):
+    train = altered(records[0], tmp_path / "records", sentence_task="sop")
+    panels = {}
+    monkeypatch.setattr(module, "draw_curves", lambda *_, curves, **options: panels.update(curves))
+    results = pretrain(train, tmp_path / "run", config, **SHORT)
+    assert results.keys() >= FIGURES
+    assert panels["sentence-order accuracy"]["training"] == "next_sentence_accuracy"
+    assert len(panels) == 3
+
+
+def test_records_too_long_for_the_model(records, config, tmp_path):
+    with pytest.raises(UserError, match=r"records of 24 tokens, but the model has max_position_embeddings=16"):
+        pretrain(records[0], tmp_path / "run", config.replace(max_position_embeddings=16), **SHORT)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "side", "message"),
+    [
+        ({"vocab_sha256": 64 * "0"}, "both", r"another vocabulary"),
+        ({"do_lower_case": False}, "both", r"do_lower_case=False, but the tokenizer has do_lower_case=True"),
+        ({"vocab_sha256": 64 * "0"}, "dev", r"train\.tfrecord.* was made with vocab_sha256.*dev\.tfrecord with '0000"),
+        (
+            {"do_lower_case": False},
+            "dev",
+            r"train\.tfrecord.* was made with do_lower_case True.*dev\.tfrecord with False",
+        ),
+        ({"sentence_task": "sop"}, "dev", r"train\.tfrecord.* was made with sentence_task 'nsp'.*'sop'"),
+    ],
+)
+def test_records_that_contradict_the_tokenizer_or_each_other(
+    records, config, tokenizer, tmp_path, fields, side, message
+):
+    train = altered(records[0], tmp_path / "records", **(fields if side == "both" else {}))
+    dev = altered(records[1], tmp_path / "records", **fields)
+    with pytest.raises(UserError, match=message):
+        pretrain(train, tmp_path / "run", config, eval_files=dev, tokenizer=tokenizer, **SHORT)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_vocabulary(run, records, config, tmp_path):
+    other = Tokenizer(Vocabulary(reversed(Tokenizer.from_pretrained(run[0]).vocabulary.tokens)))
+    train = altered(records[0], tmp_path / "records", vocab_sha256=other.vocabulary.fingerprint)
+    other.vocabulary.save(vocab_path(train[0]))
+    for tokenizer in (other, None):  # None: what lies beside the records
+        with pytest.raises(UserError, match="does not extend the checkpoint's"):
+            pretrain(train, tmp_path / "run", config, init_checkpoint=run[0], tokenizer=tokenizer, **SHORT)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_grows_with_the_records_vocabulary(run, records, config, tokenizer, tmp_path):
+    grown = Tokenizer(Vocabulary([*tokenizer.vocabulary.tokens, "w3w4", "w5w6"]))
+    fields = {"vocab_sha256": grown.vocabulary.fingerprint, "vocab_size": grown.vocab_size}
+    train = altered(records[0], tmp_path / "records", **fields)
+    results = pretrain(train, tmp_path / "run", config, init_checkpoint=run[0], tokenizer=grown, **SHORT)
+    assert results["masked_lm_loss"] < 0.5 * math.log(config.vocab_size)  # it knows what it has learnt
+    model = BertPretrainer.from_pretrained(tmp_path / "run")
+    assert model.bert_config.vocab_size == config.vocab_size + 2
+    assert Tokenizer.from_pretrained(tmp_path / "run").tokenize("w3w4 w3") == ["w3w4", "w3"]

@@ -63,7 +63,47 @@ def test_metrics_are_sums_over_counts():
         "next_sentence_accuracy": 0.5,
         "loss": 0.875,
     }
-    assert metrics_from_sums(np.zeros(6))["loss"] == 0.0  # no slot and no instance is no division by zero
+    # no slot and no instance is no division by zero
+    assert metrics_from_sums(np.zeros(6)) == {"masked_lm_loss": 0.0, "masked_lm_accuracy": 0.0, "loss": 0.0}
+
+
+def without_sentence_task(instances):
+    """Returns (x, y, sample_weight) as `pretraining_dataset` gives them where the manifest says sentence_task none."""
+    x, y, weights = as_batch(instances)
+    zeros = np.zeros(len(y["next_sentence"]), np.float32)
+    return x, {**y, "next_sentence": zeros.astype(np.int32)}, {**weights, "next_sentence": zeros}
+
+
+def test_without_a_sentence_task_the_masked_lm_trains_alone(model, small):
+    x, y, weights = without_sentence_task(small[1])
+    head = model.next_sentence.kernel.numpy()
+    optimizer = BertAdamW(1e-2, weight_decay=0.0)
+    optimizer.build(model.trainable_variables)
+    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    iterator = iter(tf.data.Dataset.from_tensors((x, y, weights)).repeat())
+    rows = [metrics_from_sums(train_steps(iterator, tf.constant(2)).numpy()) for _ in range(4)]
+    for row in rows:
+        assert row.keys() == {"masked_lm_loss", "masked_lm_accuracy", "loss"}
+        assert row["loss"] == row["masked_lm_loss"] > 0
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert all(np.isfinite(array).all() for array in model.get_weights())
+    np.testing.assert_array_equal(model.next_sentence.kernel.numpy(), head)  # nothing pulls at it
+    evaluated = make_eval_step(model, DEFAULT, jit_compile=False)(next(iterator)).numpy()
+    assert evaluated[3:].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_without_a_sentence_task_fit_trains_the_masked_lm_alone(model, small):
+    x, y, weights = without_sentence_task(small[1])
+    head = model.next_sentence.kernel.numpy()
+    metrics = {"masked_lm": ["accuracy"], "next_sentence": ["accuracy"]}
+    model.compile(BertAdamW(1e-2, weight_decay=0.0), metrics=metrics, weighted_metrics=metrics, jit_compile=False)
+    history = model.fit(x, y, sample_weight=weights, batch_size=3, epochs=3, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["next_sentence_loss"] == [0.0] * 3
+    assert history["loss"] == pytest.approx(history["masked_lm_loss"], rel=1e-6)
+    assert history["loss"][-1] < history["loss"][0]
+    np.testing.assert_array_equal(model.next_sentence.kernel.numpy(), head)
+    assert all(np.isfinite(array).all() for array in model.get_weights())
 
 
 def test_one_step_is_fit_s_step(model, small):

@@ -1,0 +1,115 @@
+"""What the manifests beside record files say, all together: one vocabulary, one casing, one sentence task.
+
+The data tool writes a manifest beside its shards. Google's files have none: then nothing is known, and nothing refused.
+"""
+
+from pathlib import Path
+
+from keras_bert.data.records import count_records, manifest_path, read_manifest, vocab_path
+from keras_bert.errors import UserError
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import Vocabulary
+
+# The manifest's word for what next_sentence_labels say -> what a person reads; None where they say nothing.
+SENTENCE_TASKS = {"nsp": "next-sentence", "sop": "sentence-order", "none": None}
+
+
+def runs_of(files):
+    """Returns {its first file: its manifest} of each run of the data tool among `files`; {} where there is none."""
+    firsts = {}
+    for path in map(Path, files):
+        firsts.setdefault(manifest_path(path), path)
+    return {path: read_manifest(path) or {} for path in firsts.values()}
+
+
+def agreed(files, key, *, default=None, remedy="train on records that were made alike"):
+    """Returns what the manifests say of `key`.
+
+    Args:
+        files: paths of TFRecord files.
+        key: a field of the manifest.
+        default: what a missing manifest or field stands for; None for anything.
+        remedy: what an error advises.
+
+    Raises:
+        UserError: two manifests contradict each other.
+    """
+    said = [(path, manifest.get(key, default)) for path, manifest in runs_of(files).items()]
+    said = [(path, value) for path, value in said if value is not None]
+    first, expected = said[0] if said else (None, default)
+    for path, value in said:
+        if value != expected:
+            raise UserError(f"{first} was made with {key} {expected!r:.20}, {path} with {value!r:.20}; {remedy}.")
+    return expected
+
+
+def sentence_task(files):
+    """Returns what the records' next_sentence_labels are about: a row of SENTENCE_TASKS; "nsp" where nothing says."""
+    task = agreed(files, "sentence_task", default="nsp")
+    if task not in SENTENCE_TASKS:
+        raise UserError(
+            f"The manifest beside {files[0]} says sentence_task {task!r} where one of {', '.join(SENTENCE_TASKS)} was "
+            "expected; make the records again."
+        )
+    return task
+
+
+def check_vocabulary(files, vocabulary):
+    """Raises a UserError if a manifest says that its records were made with another vocabulary than this one."""
+    for path, manifest in runs_of(files).items():
+        made_with = manifest.get("vocab_sha256", vocabulary.fingerprint)
+        if made_with != vocabulary.fingerprint:
+            beside = vocab_path(path)
+            raise UserError(
+                f"{path} was made with another vocabulary ({manifest.get('vocab_size')} tokens, SHA-256 "
+                f"{str(made_with)[:12]}) than the model's ({len(vocabulary)} tokens, {vocabulary.fingerprint[:12]}); "
+                + (f"take {beside}" if beside.is_file() else "take the records' own")
+                + ", or make the records again with the model's."
+            )
+
+
+def check_tokenizer_of(files, tokenizer):
+    """Raises a UserError if the manifests contradict each other, or this Tokenizer in its vocabulary or casing."""
+    agreed(files, "vocab_sha256", remedy="train on records of one vocabulary")
+    lower = agreed(files, "do_lower_case", remedy="train on records of one casing")
+    sentence_task(files)
+    if tokenizer is None:
+        return
+    check_vocabulary(files, tokenizer.vocabulary)
+    if lower is not None and lower != tokenizer.do_lower_case:
+        raise UserError(
+            f"{files[0]} was made with do_lower_case={lower}, but the tokenizer has do_lower_case="
+            f"{tokenizer.do_lower_case}; leave --do_lower_case to the manifest, or make the records again."
+        )
+
+
+def records_vocabulary(files, given=None):
+    """Returns the Vocabulary that records were made with, or None where none is given and none lies beside them.
+
+    Args:
+        files: paths of TFRecord files.
+        given: a Vocabulary, a Tokenizer or the path of a vocab.txt; None looks beside the files.
+
+    Raises:
+        UserError: it is not the one that a manifest names, or no vocabulary.
+    """
+    if given is None:
+        given = next((vocab_path(path) for path in runs_of(files) if vocab_path(path).is_file()), None)
+    if given is None:
+        return None
+    given = given.vocabulary if isinstance(given, Tokenizer) else given
+    vocabulary = given if isinstance(given, Vocabulary) else Vocabulary.from_file(given, what="vocabulary")
+    check_vocabulary(files, vocabulary)
+    return vocabulary
+
+
+def count_examples(files):
+    """Returns how many records the files hold: by the manifest of a run whose files are all there, else by counting."""
+    files = [Path(path) for path in files]
+    count = 0
+    for first, manifest in runs_of(files).items():
+        run = [path for path in files if manifest_path(path) == manifest_path(first)]
+        told = sorted(map(str, manifest.get("files", ()))) == sorted(path.name for path in run)
+        told = told and isinstance(manifest.get("instances"), int)
+        count += manifest["instances"] if told else sum(map(count_records, run))
+    return count
