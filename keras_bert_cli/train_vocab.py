@@ -1,134 +1,286 @@
 """Raw text -> WordPiece vocabulary: the same file for the same text, whatever the machine.
 
     keras-bert train_vocab --input_file='corpus/*.txt' --vocab_file=vocab.txt --vocab_size=8000
+    keras-bert train_vocab --input_file=papers --init_vocab_file=bert/vocab.txt --vocab_file=vocab.txt
 
-Input: UTF-8 text, plain or .gz/.xz/.bz2, read as a stream. Every character of the corpus is covered that
-stands in it --min_frequency times and at least once in a million characters.
+Input: UTF-8 text, plain or .gz/.xz/.bz2, JSON lines or TensorFlow Datasets, read as a stream. One line in 256 is held
+out to measure the vocabulary on. --init_vocab_file extends a vocabulary with the words of the text: those that save
+the most pieces take its [unusedN] entries, and with --vocab_size more are appended; every other entry keeps its id, so
+that a checkpoint can grow with it (keras-bert pretrain --init_checkpoint). Korean, Japanese, Hindi, Thai and the like
+want --do_lower_case=False: lower-casing drops accents, and with them parts of their letters.
 """
 
-import argparse
 import time
 from pathlib import Path
 
-from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.flags import add_bool, natural_number, positive_int
 
-SAMPLE_LINES = 5000  # of the corpus, to measure on how well the vocabulary spells it
-LINES_BETWEEN_REPORTS = 1000
-PACKED = 3.5  # how much shorter compressed English is, for the progress within a file only
-
-
-def natural_number(text):
-    """An argparse type for counts that may be zero.
-
-    >>> natural_number("0")
-    0
-    """
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text!r}")
-    return int(text)
+VOCAB_SIZE = 30522  # Google's
+WARN_ABOVE = 0.1  # share of the words of a script that lower-casing harms
 
 
 def add_arguments(parser):
     """Adds the flags."""
-    parser.add_argument("--input_file", required=True, help="text files: paths and quoted globs, commas between them")
+    parser.add_argument(
+        "--input_file",
+        required=True,
+        help="paths, quoted globs and directories, commas between them; for --input_format=tfds names such as "
+        "wiki40b/ko:train",
+    )
     parser.add_argument("--vocab_file", required=True, help="vocabulary file to write, one token a line")
     parser.add_argument(
-        "--vocab_size", type=positive_int, default=30522, help="entries, specials included (default: 30522)"
+        "--vocab_size",
+        type=positive_int,
+        help=f"entries, specials included (default: {VOCAB_SIZE}; with --init_vocab_file as many as that has)",
     )
     add_bool(parser, "do_lower_case", default=True, help="lower-case the text and drop its accents")
     parser.add_argument(
+        "--init_vocab_file", help="a vocabulary to extend: its [unusedN] entries are filled, then others appended"
+    )
+    parser.add_argument(
+        "--heldout_file", help="text to measure the vocabulary on (default: one line in 256 of the input, held out)"
+    )
+    parser.add_argument(
         "--num_unused",
         type=natural_number,
-        default=None,
         help="[unusedN] entries to leave for words of your own; from 99 on the special tokens have Google's ids "
         "(default: one entry in fifty, at most 99)",
     )
     parser.add_argument(
         "--min_frequency", type=positive_int, default=2, help="how often a piece must stand in the text (default: 2)"
     )
+    parser.add_argument(
+        "--min_char_frequency",
+        type=positive_int,
+        help="how often a character must stand in the text to be covered (default: half as often as the least "
+        "frequent word would in a vocabulary of whole words)",
+    )
+    parser.add_argument(
+        "--input_format",
+        choices=("auto", "sentences", "text", "jsonl", "tfds"),
+        default="auto",
+        help="sentences or text: lines; jsonl: a document a line; tfds: data sets; auto looks at the files "
+        "(default: auto)",
+    )
+    parser.add_argument("--text_field", default="text", help="the documents' field in jsonl and tfds (default: text)")
+    parser.add_argument("--num_workers", type=positive_int, help="processes (default: a core each); same file for any")
     add_bool(parser, "force", default=False, help="replace --vocab_file if it exists")
 
 
 def run(args):
     """Runs the command. Returns the figures that it prints, as a dict."""
-    from keras_bert.errors import UserError
-    from keras_bert.files import atomic_path, expand_inputs, refuse_existing
-    from keras_bert.text.counting import LineSample, count_words, coverage
-    from keras_bert.text.learning import default_num_unused, vocab_from_counts
-    from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.vocabulary import Vocabulary
+    from keras_bert.files import atomic_path
+    from keras_bert.text.counting import HeldOut
     from keras_bert_cli.progress import Progress, clock
+    from tfrecords.documents import resolve_sources
 
     begin = time.monotonic()
-    files = expand_inputs(args.input_file)
-    num_unused = default_num_unused(args.vocab_size) if args.num_unused is None else args.num_unused
-    print(
-        f"input: {_files(files)}\ntext: {'lower-cased, without accents' if args.do_lower_case else 'as it is (cased)'}"
-    )
-    print(f"vocabulary: {args.vocab_size:,} entries, {num_unused} of them [unusedN]", flush=True)
+    old = _initial_vocabulary(args)
+    sources, chosen = resolve_sources(args.input_file, args.input_format)
+    heldout = _heldout_texts(args)
+    _check_output(args, sources)
+    print(f"input: {_described(sources)}")
+    print(f"text: {'lower-cased, without accents' if args.do_lower_case else 'as it is (cased)'}")
+    print(f"vocabulary: {_plan(args, old)}", flush=True)
+    sample = HeldOut() if heldout is None else None
+    with atomic_path(args.vocab_file) as temporary:
+        temporary.touch()  # an unwritable place shows now and not after the work
+        with Progress() as progress:
+            counts = _count(args, sources, chosen, sample, progress)
+        print(f"words: {counts.total():,}, {len(counts):,} distinct; learning from them ...", flush=True)
+        _warn(counts, args.do_lower_case)
+        vocabulary = _learn(args, counts, old)
+        vocabulary.save(temporary)
+    _describe_alphabet(counts, vocabulary)
+    figures = {"vocab_size": len(vocabulary), **_measure(args, old, vocabulary, heldout, sample)}
+    if old is not None:
+        figures["new_entries"] = len(set(vocabulary.tokens) - set(old.tokens))
+        print(f"new: {figures['new_entries']:,} entries; every other has the id that it had")
+    print(f"wrote in {clock(time.monotonic() - begin)}: {args.vocab_file} ({len(vocabulary):,} entries)")
+    _say_what_comes_next(args)
+    return figures
+
+
+def _heldout_texts(args):
+    """Returns the texts of --heldout_file, to be read once, or None without the flag."""
+    from keras_bert.files import expand_inputs
+    from tfrecords.documents import read_chunks, resolve_sources
+
+    if not args.heldout_file:
+        return None
+    named = args.heldout_file
+    if args.input_format != "tfds":
+        named = expand_inputs(named, what="--heldout_file", directories=True)
+    sources, chosen = resolve_sources(named, args.input_format)
+    return (chunk.text for chunk in read_chunks(sources, input_format=chosen, text_field=args.text_field))
+
+
+def _measure(args, old, vocabulary, heldout, sample):
+    """Prints how the vocabularies spell the held-out text, and returns the figures."""
+    from keras_bert.text.counting import coverage
+    from keras_bert.text.tokenizer import Tokenizer
+
+    if sample is None:
+        where = args.heldout_file
+    elif sample.held_out:
+        where = f"{len(sample.lines):,} lines held out of the input"
+    else:
+        where = f"{len(sample.lines):,} lines of the input itself, which is too small to hold any out (--heldout_file)"
+    tokenizers = [Tokenizer(each, args.do_lower_case) for each in (vocabulary, old) if each is not None]
+    after, *before = coverage(tokenizers, sample.lines if heldout is None else heldout)
+    print(f"coverage, on {where}:")
+    figures = {}
+    for covered in before:
+        print(f"  before: {covered}")
+        figures = {"pieces_per_word_before": covered.pieces_per_word, "unknown_share_before": covered.unknown_share}
+    print(f"  {'after: ' if before else ''}{after}")
+    return {"pieces_per_word": after.pieces_per_word, "unknown_share": after.unknown_share, **figures}
+
+
+def _initial_vocabulary(args):
+    """Returns the Vocabulary to extend, or None; it must fit the other flags."""
+    from keras_bert.errors import UserError
+    from keras_bert.text.vocabulary import Vocabulary, casing_problem
+
+    if not args.init_vocab_file:
+        return None
+    what = f"--init_vocab_file: {args.init_vocab_file}"
+    if args.num_unused is not None or args.min_char_frequency is not None:
+        flag = "min_char_frequency" if args.num_unused is None else "num_unused"
+        raise UserError(f"--{flag} is for a new vocabulary and has no meaning with --init_vocab_file; leave it out.")
+    if Path(args.init_vocab_file).resolve() == Path(args.vocab_file).resolve():
+        raise UserError(
+            f"{what} is --vocab_file too; keep it, a checkpoint needs both to grow, and name another output."
+        )
+    vocabulary = Vocabulary.from_file(args.init_vocab_file, what="--init_vocab_file")
+    problem = casing_problem(vocabulary, args.do_lower_case)
+    if problem:
+        raise UserError(f"{what}: {problem}")
+    if args.vocab_size is None and not vocabulary.unused_ids:
+        raise UserError(f"{what} has no [unusedN] entries to fill; say by --vocab_size how many to have in all.")
+    if args.vocab_size is not None and args.vocab_size < len(vocabulary):
+        raise UserError(f"{what} has {len(vocabulary)} entries, more than --vocab_size={args.vocab_size}; raise that.")
+    return vocabulary
+
+
+def _check_output(args, sources):
+    from keras_bert.errors import UserError
+    from keras_bert.files import refuse_existing
+
     if Path(args.vocab_file).is_dir():
         raise UserError(
             f"--vocab_file: {args.vocab_file} is a directory; name the file to write in it, such as vocab.txt."
         )
-    if Path(args.vocab_file).resolve() in {path.resolve() for path in files}:
+    if Path(args.vocab_file).resolve() in {source.resolve() for source in sources if isinstance(source, Path)}:
         raise UserError(f"--vocab_file: {args.vocab_file} is one of the input files; name another file to write.")
     if not args.force:
         refuse_existing(args.vocab_file, what="--vocab_file", remedy="add --force to replace it, or name another")
-    with atomic_path(args.vocab_file) as temporary:
-        temporary.touch()  # an unwritable place shows now and not after the work
-        sample = LineSample(SAMPLE_LINES)
-        with Progress() as progress:
-            counts = count_words(sample.watch(_lines(files, progress)), do_lower_case=args.do_lower_case)
-        print(f"words: {counts.total():,}, {len(counts):,} distinct; learning from them ...", flush=True)
-        tokens = vocab_from_counts(
-            counts, vocab_size=args.vocab_size, num_unused=args.num_unused, min_frequency=args.min_frequency
+
+
+def _plan(args, old):
+    """Says what the vocabulary is to be."""
+    from keras_bert.text.learning import default_num_unused
+
+    if old is not None:
+        slots, size = len(old.unused_ids), args.vocab_size or len(old)
+        return (
+            f"{args.init_vocab_file} ({len(old):,} entries), {slots} [unusedN] to fill, {size - len(old):,} to append"
         )
-        vocabulary = Vocabulary(tokens)
-        vocabulary.save(temporary)
-    covered = coverage(Tokenizer(vocabulary, args.do_lower_case), sample.lines)
-    print(
-        f"coverage, on {len(sample.lines):,} lines of the input: {covered.pieces_per_word:.3f} pieces a word, "
-        f"{covered.unknown_share:.4%} [UNK]"
-    )
-    print(f"wrote in {clock(time.monotonic() - begin)}: {args.vocab_file} ({len(tokens):,} entries)")
-    casing = "" if args.do_lower_case else " --do_lower_case=False"
-    print(
-        f"next: keras-bert create_pretraining_data --input_file={_quoted(args.input_file)} "
-        f"--output_file=pretraining.tfrecord --vocab_file={_quoted(args.vocab_file)}{casing}",
-        flush=True,
-    )
-    return {
-        "vocab_size": len(tokens),
-        "pieces_per_word": covered.pieces_per_word,
-        "unknown_share": covered.unknown_share,
-    }
+    size = args.vocab_size or VOCAB_SIZE
+    unused = default_num_unused(size) if args.num_unused is None else args.num_unused
+    return f"{size:,} entries, {unused} of them [unusedN]"
 
 
-def _lines(files, progress):
-    """Yields the lines of all files; progress counts bytes as they lie on the disk."""
-    from keras_bert.files import OPENERS, read_lines
+def _count(args, sources, chosen, sample, progress):
+    """Returns the words of the sources and their counts, but for what the sample (None takes nothing) holds out."""
+    from keras_bert.text.counting import count_words
+    from tfrecords.documents import read_chunks
+    from tfrecords.runners import choose_workers, make_runner
 
-    sizes = [path.stat().st_size for path in files]
-    done, total = 0, sum(sizes)
-    for path, size in zip(files, sizes, strict=True):
-        ratio, read = PACKED if path.suffix in OPENERS else 1, 0
-        for number, line in enumerate(read_lines(path)):
-            read += len(line) + 1
-            if number % LINES_BETWEEN_REPORTS == 0:
-                progress("counting words", done + min(size - 1, int(read / ratio)), total, "B")
-            yield line
-        done += size
-    progress("counting words", total, total, "B")
+    def tell(done, total):
+        if done < total:  # the end is told once, below
+            progress("counting words", done, total, "B")
+
+    chunks = read_chunks(sources, input_format=chosen, text_field=args.text_field, progress=tell)
+    texts = (chunk.text for chunk in chunks)
+    size = _size(sources)
+    with make_runner(choose_workers(args.num_workers, size)) as runner:
+        texts = texts if sample is None else sample.watch(texts)
+        counts = count_words(texts, do_lower_case=args.do_lower_case, mapper=runner.map)
+    progress("counting words", max(size, 1), max(size, 1), "B")
+    return counts
 
 
-def _files(files):
+def _learn(args, counts, old):
+    """Returns the new Vocabulary, or the old one extended."""
+    from keras_bert.errors import UserError
+    from keras_bert.text.extension import extend_vocab
+    from keras_bert.text.learning import vocab_from_counts
+    from keras_bert.text.vocabulary import Vocabulary
+
+    if old is None:
+        return Vocabulary(
+            vocab_from_counts(
+                counts,
+                vocab_size=args.vocab_size or VOCAB_SIZE,
+                num_unused=args.num_unused,
+                min_frequency=args.min_frequency,
+                min_char_frequency=args.min_char_frequency,
+            )
+        )
+    if not counts:
+        raise UserError("The corpus has no words to extend a vocabulary with; check that its files hold text.")
+    return extend_vocab(old, counts, vocab_size=args.vocab_size, min_frequency=args.min_frequency)
+
+
+def _warn(counts, do_lower_case):
+    """Warns of scripts that lower-casing takes apart."""
+    from keras_bert.text.counting import scripts_harmed_by_lower_casing
+
+    if do_lower_case:
+        for name, share in scripts_harmed_by_lower_casing(counts).items():
+            if share > WARN_ABOVE:
+                print(
+                    f"warning: {share:.0%} of the words are {name}, which lower-casing takes apart or strips of its "
+                    "marks, as in Google's code; --do_lower_case=False leaves it as it is.",
+                    flush=True,
+                )
+
+
+def _describe_alphabet(counts, vocabulary):
+    from keras_bert.text.counting import character_frequencies
+
+    frequencies = character_frequencies(counts)
+    covered = [count for char, count in frequencies.items() if char in vocabulary]
+    share = sum(covered) / max(1, frequencies.total())
+    print(f"characters: {len(covered):,} of {len(frequencies):,} covered, {share:.4%} of the text")
+
+
+def _size(sources):
+    """Returns the bytes of the files among the sources, as they lie on the disk."""
+    return sum(source.stat().st_size for source in sources if isinstance(source, Path))
+
+
+def _described(sources):
     from keras_bert_cli.progress import short
 
-    size = short(sum(path.stat().st_size for path in files))
-    return f"{files[0]} ({size}B)" if len(files) == 1 else f"{len(files)} files, {files[0]} ... {files[-1]} ({size}B)"
+    size = f" ({short(_size(sources))}B)" if _size(sources) else ""
+    return f"{sources[0]}{size}" if len(sources) == 1 else f"{len(sources)} files, {sources[0]} ... {sources[-1]}{size}"
 
 
-def _quoted(text):
-    import shlex
+def _say_what_comes_next(args):
+    from shlex import quote
 
-    return shlex.quote(text)
+    casing = "" if args.do_lower_case else " --do_lower_case=False"
+    print(
+        f"next: keras-bert create_pretraining_data --input_file={quote(args.input_file)} "
+        f"--output_file=pretraining.tfrecord --vocab_file={quote(args.vocab_file)}{casing}",
+        flush=True,
+    )
+    if args.init_vocab_file:
+        folder = quote(str(Path(args.init_vocab_file).parent))
+        print(
+            f"then: keras-bert pretrain --input_file=pretraining.tfrecord --init_checkpoint={folder} "
+            "--output_dir=model, where the word embeddings grow",
+            flush=True,
+        )

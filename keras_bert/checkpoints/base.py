@@ -19,6 +19,8 @@ class Checkpoint:
         task: the contents of task.json, or {}.
         shapes: {name: shape}, in google-research/bert's names and layout.
         read: name -> numpy array; one array is read at a time, so that a large model is never held twice.
+        new_entries: tokens for which it has grown, see growing.py.
+        notes: what else is to be told of it, in words.
     """
 
     path: Path
@@ -26,3 +28,5 @@ class Checkpoint:
     task: dict
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[str], np.ndarray]
+    new_entries: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_bert.checkpoints import open_checkpoint, save_checkpoint
+from keras_bert.checkpoints import grow_checkpoint, open_checkpoint, save_checkpoint
 from keras_bert.models.weights import assign_arrays, collect_arrays
 
 
@@ -51,11 +51,14 @@ class PretrainedModel(keras.Model):
         return {}
 
     @classmethod
-    def from_pretrained(cls, path, **options):
+    def from_pretrained(cls, path, *, vocabulary=None, **options):
         """Makes the model and loads a checkpoint into it.
 
         Args:
             path: a model directory, ours or one of another known format.
+            vocabulary: a vocabulary that extends the checkpoint's (keras-bert train_vocab --init_vocab_file), as
+                a Vocabulary, a Tokenizer or the path of a vocab.txt. The word embeddings grow: a new entry begins
+                as the mean of the pieces that spelled it before. None leaves them as they are.
             **options: what the model's constructor takes beyond the encoder's config, such as
                 `num_classes`, or `dtype`.
 
@@ -64,9 +67,12 @@ class PretrainedModel(keras.Model):
             initialised because the checkpoint lacks them, and those of the checkpoint left unused.
 
         Raises:
-            UserError: no checkpoint is there, or its weights do not fit its config.
+            UserError: no checkpoint is there, its weights do not fit its config, or `vocabulary` does not extend
+                the checkpoint's.
         """
         checkpoint = open_checkpoint(path)
+        if vocabulary is not None:
+            checkpoint = grow_checkpoint(checkpoint, vocabulary)
         model = cls.build_from(checkpoint.config, checkpoint.task, **options)
         model.load_report = assign_arrays(model, checkpoint)
         return model

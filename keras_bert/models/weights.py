@@ -16,11 +16,15 @@ class LoadReport:
         loaded: arrays that went into the model.
         new: weights of the model that the checkpoint lacks, newly initialised.
         unused: arrays of the checkpoint that the model has no place for.
+        new_entries: entries of the vocabulary for which the checkpoint has grown, see checkpoints/growing.py.
+        notes: what else is to be told, in words.
     """
 
     loaded: list[str]
     new: list[str]
     unused: list[str]
+    new_entries: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     def __str__(self):
         lines = [f"{len(self.loaded)} weights loaded"]
@@ -28,7 +32,9 @@ class LoadReport:
             lines.append(f"newly initialised: {', '.join(self.new)}")
         if self.unused:
             lines.append(f"not used: {', '.join(self.unused)}")
-        return "; ".join(lines)
+        if self.new_entries:
+            lines.append(f"new vocabulary entries, made of the pieces that spelled them: {len(self.new_entries)}")
+        return "; ".join([*lines, *self.notes])
 
 
 def encoder_variables(encoder):
@@ -112,4 +118,5 @@ def assign_arrays(model, checkpoint):
         array = checkpoint.read(name)
         variable.assign(array.T if transposed else array)
         loaded.append(name)
-    return LoadReport(loaded, new, sorted(set(checkpoint.shapes) - set(loaded)))
+    unused = sorted(set(checkpoint.shapes) - set(loaded))
+    return LoadReport(loaded, new, unused, list(checkpoint.new_entries), list(checkpoint.notes))

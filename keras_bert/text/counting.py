@@ -1,25 +1,38 @@
-"""Counting the words of a corpus in bounded memory, and how well a vocabulary spells them."""
+"""Counting the words of a corpus in bounded memory, holding a part of it out, and how well a vocabulary spells it."""
 
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+
+from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
 
 MAX_RAW_WORDS = 1_000_000  # distinct words as they stand in the text; about 120 MB
 MAX_WORDS = 8_000_000  # distinct normalized words; about 1 GB
+# Scripts without case that lower-casing takes apart or strips of marks that are parts of letters: first and last
+# character of what is left.
+HARMED = {
+    "Korean": ("\u1100", "\u11ff"),  # syllables fall apart into these letters
+    "Japanese": ("\u3041", "\u30ff"),  # "が" becomes "か"
+    "of an Indian script": ("\u0900", "\u0dff"),  # vowel signs go
+    "Thai or Lao": ("\u0e01", "\u0eff"),  # vowel signs and tones go
+}
 
 
-def count_words(lines, *, do_lower_case=True, max_words=MAX_WORDS):
+def count_words(texts, *, do_lower_case=True, max_words=MAX_WORDS, mapper=map):
     """Counts the basic tokens (see normalize.py) of a corpus.
 
     Words are counted as they stand and normalized once each. Past `max_words` distinct ones the rarest are
     forgotten, those seen once, then twice, and so on: a vocabulary has no use for them.
 
     Args:
-        lines: an iterable of str, read once.
+        texts: an iterable of str, of a line or of many, read once.
         do_lower_case: see `basic_tokens`.
         max_words: how many distinct tokens to remember at most.
+        mapper: called as the built-in `map` is; one that works in other processes has the texts' words counted
+            there. The result is the same if it keeps the order.
 
     Returns:
         A Counter of str. Words over 200 characters, which BERT cannot spell, are left out.
@@ -28,8 +41,8 @@ def count_words(lines, *, do_lower_case=True, max_words=MAX_WORDS):
     [(',', 1), ('.', 1), ('cafe', 1), ('the', 1), ('un', 2)]
     """
     raw, counts, floor = Counter(), Counter(), 1
-    for line in lines:
-        raw.update(split_words(line))
+    for counted in mapper(_count_raw, texts):
+        raw.update(counted)
         if len(raw) > MAX_RAW_WORDS:
             _normalize_into(counts, raw, do_lower_case)
             raw.clear()
@@ -40,6 +53,11 @@ def count_words(lines, *, do_lower_case=True, max_words=MAX_WORDS):
     return counts
 
 
+def _count_raw(text):
+    """Counts the words of a text as they stand."""
+    return Counter(split_words(text))
+
+
 def _normalize_into(counts, raw, do_lower_case):
     for word, count in raw.items():
         for token in basic_tokens(word, do_lower_case=do_lower_case):
@@ -47,27 +65,83 @@ def _normalize_into(counts, raw, do_lower_case):
                 counts[token] += count
 
 
-class LineSample:
-    """Passes lines through and keeps at most `size` of them, evenly spread over all that passed.
+class HeldOut:
+    """Takes a few lines out of a text that passes, evenly spread, to measure on what was not learned from.
 
-    >>> sample = LineSample(4)
-    >>> _ = list(sample.watch(str(n) for n in range(100)))
-    >>> sample.lines
-    ['0', '32', '64', '96']
+    One line in `share` is held out, but at most `size` lines. From a text that would yield less than `least` nothing
+    is held out: it passes whole, if in another order, and what was taken is a sample of it.
+
+    Args:
+        size: the most lines to hold out, or to take as a sample.
+        share: one line in so many; a power of two.
+        least: the least number of lines that are worth holding out.
+
+    Attributes:
+        lines: the lines taken.
+        held_out: whether they were kept from the text that passed on; known at its end.
+
+    >>> sample = HeldOut(share=4, least=2)
+    >>> " ".join(sample.watch(["0\\n1\\n2\\n3\\n4", "5\\n6\\n7\\n8\\n9"])).split()
+    ['1', '3', '5', '7', '9', '2', '6']
+    >>> sample.lines, sample.held_out
+    (['0', '4', '8'], True)
     """
 
-    def __init__(self, size):
-        self.size, self.stride, self.lines = size, 1, []
+    def __init__(self, *, size=5000, share=256, least=40):
+        self.size, self.share, self.least = size, share, least
+        self.lines, self.held_out = [], False
+        self._seen, self._stride = 0, 1
 
-    def watch(self, lines):
-        """Yields `lines` unchanged."""
-        for number, line in enumerate(lines):
-            if number % self.stride == 0:
-                self.lines.append(line)
+    def watch(self, texts):
+        """Yields texts without the lines that are taken; those that were too many follow in later texts."""
+        for text in texts:
+            rest = []
+            for line in text.split("\n"):
+                if not line or line.isspace():
+                    continue
+                taken = self._seen % self._stride == 0
+                (self.lines if taken else rest).append(line)
+                self._seen += 1
                 if len(self.lines) > self.size:
-                    self.lines = self.lines[::2]
-                    self.stride *= 2
-            yield line
+                    rest += self._thin_out()
+            yield "\n".join(rest)
+        self.held_out = self._seen // self.share >= self.least
+        if not self.held_out:
+            yield "\n".join(self.lines)
+        while self.held_out and self._stride < self.share:
+            yield "\n".join(self._thin_out())
+
+    def _thin_out(self):
+        """Takes every second line only, and returns those given up."""
+        given_up = self.lines[1::2]
+        self.lines = self.lines[::2]
+        self._stride *= 2
+        return given_up
+
+
+def character_frequencies(counts):
+    """Returns a Counter of the characters of words and their counts."""
+    frequencies = Counter()
+    for word, count in counts.items():
+        for char in word:
+            frequencies[char] += count
+    return frequencies
+
+
+def scripts_harmed_by_lower_casing(counts):
+    """Returns {script: share of the words}, of those whose letters are not whole without accents (NFD, no Mn).
+
+    Args:
+        counts: a Counter of lower-cased words.
+
+    >>> scripts_harmed_by_lower_casing(count_words(["한국 and 일본"]))["Korean"]
+    0.6666666666666666
+    """
+    total = max(1, counts.total())
+    return {
+        script: sum(count for word, count in counts.items() if first <= word[0] <= last) / total
+        for script, (first, last) in HARMED.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -88,18 +162,25 @@ class Coverage:
         """The share of words that became [UNK]."""
         return self.unknown / max(1, self.words)
 
+    def __str__(self):
+        return f"{self.pieces_per_word:.3f} pieces a word, {self.unknown_share:.4%} [UNK]"
 
-def coverage(tokenizer, lines):
-    """Measures how `tokenizer` spells `lines`: words are basic tokens, punctuation marks among them.
+
+def coverage(tokenizers, texts):
+    """Measures how tokenizers spell texts: words are basic tokens, punctuation marks among them.
+
+    Args:
+        tokenizers: a list of `keras_bert.text.tokenizer.Tokenizer`.
+        texts: an iterable of str, of a line or of many, read once.
 
     Returns:
-        A `Coverage`.
+        A list of `Coverage`, one a tokenizer.
     """
-    words = pieces = unknown = 0
-    continues = tokenizer.vocabulary.is_continuation
-    for line in lines:
-        ids = tokenizer.token_ids(line)
-        pieces += len(ids)
-        words += sum(not continues[index] for index in ids)  # each word begins with a piece that does not go on
-        unknown += ids.count(tokenizer.unk_id)
-    return Coverage(words, pieces, unknown)
+    bulks = [BulkTokenizer(tokenizer) for tokenizer in tokenizers]
+    sums = np.zeros((len(bulks), 3), np.int64)
+    for text in texts:
+        for row, bulk in zip(sums, bulks, strict=True):
+            ids, _ = bulk.token_ids([text])
+            inside = bulk.tokenizer.vocabulary.is_continuation[ids].sum()  # a word begins with one that is not
+            row += len(ids) - inside, len(ids), (ids == bulk.tokenizer.unk_id).sum()
+    return [Coverage(*row) for row in sums.tolist()]

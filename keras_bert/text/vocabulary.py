@@ -1,5 +1,6 @@
 """A WordPiece vocabulary and its file, google-research/bert's vocab.txt: one token a line, its number the id."""
 
+import dataclasses
 import functools
 import hashlib
 import re
@@ -8,8 +9,10 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, read_lines, require_file
+from keras_bert.text.normalize import decompose, drop_marks, lower
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+STRAY = 0.01  # so small a share of the entries says nothing about the casing of a vocabulary
 _UNUSED = re.compile(r"\[unused\d+\]")
 
 
@@ -101,14 +104,92 @@ class Vocabulary:
         return np.array([token.startswith("##") for token in self.tokens])
 
     @functools.cached_property
+    def unused_ids(self):
+        """The ids of the [unusedN] slots, in their order.
+
+        >>> Vocabulary([*SPECIAL_TOKENS, "[unused0]", "a", "[unused1]"]).unused_ids
+        (5, 7)
+        """
+        return tuple(index for index, token in enumerate(self.tokens) if _UNUSED.fullmatch(token))
+
+    @functools.cached_property
     def looks_cased(self):
-        """Whether an entry, bracketed ones such as [CLS] or <S> apart, has an upper-case letter."""
-        return any(token != token.lower() and token[0] not in "[<" for token in self.tokens)
+        """Whether it was made of text that was not lower-cased.
+
+        Then more than a stray few of its entries have upper-case letters, or most of them are such as lower-casing
+        never leaves ("한", which NFD takes apart). Bracketed entries such as [CLS] or <S> do not count.
+
+        >>> [Vocabulary([*SPECIAL_TOKENS, *words.split()]).looks_cased for words in ("a ##B", "a ##b", "한 국 a")]
+        [True, False, True]
+        """
+        casing = self._casing
+        return len(casing.upper) > STRAY * casing.entries or len(casing.lost) > casing.entries / 2
+
+    @functools.cached_property
+    def _casing(self):
+        words = (self.tokens[index].removeprefix("##") for index in self.replacement_ids.tolist())
+        words = [word for word in words if not word.startswith(("[", "<"))]
+        return _Casing(
+            entries=len(words),
+            upper=[word for word in words if word != word.lower()],
+            lower=[word for word in words if word == word.lower() != word.upper()],
+            lost=[word for word in words if drop_marks(decompose(lower(word))) != word],
+        )
 
     @functools.cached_property
     def fingerprint(self):
         """SHA-256 of the tokens joined by LF, in hex: equal for equal vocabularies whatever the file's line ends."""
         return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Casing:
+    """The ordinary entries of a vocabulary, without "##", by what lower-casing does to them.
+
+    Attributes:
+        entries: how many there are.
+        upper: those with upper-case letters.
+        lower: those with letters that have a case, all in lower case.
+        lost: those that lower-casing, as the tokenizer does it, never leaves: upper case, accents, Hangul syllables.
+    """
+
+    entries: int
+    upper: list[str]
+    lower: list[str]
+    lost: list[str]
+
+
+def casing_problem(vocabulary, do_lower_case):
+    """Says what is wrong with using a vocabulary with or without lower-casing.
+
+    Chinese and the like, which have no case, go with either; a stray few entries of the other case are let pass.
+
+    Returns:
+        A sentence that names what was found and the remedy, or None.
+
+    >>> casing_problem(Vocabulary([*SPECIAL_TOKENS, "the", "The", "THE"]), True)
+    "Lower-casing never leaves 2 of the vocabulary's 3 entries, such as 'The'; pass --do_lower_case=False."
+    """
+    casing = vocabulary._casing
+    if do_lower_case and vocabulary.looks_cased:
+        if casing.upper and not casing.lower:
+            found = f"The vocabulary has no entries in lower case, only such as {casing.upper[0]!r}"
+        else:
+            example = (casing.upper or casing.lost)[0]
+            found = (
+                f"Lower-casing never leaves {len(casing.lost):,} of the vocabulary's {casing.entries:,} entries, "
+                f"such as {example!r}"
+            )
+        return f"{found}; pass --do_lower_case=False."
+    has_case = len(casing.lower) > casing.entries / 2
+    kept = max(len(casing.upper), len(casing.lost)) > STRAY * casing.entries
+    if not do_lower_case and has_case and not kept:
+        return (
+            f"The vocabulary has entries in lower case such as {casing.lower[0]!r} and "
+            f"{'next to none' if casing.upper else 'none'} with upper-case letters, so that capitalised words would "
+            "become [UNK]; pass --do_lower_case."
+        )
+    return None
 
 
 def _check(tokens, ids, source):

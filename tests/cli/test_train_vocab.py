@@ -1,15 +1,22 @@
 """The command train_vocab, from a text to a vocabulary that spells it, and what it says when that cannot be."""
 
 import gzip
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from keras_bert.text.counting import HeldOut
+from keras_bert.text.learning import learn_vocab
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import dispatch, main
 
 SIZE = 300
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def arguments(text_file, vocab_file, *more):
@@ -105,6 +112,172 @@ def test_the_text_itself_is_not_replaced_even_by_force(text_file, capsys):
     assert text_file.read_bytes() == before
 
 
+def test_who_counts_does_not_matter(text_file, tmp_path):
+    """Nor the seed of Python's hashes, of which each process here has its own. The text makes three chunks."""
+    text_file.write_text("\n\n".join(f"{text_file.read_text()}\nnumber {number} {number}" for number in range(65)))
+    files = []
+    for workers, seed in ((1, "0"), (2, "1"), (3, "2024")):
+        files.append(tmp_path / f"{workers}.txt")
+        command = [sys.executable, "-m", "keras_bert_cli.main", *arguments(text_file, files[-1])]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        subprocess.run([*command, f"--num_workers={workers}"], check=True, env=environment, capture_output=True)
+    assert len({file.read_bytes() for file in files}) == 1
+    sample = HeldOut()
+    texts = list(sample.watch(text_file.read_text().split("\n\n")))
+    assert sample.held_out
+    assert Vocabulary.from_file(files[0]).tokens == tuple(learn_vocab(texts, vocab_size=SIZE))
+
+
+def test_inputs_of_other_kinds(text_file, tmp_path):
+    documents = [document.replace("\n", " ") for document in text_file.read_text().split("\n\n")]
+    folder = tmp_path / "inputs" / "deep"
+    folder.mkdir(parents=True)
+    for number, half in enumerate((documents[:20], documents[20:])):
+        lines = (json.dumps({"id": n, "body": document}) + "\n" for n, document in enumerate(half))
+        (folder / f"{number}.jsonl").write_text("".join(lines))
+    assert main(arguments(text_file, tmp_path / "lines.txt")) == 0
+    assert main(arguments(tmp_path / "inputs", tmp_path / "json.txt", "--text_field=body")) == 0
+    assert (tmp_path / "json.txt").read_bytes() == (tmp_path / "lines.txt").read_bytes()
+
+
+@pytest.fixture
+def longer_file(tmp_path):
+    """11,000 lines of two words: enough to hold some out. What stands in line 256 n stands there alone."""
+    path = tmp_path / "longer.txt"
+    lines = (f"word{n % 7} q{n}q q{n}q" if n % 256 == 0 else f"word{n % 7} other{n % 11}" for n in range(11_000))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_part_is_held_out(longer_file, tmp_path, capsys):
+    figures = dispatch(
+        ["train_vocab", f"--input_file={longer_file}", f"--vocab_file={tmp_path}/v.txt", "--vocab_size=60"]
+    )
+    output = capsys.readouterr().out
+    assert "coverage, on 43 lines held out of the input:" in output
+    tokenizer = Tokenizer(tmp_path / "v.txt")
+    assert "q" not in tokenizer.vocabulary
+    assert figures["unknown_share"] == 2 / 3  # word0, and two of which nothing was learned
+    assert f"  1.000 pieces a word, {2 / 3:.4%} [UNK]" in output
+
+
+def test_a_held_out_file(longer_file, text_file, tmp_path, capsys):
+    argv = ["train_vocab", f"--input_file={longer_file}", f"--vocab_file={tmp_path}/v.txt", "--vocab_size=60"]
+    figures = dispatch([*argv, f"--heldout_file={text_file}"])
+    assert f"coverage, on {text_file}:" in capsys.readouterr().out
+    tokenizer = Tokenizer(tmp_path / "v.txt")
+    assert "q" in tokenizer.vocabulary  # then all of the input is learned from
+    pieces = tokenizer.tokenize(text_file.read_text())
+    words = sum(not piece.startswith("##") for piece in pieces)
+    assert figures["pieces_per_word"] == pytest.approx(len(pieces) / words)
+    assert figures["unknown_share"] == pytest.approx(pieces.count("[UNK]") / words)
+
+
+def test_a_frequency_of_characters(text_file, tmp_path):
+    vocab_file = tmp_path / "vocab.txt"
+    assert main(arguments(text_file, vocab_file, "--min_char_frequency=400", "--vocab_size=60")) == 0
+    few = [token for token in Vocabulary.from_file(vocab_file).tokens if len(token) == 1]
+    assert main(arguments(text_file, vocab_file, "--min_char_frequency=2", "--vocab_size=60", "--force")) == 0
+    assert len(few) < sum(len(token) == 1 for token in Vocabulary.from_file(vocab_file).tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "warned"),
+    [
+        ("나는 학교에 간다 ", [], "100% of the words are Korean"),
+        ("나는 학교에 간다 ", ["--do_lower_case=False"], None),
+        ("ฉันไปโรงเรียน one ", [], "50% of the words are Thai or Lao"),
+        ("Où est le café ", [], None),
+    ],
+)
+def test_scripts_that_lower_casing_harms_are_named(tmp_path, capsys, text, flags, warned):
+    (tmp_path / "corpus.txt").write_text(text * 50, encoding="utf-8")
+    argv = ["train_vocab", f"--input_file={tmp_path}/corpus.txt", f"--vocab_file={tmp_path}/v.txt", "--vocab_size=20"]
+    assert main([*argv, "--num_unused=0", *flags]) == 0
+    output = capsys.readouterr().out
+    assert ("warning" in output) == (warned is not None)
+    if warned:
+        assert f"warning: {warned}, which" in output and "--do_lower_case=False" in output
+
+
+@pytest.fixture
+def old_file(tmp_path):
+    """A vocabulary of letters and a few words, with three slots."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789."
+    words = [*"[PAD] [unused0] [unused1] [UNK] [CLS] [SEP] [MASK] [unused2]".split(), *letters]
+    words += [f"##{letter}" for letter in letters] + ["the", "year", "stood", "##er"]
+    Vocabulary(words).save(tmp_path / "old.txt")
+    return tmp_path / "old.txt"
+
+
+def extending(text_file, old_file, *more):
+    vocab_file = old_file.with_name("new.txt")
+    return [
+        "train_vocab",
+        f"--input_file={text_file}",
+        f"--init_vocab_file={old_file}",
+        f"--vocab_file={vocab_file}",
+        *more,
+    ]
+
+
+def test_a_vocabulary_is_extended(text_file, old_file, capsys):
+    old = Vocabulary.from_file(old_file)
+    figures = dispatch(extending(text_file, old_file))
+    new = Vocabulary.from_file(old_file.with_name("new.txt"))
+    assert [index for index, token in enumerate(old.tokens) if new.tokens[index] != token] == [1, 2, 7]
+    assert len(new) == len(old) == figures["vocab_size"] and figures["new_entries"] == 3
+    before, after = (Tokenizer(each) for each in (old, new))
+    text = text_file.read_text()
+    words = sum(not piece.startswith("##") for piece in after.tokenize(text))
+    assert figures["pieces_per_word_before"] == pytest.approx(len(before.token_ids(text)) / words)
+    assert figures["pieces_per_word"] == pytest.approx(len(after.token_ids(text)) / words)
+    assert figures["pieces_per_word"] < figures["pieces_per_word_before"]
+    output = capsys.readouterr().out
+    for part in (
+        "3 [unusedN] to fill, 0 to append",
+        "  before: ",
+        "  after: ",
+        "new: 3 entries; every other has the id",
+    ):
+        assert part in output
+
+
+def test_entries_are_appended_up_to_the_size(text_file, old_file):
+    old = Vocabulary.from_file(old_file)
+    assert main(extending(text_file, old_file, f"--vocab_size={len(old) + 20}")) == 0
+    new = Vocabulary.from_file(old_file.with_name("new.txt"))
+    assert len(new) == len(old) + 20 and not new.unused_ids
+    assert sum(token not in old for token in new.tokens) == 23
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (["--num_unused=5"], ["--num_unused", "no meaning with --init_vocab_file"]),
+        (["--min_char_frequency=5"], ["--min_char_frequency", "no meaning with --init_vocab_file"]),
+        (["--vocab_size=20"], ["has 86 entries, more than --vocab_size=20"]),
+        (["--vocab_size=9000"], ["too small to extend the vocabulary to 9000 entries"]),
+        (["--do_lower_case=False"], ["old.txt: The vocabulary has entries in lower case", "pass --do_lower_case."]),
+    ],
+)
+def test_flags_that_do_not_fit_a_vocabulary_to_extend(text_file, old_file, capsys, flags, parts):
+    expect_error(capsys, extending(text_file, old_file, *flags), *parts)
+    assert not old_file.with_name("new.txt").exists()
+
+
+def test_vocabularies_that_cannot_be_extended(text_file, old_file, capsys):
+    tokens = Vocabulary.from_file(old_file).tokens
+    Vocabulary([token.replace("[unused", "unused") for token in tokens]).save(old_file)
+    expect_error(capsys, extending(text_file, old_file), "no [unusedN] entries to fill", "--vocab_size")
+    Vocabulary([*tokens, "The", "##ED"]).save(old_file)
+    expect_error(capsys, extending(text_file, old_file), "such as 'The'", "pass --do_lower_case=False.")
+    expect_error(capsys, [*extending(text_file, old_file), f"--vocab_file={old_file}"], "is --vocab_file too")
+    assert Vocabulary.from_file(old_file).tokens == (*tokens, "The", "##ED")
+    old_file.unlink()
+    expect_error(capsys, extending(text_file, old_file), "--init_vocab_file", "does not exist")
+
+
 def test_too_small_a_corpus_names_a_size_that_works(text_file, tmp_path, capsys):
     argv = ["train_vocab", f"--input_file={text_file}", f"--vocab_file={tmp_path / 'vocab.txt'}"]
     assert main(argv) == 2
@@ -140,7 +313,10 @@ def test_places_that_are_none(text_file, tmp_path, capsys):
     output = tmp_path / "vocab.txt"
     expect_error(capsys, arguments(tmp_path / "none.txt", output), "none.txt", "does not exist")
     expect_error(capsys, arguments(f"{tmp_path}/*.none", output), "*.none", "no file matches")
-    expect_error(capsys, arguments(tmp_path, output), str(tmp_path), "is a directory")
+    (tmp_path / "empty").mkdir()
+    expect_error(capsys, arguments(tmp_path / "empty", output), "empty", "no file")
+    expect_error(capsys, arguments(text_file, output, f"--heldout_file={tmp_path}/none"), "--heldout_file", "not exist")
+    (tmp_path / "empty").rmdir()
     expect_error(capsys, arguments(text_file, tmp_path), str(tmp_path), "is a directory")
     expect_error(capsys, arguments(text_file, text_file / "vocab.txt"), "Cannot write", str(text_file / "vocab.txt"))
     assert [path.name for path in tmp_path.iterdir()] == [text_file.name]

@@ -1,5 +1,6 @@
 """Learning a vocabulary: what gets in, in which order, the same on every run, and what is too small."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.learning import default_num_unused, learn_vocab, special_layout, vocab_from_counts
+from keras_bert.text import learning
+from keras_bert.text.counting import count_words, coverage
+from keras_bert.text.learning import (
+    MAX_PIECE_BYTES,
+    _repeated,
+    default_min_char_frequency,
+    default_num_unused,
+    learn_vocab,
+    special_layout,
+    vocab_from_counts,
+)
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.conftest import make_documents
@@ -59,10 +70,75 @@ def test_places_of_the_special_tokens():
 
 def test_rare_characters_get_no_place():
     lines = ["aa bb"] * 10 + ["ŧŧ a"] + ["ŋ"]
-    tokens = learn_vocab(lines, vocab_size=11, num_unused=0)
-    assert tokens[5:] == ["a", "b", "ŧ", "##a", "##b", "##ŧ"]
+    # ŧ stands twice, but only once inside of a word: ŧŧ is not learned from
+    tokens = learn_vocab(lines, vocab_size=12, num_unused=0)
+    assert tokens[5:] == ["a", "b", "ŧ", "##a", "##b", "aa", "bb"]
+    tokens = learn_vocab([*lines, "xŧ xŧ"], vocab_size=13, num_unused=0)
+    assert tokens[5:] == ["a", "b", "x", "ŧ", "##a", "##b", "##ŧ", "aa"]
     tokens = learn_vocab(lines, vocab_size=11, num_unused=0, min_char_frequency=3)
     assert tokens[5:] == ["a", "b", "##a", "##b", "aa", "bb"]
+
+
+def test_how_rare_depends_on_the_room():
+    counts = Counter({"the": 900, "cat": 40, "sat": 30, "down": 8, "ab": 3})
+    assert [default_min_char_frequency(counts, room) for room in (1, 2, 3, 4, 5, 100)] == [900, 40, 30, 8, 1, 1]
+    words = Counter({f"{a}{b}": 100 for a in "abcdefgh" for b in "abcdefgh"} | {f"{rare}a": 40 for rare in "uvwxyz"})
+    # 64 words of 100 fill 60 entries: whoever stands 100 times is covered
+    assert "z" not in vocab_from_counts(words, vocab_size=65, num_unused=0)
+    assert "z" in vocab_from_counts(words, vocab_size=65, num_unused=0, min_char_frequency=40)
+    assert {*"abcdefgh"} < set(vocab_from_counts(words, vocab_size=65, num_unused=0))
+
+
+def test_the_alphabet_leaves_room_for_words_in_a_script_of_many_letters():
+    often, seldom = [chr(0xAC00 + n) for n in range(20)], [chr(0xB000 + n) for n in range(1000)]
+    counts = Counter({a + b: 100 for a in often for b in often}) + Counter({c + often[0]: 3 for c in seldom})
+    tokens = vocab_from_counts(counts, vocab_size=205, num_unused=0)
+    assert [len(token.removeprefix("##")) for token in tokens[5:]] == [1] * 40 + [2] * 160
+    assert not {*seldom} & {*tokens}
+
+
+def test_korean_at_a_small_size(shared):
+    fields = json.loads((shared / "data" / "korean" / "korquad" / "KorQuAD_v1.0_dev.json").read_text())
+    texts = [paragraph["context"] for article in fields["data"] for paragraph in article["paragraphs"]]
+    counts = count_words(texts[100:], do_lower_case=False)
+    ours = vocab_from_counts(counts, vocab_size=2000)
+    every = vocab_from_counts(counts, vocab_size=2000, min_char_frequency=2)
+    letters = [sum(len(token.removeprefix("##")) == 1 for token in tokens) for tokens in (ours, every)]
+    assert letters[0] < 0.95 * letters[1]
+    tokenizers = [Tokenizer(Vocabulary(tokens), do_lower_case=False) for tokens in (ours, every)]
+    mine, theirs = coverage(tokenizers, texts[:100])
+    assert mine.pieces_per_word < 0.9 * theirs.pieces_per_word
+    assert mine.unknown_share < 0.03
+
+
+def test_korean_in_lower_case_falls_apart_into_letters():
+    tokens = learn_vocab(["한 한 한다 한다"], vocab_size=16, num_unused=0)
+    assert "\u1112\u1161\u11ab" in tokens and "한" not in tokens  # three letters of NFD
+    assert Tokenizer(Vocabulary(tokens)).tokenize("한다 한") == ["\u1112\u1161\u11ab\u1103\u1161", "\u1112\u1161\u11ab"]
+
+
+def test_no_piece_is_longer_than_the_graph_tokenizer_takes():
+    from keras_bert.text.graph import _MAX_TOKEN_BYTES
+
+    assert MAX_PIECE_BYTES == _MAX_TOKEN_BYTES
+    counts = Counter({"가나다라" * 40: 100, "마바" * 43: 90, "low": 50, "lower": 40})
+    tokens = vocab_from_counts(counts, vocab_size=49, num_unused=0)
+    assert max(len(token.removeprefix("##").encode()) for token in tokens) == 192
+    assert len(tokens) == 49 and tokens[-1] == "lower"  # joined after pieces of 258 to 480 bytes
+    with pytest.raises(UserError, match="--vocab_size=49 or less"):
+        vocab_from_counts(counts, vocab_size=50, num_unused=0)
+
+
+def test_counts_of_a_large_corpus_are_divided(monkeypatch):
+    counts = count_words(LINES)
+    thousandfold = Counter({word: 1000 * count for word, count in counts.items()})
+    expected = vocab_from_counts(counts, vocab_size=300)
+    monkeypatch.setattr(learning, "MAX_OCCURRENCES", counts.total() + 1)
+    seen = []
+    monkeypatch.setattr(learning, "_repeated", lambda words: (seen.append(dict(words)), repeated(words))[1])
+    repeated = _repeated
+    assert vocab_from_counts(thousandfold, vocab_size=300) == expected
+    assert sum(seen[0].values()) <= counts.total()
 
 
 def test_an_alphabet_that_is_too_large_is_cut_to_its_most_frequent_part():

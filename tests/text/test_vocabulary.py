@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary, casing_problem
 
 SPECIALS = "\n".join(SPECIAL_TOKENS)
 
@@ -18,6 +18,7 @@ def test_tokens_and_ids():
     assert vocabulary.special_ids == (0, 1, 2, 3, 4)
     np.testing.assert_array_equal(vocabulary.replacement_ids, [5, 6, 8])
     np.testing.assert_array_equal(np.flatnonzero(vocabulary.is_continuation), [6])
+    assert vocabulary.unused_ids == (7,)
 
 
 def test_unknown_tokens_and_ids():
@@ -29,9 +30,58 @@ def test_unknown_tokens_and_ids():
             vocabulary.token(index)
 
 
-def test_what_it_looks_like():
-    assert not Vocabulary([*SPECIAL_TOKENS, "a", "<S>", "[unused1]"]).looks_cased
-    assert Vocabulary([*SPECIAL_TOKENS, "a", "##B"]).looks_cased
+LOWER = "the of and to in a is was he for".split()
+HANGUL = "한 국 어 를 위 한다 ##는 ##에 ##다".split()
+
+
+@pytest.mark.parametrize(
+    ("words", "cased", "lower_casing", "no_lower_casing"),
+    [
+        ([*LOWER, "<S>", "[X]", "[unused1]"], False, None, "such as 'the' and none with upper-case letters"),
+        ([*LOWER, "##B"], True, "never leaves 1 of the vocabulary's 11 entries, such as 'B';", None),
+        (["THE", "OF", "##ED", "7", "."], True, "no entries in lower case, only such as 'THE'", None),
+        # a stray few of thousands say nothing
+        ([*LOWER, *(f"a{n}" for n in range(500)), "COVID"], False, None, "next to none with upper-case letters"),
+        # accents were kept and nothing else: a text that was lower-cased before
+        ([*LOWER, "café", "été"], False, None, None),
+        # neither case nor accents
+        (["一", "二", "7", ".", "##"], False, None, None),
+        ([*"一二三四五六七八九十百千万", "app", "the"], False, None, None),
+        # lower-casing takes syllables apart
+        (HANGUL, True, "never leaves 9 of the vocabulary's 9 entries, such as '한';", None),
+        ([*HANGUL, "the", "tv"], True, "never leaves 9 of the vocabulary's 11 entries", None),
+        ([], False, None, None),
+    ],
+)
+def test_casing(words, cased, lower_casing, no_lower_casing):
+    vocabulary = Vocabulary([*SPECIAL_TOKENS, *words])
+    assert vocabulary.looks_cased is cased
+    for do_lower_case, expected, remedy in (
+        (True, lower_casing, "; pass --do_lower_case=False."),
+        (False, no_lower_casing, "; pass --do_lower_case."),
+    ):
+        problem = casing_problem(vocabulary, do_lower_case)
+        if expected is None:
+            assert problem is None
+        else:
+            assert expected in problem and problem.endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("name", "lower_casing", "no_lower_casing"),
+    [
+        ("bert-base-uncased", True, False),
+        ("bert-base-cased", False, True),
+        ("bert-base-chinese", True, True),
+        ("bert-base-multilingual-cased", False, True),
+        ("koelectra-v3", False, True),
+    ],
+)
+def test_casing_of_published_vocabularies(shared, name, lower_casing, no_lower_casing):
+    vocabulary = Vocabulary.from_file(shared / "data" / "vocab" / name / "vocab.txt")
+    assert (casing_problem(vocabulary, True) is None) == lower_casing
+    assert (casing_problem(vocabulary, False) is None) == no_lower_casing
+    assert vocabulary.looks_cased is not lower_casing
 
 
 def test_round_trip(tmp_path):

@@ -1,0 +1,118 @@
+"""Growing a checkpoint to an extended vocabulary (keras_bert/text/extension.py): rows for the new entries.
+
+The row of a new entry in the word embeddings, and its bias in the masked-LM head, is the mean of those of the pieces
+that spelled it before: "myocardial" begins where "my", "##oca" and "##rdial" stood, and not at random.
+V vocabulary, H hidden.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert.errors import UserError
+from keras_bert.text.tokenizer import VOCAB_NAME, Tokenizer
+from keras_bert.text.vocabulary import UNK, Vocabulary
+from keras_bert.text.wordpiece import WordPiece
+
+PER_ENTRY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")  # (V, H), (V,)
+
+
+def grow_checkpoint(checkpoint, vocabulary):
+    """Returns the checkpoint as it is for another vocabulary, which extends its own.
+
+    Args:
+        checkpoint: an opened Checkpoint with a vocab.txt beside it.
+        vocabulary: a Vocabulary, a Tokenizer with one, or the path of a vocab.txt. It has the entries of the
+            checkpoint's at the same ids, but for [unusedN] that may have become others, and may have more.
+
+    Returns:
+        A Checkpoint whose arrays have a row for each entry, those of old entries bit for bit; the very same one
+        if the vocabularies are equal, or if there is no vocab.txt to compare with and the size fits.
+
+    Raises:
+        UserError: the vocabulary does not extend the checkpoint's, or has another size and there is no vocab.txt.
+    """
+    new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.path
+    folder = folder if folder.is_dir() else folder.parent
+    if not (folder / VOCAB_NAME).is_file():
+        if len(new) == config.vocab_size:
+            note = f"the vocabulary is taken as given, without a {VOCAB_NAME} in {folder} to compare it with"
+            return dataclasses.replace(checkpoint, notes=(*checkpoint.notes, note))
+        raise UserError(
+            f"{folder} has no {VOCAB_NAME}, without which a vocabulary of {len(new)} entries cannot take the place of "
+            f"the checkpoint's {config.vocab_size}; put the {VOCAB_NAME} there that belongs to the weights."
+        )
+    tokenizer = Tokenizer.from_pretrained(folder)
+    old = tokenizer.vocabulary
+    if new.tokens == old.tokens:
+        return checkpoint
+    if len(old) != config.vocab_size:
+        raise UserError(
+            f"{folder / VOCAB_NAME} has {len(old)} entries, but the checkpoint's vocab_size is {config.vocab_size}; "
+            "put the vocabulary there that belongs to the weights."
+        )
+    _check_extends(new, old, folder)
+    spelled = _spelled_before(new, tokenizer)
+    growing = [name for name in PER_ENTRY if checkpoint.shapes.get(name, ())[:1] == (len(old),)]
+    shapes = {name: (len(new), *checkpoint.shapes[name][1:]) for name in growing}
+
+    def read(name):
+        array = checkpoint.read(name)
+        if name not in growing:
+            return array
+        grown = np.empty(shapes[name], array.dtype)
+        grown[: len(array)] = array
+        for index, pieces in spelled.items():
+            grown[index] = array[pieces].mean(axis=0, dtype=np.float32)
+        return grown
+
+    return dataclasses.replace(
+        checkpoint,
+        config=config.replace(vocab_size=len(new)),
+        shapes={**checkpoint.shapes, **shapes},
+        read=read,
+        new_entries=tuple(new.tokens[index] for index in spelled),
+    )
+
+
+def _as_vocabulary(given):
+    if isinstance(given, (str, os.PathLike)):
+        return Vocabulary.from_file(Path(given), what="vocabulary")
+    return given.vocabulary if isinstance(given, Tokenizer) else given
+
+
+def _check_extends(new, old, folder):
+    """Raises a UserError that names the first entry in which a vocabulary does not extend another."""
+    free = set(old.unused_ids) - set(new.unused_ids)
+    remedy = f"extend {folder / VOCAB_NAME} with keras-bert train_vocab --init_vocab_file."
+    for index, (before, now) in enumerate(zip(old.tokens, new.tokens, strict=False)):
+        if before != now and index not in free:
+            raise UserError(
+                f"The vocabulary does not extend the checkpoint's: line {index + 1} is {now!r} in place of {before!r}; "
+                f"{remedy}"
+            )
+    if len(new) < len(old):
+        raise UserError(
+            f"The vocabulary does not extend the checkpoint's: it has {len(new)} entries and lacks "
+            f"{old.tokens[len(new)]!r}, the next of {len(old)}; {remedy}"
+        )
+
+
+def _spelled_before(new, tokenizer):
+    """Returns {id of a new entry: list of the old ids that spelled it}.
+
+    A "##piece" is spelled as what goes on in a word. What could not be spelled was [UNK].
+    """
+    old = tokenizer.vocabulary
+    inside = {token: (index,) for index, token in enumerate(old.tokens) if token.startswith("##")}
+    # A vocabulary in which what goes on may also begin.
+    go_on = WordPiece({UNK: (old.unk_id,), **{token[2:]: ids for token, ids in inside.items()}, **inside}, unknown=UNK)
+    spelled = {}
+    for index, token in enumerate(new.tokens):
+        if index >= len(old) or token != old.tokens[index]:
+            is_inside = token.startswith("##") and len(token) > 2
+            ids = go_on(token[2:]) if is_inside else tokenizer.token_ids(token)
+            spelled[index] = list(ids) or [old.unk_id]
+    return spelled
