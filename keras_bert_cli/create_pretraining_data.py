@@ -1,7 +1,11 @@
-"""Raw text -> masked TFRecords for the masked-LM and next-sentence tasks, their manifest and vocabulary beside them.
+"""Raw text -> masked TFRecords for pre-training, their manifest and vocabulary beside them.
 
-Input: UTF-8 text, plain or .gz/.xz/.bz2, with blank lines between documents; either one sentence a line
-(google-research/bert's format) or running prose, a paragraph a line. Flags and defaults are Google's.
+    keras-bert create_pretraining_data --input_file='corpus/*.txt' --vocab_file=vocab.txt --output_file=wiki.tfrecord
+
+Input: UTF-8 text, plain or .gz/.xz/.bz2, with blank lines between documents: one sentence a line
+(google-research/bert's format) or running prose, a paragraph a line; JSON lines, a document each; or TensorFlow
+Datasets. Flags and defaults are Google's, and ours. Memory stays flat, all cores work, and where a run was killed the
+same command goes on.
 """
 
 import time
@@ -11,7 +15,12 @@ from keras_bert_cli.flags import add_bool, positive_int
 
 def add_arguments(parser):
     """Adds google-research/bert's flags of create_pretraining_data.py, and ours."""
-    parser.add_argument("--input_file", required=True, help="text files: paths and quoted globs, commas between them")
+    parser.add_argument(
+        "--input_file",
+        required=True,
+        help="paths, quoted globs and directories, commas between them; for --input_format=tfds names such as "
+        "wiki40b/ko:train",
+    )
     parser.add_argument(
         "--output_file",
         required=True,
@@ -19,7 +28,24 @@ def add_arguments(parser):
     )
     parser.add_argument("--vocab_file", required=True, help="the WordPiece vocabulary (keras-bert train_vocab)")
     add_bool(parser, "do_lower_case", default=True, help="lower-case the text; off for cased vocabularies")
-    add_bool(parser, "do_whole_word_mask", default=False, help="mask words with all of their pieces")
+    add_bool(parser, "do_whole_word_mask", default=False, help="Google's flag for --masking=whole_word")
+    parser.add_argument(
+        "--masking",
+        choices=("token", "whole_word", "ngram"),
+        default="token",
+        help="what is masked together: a token, a word with all of its pieces, one to three words (default: token)",
+    )
+    parser.add_argument(
+        "--sentence_task",
+        choices=("nsp", "sop", "none"),
+        default="nsp",
+        help="nsp: is b the next of a or random; sop: are a and b in order or swapped; none: full sentences packed to "
+        "the length (default: nsp)",
+    )
+    parser.add_argument(
+        "--dynamic", action="store_true", help="write unmasked records, to be masked anew in each epoch of the training"
+    )
+    parser.add_argument("--static", dest="dynamic", action="store_false", help="write masked records (the default)")
     parser.add_argument("--max_seq_length", type=positive_int, default=128, help="tokens an instance (default: 128)")
     parser.add_argument(
         "--max_predictions_per_seq",
@@ -37,13 +63,21 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--input_format",
-        choices=("auto", "sentences", "text"),
+        choices=("auto", "sentences", "text", "jsonl", "tfds"),
         default="auto",
-        help="sentences: one a line; text: prose, a paragraph a line; auto looks at the files (default: auto)",
+        help="sentences: one a line; text: prose, a paragraph a line; jsonl: a document a line; tfds: data sets; auto "
+        "looks at the files (default: auto)",
     )
+    parser.add_argument("--text_field", default="text", help="the documents' field in jsonl and tfds (default: text)")
     parser.add_argument(
         "--num_shards", type=positive_int, default=1, help="files to spread the instances over (default: 1)"
     )
+    parser.add_argument("--num_workers", type=positive_int, help="processes (default: a core each); same bytes for any")
+    parser.add_argument(
+        "--compression", choices=("none", "gzip"), default="none", help="of the TFRecord files (default: none)"
+    )
+    parser.add_argument("--runner", help="work as an Apache Beam pipeline on this runner, such as DirectRunner")
+    parser.add_argument("--beam_options", default="", help="flags for Beam, in quotes: '--direct_num_workers=2 ...'")
     add_bool(parser, "force", default=False, help="replace output files that exist")
 
 
@@ -54,6 +88,7 @@ def run(args):
     from tfrecords.create_pretraining_data import create_pretraining_data
 
     options = dict(vars(args))
+    options["beam_options"] = args.beam_options.split()
     begin = time.monotonic()
     with Progress() as progress:
         manifest = create_pretraining_data(
@@ -66,10 +101,10 @@ def run(args):
         )
     names = [name for name in args.output_file.split(",") if name]
     first = shard_paths(names[0], args.num_shards if len(names) == 1 else 1)[0]
-    for line in _statistics(manifest["statistics"], args):
+    for line in _statistics(manifest):
         print(line)
-    files = manifest["files"]
-    print(f"wrote in {clock(time.monotonic() - begin)}:")
+    files, took = manifest["files"], time.monotonic() - begin
+    print(f"wrote in {clock(took)} ({manifest['instances'] / took:,.0f} instances/s):")
     print(f"  {first}" + (f" ... {first.with_name(files[-1])}" if len(files) > 1 else ""))
     print(f"  {manifest_path(first)}\n  {vocab_path(first)}")
     pattern = ",".join(names) if len(files) == 1 or len(names) > 1 else f"'{names[0]}-*'"
@@ -77,22 +112,26 @@ def run(args):
     return manifest
 
 
-def _statistics(statistics, args):
-    """Yields the statistics as lines, with a warning where max_predictions_per_seq cuts the masked share."""
-    actions, predictions = statistics["actions"], max(1, statistics["predictions"])
+LABELS = {
+    "random_next_share": "next sentence: {:.1%} random (a chunk of a single sentence has no next and counts as random, "
+    "so this lies above a half)",
+    "swapped_share": "sentence order: {:.1%} swapped",
+}
+
+
+def _statistics(manifest):
+    """Yields the statistics as lines."""
+    statistics = manifest["statistics"]
     yield f"instances: {statistics['instances']:,}, {statistics['padding_share']:.1%} of their tokens padding"
-    yield (
-        f"masked language model: {statistics['predictions']:,} tokens to predict, {statistics['masked_share']:.2%} of "
-        f"the real ones: {actions['masked'] / predictions:.1%} [MASK], {actions['kept'] / predictions:.1%} kept, "
-        f"{actions['random'] / predictions:.1%} random"
-    )
-    yield (
-        f"next sentence: {statistics['random_next_share']:.1%} random (a chunk of a single sentence has no next and "
-        "counts as random, so this lies above a half)"
-    )
-    wanted = round(args.max_seq_length * args.masked_lm_prob)
-    if args.max_predictions_per_seq < wanted:
+    if manifest["dynamic"]:
+        yield f"masking: left to the training, {manifest['masking']}, {manifest['masked_lm_prob']:.0%}"
+    else:
+        actions, predictions = statistics["actions"], max(1, statistics["predictions"])
         yield (
-            f"warning: --max_predictions_per_seq={args.max_predictions_per_seq} cuts the masked tokens of long "
-            f"instances; {args.masked_lm_prob:.0%} of {args.max_seq_length} would need {wanted}."
+            f"masked language model: {statistics['predictions']:,} tokens to predict, "
+            f"{statistics['masked_share']:.2%} of the real ones: {actions['masked'] / predictions:.1%} [MASK], "
+            f"{actions['kept'] / predictions:.1%} kept, {actions['random'] / predictions:.1%} random"
         )
+    for name, sentence in LABELS.items():
+        if name in statistics:
+            yield sentence.format(statistics[name])

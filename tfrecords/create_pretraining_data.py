@@ -1,22 +1,46 @@
-"""Raw text -> masked TFRecords with a manifest and the vocabulary beside them: the data tool as a function.
+"""Raw text -> TFRecords with a manifest and the vocabulary beside them: the data tool as a function.
 
 `python -m tfrecords.create_pretraining_data` is the command `keras-bert create_pretraining_data`.
 """
 
+import contextlib
+import functools
+import os
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 
 from keras_bert.data.records import shard_paths
 from keras_bert.errors import UserError
-from keras_bert.files import expand_inputs
-from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.vocabulary import Vocabulary
-from tfrecords.documents import INPUT_FORMATS, detect_format, read_documents
-from tfrecords.instances import TokenCorpus, check_corpus, plan_instances
-from tfrecords.writer import claim_outputs, make_features, write_all
+from keras_bert.text.vocabulary import Vocabulary, casing_problem
+from tfrecords import stages
+from tfrecords.documents import resolve_sources
+from tfrecords.instances import check_corpus
+from tfrecords.options import Options
+from tfrecords.runners import choose_workers, make_runner
+from tfrecords.show_records import record_text
+from tfrecords.workplace import Workplace
+from tfrecords.writer import FINISHING, ShardWriter, Statistics, claim_outputs, finish, make_features
 
-DESCRIBED = {"sentences": "one sentence a line", "text": "running prose, split into sentences"}
+DESCRIBED = {
+    "sentences": "one sentence a line",
+    "text": "running prose, split into sentences",
+    "jsonl": "JSON lines, a document each",
+    "tfds": "TensorFlow Datasets, a document an example",
+}
+# The options that readers of the records ask for: they stand at the manifest's top, the rest under "settings".
+FOR_READERS = (
+    "do_lower_case",
+    "max_seq_length",
+    "max_predictions_per_seq",
+    "masking",
+    "masked_lm_prob",
+    "dynamic",
+    "sentence_task",
+    "compression",
+)
 
 
 def create_pretraining_data(
@@ -24,41 +48,38 @@ def create_pretraining_data(
     output_file,
     vocab_file,
     *,
-    do_lower_case=True,
-    do_whole_word_mask=False,
-    max_seq_length=128,
-    max_predictions_per_seq=20,
-    random_seed=12345,
-    dupe_factor=10,
-    masked_lm_prob=0.15,
-    short_seq_prob=0.1,
     input_format="auto",
     num_shards=1,
+    num_workers=None,
+    runner=None,
+    beam_options=(),
     force=False,
     log=None,
     progress=None,
+    **options,
 ):
-    """Writes masked TFRecords for the masked-LM and next-sentence tasks. Options and defaults are Google's.
+    """Writes TFRecords for the masked-LM task and a sentence task. Options and defaults are Google's.
+
+    The same input, options and num_shards give the same bytes, whatever does the work. Memory stays flat. Where a run
+    was killed, the same call goes on.
 
     Args:
-        input_files: paths or globs: a list, or one string with commas between them.
+        input_files: paths, globs and directories: a list, or one string with commas between them; for "tfds" names
+            such as "wiki40b/ko:train".
         output_file: path of the TFRecord file; with several shards NAME-00000-of-00004 and so on. A
             list (or one string with commas) names the shards themselves.
         vocab_file: path of a vocab.txt.
-        do_lower_case: whether the tokenizer lower-cases.
-        do_whole_word_mask: mask words with all of their pieces.
-        max_seq_length: tokens an instance, [CLS] and [SEP] included.
-        max_predictions_per_seq: most tokens to predict an instance.
-        random_seed: the same seed and input give the same bytes.
-        dupe_factor: how many copies of the corpus to make, with masks and splits of their own.
-        masked_lm_prob: share of the tokens to predict.
-        short_seq_prob: share of the documents' copies to cut into shorter instances.
-        input_format: "sentences" (one a line, blank lines between documents), "text" (prose, a
-            paragraph a line, blank lines between documents) or "auto".
+        input_format: "sentences" (one a line, blank lines between documents), "text" (prose, a paragraph a line,
+            blank lines between documents), "jsonl" (a document a line), "tfds", or "auto".
         num_shards: number of files.
+        num_workers: number of processes; None means a core each, and one for small inputs.
+        runner: name of the Apache Beam runner to work on instead, such as "DirectRunner" (extra `beam`).
+        beam_options: list of flags for Beam.
         force: replace outputs that exist.
         log: called with each line worth telling, or None.
         progress: called as progress(stage, done, total, unit), or None.
+        **options: the fields of `tfrecords.options.Options`; do_whole_word_mask=True is Google's way to ask for
+            masking="whole_word".
 
     Returns:
         The manifest, a dict, as it stands beside the shards.
@@ -66,127 +87,165 @@ def create_pretraining_data(
     Raises:
         UserError: inputs, options or outputs with which no such file can be made.
     """
-    log = log or (lambda line: None)
-    _check_options(max_seq_length, max_predictions_per_seq, masked_lm_prob, short_seq_prob, dupe_factor, input_format)
-    files = expand_inputs(input_files)
+    log, report = log or (lambda line: None), progress or (lambda *_: None)
+    options = Options(**_with_googles_masking(options))
+    sources, chosen = resolve_sources(input_files, input_format)
     shards = _output_shards(output_file, num_shards)
-    stale = claim_outputs(shards, vocab_file=vocab_file, force=force)
-    vocabulary = _usable_vocabulary(vocab_file, do_lower_case=do_lower_case)
-    tokenizer = Tokenizer(vocabulary, do_lower_case=do_lower_case)
-    log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {'lower-cased' if do_lower_case else 'cased'}")
-    log(f"input: {_count(len(files), 'file')}, {sum(f.stat().st_size for f in files) / 1e6:,.1f} MB on disk")
-    chosen = detect_format(files) if input_format == "auto" else input_format
-    why = " (chosen by --input_format=auto)" if input_format == "auto" else ""
-    log(f"input format: {chosen}, {DESCRIBED[chosen]}{why}")
-    corpus = read_corpus(files, tokenizer, input_format=chosen, progress=_stage(progress, "tokenizing", "B"))
-    log(f"corpus: {len(corpus):,} documents, {len(corpus.sentences) - 1:,} sentences, {len(corpus.tokens):,} tokens")
-    plan = plan_instances(
-        corpus,
-        max_seq_length=max_seq_length,
-        short_seq_prob=short_seq_prob,
-        dupe_factor=dupe_factor,
-        seed=random_seed,
-        progress=_stage(progress, "planning", "document"),
+    vocabulary = _usable_vocabulary(vocab_file, do_lower_case=options.do_lower_case)
+    stated = [_state(source) for source in sources]
+    workplace = Workplace(
+        shards[0],
+        {
+            "options": vars(options),
+            "input_format": chosen,
+            "sources": stated,
+            "shards": [str(path) for path in shards],
+            "vocabulary": vocabulary.fingerprint,
+        },
     )
-    options = {
-        "max_seq_length": max_seq_length,
-        "rate": masked_lm_prob,
-        "max_predictions": max_predictions_per_seq,
-        "whole_word": do_whole_word_mask,
-    }
-    log("example: " + example_text(corpus, plan, vocabulary, seed=random_seed, **options))
-    settings = {
-        "input_files": [str(path) for path in files],
-        "input_format": chosen,
-        "do_whole_word_mask": do_whole_word_mask,
-        "masked_lm_prob": masked_lm_prob,
-        "short_seq_prob": short_seq_prob,
-        "dupe_factor": dupe_factor,
-        "random_seed": random_seed,
-        "num_shards": len(shards),
-    }
-    lengths = {"max_seq_length": max_seq_length, "max_predictions_per_seq": max_predictions_per_seq}
-    manifest = write_all(
-        shards,
-        corpus,
-        plan,
-        vocabulary,
-        manifest={**_facts(corpus, plan, tokenizer), **lengths, "settings": settings},
-        seed=random_seed,
-        progress=_stage(progress, "writing", "instance"),
-        **options,
-    )
+    renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
+    stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)
+    size = sum(size for _, size, _ in stated)
+    casing = "lower-cased" if options.do_lower_case else "cased"
+    log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {casing}")
+    what = ("data set" if chosen == "tfds" else "file") + "s" * (len(sources) > 1)
+    log(f"input: {len(sources):,} {what}" + (f", {size / 1e6:,.1f} MB on disk" if size else ""))
+    log(f"input format: {chosen}, {DESCRIBED[chosen]}" + " (chosen by --input_format=auto)" * (input_format == "auto"))
+
+    with workplace.opened() as folder, _workers(runner, beam_options, num_workers, size, folder) as workers:
+        if workplace.resumed:
+            log(f"going on with what an earlier run left in {folder}")
+        vocabulary.save(folder / "vocab.txt")
+        job = stages.Job(str(folder), options, chosen, len(shards), run=f"{os.getpid()}-{time.time_ns()}")
+        facts = _tokenize(job, sources, workers, report)
+        log("corpus: " + ", ".join(f"{number:,} {name}" for name, number in facts.items()))
+        facts = {"instances": _plan(job, workers, report), **facts}
+        log("example: " + _example(job, vocabulary))
+        statistics = _write(job, shards, facts["instances"], workers, report)
+        manifest = _manifest(job, facts, vocabulary, sources, shards, statistics)
+        finish(folder, shards, vocabulary, manifest)
     for path in stale:  # only now that the new ones stand
         path.unlink(missing_ok=True)
         log(f"removed {path}, a shard of an earlier run")
     return manifest
 
 
-def read_corpus(files, tokenizer, *, input_format, progress=None):
-    """Reads and tokenises text files, each sentence once.
+def _with_googles_masking(options):
+    """Returns the options with Google's do_whole_word_mask turned into masking."""
+    whole_word = options.pop("do_whole_word_mask", False)
+    if whole_word and options.get("masking", "token") not in ("token", "whole_word"):
+        raise UserError(
+            f"--do_whole_word_mask contradicts --masking={options['masking']}, which masks whole words as well; "
+            "leave it out."
+        )
+    return options | ({"masking": "whole_word"} if whole_word else {})
 
-    Args:
-        files: paths of text files.
-        tokenizer: a keras_bert.text.tokenizer.Tokenizer.
-        input_format: "sentences" or "text".
-        progress: called as progress(bytes done, bytes in all).
 
-    Returns:
-        A TokenCorpus.
+def _state(source):
+    """Returns what tells whether an input has changed: its name, size in bytes and time of change."""
+    if not isinstance(source, Path):  # a TFDS name
+        return source, 0, 0
+    stat = source.stat()
+    return str(source), stat.st_size, stat.st_mtime_ns
+
+
+def _workers(runner, beam_options, num_workers, size, folder):
+    """Returns the context manager of what does the work."""
+    if runner is None:
+        return make_runner(choose_workers(num_workers, size))
+    if num_workers is not None:
+        raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
+    from tfrecords.beam import BeamRunner
+
+    return contextlib.nullcontext(BeamRunner(runner, beam_options, folder=folder))
+
+
+def _tokenize(job, sources, workers, report):
+    """Runs the first stage. Returns the numbers of documents, sentences and tokens."""
+    if workers.expands_here:
+        tasks = stages.read_sources(job, sources, lambda done, total: report("tokenizing", done, total, "B"))
+        expand = None
+    else:
+        tasks, expand = [[source] for source in sources], functools.partial(stages.read_sources, job)
+    corpus = stages.collect(job, workers.map(functools.partial(stages.tokenize, job), tasks, expand=expand))
+    check_corpus(corpus, job.options.sentence_task)
+    return {"documents": len(corpus), "sentences": len(corpus.sentences) - 1, "tokens": len(corpus.tokens)}
+
+
+def _plan(job, workers, report):
+    """Runs the second stage. Returns the number of instances.
 
     Raises:
-        UserError: fewer than two documents with text in them.
+        UserError: fewer instances than shards.
     """
-    documents = read_documents(files, input_format=input_format, progress=progress)
-    tokenised = (map(tokenizer.token_ids, document) for document in documents)
-    corpus = TokenCorpus.from_documents(tokenised, vocab_size=tokenizer.vocab_size)
-    check_corpus(corpus)
-    return corpus
-
-
-def example_text(corpus, plan, vocabulary, *, seed, **options):
-    """Returns one planned instance as text.
-
-    A token to predict stands in braces: {cat} behind a [MASK], {cat kept} as it is, {cat -> tree} replaced.
-    """
-    rng = np.random.default_rng(seed)
-    features, masked = make_features(corpus, plan.take(slice(0, 1)), vocabulary, rng=rng, **options)
-    length = features["input_mask"].sum()
-    words = [vocabulary.token(index) for index in features["input_ids"][0, :length]]
-    for position, label, action in zip(masked.positions[0], masked.ids[0], masked.actions[0], strict=True):
-        if action >= 0:
-            word = vocabulary.token(label)
-            words[position] = (f"{{{word}}}", f"{{{word} kept}}", f"{{{word} -> {words[position]}}}")[action]
-    relation = "random, of another document" if plan.is_random[0] else "the next of the same document"
-    return " ".join(words) + f"\n(segment b: {relation}; {{word}} stands behind [MASK])"
-
-
-def _check_options(max_seq_length, max_predictions, masked_lm_prob, short_seq_prob, dupe_factor, input_format):
-    """Raises a UserError for numbers with which no instance can be made."""
-    if max_seq_length < 5:
+    tasks, counts = stages.plan_tasks(job), 0
+    Path(job.folder, "plans").mkdir(exist_ok=True)
+    for done, planned in enumerate(workers.map(functools.partial(stages.plan, job), tasks), 1):
+        counts = counts + planned
+        report("planning", done, len(tasks), "block")
+    if counts.sum() == 0:
         raise UserError(
-            "--max_seq_length must be at least 5: [CLS] a [SEP] b [SEP] with one token each. "
-            f"Received: {max_seq_length}."
+            "The input gives no instance, as each document is a single sentence, which has no order; "
+            "choose --sentence_task=nsp or none."
         )
-    for flag, value, least in (("max_predictions_per_seq", max_predictions, 1), ("dupe_factor", dupe_factor, 1)):
-        if value < least:
-            raise UserError(f"--{flag} must be at least {least}. Received: {value}.")
-    if not 0 < masked_lm_prob <= 1:
-        raise UserError(f"--masked_lm_prob must lie above 0 and not above 1. Received: {masked_lm_prob}.")
-    if not 0 <= short_seq_prob <= 1:
-        raise UserError(f"--short_seq_prob must lie between 0 and 1. Received: {short_seq_prob}.")
-    if input_format not in INPUT_FORMATS:
-        raise UserError(f"--input_format must be one of {', '.join(INPUT_FORMATS)}. Received: {input_format!r}.")
+    if counts.reshape(job.num_shards, -1).sum(axis=1).min() == 0:
+        raise UserError(f"--num_shards: {counts.sum()} instances do not fill {job.num_shards} files; ask for fewer.")
+    return int(counts.sum())
+
+
+def _write(job, shards, instances, workers, report):
+    """Runs the third stage: record files in the run's folder, under their final names. Returns the Statistics."""
+    Path(job.folder, "parts").mkdir(exist_ok=True)
+    files = [ShardWriter(Path(job.folder, path.name)) for path in shards]
+    parts = range(stages.num_parts(job))
+    each = len(parts) // len(shards)
+    is_done = [part % each < files[part // each].parts for part in parts]
+    statistics = Statistics()
+    for part in parts:
+        if is_done[part]:
+            statistics.merge(stages.write(job, part)["statistics"])
+    waiting = [part for part in parts if not is_done[part]]
+    for part, written in zip(waiting, workers.map(functools.partial(stages.write, job), waiting), strict=True):
+        files[part // each].append(job.path("parts", part))
+        statistics.merge(written["statistics"])
+        report("writing", statistics.instances, instances, "instance")
+    return statistics
+
+
+def _example(job, vocabulary):
+    """Returns one instance as text: of the first part that has any."""
+    plan = next(plan for part in range(stages.num_parts(job)) if len(plan := stages.read_plan(job, part)))
+    rng = np.random.default_rng(job.options.random_seed)
+    features, _ = make_features(stages.open_corpus(job), plan[:1], vocabulary, job.options, rng=rng)
+    row = {name: values[0] for name, values in features.items()}
+    return record_text(row, vocabulary, sentence_task=job.options.sentence_task)
+
+
+def _manifest(job, facts, vocabulary, sources, shards, statistics):
+    """Returns what is written beside the records."""
+    options = vars(job.options)
+    return {
+        **facts,
+        "vocab_size": len(vocabulary),
+        "vocab_sha256": vocabulary.fingerprint,
+        **{name: options[name] for name in FOR_READERS},
+        "settings": {
+            "input_files": [str(source) for source in sources],
+            "input_format": job.input_format,
+            "num_shards": len(shards),
+            **{name: value for name, value in options.items() if name not in FOR_READERS},
+        },
+        "files": [path.name for path in shards],
+        "statistics": statistics.as_dict(sentence_task=job.options.sentence_task, dynamic=job.options.dynamic),
+    }
 
 
 def _usable_vocabulary(vocab_file, *, do_lower_case):
     """Returns the Vocabulary, or raises a UserError if it does not go with lower-casing or has no ordinary tokens."""
     vocabulary = Vocabulary.from_file(vocab_file)
-    if do_lower_case and vocabulary.looks_cased:
-        raise UserError(
-            f"--vocab_file: {vocab_file} has tokens with upper-case letters, but --do_lower_case is on and would never "
-            "produce them; pass --do_lower_case=False."
-        )
+    problem = casing_problem(vocabulary, do_lower_case)
+    if problem:
+        raise UserError(f"--vocab_file: {vocab_file}: {problem}")
     if not len(vocabulary.replacement_ids):
         raise UserError(f"--vocab_file: {vocab_file} has special tokens only; learn one with keras-bert train_vocab.")
     return vocabulary
@@ -210,27 +269,6 @@ def _output_shards(output_file, num_shards):
     if len(set(shards)) != len(shards):
         raise UserError("--output_file names a file twice; give each once.")
     return shards
-
-
-def _facts(corpus, plan, tokenizer):
-    """Returns what the manifest says of the corpus and of the tokenizer."""
-    return {
-        "instances": len(plan),
-        "documents": len(corpus),
-        "sentences": len(corpus.sentences) - 1,
-        "tokens": len(corpus.tokens),
-        "vocab_size": tokenizer.vocab_size,
-        "vocab_sha256": tokenizer.vocabulary.fingerprint,
-        "do_lower_case": tokenizer.do_lower_case,
-    }
-
-
-def _stage(progress, stage, unit):
-    return progress and (lambda done, total: progress(stage, done, total, unit))
-
-
-def _count(number, noun):
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

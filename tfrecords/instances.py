@@ -1,187 +1,166 @@
-"""Documents -> pairs of segments for the next-sentence task (create_instances_from_document in google-research/bert).
+"""Documents -> instances: which sentences go together, for each sentence task (create_instances_from_document).
 
-An instance is planned as two spans of the corpus' one long array of tokens, so that planning looks at
-the sentences' lengths alone and all copies of all documents advance together, one instance a round.
-Three things differ from Google's on purpose: the random half of a pair never comes from the
-instance's own document, documents never run on from one file into the next, and a word piece is never
-masked with a word on the other side of [SEP].
+An instance is planned as one span or two of the corpus' one long array of tokens, so that planning looks at the
+sentences' lengths alone, and all copies of all documents advance together, an instance each a round.
+Differences from google-research/bert's on purpose: the random half of a pair never comes from the instance's own
+document, documents never run on from one file into the next, and documents past 32,768 tokens are cut into stretches
+that are planned side by side.
 """
 
 import dataclasses
-from array import array
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_bert.errors import UserError
 
-DOCUMENTS_PER_BLOCK = 4096  # planned together with one generator; part of the output's definition
-SPECIAL_TOKENS = 3  # [CLS] a [SEP] b [SEP]
+# Spans of TokenCorpus.tokens; without a second segment b_length is 0. 25 bytes.
+INSTANCE = np.dtype(
+    [("a_start", np.int64), ("b_start", np.int64), ("a_length", np.int32), ("b_length", np.int32), ("label", np.int8)]
+)
+STRETCH_TOKENS = 1 << 15
+INSTANCES_PER_BLOCK = 1 << 18  # planned together with one generator, more or less; part of the output's definition
 
 
-@dataclasses.dataclass(frozen=True)
-class TokenCorpus:
-    """A tokenised corpus in three flat arrays.
+def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, dupe_factor, rng):
+    """Plans all instances that begin in a block of sentences.
 
-    Attributes:
-        tokens: uint16 or int32 (T,), the ids of all sentences one after the other.
-        sentences: int64 (number of sentences + 1,), where each begins in `tokens`.
-        documents: int64 (number of documents + 1,), where each begins in `sentences`.
-    """
-
-    tokens: np.ndarray
-    sentences: np.ndarray
-    documents: np.ndarray
-
-    def __len__(self):
-        return len(self.documents) - 1
-
-    @classmethod
-    def from_documents(cls, documents, *, vocab_size):
-        """Builds a corpus.
-
-        Args:
-            documents: an iterable of documents, each a list of sentences, each a list of ids. Empty
-                sentences and documents are left out.
-            vocab_size: V, which decides the integers' width.
-
-        Example:
-            >>> corpus = TokenCorpus.from_documents([[[7, 8], [9]], [], [[], [5]]], vocab_size=10)
-            >>> corpus.tokens.tolist(), corpus.sentences.tolist(), corpus.documents.tolist()
-            ([7, 8, 9, 5], [0, 2, 3, 4], [0, 2, 3])
-        """
-        code = "H" if vocab_size <= 1 << 16 else "i"  # arrays that grow in place: ids of 2 or 4 bytes
-        tokens, lengths, counts = array(code), array("i"), array("i")
-        for document in documents:
-            before = len(lengths)
-            for sentence in document:
-                if sentence:
-                    tokens.extend(sentence)
-                    lengths.append(len(sentence))
-            if len(lengths) > before:
-                counts.append(len(lengths) - before)
-        return cls(np.frombuffer(tokens, {"H": np.uint16, "i": np.int32}[code]), _offsets(lengths), _offsets(counts))
-
-
-def _offsets(lengths):
-    """Returns where each part begins and the last one ends: [2, 1] -> [0, 2, 3]."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Instances as spans of the corpus' tokens, one entry each, after truncation.
-
-    Attributes:
-        a_start, b_start: int64, where the segments begin in `TokenCorpus.tokens`.
-        a_length, b_length: int32, how many tokens they have.
-        is_random: bool, whether b is from another document.
-    """
-
-    a_start: np.ndarray
-    a_length: np.ndarray
-    b_start: np.ndarray
-    b_length: np.ndarray
-    is_random: np.ndarray
-
-    def __len__(self):
-        return len(self.a_start)
-
-    def take(self, rows):
-        """Returns the plan of some of the instances, by index or slice."""
-        return Plan(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
-
-
-def plan_instances(corpus, *, max_seq_length=128, short_seq_prob=0.1, dupe_factor=10, seed=12345, progress=None):
-    """Plans all instances of a corpus, in random order.
+    A lane is one copy of one stretch of a document. In each round every lane that has text left gives an instance.
 
     Args:
-        corpus: a TokenCorpus of at least two documents.
-        max_seq_length: S, at least 5.
-        short_seq_prob: how often a copy of a document is cut into pieces of a random, shorter length.
-        dupe_factor: how many copies of each document to make, each with splits of its own.
-        seed: int; the same seed gives the same plan.
-        progress: called as progress(documents done, documents).
+        corpus: a TokenCorpus.
+        block: (first sentence, last sentence + 1), from `blocks_of`.
+        sentence_task: a key of SENTENCE_TASKS.
+        max_seq_length: S, special tokens included.
+        short_seq_prob: how often a lane is cut into pieces of a random, shorter length.
+        dupe_factor: how many copies to make, each with cuts of its own.
+        rng: a numpy Generator.
 
-    Returns:
-        A Plan.
-
-    Raises:
-        UserError: fewer than two documents, or a max_seq_length that holds no pair.
+    Yields:
+        Arrays of INSTANCE, one a round.
     """
-    check_corpus(corpus)
-    max_tokens = max_seq_length - SPECIAL_TOKENS
-    if max_tokens < 2:
-        raise UserError(
-            f"max_seq_length must be at least 5: [CLS] a [SEP] b [SEP] with one token each. Received: {max_seq_length}."
-        )
-    parts = []
-    for first in range(0, len(corpus), DOCUMENTS_PER_BLOCK):
-        last = min(first + DOCUMENTS_PER_BLOCK, len(corpus))
-        rng = np.random.default_rng([seed, 0, first // DOCUMENTS_PER_BLOCK])
-        parts += _plan_block(corpus, first, last, dupe_factor, max_tokens, short_seq_prob, rng)
-        if progress:
-            progress(last, len(corpus))
-    plan = Plan(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Plan)))
-    return plan.take(np.random.default_rng([seed, 1]).permutation(len(plan)))
-
-
-def check_corpus(corpus):
-    """Raises a UserError unless the corpus has the two documents that the next-sentence task needs."""
-    if len(corpus) == 0:
-        raise UserError("The input has no text: every line is empty; give files with one sentence or paragraph a line.")
-    if len(corpus) == 1:
-        raise UserError(
-            "The input is a single document, but the next-sentence task takes random sentences from another one: "
-            "separate documents by blank lines, or put them in files of their own."
-        )
-
-
-def _plan_block(corpus, first, last, dupe_factor, max_tokens, short_seq_prob, rng):
-    """Plans the documents first ... last - 1: a list of Plans, one a round.
-
-    A lane is one copy of one document. In each round every lane that has sentences left takes a chunk
-    of them, splits it, and gives one instance.
-    """
-    sentences, documents = corpus.sentences, corpus.documents
-    own = np.tile(np.arange(first, last), dupe_factor)  # (lanes,) the document
+    task = SENTENCE_TASKS[sentence_task]
+    max_tokens = max_seq_length - task.special_tokens
+    bounds = _stretches(corpus, *block)
+    begin, end = np.tile(bounds[:-1], dupe_factor), np.tile(bounds[1:], dupe_factor)
+    own = np.searchsorted(corpus.documents, begin, side="right") - 1
     target = np.full(len(own), max_tokens)
     short = rng.random(len(own)) < short_seq_prob
     target[short] = rng.integers(2, max_tokens, short.sum(), endpoint=True)
-    begin, end = documents[own], documents[own + 1]  # the sentences that are left
-    plans = []
+    if task.by_token:
+        begin, end = corpus.sentences[begin], corpus.sentences[end]
     while len(own):
-        # The chunk: sentences until the target is reached or the document ends; at least one.
-        stop = np.minimum(np.searchsorted(sentences, sentences[begin] + target), end)
-        size = stop - begin
-        split = begin + np.where(size > 1, rng.integers(1, np.maximum(size, 2)), 1)
-        is_random = (rng.random(len(own)) < 0.5) | (size == 1)
-        a_start, a_length = sentences[begin], sentences[split] - sentences[begin]
-
-        # Either the rest of the chunk follows, or sentences of another document that fill the target.
-        other = rng.integers(len(corpus) - 1, size=len(own))
-        other += other >= own
-        other_begin = rng.integers(documents[other], documents[other + 1])
-        missing = np.maximum(target - a_length, 1)  # at least one sentence, even if a alone fills the target
-        other_stop = np.minimum(np.searchsorted(sentences, sentences[other_begin] + missing), documents[other + 1])
-        b_begin, b_stop = np.where(is_random, other_begin, split), np.where(is_random, other_stop, stop)
-        b_start, b_length = sentences[b_begin], sentences[b_stop] - sentences[b_begin]
-
-        a_start, a_length, b_start, b_length = _truncate(a_start, a_length, b_start, b_length, max_tokens, rng)
-        plans.append(Plan(a_start, a_length.astype(np.int32), b_start, b_length.astype(np.int32), is_random))
-
-        begin = np.where(is_random, split, stop)  # what a random b pushed out is put back
+        instances, begin = task.plan_round(corpus, own, begin, end, target, max_tokens, rng)
+        yield instances
         left = begin < end
         own, target, begin, end = own[left], target[left], begin[left], end[left]
-    return plans
 
 
-def _truncate(a_start, a_length, b_start, b_length, max_tokens, rng):
+def blocks_of(corpus, *, max_seq_length, dupe_factor):
+    """Yields the blocks to plan, (first sentence, last sentence + 1): whole documents where they are not too long.
+
+    Args:
+        corpus: a TokenCorpus.
+        max_seq_length, dupe_factor: what decides how many instances a sentence gives.
+    """
+    tokens = max(STRETCH_TOKENS, INSTANCES_PER_BLOCK * max_seq_length // (2 * dupe_factor))
+    most_sentences = max(1, 4 * INSTANCES_PER_BLOCK // dupe_factor)  # each may be a document, and an instance
+    first, last = 0, len(corpus.sentences) - 1
+    while first < last:
+        stop = np.searchsorted(corpus.sentences, corpus.sentences[first] + tokens)
+        stop = min(stop, first + most_sentences, last)
+        document = corpus.documents[np.searchsorted(corpus.documents, stop, side="right") - 1]
+        stop = int(document if document > first else stop)
+        yield first, stop
+        first = stop
+
+
+def expected_instances(corpus, *, max_seq_length, dupe_factor):
+    """Returns about how many instances a corpus gives; part of the output's definition, so a plain formula."""
+    return 2 * dupe_factor * len(corpus.tokens) // max_seq_length
+
+
+def _stretches(corpus, first, last):
+    """Returns where the stretches of the sentences first ... last - 1 begin, and last: int64 (stretches + 1,)."""
+    inside = slice(*np.searchsorted(corpus.documents, [first, last], side="right"))
+    bounds = np.unique(np.concatenate([[first], corpus.documents[inside], [last]]))
+    starts = corpus.sentences[bounds]
+    long = np.flatnonzero(np.diff(starts) > STRETCH_TOKENS)
+    cuts = [np.searchsorted(corpus.sentences, np.arange(starts[i], starts[i + 1], STRETCH_TOKENS)) for i in long]
+    return np.unique(np.concatenate([bounds, *cuts]))
+
+
+def _next_sentence(corpus, own, begin, end, target, max_tokens, rng):
+    """Pairs a chunk's first sentences with its last ones (label 0) or with those of another document (label 1).
+
+    Returns:
+        INSTANCE (lanes,), and where each lane goes on: what a random half pushed out is put back.
+    """
+    sentences, documents = corpus.sentences, corpus.documents
+    stop, split = _split_chunks(sentences, begin, end, target, rng, least=1)
+    is_random = (rng.random(len(own)) < 0.5) | (stop - begin == 1)
+
+    other = rng.integers(len(corpus) - 1, size=len(own))
+    other += other >= own
+    other_begin = rng.integers(documents[other], documents[other + 1])
+    missing = np.maximum(target - (sentences[split] - sentences[begin]), 1)  # at least one sentence
+    other_stop = np.minimum(np.searchsorted(sentences, sentences[other_begin] + missing), documents[other + 1])
+
+    first, last = np.where(is_random, other_begin, split), np.where(is_random, other_stop, stop)
+    spans = sentences[begin], sentences[split], sentences[first], sentences[last]
+    return _fill(*_truncate(*spans, max_tokens, rng), is_random), np.where(is_random, split, stop)
+
+
+def _sentence_order(corpus, own, begin, end, target, max_tokens, rng):
+    """Pairs a chunk's two halves, in their order (label 0) or swapped (label 1) (ALBERT, Lan et al. 2019, 3.1).
+
+    A single sentence that is left over at a document's end has no order and is dropped.
+    """
+    sentences = corpus.sentences
+    stop, split = _split_chunks(sentences, begin, end, target, rng, least=2)
+    swapped = rng.random(len(own)) < 0.5
+    spans = sentences[begin], sentences[split], sentences[split], sentences[stop]
+    a_start, a_length, b_start, b_length = _truncate(*spans, max_tokens, rng)
+    first, second = (a_start, a_length), (b_start, b_length)
+    both = [np.where(swapped, *pair) for pair in zip((*second, *first), (*first, *second), strict=True)]
+    return _fill(*both, swapped)[stop - begin > 1], stop
+
+
+def _full_sentences(corpus, own, begin, end, target, max_tokens, rng):
+    """Packs whole sentences, at least one, up to the length (RoBERTa's DOC-SENTENCES, Liu et al. 2019, 4.2); label 0.
+
+    Lanes advance by tokens here: of a sentence that is too long by itself nothing is lost, the next instance goes on.
+    """
+    sentences = corpus.sentences
+    stop = sentences[np.searchsorted(sentences, np.minimum(begin + target, end), side="right") - 1]
+    one = np.minimum(sentences[np.searchsorted(sentences, begin, side="right")], begin + max_tokens)
+    stop = np.where(stop > begin, stop, one)
+    return _fill(begin, stop - begin, begin, 0, 0), stop
+
+
+def _split_chunks(sentences, begin, end, target, rng, *, least):
+    """Takes a chunk of each lane, sentences until `target` tokens are reached or the lane ends, and splits it.
+
+    Returns:
+        stop and split: where the chunk ends and where its second part begins. A chunk of one sentence has none.
+    """
+    stop = np.searchsorted(sentences, sentences[begin] + target)
+    stop = np.minimum(np.maximum(stop, begin + least), end)
+    size = stop - begin
+    return stop, begin + np.where(size > 1, rng.integers(1, np.maximum(size, 2)), 1)
+
+
+def _truncate(a_start, a_stop, b_start, b_stop, max_tokens, rng):
     """Cuts pairs to max_tokens (Google's truncate_seq_pair): token by token from the longer, from front or back.
 
     The lengths at which that ends need no loop: the longer one loses what is too much, down to the
     length of the other, and what is still too much goes in turns, b first. How many of a segment's
     cuts hit its front is binomial.
+
+    Returns:
+        a_start, a_length, b_start, b_length.
     """
+    a_length, b_length = a_stop - a_start, b_stop - b_start
     excess = np.maximum(a_length + b_length - max_tokens, 0)
     half = max_tokens // 2
     new_a = np.where(b_length <= half, max_tokens - b_length, np.minimum(a_length, max_tokens - half))
@@ -192,12 +171,62 @@ def _truncate(a_start, a_length, b_start, b_length, max_tokens, rng):
     return a_start, new_a, b_start, new_b
 
 
+def _fill(a_start, a_length, b_start, b_length, label):
+    instances = np.empty(len(a_start), INSTANCE)
+    instances["a_start"], instances["a_length"] = a_start, a_length
+    instances["b_start"], instances["b_length"] = b_start, b_length
+    instances["label"] = label
+    return instances
+
+
+@dataclasses.dataclass(frozen=True)
+class SentenceTask:
+    """What is asked about an instance's segments.
+
+    Attributes:
+        plan_round: function that gives each lane's next instance, and where the lane goes on.
+        special_tokens: how many [CLS] and [SEP] an instance has.
+        least_documents: how many documents a corpus must have.
+        label: what label 1 means; None if nothing is asked.
+        by_token: whether lanes advance by tokens and not by sentences.
+    """
+
+    plan_round: Callable
+    special_tokens: int
+    least_documents: int
+    label: str | None
+    by_token: bool = False
+
+    @property
+    def least_length(self):
+        """The smallest max_seq_length: two tokens beside the special ones."""
+        return self.special_tokens + 2
+
+
+SENTENCE_TASKS = {
+    "nsp": SentenceTask(_next_sentence, special_tokens=3, least_documents=2, label="random_next"),
+    "sop": SentenceTask(_sentence_order, special_tokens=3, least_documents=1, label="swapped"),
+    "none": SentenceTask(_full_sentences, special_tokens=2, least_documents=1, label=None, by_token=True),
+}
+
+
+def check_corpus(corpus, sentence_task):
+    """Raises a UserError unless the corpus has the documents that the sentence task needs."""
+    if len(corpus) == 0:
+        raise UserError("The input has no text: every line is empty; give files with one sentence or paragraph a line.")
+    if len(corpus) < SENTENCE_TASKS[sentence_task].least_documents:
+        raise UserError(
+            "The input is a single document, but the next-sentence task takes random sentences from another one: "
+            "separate documents by blank lines, put them in files of their own, or choose --sentence_task=sop or none."
+        )
+
+
 def assemble(corpus, plan, vocabulary, *, max_seq_length):
-    """Lays out planned instances as [CLS] a [SEP] b [SEP] [PAD] ...
+    """Lays out planned instances as [CLS] a [SEP] b [SEP] [PAD] ..., or [CLS] a [SEP] [PAD] ... without a b.
 
     Args:
         corpus: the TokenCorpus of the plan.
-        plan: a Plan of B instances.
+        plan: INSTANCE (B,).
         vocabulary: a keras_bert.text.vocabulary.Vocabulary.
         max_seq_length: S.
 
@@ -205,10 +234,11 @@ def assemble(corpus, plan, vocabulary, *, max_seq_length):
         input_ids, input_mask, segment_ids: int32 (B, S) each.
     """
     place = np.arange(max_seq_length)
-    a_end = plan.a_length[:, None] + 1  # where the first [SEP] stands
-    b_end = a_end + plan.b_length[:, None] + 1  # where the second stands
+    a_end = plan["a_length"][:, None] + 1  # where the first [SEP] stands
+    b_length = plan["b_length"][:, None]
+    b_end = a_end + b_length + (b_length > 0)  # where the last stands
     in_b = place > a_end  # (B, S), padding included
-    source = np.where(in_b, (plan.b_start[:, None] - a_end - 1), (plan.a_start[:, None] - 1)) + place
+    source = np.where(in_b, (plan["b_start"][:, None] - a_end - 1), (plan["a_start"][:, None] - 1)) + place
     input_mask = place <= b_end
     input_ids = corpus.tokens[np.clip(source, 0, len(corpus.tokens) - 1)].astype(np.int32)
     input_ids[:, 0] = vocabulary.cls_id

@@ -1,9 +1,11 @@
-"""Planned instances -> masked TFRecord shards, their manifest and their vocabulary, all of them or none."""
+"""Parts of records -> record files, their manifest and their vocabulary, all of them or none."""
 
 import contextlib
 import dataclasses
 import json
+import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from keras_bert.data.records import SHARD, manifest_path, vocab_path
 from keras_bert.data.wire import frame, serialize
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
-from tfrecords.instances import assemble
+from tfrecords.instances import SENTENCE_TASKS, assemble
+from tfrecords.workplace import write_json
 
-INSTANCES_PER_BATCH = 1024  # masked and serialised together; part of the output's definition, as the seeds are
+FINISHING = "finishing"  # in the run's folder: from now on outputs of its own stand under their final names
 
 
 @dataclasses.dataclass
@@ -25,7 +28,7 @@ class Statistics:
 
     Attributes:
         instances: how many.
-        random_next: instances whose second segment is from another document.
+        label_1: instances whose label is 1: a random next sentence, or swapped segments.
         real_tokens: tokens that are not padding, [CLS] and [SEP] included.
         slots: places in all, padding included.
         predictions: tokens chosen for the masked-LM task.
@@ -33,123 +36,140 @@ class Statistics:
     """
 
     instances: int = 0
-    random_next: int = 0
+    label_1: int = 0
     real_tokens: int = 0
     slots: int = 0
     predictions: int = 0
-    actions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(len(ACTIONS), np.int64))
+    actions: list = dataclasses.field(default_factory=lambda: [0] * len(ACTIONS))
 
     def add(self, features, actions):
-        """Counts a batch: its features (as `make_features` returns them) and its masking actions (B, P)."""
+        """Counts a batch: its features (as `make_features` returns them) and its masking actions (B, P), if any."""
         self.instances += len(features["input_ids"])
-        self.random_next += int(features["next_sentence_labels"].sum())
+        self.label_1 += int(features["next_sentence_labels"].sum())
         self.real_tokens += int(features["input_mask"].sum())
         self.slots += features["input_mask"].size
-        counts = np.bincount(actions[actions >= 0], minlength=len(ACTIONS))
-        self.predictions += int(counts.sum())
-        self.actions += counts
+        if actions is not None:
+            counts = np.bincount(actions[actions >= 0], minlength=len(ACTIONS)).tolist()
+            self.predictions += sum(counts)
+            self.actions = [a + b for a, b in zip(self.actions, counts, strict=True)]
 
-    def as_dict(self):
-        """Returns the counts and the shares that follow from them, ready for JSON."""
-        return {
+    def merge(self, other):
+        """Adds another's counts, a dict as `dataclasses.asdict` gives it."""
+        for name, value in other.items():
+            mine = getattr(self, name)
+            setattr(
+                self, name, [a + b for a, b in zip(mine, value, strict=True)] if name == "actions" else mine + value
+            )
+
+    def as_dict(self, *, sentence_task="nsp", dynamic=False):
+        """Returns the counts and the shares that follow from them, ready for JSON; what was not asked is left out."""
+        label = SENTENCE_TASKS[sentence_task].label
+        figures = {
             "instances": self.instances,
             "real_tokens": self.real_tokens,
             "padding_share": round(1 - self.real_tokens / max(1, self.slots), 6),
-            "random_next_share": round(self.random_next / max(1, self.instances), 6),
-            "predictions": self.predictions,
-            "masked_share": round(self.predictions / max(1, self.real_tokens), 6),
-            "actions": dict(zip(ACTIONS, self.actions.tolist(), strict=True)),
         }
+        if label:
+            figures[f"{label}_share"] = round(self.label_1 / max(1, self.instances), 6)
+        if not dynamic:
+            figures["predictions"] = self.predictions
+            figures["masked_share"] = round(self.predictions / max(1, self.real_tokens), 6)
+            figures["actions"] = dict(zip(ACTIONS, self.actions, strict=True))
+        return figures
 
 
-def make_features(corpus, plan, vocabulary, *, max_seq_length, rng, **masking):
+def make_features(corpus, plan, vocabulary, options, *, rng):
     """Turns planned instances into the features of their records.
 
     Args:
         corpus: the TokenCorpus of the plan.
-        plan: a Plan of B instances.
+        plan: `tfrecords.instances.INSTANCE` (B,).
         vocabulary: a keras_bert.text.vocabulary.Vocabulary.
-        max_seq_length: S.
+        options: the Options.
         rng: a numpy Generator.
-        **masking: options of `mask_tokens`: rate, max_predictions, whole_word.
 
     Returns:
-        A dict of the seven features as arrays (B, length), and the MaskedBatch.
+        A dict of the features as arrays (B, length): all seven, or without the masked_lm_ ones where masking is
+        dynamic; and the masking actions (B, P), or None then.
     """
-    input_ids, input_mask, segment_ids = assemble(corpus, plan, vocabulary, max_seq_length=max_seq_length)
-    masked = mask_tokens(input_ids, vocabulary, rng=rng, **masking)
+    input_ids, input_mask, segment_ids = assemble(corpus, plan, vocabulary, max_seq_length=options.max_seq_length)
     features = {
-        "input_ids": masked.input_ids,
+        "input_ids": input_ids,
         "input_mask": input_mask,
         "segment_ids": segment_ids,
+        "next_sentence_labels": plan["label"][:, None].astype(np.int32),
+    }
+    if options.dynamic:
+        return features, None
+    masked = mask_tokens(
+        input_ids,
+        vocabulary,
+        rate=options.masked_lm_prob,
+        max_predictions=options.max_predictions_per_seq,
+        masking=options.masking,
+        rng=rng,
+    )
+    features |= {
+        "input_ids": masked.input_ids,
         "masked_lm_positions": masked.positions,
         "masked_lm_ids": masked.ids,
         "masked_lm_weights": masked.weights,
-        "next_sentence_labels": plan.is_random[:, None].astype(np.int32),
     }
-    return features, masked
+    return features, masked.actions
 
 
-def write_shard(path, corpus, plan, vocabulary, *, statistics, progress=None, **options):
-    """Writes one TFRecord file of planned instances.
-
-    Args:
-        path: where to write; the caller makes it appear whole.
-        corpus, plan, vocabulary: see `make_features`.
-        statistics: a Statistics to add to.
-        progress: called as progress(statistics.instances).
-        **options: the rest of `make_features`'s.
-    """
-    with open(path, "wb") as stream:
-        for first in range(0, len(plan), INSTANCES_PER_BATCH):
-            batch = plan.take(slice(first, first + INSTANCES_PER_BATCH))
-            features, masked = make_features(corpus, batch, vocabulary, **options)
-            stream.write(frame(*serialize(features)))
-            statistics.add(features, masked.actions)
-            if progress:
-                progress(statistics.instances)
+def serialize_features(features):
+    """Returns the bytes of the TFRecords of a batch."""
+    return frame(*serialize(features))
 
 
-def write_all(shards, corpus, plan, vocabulary, *, manifest, seed, progress=None, **options):
-    """Writes the shards, the manifest and the vocabulary. What is there under a final name is whole.
+class ShardWriter:
+    """Puts parts together to one record file, so that it can go on where it was killed.
+
+    Each part is appended, then noted with the size that the file has now, then removed. What stands in the file past
+    the noted size is of a part that was not noted, and is cut off.
 
     Args:
-        shards: the paths of the TFRecord files; each takes an equal part of the plan.
-        corpus, plan, vocabulary: see `make_features`.
-        manifest: dict to write beside them; the counts and the statistics are added.
-        seed: int.
-        progress: called as progress(instances done, instances).
-        **options: the rest of `make_features`'s.
-
-    Returns:
-        The manifest as written.
-
-    Raises:
-        UserError: more shards than instances, or a disk that does not take them.
+        path: where the file grows.
     """
-    if len(plan) < len(shards):
-        raise UserError(f"--num_shards: {len(plan)} instances do not fill {len(shards)} files; ask for fewer.")
-    statistics = Statistics()
-    bounds = np.linspace(0, len(plan), len(shards) + 1).astype(int)
-    with contextlib.ExitStack() as stack:  # renames in reverse order: the manifest comes last
-        manifest_file = stack.enter_context(atomic_path(manifest_path(shards[0])))
-        vocab_file = stack.enter_context(atomic_path(vocab_path(shards[0])))
-        temporaries = [stack.enter_context(atomic_path(path)) for path in shards]
-        for number, path in enumerate(temporaries):
-            write_shard(
-                path,
-                corpus,
-                plan.take(slice(bounds[number], bounds[number + 1])),
-                vocabulary,
-                statistics=statistics,
-                progress=progress and (lambda done: progress(done, len(plan))),
-                rng=np.random.default_rng([seed, 2, number]),
-                **options,
-            )
-        manifest = manifest | {"files": [path.name for path in shards], "statistics": statistics.as_dict()}
-        vocabulary.save(vocab_file)
-        manifest_file.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return manifest
+
+    def __init__(self, path):
+        self._path, self._note = Path(path), Path(f"{path}.json")
+        noted = json.loads(self._note.read_text(encoding="utf-8")) if self._note.exists() else {"parts": 0, "bytes": 0}
+        self.parts, self._bytes = noted["parts"], noted["bytes"]
+
+    def append(self, part):
+        """Appends the file `part` and removes it."""
+        part = Path(part)
+        if self.parts == 0:
+            with contextlib.suppress(FileNotFoundError):  # renamed already, but not noted
+                os.replace(part, self._path)
+        else:
+            with open(self._path, "r+b") as stream, open(part, "rb") as source:
+                stream.truncate(self._bytes)
+                stream.seek(self._bytes)
+                shutil.copyfileobj(source, stream, 1 << 20)
+        self.parts, self._bytes = self.parts + 1, self._path.stat().st_size
+        write_json(self._note, {"parts": self.parts, "bytes": self._bytes})
+        part.unlink(missing_ok=True)
+
+
+def finish(workplace, shards, vocabulary, manifest):
+    """Gives the outputs their final names: the record files, the vocabulary, and last the manifest.
+
+    Args:
+        workplace: the run's folder, in which the record files lie under the names of `shards`.
+        shards: the final paths of the record files.
+        vocabulary: the Vocabulary to write beside them.
+        manifest: the dict to write beside them.
+    """
+    Path(workplace, FINISHING).touch()
+    for path in shards:
+        with contextlib.suppress(FileNotFoundError):  # renamed by a run that was killed just here
+            os.replace(Path(workplace, path.name), path)
+    vocabulary.save(vocab_path(shards[0]))
+    with atomic_path(manifest_path(shards[0])) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def claim_outputs(shards, *, vocab_file, force):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ import tensorflow as tf
 from scipy.stats import chisquare
 
 from keras_bert.data.datasets import pretraining_dataset
-from keras_bert.data.records import FEATURES
+from keras_bert.data.masking import MASKINGS
+from keras_bert.data.records import FEATURES, UNMASKED_FEATURES
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import Vocabulary
 from keras_bert_cli.main import main
 from tfrecords.create_pretraining_data import create_pretraining_data
 
 REPOSITORY = Path(__file__).parents[2]
+CAPITALISED = "".join(f"Berlin{number}\n" for number in range(30))
 SMALL = {"max_seq_length": 32, "max_predictions_per_seq": 5}
 
 
@@ -34,14 +38,16 @@ def make(corpus_file, vocab_file, tmp_path):
     return run
 
 
-def read(pattern):
+def read(pattern, *, names=FEATURES, compression=""):
     """Returns all records as numpy arrays by feature, read with plain tf.io."""
     lengths = {"S": SMALL["max_seq_length"], "P": SMALL["max_predictions_per_seq"], 1: 1}
     spec = {
         name: tf.io.FixedLenFeature([lengths[f.length]], tf.float32 if f.kind == "float" else tf.int64)
         for name, f in FEATURES.items()
+        if name in names
     }
-    records = list(tf.data.TFRecordDataset(sorted(map(str, Path(pattern).parent.glob(Path(pattern).name)))))
+    files = sorted(map(str, Path(pattern).parent.glob(Path(pattern).name)))
+    records = list(tf.data.TFRecordDataset(files, compression_type=compression))
     return {name: value.numpy() for name, value in tf.io.parse_example(records, spec).items()}
 
 
@@ -65,9 +71,9 @@ def find(part, whole):
     return next((i for i in range(len(whole) - len(part) + 1) if whole[i : i + len(part)] == part), None)
 
 
-@pytest.mark.parametrize("whole_word", [False, True])
-def test_records_hold_the_text(make, tmp_path, documents, vocabulary, whole_word):
-    manifest = make(do_whole_word_mask=whole_word)
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_records_hold_the_text(make, tmp_path, documents, vocabulary, masking):
+    manifest = make(masking=masking)
     records = read(tmp_path / "out" / "a.tfrecord")
     tokenizer = Tokenizer(vocabulary)
     texts = [[i for sentence in document for i in tokenizer.token_ids(sentence)] for document in documents]
@@ -107,7 +113,9 @@ def test_shares_are_googles(make, tmp_path, vocabulary):
     assert manifest["statistics"]["real_tokens"] == real.sum()
 
 
-def test_manifest_and_vocabulary_lie_beside(make, tmp_path, vocabulary, vocab_file):
+def test_manifest_and_vocabulary_lie_beside(make, tmp_path, vocab_file):
+    vocab_file.write_text(vocab_file.read_text() + CAPITALISED)
+    vocabulary = Vocabulary.from_file(vocab_file)
     manifest = make("wiki.tfrecord", num_shards=3, do_lower_case=False)
     out = tmp_path / "out"
     names = [f"wiki.tfrecord-0000{i}-of-00003" for i in range(3)]
@@ -120,6 +128,8 @@ def test_manifest_and_vocabulary_lie_beside(make, tmp_path, vocabulary, vocab_fi
     assert manifest["files"] == names
     assert manifest["documents"] == 12
     assert (manifest["max_seq_length"], manifest["max_predictions_per_seq"]) == (32, 5)
+    assert (manifest["masking"], manifest["masked_lm_prob"], manifest["dynamic"]) == ("token", 0.15, False)
+    assert (manifest["sentence_task"], manifest["compression"]) == ("nsp", "none")
     assert len(read(out / "wiki.tfrecord-*")["input_ids"]) == manifest["instances"]
 
 
@@ -141,6 +151,95 @@ def test_same_seed_same_bytes(make, tmp_path):
     )
     assert one == again
     assert one != other
+
+
+@pytest.mark.parametrize("options", [{}, {"dynamic": True, "sentence_task": "sop"}, {"masking": "ngram"}])
+def test_any_number_of_workers_gives_the_same_bytes(make, tmp_path, monkeypatch, options):
+    """With many chunks, blocks and parts, so that every stage has work for all of them."""
+    small_pieces(monkeypatch)
+    written = []
+    for workers in (1, 2, 3):
+        make(f"{workers}.tfrecord", num_workers=workers, num_shards=3, **options)
+        written.append([path.read_bytes() for path in sorted((tmp_path / "out").glob(f"{workers}.tfrecord-*"))])
+    assert written[0] == written[1] == written[2]
+    assert len(written[0]) == 3
+
+
+def small_pieces(monkeypatch):
+    monkeypatch.setattr("tfrecords.runners._forking_is_safe", lambda: True)  # so that the workers see this as well
+    monkeypatch.setattr("tfrecords.instances.STRETCH_TOKENS", 64)
+    monkeypatch.setattr("tfrecords.instances.INSTANCES_PER_BLOCK", 64)
+    monkeypatch.setattr("tfrecords.stages.INSTANCES_PER_PART", 100)
+
+
+def test_shards_have_equal_parts_and_all_the_instances(make, tmp_path, monkeypatch):
+    small_pieces(monkeypatch)
+    manifest = make(num_shards=4)
+    sizes = [len(read(path)["input_ids"]) for path in sorted((tmp_path / "out").glob("a.tfrecord-*"))]
+    assert sum(sizes) == manifest["instances"]
+    assert max(sizes) - min(sizes) < 0.1 * np.mean(sizes)
+
+
+def test_records_are_in_random_order(make, tmp_path, documents, vocabulary):
+    """Neighbours are of one document no more often than chance has it."""
+    make()
+    records = read(tmp_path / "out" / "a.tfrecord")
+    owner = {vocabulary.id(t): t[:2] for t in vocabulary.tokens if t[:2].isalpha()}
+    owners = np.array([owner.get(int(row[row > 6][0])) or "" for row in unmask(records)])
+    same = owners[1:] == owners[:-1]
+    chance = sum(np.mean(owners == each) ** 2 for each in set(owners))
+    error = np.sqrt(chance * (1 - chance) / len(same))
+    assert abs(same.mean() - chance) < 4 * error
+
+
+def test_dynamic_records_are_not_masked(make, tmp_path, vocabulary):
+    manifest = make(dynamic=True, masking="whole_word")
+    records = read(tmp_path / "out" / "a.tfrecord", names=UNMASKED_FEATURES)
+    assert (manifest["dynamic"], manifest["masking"]) == (True, "whole_word")
+    assert "predictions" not in manifest["statistics"]
+    assert not (records["input_ids"] == vocabulary.mask_id).any()
+    first = next(iter(tf.data.TFRecordDataset(str(tmp_path / "out" / "a.tfrecord"))))
+    assert sorted(tf.train.Example.FromString(first.numpy()).features.feature) == sorted(UNMASKED_FEATURES)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_gzip_holds_the_same_records(make, tmp_path, shards):
+    make("plain.tfrecord", num_shards=shards)
+    manifest = make("packed.tfrecord", num_shards=shards, compression="gzip")
+    plain = read(tmp_path / "out" / "plain.tfrecord*")
+    packed = read(tmp_path / "out" / "packed.tfrecord*", compression="GZIP")
+    for name, values in plain.items():
+        np.testing.assert_array_equal(values, packed[name])
+    assert manifest["compression"] == "gzip"
+    one, other = (sum(p.stat().st_size for p in (tmp_path / "out").glob(f"{n}.tfrecord*")) for n in ("plain", "packed"))
+    assert other < one / 2
+
+
+def test_sentence_order(make, tmp_path):
+    manifest = make(sentence_task="sop", dupe_factor=20)
+    assert manifest["statistics"]["swapped_share"] == pytest.approx(0.5, abs=0.05)
+    assert "random_next_share" not in manifest["statistics"]
+    labels = read(tmp_path / "out" / "a.tfrecord")["next_sentence_labels"]
+    assert labels.mean() == pytest.approx(manifest["statistics"]["swapped_share"], abs=1e-6)
+
+
+def test_no_sentence_task_of_a_single_document(make, tmp_path, corpus_file, documents, vocabulary):
+    corpus_file.write_text("\n".join(documents[3]) + "\n")
+    manifest = make(sentence_task="none", dupe_factor=1, short_seq_prob=0.0)
+    records = read(tmp_path / "out" / "a.tfrecord")
+    assert manifest["documents"] == 1
+    assert not records["segment_ids"].any()
+    assert not records["next_sentence_labels"].any()
+    tokenizer = Tokenizer(vocabulary)
+    rows = [row[mask > 0] for row, mask in zip(unmask(records), records["input_mask"], strict=True)]
+    assert all(row[0] == vocabulary.cls_id and row[-1] == vocabulary.sep_id for row in rows)
+    assert sum(len(row) - 2 for row in rows) == sum(len(tokenizer.token_ids(s)) for s in documents[3])
+
+
+def test_single_sentences_have_no_order(make, corpus_file):
+    corpus_file.write_text("ka01 ka02\n\nlo01 lo02\n")
+    with pytest.raises(UserError, match=r"single sentence.*--sentence_task=nsp or none"):
+        make(sentence_task="sop")
 
 
 def test_copies_differ(make, tmp_path):
@@ -180,19 +279,99 @@ def test_the_vocabulary_may_lie_beside_the_output_already(make, vocab_file, corp
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interruption_leaves_nothing_new_and_nothing_old_changed(make, tmp_path, monkeypatch, error):
-    make("old.tfrecord")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+@pytest.mark.parametrize("stage", ["tokenizing", "planning", "writing"])
+def test_an_interrupted_run_changes_nothing_and_goes_on(make, tmp_path, monkeypatch, error, stage):
+    small_pieces(monkeypatch)
+    make("whole.tfrecord", num_shards=2)
+    make("old.tfrecord", num_shards=2, random_seed=1)
+    out = tmp_path / "out"
 
-    def stop(stage, done, total, unit):
-        if stage == "writing" and done > total / 2:
+    def visible():
+        return {path.name: path.read_bytes() for path in out.iterdir() if path.name[0] != "."}
+
+    def stop(now, done, total, unit):
+        if now == stage and done > total / 2:
             raise error
 
-    monkeypatch.setattr("tfrecords.writer.INSTANCES_PER_BATCH", 64)
+    before = visible()
     for name in ("new.tfrecord", "old.tfrecord"):
         with pytest.raises(error):
-            make(name, num_shards=4, force=True, progress=stop)
-    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+            make(name, num_shards=2, force=True, progress=stop)
+    assert before == visible()
+    told, done = [], []
+    make("new.tfrecord", num_shards=2, log=told.append, progress=lambda stage, *rest: done.append((stage, *rest)))
+    assert any(line.startswith("going on") for line in told)
+    for shard in ("-00000-of-00002", "-00001-of-00002"):
+        assert (out / f"new.tfrecord{shard}").read_bytes() == (out / f"whole.tfrecord{shard}").read_bytes()
+    assert (
+        json.loads((out / "new.manifest.json").read_text())["statistics"]
+        == (json.loads((out / "whole.manifest.json").read_text())["statistics"])
+    )
+    if stage == "writing":
+        assert not any(stage == "tokenizing" for stage, *_ in done)
+        first = next(count for stage, count, *_ in done if stage == "writing")
+        assert first > json.loads((out / "new.manifest.json").read_text())["instances"] / 2
+    assert not (out / ".new.unfinished").exists()
+
+
+def test_a_run_that_was_killed_while_renaming_goes_on(make, tmp_path, monkeypatch):
+    make("whole.tfrecord", num_shards=3)
+    replace, calls = os.replace, []
+
+    def stop(source, target):
+        replace(source, target)
+        if Path(target).name == "new.tfrecord-00001-of-00003" and Path(target).parent.name == "out":
+            calls.append(target)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make("new.tfrecord", num_shards=3)
+    monkeypatch.setattr(os, "replace", replace)
+    assert len(calls) == 1
+    make("new.tfrecord", num_shards=3)
+    for number in range(3):
+        shard = f"tfrecord-0000{number}-of-00003"
+        assert (tmp_path / "out" / f"new.{shard}").read_bytes() == (tmp_path / "out" / f"whole.{shard}").read_bytes()
+
+
+def test_other_settings_start_afresh(make, tmp_path, corpus_file):
+    def stop(stage, done, total, unit):
+        if stage == "writing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(progress=stop)
+    told = []
+    make(random_seed=5, log=told.append)
+    make("b.tfrecord", random_seed=5)
+    assert not any(line.startswith("going on") for line in told)
+    assert (tmp_path / "out" / "a.tfrecord").read_bytes() == (tmp_path / "out" / "b.tfrecord").read_bytes()
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.1, 0.2, 0.4])
+def test_killed_at_any_moment(corpus_file, vocab_file, tmp_path, wait):
+    """A kill leaves no torn file under a final name, and the same command ends with the bytes of a whole run."""
+    corpus_file.write_text((corpus_file.read_text() + "\n") * 10)
+    flags = ("--dupe_factor=40", "--num_shards=2", "--num_workers=2", "--max_predictions_per_seq=5")
+    whole, cut = (command(corpus_file, vocab_file, tmp_path / n / "a.tfrecord", *flags) for n in ("whole", "cut"))
+    assert main(whole) == 0
+    begun = [sys.executable, "-m", "keras_bert_cli.main", *cut]
+    process = subprocess.Popen(begun, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "cut" / ".a.unfinished").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(wait)
+    process.kill()
+    process.wait()
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir() if ".tfrecord" in path.name}
+    for path in (tmp_path / "cut").glob("a.tfrecord*"):
+        assert path.read_bytes() == expected[path.name]
+    if (tmp_path / "cut" / ".a.unfinished").exists():
+        assert main(cut) == 0
+    assert {p.name: p.read_bytes() for p in (tmp_path / "cut").iterdir() if ".tfrecord" in p.name} == expected
+    assert not (tmp_path / "cut" / ".a.unfinished").exists()
 
 
 @pytest.mark.parametrize(
@@ -200,11 +379,20 @@ def test_an_interruption_leaves_nothing_new_and_nothing_old_changed(make, tmp_pa
     [
         ({"max_seq_length": 4}, "--max_seq_length must be at least 5"),
         ({"max_predictions_per_seq": 0}, "--max_predictions_per_seq must be at least 1"),
+        ({"max_predictions_per_seq": 3}, "--max_predictions_per_seq=3 is too small for --max_seq_length=32"),
+        ({"masking": "span"}, "--masking must be one of token, whole_word, ngram"),
+        ({"masking": "ngram", "do_whole_word_mask": True}, "--do_whole_word_mask contradicts --masking=ngram"),
+        ({"sentence_task": "mlm"}, "--sentence_task must be one of nsp, sop, none"),
+        ({"sentence_task": "none", "max_seq_length": 3}, "--max_seq_length must be at least 4"),
+        ({"compression": "xz"}, "--compression must be one of none, gzip"),
+        ({"random_seed": -1}, "--random_seed must be at least 0"),
+        ({"num_workers": 0}, "--num_workers must be at least 1"),
+        ({"num_workers": 2, "runner": "DirectRunner"}, "--num_workers is for this machine"),
         ({"dupe_factor": 0}, "--dupe_factor must be at least 1"),
         ({"masked_lm_prob": 0.0}, "--masked_lm_prob"),
         ({"masked_lm_prob": 15}, "--masked_lm_prob"),
         ({"short_seq_prob": 1.5}, "--short_seq_prob"),
-        ({"input_format": "jsonl"}, "--input_format must be one of"),
+        ({"input_format": "pdf"}, "input_format must be one of"),
         ({"num_shards": 100_000}, "--num_shards"),
         ({"name": "a,b", "num_shards": 2}, "--num_shards"),
         ({"name": ""}, "names a directory"),
@@ -235,24 +423,24 @@ def test_inputs_and_vocabularies_that_cannot_be_used(make, corpus_file, vocab_fi
     vocab_file.write_text(text.replace("[MASK]", "mask"))
     with pytest.raises(UserError, match=r"\[MASK\]"):
         make()
-    vocab_file.write_text(text + "Berlin\n")
+    vocab_file.write_text(text + CAPITALISED)
     with pytest.raises(UserError, match="do_lower_case=False"):
         make()
     make("cased.tfrecord", do_lower_case=False)
+    vocab_file.write_text(text)
+    with pytest.raises(UserError, match="pass --do_lower_case"):
+        make("uncased.tfrecord", do_lower_case=False)
     vocab_file.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[unused0]\n")
     with pytest.raises(UserError, match="special tokens only"):
         make()
     corpus_file.unlink()
     with pytest.raises(UserError, match="does not exist"):
         make()
-    corpus_file.mkdir()
-    with pytest.raises(UserError, match="is a directory"):
-        make()
 
 
 def test_an_output_place_that_cannot_be_written_is_noticed_before_the_work(make, tmp_path, monkeypatch):
     (tmp_path / "out").write_text("a file, where a folder is needed")
-    monkeypatch.setattr("tfrecords.create_pretraining_data.read_corpus", lambda *_, **__: pytest.fail("too late"))
+    monkeypatch.setattr("tfrecords.stages.tokenize", lambda *_, **__: pytest.fail("too late"))
     with pytest.raises(UserError, match="cannot write to"):
         make()
 
@@ -263,7 +451,7 @@ def command(corpus_file, vocab_file, output, *more):
 
 
 def test_command_says_what_it_did(corpus_file, vocab_file, tmp_path, capsys):
-    argv = command(corpus_file, vocab_file, tmp_path / "a.tfrecord", "--max_predictions_per_seq=3", "--num_shards=2")
+    argv = command(corpus_file, vocab_file, tmp_path / "a.tfrecord", "--max_predictions_per_seq=5", "--num_shards=2")
     assert main(argv) == 0
     out, progress = capsys.readouterr()
     for expected in (
@@ -273,7 +461,7 @@ def test_command_says_what_it_did(corpus_file, vocab_file, tmp_path, capsys):
         "example: [CLS]",
         "[MASK]",
         "next sentence:",
-        "warning: --max_predictions_per_seq=3 cuts",
+        "instances/s",
         "a.tfrecord-00000-of-00002",
         "a.manifest.json",
         "a.vocab.txt",
@@ -287,20 +475,23 @@ def test_command_says_what_it_did(corpus_file, vocab_file, tmp_path, capsys):
 
 
 def test_command_takes_googles_flags(corpus_file, vocab_file, tmp_path, capsys):
-    flags = "--do_lower_case=True --nodo_whole_word_mask --max_predictions_per_seq=5 --random_seed=7 --dupe_factor=2"
+    flags = "--do_lower_case=True --nodo_whole_word_mask --max_predictions_per_seq=6 --random_seed=7 --dupe_factor=2"
     more = [*flags.split(), "--masked_lm_prob=0.2", "--short_seq_prob=0.3", "--input_format=sentences"]
     assert main(command(corpus_file, vocab_file, tmp_path / "a.tfrecord", *more)) == 0
-    settings = json.loads((tmp_path / "a.manifest.json").read_text())["settings"]
-    assert settings == {
+    manifest = json.loads((tmp_path / "a.manifest.json").read_text())
+    assert (manifest["masked_lm_prob"], manifest["masking"]) == (0.2, "token")
+    assert manifest["settings"] == {
         "input_files": [str(corpus_file)],
         "input_format": "sentences",
-        "do_whole_word_mask": False,
-        "masked_lm_prob": 0.2,
+        "text_field": "text",
         "short_seq_prob": 0.3,
         "dupe_factor": 2,
         "random_seed": 7,
         "num_shards": 1,
     }
+    more[1] = "--do_whole_word_mask"
+    assert main(command(corpus_file, vocab_file, tmp_path / "b.tfrecord", *more)) == 0
+    assert json.loads((tmp_path / "b.manifest.json").read_text())["masking"] == "whole_word"
 
 
 def test_module_is_the_command_and_needs_no_tensorflow(corpus_file, vocab_file, tmp_path):
@@ -314,3 +505,23 @@ def test_module_is_the_command_and_needs_no_tensorflow(corpus_file, vocab_file, 
     done = subprocess.run([sys.executable, "-c", probe, *argv], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.tfrecord").stat().st_size > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files by the Linux way")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_is_full_is_a_sentence(corpus_file, vocab_file, tmp_path, workers):
+    """No file may grow past a limit, which to the tool is a disk that takes no more."""
+    import resource
+
+    argv = command(corpus_file, vocab_file, tmp_path / "out" / "a.tfrecord", f"--num_workers={workers}")
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_bert_cli.main", *argv],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert len([line for line in done.stderr.splitlines() if "Cannot write" in line]) == 1
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path / "out") == []

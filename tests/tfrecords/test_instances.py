@@ -7,7 +7,9 @@ import pytest
 from scipy.stats import chisquare
 
 from keras_bert.errors import UserError
-from tfrecords.instances import TokenCorpus, _truncate, assemble, plan_instances
+from tfrecords import instances
+from tfrecords.corpus import TokenCorpus
+from tfrecords.instances import INSTANCE, SENTENCE_TASKS, _truncate, assemble, blocks_of, check_corpus, plan_block
 
 FIRST_ID = 7
 
@@ -28,6 +30,15 @@ def document_of(corpus, token):
     return np.searchsorted(corpus.sentences[corpus.documents], token, side="right") - 1
 
 
+def plan_instances(corpus, *, sentence_task="nsp", max_seq_length=128, short_seq_prob=0.1, dupe_factor=10, seed=1):
+    """All blocks' instances, with the fields as attributes."""
+    options = {"sentence_task": sentence_task, "short_seq_prob": short_seq_prob}
+    lengths = {"max_seq_length": max_seq_length, "dupe_factor": dupe_factor}
+    rng = np.random.default_rng(seed)
+    rounds = [plan_block(corpus, block, rng=rng, **options, **lengths) for block in blocks_of(corpus, **lengths)]
+    return np.concatenate([part for block in rounds for part in block]).view(np.recarray)
+
+
 @pytest.fixture(scope="module")
 def corpus():
     return random_corpus()
@@ -38,21 +49,6 @@ def plan(corpus):
     return plan_instances(corpus, max_seq_length=64, dupe_factor=20, seed=3)
 
 
-def test_flat_arrays_are_the_sentences():
-    corpus = make_corpus([[2, 1], [3]])
-    assert len(corpus) == 2
-    assert corpus.tokens.tolist() == [7, 8, 9, 10, 11, 12]
-    assert corpus.sentences.tolist() == [0, 2, 3, 6]
-    assert corpus.documents.tolist() == [0, 2, 3]
-
-
-@pytest.mark.parametrize(("vocab_size", "dtype"), [(30522, np.uint16), (65536, np.uint16), (119547, np.int32)])
-def test_ids_take_as_few_bytes_as_the_vocabulary_allows(vocab_size, dtype):
-    corpus = TokenCorpus.from_documents([[[vocab_size - 1]]], vocab_size=vocab_size)
-    assert corpus.tokens.dtype == dtype
-    assert corpus.tokens.tolist() == [vocab_size - 1]
-
-
 def test_segments_stay_within_a_document(corpus, plan):
     for start, length in ((plan.a_start, plan.a_length), (plan.b_start, plan.b_length)):
         assert (length >= 1).all()
@@ -61,17 +57,15 @@ def test_segments_stay_within_a_document(corpus, plan):
 
 def test_random_next_is_never_of_the_own_document_and_any_other_is_always(corpus, plan):
     same = document_of(corpus, plan.a_start) == document_of(corpus, plan.b_start)
-    np.testing.assert_array_equal(same, ~plan.is_random)
-    follows = ~plan.is_random
+    np.testing.assert_array_equal(same, plan.label == 0)
+    follows = plan.label == 0
     assert (plan.b_start >= plan.a_start + plan.a_length)[follows].all()
 
 
 def test_two_documents_always_lend_to_each_other():
     corpus = make_corpus([[3] * 50, [4] * 50])
     plan = plan_instances(corpus, max_seq_length=32, dupe_factor=10, seed=0)
-    np.testing.assert_array_equal(
-        document_of(corpus, plan.a_start) != document_of(corpus, plan.b_start), plan.is_random
-    )
+    np.testing.assert_array_equal(document_of(corpus, plan.a_start) != document_of(corpus, plan.b_start), plan.label)
 
 
 def test_lengths(plan):
@@ -86,7 +80,7 @@ def test_coin_of_the_next_sentence_is_fair():
     plan = plan_instances(corpus, max_seq_length=48, short_seq_prob=0.0, dupe_factor=10, seed=1)
     ends = corpus.sentences[corpus.documents[1:]]
     tossed = ~np.isin(plan.a_start + plan.a_length, ends)  # an `a` up to the end of its document was a chunk of one
-    heads = plan.is_random[tossed].sum()
+    heads = plan.label[tossed].sum()
     assert tossed.sum() > 10_000
     assert chisquare([heads, tossed.sum() - heads]).pvalue > 1e-3
 
@@ -94,7 +88,7 @@ def test_coin_of_the_next_sentence_is_fair():
 def test_a_single_sentence_has_no_next():
     plan = plan_instances(make_corpus([[4], [5], [6]]), max_seq_length=16, dupe_factor=4)
     assert len(plan) == 12
-    assert plan.is_random.all()
+    assert plan.label.all()
 
 
 def test_no_text_is_lost_or_used_twice():
@@ -104,7 +98,7 @@ def test_no_text_is_lost_or_used_twice():
     own = np.zeros(len(corpus.tokens), int)
     for i in range(len(plan)):
         own[plan.a_start[i] : plan.a_start[i] + plan.a_length[i]] += 1
-        if not plan.is_random[i]:
+        if not plan.label[i]:
             own[plan.b_start[i] : plan.b_start[i] + plan.b_length[i]] += 1
     assert (own == 1).all()
 
@@ -114,7 +108,7 @@ def test_short_sequences_come_at_their_rate():
     corpus = make_corpus([[1] * 61] * 1500)
     plan = plan_instances(corpus, max_seq_length=63, short_seq_prob=0.3, dupe_factor=5, seed=2)
     begins = corpus.sentences[corpus.documents[:-1]]
-    first = np.isin(plan.a_start, begins) & ~plan.is_random
+    first = np.isin(plan.a_start, begins) & (plan.label == 0)
     counts = np.bincount((plan.a_length + plan.b_length)[first], minlength=61)[2:]
     expected = np.full(59, 0.3 / 59)
     expected[-1] += 0.7
@@ -185,7 +179,7 @@ def test_instances_are_distributed_like_the_loops():
         [min(a + b, max_tokens), r] for _ in range(copies) for a, b, r in loop_instances(corpus, max_tokens, 0.3, rng)
     ]
     loop = np.array(loop, float)
-    ours = np.stack([plan.a_length + plan.b_length, plan.is_random], axis=1).astype(float)
+    ours = np.stack([plan.a_length + plan.b_length, plan.label], axis=1).astype(float)
     assert len(ours) == pytest.approx(len(loop), rel=0.03)
     error = np.sqrt(ours.var(axis=0) / len(ours) + loop.var(axis=0) / len(loop))
     assert (np.abs(ours.mean(axis=0) - loop.mean(axis=0)) < 4 * error).all()
@@ -201,12 +195,74 @@ def test_copies_differ_and_seeds_decide(corpus):
     assert len(np.unique(key(one), axis=0)) > 0.8 * len(one)
 
 
-def test_blocks_do_not_change_the_kind_of_result(corpus, monkeypatch):
-    monkeypatch.setattr("tfrecords.instances.DOCUMENTS_PER_BLOCK", 7)
-    seen = []
-    plan = plan_instances(corpus, dupe_factor=3, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (40, 40)
-    assert set(document_of(corpus, plan.a_start).tolist()) == set(range(40))
+@pytest.mark.parametrize(("stretch", "block"), [(1 << 15, 1 << 18), (200, 10), (50, 1)])
+@pytest.mark.parametrize("task", SENTENCE_TASKS)
+def test_blocks_and_stretches_tile_the_corpus(monkeypatch, task, stretch, block):
+    """However it is cut, each document's own text is used once a copy, but for what truncation and sop drop."""
+    monkeypatch.setattr(instances, "STRETCH_TOKENS", stretch)
+    monkeypatch.setattr(instances, "INSTANCES_PER_BLOCK", block)
+    corpus = make_corpus([[5] * n for n in (1, 2, 3, 300, 77, 8, 9, 41)])
+    blocks = list(blocks_of(corpus, max_seq_length=43, dupe_factor=2))
+    assert [first for first, _ in blocks[1:]] == [last for _, last in blocks[:-1]]
+    assert (blocks[0][0], blocks[-1][1]) == (0, len(corpus.sentences) - 1)
+    assert len(blocks) > 1 or block == 1 << 18
+    plan = plan_instances(corpus, sentence_task=task, max_seq_length=43, short_seq_prob=0, dupe_factor=2, seed=4)
+    used = np.zeros(len(corpus.tokens), int)
+    for one in plan:
+        used[one.a_start : one.a_start + one.a_length] += 1
+        if task != "nsp" or not one.label:
+            used[one.b_start : one.b_start + one.b_length] += 1
+        assert document_of(corpus, one.a_start) == document_of(corpus, one.a_start + one.a_length - 1)
+    assert used.max() == 2
+    assert (used == 2).mean() == (1 if task != "sop" else pytest.approx(1, abs=0.35))
+
+
+def test_blocks_are_whole_documents_where_these_are_short():
+    corpus = random_corpus(documents=300)
+    blocks = list(blocks_of(corpus, max_seq_length=64, dupe_factor=400))
+    assert len(blocks) > 3
+    assert {first for first, _ in blocks} <= set(corpus.documents.tolist())
+
+
+def test_sentence_order():
+    """Both halves are of one chunk and touch; half of the pairs are swapped, which is what the label says."""
+    corpus = make_corpus([[5] * 400] * 30 + [[4]])
+    plan = plan_instances(corpus, sentence_task="sop", max_seq_length=48, dupe_factor=10, seed=1)
+    a, b = (plan.a_start, plan.a_start + plan.a_length), (plan.b_start, plan.b_start + plan.b_length)
+    swapped = plan.label == 1
+    assert (a[1] <= b[0])[~swapped].all()
+    assert (b[1] <= a[0])[swapped].all()
+    np.testing.assert_array_equal(document_of(corpus, plan.a_start), document_of(corpus, plan.b_start))
+    assert (plan.a_length >= 1).all()
+    assert (plan.b_length >= 1).all()
+    assert (plan.a_length + plan.b_length).max() == 45
+    assert chisquare(np.bincount(plan.label)).pvalue > 1e-3
+    assert 30 not in document_of(corpus, plan.a_start)  # a single sentence has no order
+
+
+def test_sentence_order_takes_two_sentences_even_if_one_fills_the_target():
+    plan = plan_instances(make_corpus([[50, 50, 50]]), sentence_task="sop", max_seq_length=23, short_seq_prob=0)
+    assert len(plan) == 10
+    assert (plan.a_length == 10).all()
+    assert (plan.b_length == 10).all()
+
+
+def test_full_sentences_are_packed():
+    """As many whole sentences as fit; a sentence that is too long goes on in the next instance, nothing is lost."""
+    corpus = make_corpus([[4, 4, 4, 25, 3], [6]])
+    plan = plan_instances(corpus, sentence_task="none", max_seq_length=12, short_seq_prob=0, dupe_factor=1)
+    assert sorted(zip(plan.a_start.tolist(), plan.a_length.tolist(), strict=True)) == [
+        (0, 8), (8, 4), (12, 10), (22, 10), (32, 8), (40, 6)
+    ]  # fmt: skip
+    assert not plan.b_length.any()
+    assert not plan.label.any()
+
+
+def test_full_sentences_stay_whole_where_sequences_are_short():
+    corpus = make_corpus([[7] * 50] * 4)
+    plan = plan_instances(corpus, sentence_task="none", max_seq_length=32, short_seq_prob=1, dupe_factor=20)
+    assert (plan.a_start % 7 == 0).all()
+    assert set(plan.a_length.tolist()) == {7, 14, 21, 28}
 
 
 def test_layout(vocabulary):
@@ -221,17 +277,25 @@ def test_layout(vocabulary):
         assert segment == [0] * (first + 1) + [1] * (7 - first) + [0, 0]
 
 
+def test_layout_of_a_single_segment(vocabulary):
+    corpus = make_corpus([[3, 2]])
+    plan = np.array([(0, 0, 5, 0, 0)], INSTANCE)
+    ids, mask, segments = assemble(corpus, plan, vocabulary, max_seq_length=9)
+    assert ids.tolist() == [[2, 7, 8, 9, 10, 11, 3, 0, 0]]
+    assert mask.tolist() == [[1] * 7 + [0] * 2]
+    assert not segments.any()
+
+
 @pytest.mark.parametrize(
-    ("lengths", "options", "message"),
+    ("lengths", "task", "message"),
     [
-        ([], {}, "has no text"),
-        ([[3, 4]], {}, "single document.*blank lines"),
-        ([[3], [4]], {"max_seq_length": 4}, "at least 5"),
+        ([], "none", "has no text"),
+        ([[3, 4]], "nsp", "single document.*blank lines.*--sentence_task=sop or none"),
     ],
 )
-def test_bad_input(lengths, options, message):
+def test_a_corpus_that_has_too_little(lengths, task, message):
     with pytest.raises(UserError, match=message):
-        plan_instances(make_corpus(lengths), **options)
+        check_corpus(make_corpus(lengths), task)
 
 
 def test_shortest_length_that_works():

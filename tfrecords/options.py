@@ -1,0 +1,75 @@
+"""The settings of a run of the data tool, checked as soon as they are made. Names and defaults are Google's."""
+
+import dataclasses
+
+from keras_bert.data.masking import MASKINGS
+from keras_bert.errors import UserError
+from tfrecords.instances import SENTENCE_TASKS
+
+COMPRESSIONS = ("none", "gzip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What decides the records' content.
+
+    Attributes:
+        do_lower_case: whether the tokenizer lower-cases.
+        max_seq_length: tokens an instance, [CLS] and [SEP] included.
+        max_predictions_per_seq: most tokens to predict an instance.
+        random_seed: the same seed and input give the same bytes.
+        dupe_factor: how many copies of the corpus to make, with masks and cuts of their own.
+        masked_lm_prob: share of the tokens to predict.
+        short_seq_prob: share of the documents' copies to cut into shorter instances.
+        masking: "token", "whole_word" or "ngram" (`keras_bert.data.masking.MASKINGS`).
+        sentence_task: "nsp" (next sentence), "sop" (sentence order) or "none" (`tfrecords.instances.SENTENCE_TASKS`).
+        dynamic: leave the masking to the training, anew in each epoch.
+        text_field: the field of a JSON line or TFDS example that holds the document.
+        compression: "none" or "gzip", of the TFRecord files.
+
+    Raises:
+        UserError: settings with which no instance can be made.
+    """
+
+    do_lower_case: bool = True
+    max_seq_length: int = 128
+    max_predictions_per_seq: int = 20
+    random_seed: int = 12345
+    dupe_factor: int = 10
+    masked_lm_prob: float = 0.15
+    short_seq_prob: float = 0.1
+    masking: str = "token"
+    sentence_task: str = "nsp"
+    dynamic: bool = False
+    text_field: str = "text"
+    compression: str = "none"
+
+    def __post_init__(self):
+        for name, choices in (
+            ("masking", MASKINGS),
+            ("sentence_task", SENTENCE_TASKS),
+            ("compression", COMPRESSIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise UserError(f"--{name} must be one of {', '.join(choices)}. Received: {getattr(self, name)!r}.")
+        least_length = SENTENCE_TASKS[self.sentence_task].least_length
+        for name, least in (
+            ("max_seq_length", least_length),
+            ("max_predictions_per_seq", 1),
+            ("dupe_factor", 1),
+            ("random_seed", 0),
+        ):
+            if getattr(self, name) < least:
+                what = " ([CLS], [SEP] and a token a segment)" if name == "max_seq_length" else ""
+                raise UserError(f"--{name} must be at least {least}{what}. Received: {getattr(self, name)}.")
+        if not 0 < self.masked_lm_prob <= 1:
+            raise UserError(f"--masked_lm_prob must lie above 0 and not above 1. Received: {self.masked_lm_prob}.")
+        if not 0 <= self.short_seq_prob <= 1:
+            raise UserError(f"--short_seq_prob must lie between 0 and 1. Received: {self.short_seq_prob}.")
+        wanted = int(self.max_seq_length * self.masked_lm_prob)  # rounded down: 512 and 76 are a common pair
+        if self.max_predictions_per_seq < wanted:
+            raise UserError(
+                f"--max_predictions_per_seq={self.max_predictions_per_seq} is too small for --max_seq_length="
+                f"{self.max_seq_length}: {self.masked_lm_prob:.0%} of that are {wanted}; raise it, or lower "
+                "--masked_lm_prob."
+            )

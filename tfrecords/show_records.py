@@ -1,0 +1,111 @@
+"""Pre-training records as text, for people to look at.
+
+`python -m tfrecords.show_records` is the command `keras-bert inspect records`.
+"""
+
+import sys
+
+import numpy as np
+
+from keras_bert.data.columns import read_columns
+from keras_bert.data.records import count_records
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import MASK
+from tfrecords.contents import check_values, original_ids
+
+RELATIONS = {
+    "nsp": ("b is the next of the same document", "b is random, of another document"),
+    "sop": ("a and b are in order", "a and b are swapped"),
+}
+
+
+def record_text(record, vocabulary, *, sentence_task="nsp", mark=str):
+    """Returns a record as two lines of text, or one where there is nothing to say about it.
+
+    A token to predict stands in braces: {cat} behind a [MASK], {cat kept} as it is, {cat -> tree} replaced.
+
+    Args:
+        record: dict of the features as arrays of their lengths; without masked_lm_ ones where masking is dynamic.
+        vocabulary: a keras_bert.text.vocabulary.Vocabulary; None shows ids, {2005 -> 103} for what stands there now.
+        sentence_task: what the record's label means.
+        mark: function from a token in its braces to what is shown, for colours.
+
+    Example:
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+        >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "the", "cat", "sat"])
+        >>> record = {"input_ids": [2, 5, 4, 3, 7, 3, 0], "input_mask": [1, 1, 1, 1, 1, 1, 0],
+        ...           "masked_lm_positions": [2, 0], "masked_lm_ids": [6, 0], "masked_lm_weights": [1, 0],
+        ...           "next_sentence_labels": [0]}
+        >>> print(record_text(record, vocabulary))
+        [CLS] the {cat} [SEP] sat [SEP]
+        (b is the next of the same document; {word} stands behind [MASK])
+    """
+    shown = vocabulary.token if vocabulary else str
+    real = int(sum(record["input_mask"]))
+    words = [shown(int(index)) for index in record["input_ids"][:real]]
+    names = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
+    for position, label, weight in zip(*(record.get(name, ()) for name in names), strict=True):
+        if weight:
+            word, now = shown(int(label)), words[position]
+            words[position] = mark({MASK: f"{{{word}}}", word: f"{{{word} kept}}"}.get(now, f"{{{word} -> {now}}}"))
+    notes = [RELATIONS[sentence_task][int(record["next_sentence_labels"][0])]] if sentence_task in RELATIONS else []
+    if "masked_lm_ids" in record:
+        notes.append("{word} stands behind [MASK]" if vocabulary else "{id -> what stands there}")
+    return " ".join(words) + (f"\n({'; '.join(notes)})" if notes else "")
+
+
+def original_text(record, vocabulary):
+    """Returns the text of each segment of a record as it was before masking, pieces joined to words.
+
+    Args:
+        record: as in `record_text`.
+        vocabulary: a Vocabulary.
+
+    Example:
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+        >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "cat", "##s", "sat"])
+        >>> record = {"input_ids": [2, 5, 4, 3, 7, 3, 0], "input_mask": [1, 1, 1, 1, 1, 1, 0],
+        ...           "segment_ids": [0, 0, 0, 0, 1, 1, 0],
+        ...           "masked_lm_positions": [2, 0], "masked_lm_ids": [6, 0], "masked_lm_weights": [1, 0]}
+        >>> original_text(record, vocabulary)
+        ['cats', 'sat']
+    """
+    batch = {name: np.asarray(values)[None] for name, values in record.items()}
+    ids, segments = original_ids(batch)[0], batch["segment_ids"][0]
+    real = batch["input_mask"][0] > 0
+    decode = Tokenizer(vocabulary).decode
+    return [decode(ids[real & (segments == segment)]) for segment in np.unique(segments[real])]
+
+
+def examples(files, *, skip=0, vocab_size=None):
+    """Yields (path, number counting from 1, record) of the records after the first `skip` of all.
+
+    Args:
+        files: paths of TFRecord files.
+        skip: how many to pass over.
+        vocab_size: to check the ids; None where it is not known.
+
+    Yields:
+        The file, the record's number in it, and the dict of its features, arrays of their lengths.
+
+    Raises:
+        UserError: a file cannot be read, is damaged or empty, or holds what is no pre-training record.
+    """
+    passed = skip
+    for path in files:
+        if passed and passed >= (own := count_records(path)):
+            passed -= own
+            continue
+        number = passed + 1
+        for batch in read_columns(path, first=passed, batch_size=8):
+            check_values(batch, vocab_size, path=path, number=number)
+            for row in range(len(batch["input_ids"])):
+                yield path, number + row, {name: values[row] for name, values in batch.items()}
+            number += len(batch["input_ids"])
+        passed = 0
+
+
+if __name__ == "__main__":
+    from keras_bert_cli.main import main
+
+    sys.exit(main(["inspect", "records", *sys.argv[1:]]))

@@ -1,0 +1,199 @@
+"""The three stages of the work: chunks of text -> tokens, blocks of tokens -> plans, parts of plans -> records.
+
+Each function does one task, reads what it needs from the run's folder and leaves its result there. Any process may
+do any task, in any order within a stage; which random numbers it draws is told by the task's own number.
+
+    tokenize   corpus/ tokens, sentences, documents     (put together in the order of the input)
+    plan       plans/000007, plans/000007.counts        instances of block 7, sorted by part
+    write      parts/000003, parts/000003.json          masked records of part 3, in random order, and their statistics
+"""
+
+import dataclasses
+import functools
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+
+from keras_bert.files import atomic_path
+from keras_bert.text.bulk import BulkTokenizer
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import Vocabulary
+from tfrecords.corpus import CorpusWriter, TokenCorpus
+from tfrecords.documents import read_chunks, split_chunk
+from tfrecords.instances import INSTANCE, blocks_of, expected_instances, plan_block
+from tfrecords.options import Options
+from tfrecords.workplace import write_json
+from tfrecords.writer import Statistics, make_features, serialize_features
+
+PLAN, SCATTER, SHUFFLE, MASK = range(4)  # kinds of random streams
+INSTANCES_PER_PART = 1 << 15  # more or less: a part is shuffled in memory and is what a worker does at once
+MOST_PARTS = 1 << 10  # but for more shards than that
+INSTANCES_PER_BATCH = 1 << 10  # masked together
+GZIP_LEVEL = 6  # gzip's own default; part of the output's definition
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """All that a task has to know: picklable, and the same on every machine that sees the folder.
+
+    Attributes:
+        folder: the run's folder.
+        options: the Options.
+        input_format: how a chunk's text is laid out: a key of `tfrecords.documents.INPUT_FORMATS`, not "auto".
+        num_shards: number of record files.
+        run: a name of this very run, by which a process tells it from an earlier one in the same folder.
+    """
+
+    folder: str
+    options: Options
+    input_format: str
+    num_shards: int
+    run: str
+
+    @property
+    def vocab_file(self):
+        """Where the run keeps its vocabulary."""
+        return Path(self.folder, "vocab.txt")
+
+    def path(self, kind, number):
+        """Returns where the result of a task lies."""
+        return Path(self.folder, kind, f"{number:06d}")
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(job):
+    return BulkTokenizer(Tokenizer(_vocabulary(job), do_lower_case=job.options.do_lower_case))
+
+
+@functools.lru_cache(maxsize=1)
+def _vocabulary(job):
+    return Vocabulary.from_file(job.vocab_file)
+
+
+@functools.lru_cache(maxsize=1)
+def open_corpus(job):
+    """Returns the TokenCorpus of the run."""
+    return TokenCorpus.open(Path(job.folder, "corpus"), vocab_size=len(_vocabulary(job)))
+
+
+def read_sources(job, sources, progress=None):
+    """Yields the Chunks of the inputs."""
+    return read_chunks(sources, input_format=job.input_format, text_field=job.options.text_field, progress=progress)
+
+
+def tokenize(job, chunk):
+    """Tokenises a chunk.
+
+    Returns:
+        The arguments of `CorpusWriter.add`: tokens, lengths, counts, complete.
+    """
+    documents = split_chunk(chunk.text, input_format=job.input_format)
+    tokens, lengths = _tokenizer(job).token_ids([sentence for document in documents for sentence in document])
+    ends = np.cumsum([len(document) for document in documents], dtype=np.int64)
+    kept = np.concatenate([[0], np.cumsum(lengths > 0)])[ends]  # sentences with tokens, up to each document's end
+    return tokens, lengths[lengths > 0], np.diff(kept, prepend=0), chunk.complete
+
+
+def collect(job, tokenized):
+    """Puts tokenised chunks together to the run's corpus. Returns it.
+
+    Args:
+        job: the Job.
+        tokenized: what `tokenize` returned, in the order of the input.
+    """
+    folder = Path(job.folder, "corpus")
+    if not folder.is_dir():
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            with CorpusWriter(temporary, vocab_size=len(_vocabulary(job))) as writer:
+                for tokens, lengths, counts, complete in tokenized:
+                    writer.add(tokens, lengths, counts, complete=complete)
+    return open_corpus(job)
+
+
+def plan_tasks(job):
+    """Returns the plan stage's tasks: (number, block) each."""
+    options = job.options
+    lengths = {"max_seq_length": options.max_seq_length, "dupe_factor": options.dupe_factor}
+    return list(enumerate(blocks_of(open_corpus(job), **lengths)))
+
+
+def num_parts(job):
+    """Returns the number of parts, a multiple of the number of shards: shard i has the i-th run of them."""
+    options = job.options
+    expected = expected_instances(
+        open_corpus(job), max_seq_length=options.max_seq_length, dupe_factor=options.dupe_factor
+    )
+    parts = min(-(-expected // INSTANCES_PER_PART), MOST_PARTS)
+    return max(1, -(-parts // job.num_shards)) * job.num_shards
+
+
+def plan(job, task):
+    """Plans the instances of one block and deals them out to the parts at random, evenly.
+
+    Returns:
+        int64 (parts,), how many each got.
+    """
+    number, block = task
+    counts_file = job.path("plans", number).with_suffix(".counts")
+    if not counts_file.exists():
+        options, parts = job.options, num_parts(job)
+        rng = np.random.default_rng([options.random_seed, PLAN, number])
+        names = ("sentence_task", "max_seq_length", "short_seq_prob", "dupe_factor")
+        rounds = plan_block(open_corpus(job), block, rng=rng, **{name: getattr(options, name) for name in names})
+        instances = np.concatenate([np.empty(0, INSTANCE), *rounds])
+        dealt = np.random.default_rng([options.random_seed, SCATTER, number]).permutation(len(instances))
+        part = (dealt + number) % parts
+        order = np.argsort(part, kind="stable")
+        with atomic_path(job.path("plans", number)) as temporary:
+            instances[order].tofile(temporary)
+        with atomic_path(counts_file) as temporary:
+            np.bincount(part, minlength=parts).astype(np.int64).tofile(temporary)
+        open_corpus(job).release()
+    return np.fromfile(counts_file, np.int64)
+
+
+def write(job, part):
+    """Writes the records of one part.
+
+    Returns:
+        {"bytes": size of the file, "statistics": a Statistics as a dict}.
+    """
+    done = job.path("parts", part).with_suffix(".json")
+    if not done.exists():
+        instances = read_plan(job, part)
+        shuffle = np.random.default_rng([job.options.random_seed, SHUFFLE, part])
+        instances = instances[shuffle.permutation(len(instances))]
+        mask = np.random.default_rng([job.options.random_seed, MASK, part])
+        statistics = Statistics()
+        with atomic_path(job.path("parts", part)) as temporary:
+            with open(temporary, "wb") as stream:
+                for records in _records(job, instances, mask, statistics):
+                    stream.write(records)
+            size = temporary.stat().st_size
+        write_json(done, {"bytes": size, "statistics": dataclasses.asdict(statistics)})
+    return json.loads(done.read_text(encoding="utf-8"))
+
+
+def read_plan(job, part):
+    """Returns the planned instances of a part, INSTANCE (N,), in the order of the corpus."""
+    found = []
+    for counts_file in sorted(Path(job.folder, "plans").glob("*.counts")):
+        counts = np.fromfile(counts_file, np.int64)
+        begin = int(counts[:part].sum()) * INSTANCE.itemsize
+        found.append(np.fromfile(counts_file.with_suffix(""), INSTANCE, count=counts[part], offset=begin))
+    return np.concatenate(found)
+
+
+def _records(job, instances, rng, statistics):
+    """Yields the bytes of a part's records, a batch at a time; with --compression=gzip a gzip member each."""
+    options, corpus, vocabulary = job.options, open_corpus(job), _vocabulary(job)
+    for first in range(0, len(instances), INSTANCES_PER_BATCH):
+        batch = instances[first : first + INSTANCES_PER_BATCH]
+        features, actions = make_features(corpus, batch, vocabulary, options, rng=rng)
+        corpus.release()
+        statistics.add(features, actions)
+        records = serialize_features(features)
+        yield gzip.compress(records, GZIP_LEVEL, mtime=0) if options.compression == "gzip" else records
