@@ -54,3 +54,14 @@ def positive_int(text):
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
     return value
+
+
+def natural_number(text):
+    """An argparse type for counts that may be zero.
+
+    >>> natural_number("0")
+    0
+    """
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text!r}")
+    return int(text)
