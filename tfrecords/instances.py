@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from keras_bert.errors import UserError
 
@@ -233,15 +234,26 @@ def assemble(corpus, plan, vocabulary, *, max_seq_length):
     Returns:
         input_ids, input_mask, segment_ids: int32 (B, S) each.
     """
-    place = np.arange(max_seq_length)
-    a_end = plan["a_length"][:, None] + 1  # where the first [SEP] stands
-    b_length = plan["b_length"][:, None]
+    place = np.arange(max_seq_length, dtype=np.int32)
+    a_length, b_length = plan["a_length"][:, None], plan["b_length"][:, None]
+    a_end = a_length + 1  # where the first [SEP] stands
     b_end = a_end + b_length + (b_length > 0)  # where the last stands
     in_b = place > a_end  # (B, S), padding included
-    source = np.where(in_b, (plan["b_start"][:, None] - a_end - 1), (plan["a_start"][:, None] - 1)) + place
     input_mask = place <= b_end
-    input_ids = corpus.tokens[np.clip(source, 0, len(corpus.tokens) - 1)].astype(np.int32)
+    a_tokens = _windows(corpus.tokens, plan["a_start"] - 1, max_seq_length)
+    b_tokens = _windows(corpus.tokens, plan["b_start"] - plan["a_length"] - 2, max_seq_length)
+    input_ids = np.where(in_b, b_tokens, a_tokens).astype(np.int32)
     input_ids[:, 0] = vocabulary.cls_id
     input_ids[(place == a_end) | (place == b_end)] = vocabulary.sep_id
     input_ids[~input_mask] = vocabulary.pad_id
     return input_ids, input_mask.astype(np.int32), (in_b & input_mask).astype(np.int32)
+
+
+def _windows(tokens, start, size):
+    """Returns tokens[i : i + size] for each i of `start`: (B, size). What lies outside of the corpus is anything."""
+    inside = (start >= 0) & (start + size <= len(tokens))
+    rows = np.empty((len(start), size), tokens.dtype)
+    if inside.any():
+        rows[inside] = sliding_window_view(tokens, size)[start[inside]]  # copies whole rows
+    rows[~inside] = tokens[np.clip(start[~inside, None] + np.arange(size), 0, len(tokens) - 1)]
+    return rows

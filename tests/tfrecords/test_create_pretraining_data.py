@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from scipy.stats import chisquare
 
+from keras_bert.data.columns import read_columns
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.data.masking import MASKINGS
 from keras_bert.data.records import FEATURES, UNMASKED_FEATURES
@@ -111,6 +112,38 @@ def test_shares_are_googles(make, tmp_path, vocabulary):
         manifest["statistics"]["random_next_share"], abs=1e-6
     )
     assert manifest["statistics"]["real_tokens"] == real.sum()
+
+
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_shares_on_wikipedia(shared, tmp_path, masking):
+    """15 % within rounding, 80/10/10, a fair coin for the next sentence, and no replacement by a special token."""
+    text = shared / "data" / "corpora" / "wikitext-2" / "valid.txt"
+    vocab = shared / "data" / "vocab" / "bert-base-uncased" / "vocab.txt"
+    manifest = create_pretraining_data(
+        str(text), tmp_path / "a.tfrecord", vocab, masking=masking, dupe_factor=3, short_seq_prob=0.0
+    )
+    statistics = manifest["statistics"]
+    records = read_columns_of(tmp_path / "a.tfrecord")
+    real = records["input_mask"].sum(axis=1)
+    wanted = np.maximum(1, np.rint(real * 0.15))
+    chosen = records["masked_lm_weights"].sum(axis=1)
+    assert (chosen <= wanted).all()
+    assert chosen.sum() == pytest.approx(wanted.sum(), rel=0.0 if masking == "token" else 0.01)
+    counts = np.array(list(statistics["actions"].values()))
+    assert chisquare(counts, counts.sum() * np.array([0.8, 0.1, 0.1])).pvalue > 1e-3
+    vocabulary = Vocabulary.from_file(vocab)
+    rows, slots = np.nonzero(records["masked_lm_weights"])
+    now = records["input_ids"][rows, records["masked_lm_positions"][rows, slots]]
+    before = records["masked_lm_ids"][rows, slots]
+    assert not np.isin(before, [vocabulary.cls_id, vocabulary.sep_id, vocabulary.pad_id, vocabulary.mask_id]).any()
+    replaced = now[(now != before) & (now != vocabulary.mask_id)]
+    assert len(replaced) > 1000
+    assert np.isin(replaced, vocabulary.replacement_ids).all()
+
+
+def read_columns_of(path):
+    batches = list(read_columns(path))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def test_manifest_and_vocabulary_lie_beside(make, tmp_path, vocab_file):
