@@ -2,8 +2,10 @@
 
 tensorflow-text's own BERT tokenizers fold more than Google's and have other limits, so this one is built of
 primitives: RE2 substitutions over the character classes of characters.py, ICU's lower-casing and NFD (which do not
-look at characters that Unicode 14 does not know), and WordPiece on words cut already. Strings of printable ASCII,
-where nothing of that can differ, take a short cut that does it all in one pass.
+look at characters that Unicode 14 does not know), and WordPiece on words cut already. All of that is for the words with
+other characters than printable ASCII's; for what stands between them one pass of tensorflow-text's gives the same ids.
+
+    strings -> parts (plain, other, plain, ...) -> ids of the plain ones, ids of the others -> put in order again
 
 Shapes: B strings; T ids of a string. The only module that imports tensorflow_text, and only when a layer is made.
 """
@@ -16,13 +18,14 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.text import characters
-from keras_bert.text.normalize import lower
+from keras_bert.text.normalize import LONG_RUN, lower
 from keras_bert.text.vocabulary import UNK, Vocabulary
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
 
-# Control characters never come through the cleaning, so they are free to mark a place or an unspeakable word.
-_MARK, _STAND_IN, _UNSPELLABLE = "\x01", "\x02", "\x03"
-_PLAIN = r"[\t\n\r -~]*"
+_MARK = b"\xff"  # no byte of UTF-8, so free to mark a place in it
+# No control character comes through the cleaning, so they are free to stand for an unspeakable word and a word's end.
+_UNSPELLABLE, _END = "\x01", "\x02"
+_NOT_PLAIN = r"[^\t\n\r ]*[^\t\n\r -~][^\t\n\r ]*"  # a word with a character that is no printable ASCII
 _VALID = r"[^\x{D800}-\x{DFFF}]*"  # RE2 itself lets encoded surrogates pass
 _BYTES_PER_CHAR = 4
 _MAX_TOKEN_BYTES = 256  # tensorflow-text's, "##" apart
@@ -43,6 +46,7 @@ _DROPPED = _class(characters.CONTROL, [(0xFFFD, 0xFFFD)])
 _WIDE_SPACE = _class(characters.SPACES[1:], characters.LINE_SEPARATORS)  # tf.strings.split knows ASCII's
 _CJK = _class(characters.CJK)
 _MARKS = _class(characters.MARKS)
+_SORTED_MARKS, _SORTED_LETTERS = _class(characters.SORTED_MARKS), _class(characters.SORTED_LETTERS)
 _PUNCTUATION = _class(characters.PUNCTUATION)
 _UNASSIGNED = _class(characters.UNASSIGNED)
 _CASED, _IGNORABLE = _class(characters.CASED), _class(characters.CASE_IGNORABLE)
@@ -99,19 +103,16 @@ class GraphTokenizer(keras.layers.Layer):
         Returns:
             Ragged int32 (B, None) ids, without [CLS] and [SEP].
         """
-        texts = tf.convert_to_tensor(inputs, tf.string)
+        texts = _drop_invalid(tf.convert_to_tensor(inputs, tf.string))
         if not self.keep:
             return self._ids(texts)
-        marked = tf.strings.regex_replace(_drop_invalid(texts), _MARK, _STAND_IN)
-        kept = "|".join(_escape(token) for token in self.keep)
-        parts = _split_at_marks(tf.strings.regex_replace(marked, f"({kept})", rf"{_MARK}\1{_MARK}"))  # (B, None)
-        is_kept = _every_second(parts)
-        ids = self._ids(tf.where(is_kept, "", parts.values))
-        kept_ids = tf.zeros_like(is_kept, tf.int32)
+        parts, is_kept = _split_around(texts, "|".join(map(_escape, self.keep)))
+        kept = tf.boolean_mask(parts.values, is_kept)
+        kept_ids = tf.zeros_like(kept, tf.int32)
         for token, index in zip(self.keep, self._kept_ids, strict=True):
-            kept_ids = tf.where(parts.values == token, index, kept_ids)
-        alone = tf.RaggedTensor.from_row_lengths(kept_ids[is_kept], tf.cast(is_kept, tf.int64))
-        return parts.with_values(tf.concat([ids, alone], axis=1)).merge_dims(1, 2)
+            kept_ids = tf.where(kept == token, index, kept_ids)
+        ids = self._ids(tf.where(is_kept, "", parts.values))
+        return _interleave(parts, is_kept, ids, tf.RaggedTensor.from_uniform_row_length(kept_ids, 1))
 
     def get_config(self):
         """Returns what makes the layer again, vocabulary included."""
@@ -124,36 +125,39 @@ class GraphTokenizer(keras.layers.Layer):
         }
 
     def _ids(self, texts):
-        """Sends each string down its road: string (B,) -> ragged int32 (B, None)."""
-        plain = tf.strings.regex_full_match(texts, _PLAIN)
-        short = self._ids_of_ascii(tf.where(plain, texts, ""))
-        return tf.cond(
-            tf.reduce_all(plain),
-            lambda: short,
-            lambda: tf.concat([short, self._ids_of_any(tf.where(plain, "", texts))], axis=1),
-        )
+        """Sends each part of a string down its road: valid UTF-8 (B,) -> ragged int32 (B, None)."""
+        parts, is_other = _split_around(texts, _NOT_PLAIN)
+        plain = self._ids_of_ascii(tf.where(is_other, "", parts.values))
+
+        def both():
+            other = self._ids_of_words(tf.boolean_mask(parts.values, is_other))
+            return _interleave(parts, is_other, plain, other)
+
+        return tf.cond(tf.reduce_any(is_other), both, lambda: plain)
 
     def _ids_of_ascii(self, texts):
         """The ids of strings in printable ASCII."""
         return self._split_and_wordpiece.tokenize(tf.strings.lower(texts) if self.do_lower_case else texts)
 
-    def _ids_of_any(self, texts):
-        """The ids of any strings."""
-        texts = _drop_invalid(texts)
-        texts = tf.strings.regex_replace(texts, f"{_DROPPED}+", "")
-        texts = tf.strings.regex_replace(texts, _WIDE_SPACE, " ")
+    def _ids_of_words(self, words):
+        """The ids of any strings without ASCII's white space: (M,) -> ragged int32 (M, None)."""
+        words = tf.strings.regex_replace(words, f"{_DROPPED}+", "")
+        # Most steps find nothing to do, and one long string takes far less of their time than many short ones.
+        text = tf.strings.reduce_join(words, separator=_END, keepdims=True)  # (1,)
+        text = tf.strings.regex_replace(text, _WIDE_SPACE, " ")
         if self.tokenize_chinese_chars:
-            texts = tf.strings.regex_replace(texts, _CJK, r" \0 ")
+            text = tf.strings.regex_replace(text, _CJK, r" \0 ")
         if self.do_lower_case:
-            texts = _lower_sigma(texts)
-            texts = _between_unassigned(_lower, texts)
+            text = _between_unassigned(_lower, _lower_sigma(text))
         if self.do_lower_case if self.strip_accents is None else self.strip_accents:
-            texts = _between_unassigned(_decompose, texts)
-            texts = tf.strings.regex_replace(texts, f"{_MARKS}+", "")
-        words = tf.strings.split(tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 "))
-        too_long = tf.strings.length(words.values, unit="UTF8_CHAR") > MAX_CHARS_PER_WORD
-        words = words.with_values(tf.where(too_long, _UNSPELLABLE, words.values))
-        return self._wordpiece.tokenize(words).merge_dims(1, 2)
+            is_long = tf.reduce_any(tf.strings.length(words) > LONG_RUN)
+            text = tf.cond(is_long, lambda: _shorten_runs(text), lambda: text)
+            text = tf.strings.regex_replace(_between_unassigned(_decompose, text), f"{_MARKS}+", "")
+        text = tf.strings.regex_replace(text, _PUNCTUATION, r" \0 ")
+        tokens = tf.strings.split(tf.strings.split(text, _END).values)  # (M, None)
+        too_long = tf.strings.length(tokens.values, unit="UTF8_CHAR") > MAX_CHARS_PER_WORD
+        tokens = tokens.with_values(tf.where(too_long, _UNSPELLABLE, tokens.values))
+        return self._wordpiece.tokenize(tokens).merge_dims(1, 2)
 
 
 def _wordpiece_tokenizer(vocabulary, *, split):
@@ -180,7 +184,7 @@ def _wordpiece_tokenizer(vocabulary, *, split):
 def _drop_invalid(texts):
     """Drops what is not UTF-8, as Python's decode(errors="ignore") does."""
     return tf.cond(
-        tf.reduce_all(tf.strings.regex_full_match(texts, _VALID)),
+        tf.strings.regex_full_match(tf.strings.reduce_join(texts, separator=" "), _VALID),
         lambda: texts,
         lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore"),
     )
@@ -227,6 +231,12 @@ def _special_capitals():
     ]
 
 
+def _shorten_runs(texts):
+    """Leaves out what would make NFD slow and makes no difference: see `normalize.drop_accents`."""
+    texts = tf.strings.regex_replace(texts, f"{_SORTED_MARKS}+", "")
+    return tf.strings.regex_replace(texts, f"({_SORTED_LETTERS}{{{LONG_RUN}}}){_SORTED_LETTERS}+", r"\1")
+
+
 def _decompose(texts):
     """NFD."""
     import tensorflow_text as tf_text
@@ -238,22 +248,42 @@ def _between_unassigned(function, texts):
     """Applies `function` to the stretches between characters that Unicode 14 does not know, as in normalize.py."""
 
     def in_parts():
-        parts = _split_at_marks(tf.strings.regex_replace(texts, f"{_UNASSIGNED}+", rf"{_MARK}\0{_MARK}"))
-        changed = tf.where(_every_second(parts), parts.values, function(parts.values))
+        parts, is_unassigned = _split_around(texts, f"{_UNASSIGNED}+")
+        changed = tf.where(is_unassigned, parts.values, function(parts.values))
         return tf.strings.reduce_join(parts.with_values(changed), axis=1)
 
     return tf.cond(_any_has(texts, _UNASSIGNED), in_parts, lambda: function(texts))
 
 
-def _split_at_marks(texts):
-    """Splits at marks: string (B,) -> ragged string (B, None); what stood between two marks has an odd place."""
-    return tf.strings.split(texts, _MARK)
+def _split_around(texts, pattern):
+    """Splits before and after each match: string (B,) -> ragged string (B, None).
 
-
-def _every_second(parts):
-    """bool, as long as `parts.values`: whether a part's place in its row is odd."""
+    Returns:
+        The parts, and a bool of each of their values: whether it is a match; these have the odd places in a row.
+    """
+    parts = tf.strings.split(tf.strings.regex_replace(texts, f"({pattern})", _MARK + rb"\1" + _MARK), _MARK)
     starts = tf.gather(parts.row_starts(), parts.value_rowids())
-    return (tf.range(tf.size(parts.values, tf.int64)) - starts) % 2 == 1
+    return parts, (tf.range(tf.size(parts.values, tf.int64)) - starts) % 2 == 1
+
+
+def _interleave(parts, is_match, ids, match_ids):
+    """Puts the ids of what `_split_around` split in order again.
+
+    Args:
+        parts, is_match: what it returned; N parts in all, M of them matches.
+        ids: ragged int32 (N, None); those of the matches are passed over.
+        match_ids: ragged int32 (M, None).
+
+    Returns:
+        Ragged int32 (B, None).
+    """
+    rows = tf.concat([ids, match_ids], axis=0)
+    number = tf.range(tf.size(is_match, tf.int64))
+    match_number = ids.nrows() + tf.cumsum(tf.cast(is_match, tf.int64)) - 1
+    in_order = tf.gather(rows, tf.where(is_match, match_number, number))
+    return tf.RaggedTensor.from_row_splits(
+        in_order.values, tf.gather(in_order.row_splits, parts.row_splits), validate=False
+    )
 
 
 def _escape(token):

@@ -22,6 +22,9 @@ _DROPPED = _compile(characters.CONTROL, [(0xFFFD, 0xFFFD)], suffix="+")
 _FALSE_SPACES = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 _CJK = _compile(characters.CJK)
 _MARKS = _compile(characters.MARKS, suffix="+")
+_SORTED_MARKS = _compile(characters.SORTED_MARKS, suffix="+")
+LONG_RUN = 256  # more than the longest word that WordPiece spells
+_LONG_RUN_OF_LETTERS = _compile(characters.SORTED_LETTERS, suffix=f"{{{LONG_RUN},}}")
 _UNASSIGNED = _compile(characters.UNASSIGNED, suffix="+")
 # A capital sigma at the end of a word: what stands before it from the last cased character on, and what comes after.
 _IGNORABLE, _CASED = regex_class(characters.CASE_IGNORABLE), regex_class(characters.CASED)
@@ -46,14 +49,18 @@ def split_words(text, *, tokenize_chinese_chars=True):
 
 
 def lower(text):
-    """Lower-cases as Python does at Unicode 14: "ΣΑΣ" -> "σας"; characters newer than that stay as they are.
+    """Lower-cases as Python does at Unicode 14: "ΣΑΣ" -> "σας"; characters newer than that stay as they are."""
+    return _by_known_parts(str.lower, lower_sigma(text))
 
-    The sigma, for which the characters around it matter, is written out: what counts as a cased or an ignorable
-    neighbour changes from one Unicode to the next.
+
+def lower_sigma(text):
+    """Lower-cases Σ alone, to ς at the end of a word: the one capital for which the characters around it matter.
+
+    Written out, since what counts as a cased or an ignorable neighbour changes from one Unicode to the next.
     """
-    if "Σ" in text:
-        text = _FINAL_SIGMA.sub(r"\1ς", text).replace("Σ", "σ")
-    return _by_known_parts(str.lower, text)
+    if "Σ" not in text:
+        return text
+    return _FINAL_SIGMA.sub(r"\1ς", text).replace("Σ", "σ")
 
 
 def decompose(text):
@@ -78,6 +85,18 @@ def _by_known_parts(function, text):
         parts += function(text[end : match.start()]), match[0]
         end = match.end()
     return "".join(parts) + function(text[end:])
+
+
+def drop_accents(word):
+    """NFD without combining marks (Mn): "é" -> "e".
+
+    NFD takes quadratic time to sort the marks on one letter. Where they could be many, those go first that would be
+    dropped after it anyway, and of letters that count as marks there stay as many as make a word too long to spell.
+    """
+    if len(word) > LONG_RUN:
+        word = _SORTED_MARKS.sub("", word)
+        word = _LONG_RUN_OF_LETTERS.sub(lambda run: run[0][:LONG_RUN], word)
+    return drop_marks(decompose(word))
 
 
 def drop_marks(text):
@@ -116,7 +135,7 @@ def basic_tokens(word, *, do_lower_case=True, strip_accents=None):
     if do_lower_case:
         word = lower(word)
     if (do_lower_case if strip_accents is None else strip_accents) and not word.isascii():
-        word = drop_marks(decompose(word))
+        word = drop_accents(word)
     return split_punctuation(word)
 
 

@@ -16,14 +16,14 @@ from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, read_json
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.normalize import basic_tokens, split_words
-from keras_bert.text.vocabulary import CLS, PAD, SEP, Vocabulary
-from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD, wordpieces
+from keras_bert.text.vocabulary import CLS, PAD, SEP, UNK, Vocabulary
+from keras_bert.text.wordpiece import WordPiece
 
 VOCAB_NAME, CONFIG_NAME = "vocab.txt", "tokenizer_config.json"
 CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
 
 
-class _WordCache(dict):
+class WordCache(dict):
     """Words and their ids, worked out by `compute` on first sight; starts afresh when full."""
 
     def __init__(self, compute):
@@ -39,7 +39,7 @@ class _WordCache(dict):
         return ids
 
     def __reduce__(self):
-        return _WordCache, (self.compute,)  # a copy or a pickle starts empty
+        return WordCache, (self.compute,)  # a copy or a pickle starts empty
 
 
 class Tokenizer:
@@ -73,9 +73,12 @@ class Tokenizer:
         self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
         self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
         self._kept_ids = {token: self.vocabulary.id(token) for token in self.keep}
-        self._keep_pattern = re.compile(f"({'|'.join(map(re.escape, self.keep))})") if self.keep else None
-        self._cache = _WordCache(self._word_ids)
-        self._aligned_cache = _WordCache(self._word_ids_with_offsets)
+        self.keep_pattern = re.compile(f"({'|'.join(map(re.escape, self.keep))})") if self.keep else None
+        self._wordpiece = WordPiece(
+            {token: (index,) for index, token in enumerate(self.vocabulary.tokens)}, unknown=UNK
+        )
+        self._cache = WordCache(self._word_ids)
+        self._aligned_cache = WordCache(self._word_ids_with_offsets)
 
     def token_ids(self, text):
         """Returns the ids of a text as a list, without [CLS] and [SEP].
@@ -83,10 +86,10 @@ class Tokenizer:
         Args:
             text: a str, or UTF-8 bytes, of which what is not UTF-8 is dropped, as in Google's code.
         """
-        text = _as_str(text)
-        if self._keep_pattern is None:
+        text = as_str(text)
+        if self.keep_pattern is None:
             return self._plain_ids(text)
-        parts = self._keep_pattern.split(text)  # text, special, text, ..., text
+        parts = self.keep_pattern.split(text)  # text, special, text, ..., text
         return list(
             chain.from_iterable([self._kept_ids[p]] if i % 2 else self._plain_ids(p) for i, p in enumerate(parts))
         )
@@ -95,6 +98,11 @@ class Tokenizer:
         """Returns the tokens of a text as a list of str, without [CLS] and [SEP]."""
         tokens = self.vocabulary.tokens
         return [tokens[index] for index in self.token_ids(text)]
+
+    def basic_tokens(self, text):
+        """Returns the words and punctuation marks of a text, normalized, before WordPiece; `keep` aside."""
+        words = split_words(text, tokenize_chinese_chars=self.tokenize_chinese_chars)
+        return [token for word in words for token in self._basic_tokens(word)]
 
     def token_ids_with_offsets(self, text):
         """Returns the ids of a text and where each piece stands in it.
@@ -110,7 +118,7 @@ class Tokenizer:
             ids, a list of int, and offsets, a list of as many (start, end).
         """
         ids, offsets, position = [], [], 0
-        for number, part in enumerate(self._keep_pattern.split(text) if self._keep_pattern else [text]):
+        for number, part in enumerate(self.keep_pattern.split(text) if self.keep_pattern else [text]):
             if number % 2:
                 ids.append(self._kept_ids[part])
                 offsets.append((position, position + len(part)))
@@ -183,10 +191,10 @@ class Tokenizer:
             if skip_special_tokens and token in (PAD, CLS, SEP):
                 continue
             if token.startswith("##") and words:
-                words[-1] += token[2:]
+                words[-1].append(token[2:])
             else:
-                words.append(token)
-        return " ".join(words)
+                words.append([token])
+        return " ".join(map("".join, words))
 
     def ids(self, tokens):
         """Returns the ids of tokens, as a list; a token that is not in the vocabulary is a UserError."""
@@ -241,6 +249,11 @@ class Tokenizer:
         return GraphTokenizer(self.vocabulary.tokens, **self._rules(), keep=keep, **kwargs)
 
     @property
+    def drops_accents(self):
+        """Whether combining marks are dropped, after NFD."""
+        return self.do_lower_case if self.strip_accents is None else self.strip_accents
+
+    @property
     def vocab_size(self):
         """The number of tokens."""
         return len(self.vocabulary)
@@ -283,19 +296,19 @@ class Tokenizer:
         return list(chain.from_iterable(map(self._cache.__getitem__, words)))
 
     def _word_ids(self, word):
-        tokens = basic_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents)
-        return tuple(self.vocabulary.id(piece) for token in tokens for piece in self._pieces(token))
+        return tuple(chain.from_iterable(map(self._wordpiece, self._basic_tokens(word))))
+
+    def _basic_tokens(self, word):
+        return basic_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents)
 
     def _word_ids_with_offsets(self, word):
         """Returns (id, start, end) of each piece of one word, counted from the word's start."""
         placed = []
         for token in aligned_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents):
-            pieces = self._pieces(token.text)
-            placed += [(self.vocabulary.id(p), *span) for p, span in zip(pieces, token.spans(pieces), strict=True)]
+            ids = self._wordpiece(token.text)
+            spans = token.spans([self.vocabulary.tokens[index] for index in ids])
+            placed += [(index, *span) for index, span in zip(ids, spans, strict=True)]
         return tuple(placed)
-
-    def _pieces(self, token):
-        return wordpieces(token, self.vocabulary, max_chars=MAX_CHARS_PER_WORD)
 
 
 def truncate(parts, max_tokens):
@@ -311,7 +324,8 @@ def truncate(parts, max_tokens):
         longest.pop()
 
 
-def _as_str(text):
+def as_str(text):
+    """Decodes bytes as UTF-8 and drops what is not; a str stays as it is."""
     return text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
 
 

@@ -1,12 +1,15 @@
 """Text to basic tokens, rule by rule, and the table of characters behind the rules."""
 
 import unicodedata
+from functools import partial
 
 import pytest
 
 from keras_bert.text import characters
 from keras_bert.text.normalize import basic_tokenize, basic_tokens, decompose, lower, split_words
 from tests.text import reference
+
+combining, nfd = unicodedata.combining, partial(unicodedata.normalize, "NFD")
 
 UNICODE_14 = pytest.mark.skipif(
     unicodedata.unidata_version != "14.0.0", reason="compares with Python's own table, which must be Unicode 14"
@@ -51,6 +54,15 @@ def test_ideographs_may_stay_together():
     assert split_words("東京タワー") == ["東", "京", "タワー"]
 
 
+@pytest.mark.parametrize("marks", [1, 300])
+def test_what_nfd_sorts_in_words_short_and_long(marks):
+    """U+034F, dropped after NFD as a mark, keeps the two letters that count as marks from changing places before it."""
+    letters = "\u302e\U0001d165"
+    assert basic_tokens(f"a{letters}{marks * chr(0x301)}") == ["a\U0001d165\u302e"]
+    assert basic_tokens(f"a\u302e{marks * chr(0x301)}\u034f\U0001d165") == [f"a{letters}"]
+    assert len(basic_tokens(f"{marks * letters}!")[0]) > (200 if marks == 300 else 1)
+
+
 @pytest.mark.parametrize("char", ["\ua7cb", "\U0001e4ee", "\U00011383", "\U000105c9", "\u0897"])
 def test_characters_newer_than_unicode_14_are_plain_letters(char):
     """Newer Pythons know a lower case, a decomposition or a category of each of these."""
@@ -78,6 +90,8 @@ def ranges(condition):
         ("LINE_SEPARATORS", lambda char: unicodedata.category(char) in ("Zl", "Zp")),
         ("CONTROL", lambda char: unicodedata.category(char) in ("Cc", "Cf") and char not in "\t\n\r"),
         ("MARKS", lambda char: unicodedata.category(char) == "Mn"),
+        ("SORTED_MARKS", lambda char: unicodedata.category(char) == "Mn" and all(map(combining, nfd(char)))),
+        ("SORTED_LETTERS", lambda char: unicodedata.category(char) != "Mn" and combining(char)),
         ("PUNCTUATION", reference.is_punctuation),
         ("UNASSIGNED", lambda char: unicodedata.category(char) == "Cn"),
     ],

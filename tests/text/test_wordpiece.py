@@ -2,9 +2,13 @@
 
 import pytest
 
-from keras_bert.text.wordpiece import wordpieces
+from keras_bert.text.wordpiece import WordPiece
 
 VOCABULARY = {"un", "##aff", "##able", "##a", "runn", "run", "##ning", "a", "##b", "한", "##국", "##"}
+
+
+def wordpieces(word, vocabulary, **kwargs):
+    return list(WordPiece({token: (token,) for token in [*vocabulary, "[UNK]"]}, unknown="[UNK]", **kwargs)(word))
 
 
 @pytest.mark.parametrize(
@@ -30,4 +34,9 @@ def test_by_hand(word, pieces):
 def test_words_over_the_limit_are_unknown():
     assert wordpieces("a" + "b" * 199, VOCABULARY) == ["a"] + ["##b"] * 199
     assert wordpieces("a" + "b" * 200, VOCABULARY) == ["[UNK]"]
-    assert wordpieces("abb", VOCABULARY, max_chars=2, unknown="?") == ["?"]
+    assert wordpieces("abb", VOCABULARY, max_chars=2) == ["[UNK]"]
+    assert wordpieces("ab", VOCABULARY, max_chars=2) == ["a", "##b"]
+
+
+def test_what_stands_for_a_token_is_up_to_the_caller():
+    assert WordPiece({"un": b"1", "##aff": b"2", "?": b"0"}, unknown="?")("unaff") == b"12"
