@@ -51,5 +51,5 @@ clean:  ## remove the environment, caches, builds and quickstart_output
 
 # What the slow tests use besides; those that miss it skip and say so.
 .venv/installed-slow: .venv/installed
-	@if $(INSTALL) -e '.[dev,jax]'; then touch $@; \
-	else echo "make: JAX cannot be installed here; the tests that need it will be skipped" >&2; fi
+	@if $(INSTALL) -e '.[dev,jax,beam]'; then touch $@; \
+	else echo "make: JAX or Beam cannot be installed here; the tests that need them will be skipped" >&2; fi

