@@ -47,7 +47,7 @@ class Progress:
     def __init__(self, stream=None):
         self.stream = stream or sys.stderr
         self._bar = None
-        self._stage = None
+        self._stage = self._ended = None
 
     def __enter__(self):
         return self
@@ -56,6 +56,9 @@ class Progress:
         self.close()
 
     def __call__(self, stage, done, total, unit, note=""):
+        if stage == self._ended and done >= total:  # told twice
+            return
+        self._ended = stage if done >= total else None
         if stage != self._stage:
             self.close()
             self._stage, self._begin, self._last = stage, time.monotonic(), time.monotonic()

@@ -44,7 +44,7 @@ def run(args):
     from keras_bert_cli.chain import Chain
 
     folder = Path(args.output_dir)
-    inputs = expand_inputs(args.input_file) if args.input_file else None
+    inputs = expand_inputs(args.input_file, directories=True) if args.input_file else None
     _make_folder(folder)
     results = Chain(args, folder, inputs, _fingerprint(inputs)).run()
     with atomic_path(folder / "results.json") as temporary:
