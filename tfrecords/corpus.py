@@ -11,8 +11,10 @@ from array import array
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 FILES = ("tokens", "sentences", "documents")
+ROWS_AT_ONCE = 1 << 10  # a row may map 64 kB of the file, which count as memory until they are given back
 
 
 def id_dtype(vocab_size):
@@ -68,6 +70,33 @@ class TokenCorpus:
         dtypes = (id_dtype(vocab_size), np.dtype(np.int64), np.dtype(np.int64))
         maps = [_map_file(Path(folder, name)) for name in FILES]
         return cls(*(np.frombuffer(m, d) for m, d in zip(maps, dtypes, strict=True)), tuple(maps))
+
+    def windows(self, starts, size):
+        """Reads so many tokens from each of some places on, which may lie anywhere.
+
+        They are read in the order in which they lie, and pages are given back on the way.
+
+        Args:
+            starts: int64 (B,), where to begin in `tokens`.
+            size: S, how many tokens to read.
+
+        Returns:
+            (B, S). What would lie outside of the corpus is any token of it.
+        """
+        rows = np.empty((len(starts), size), self.tokens.dtype)
+        order = np.argsort(starts)
+        last = len(self.tokens) - size
+        for first in range(0, len(order), ROWS_AT_ONCE):
+            at = order[first : first + ROWS_AT_ONCE]
+            inside = at[(starts[at] >= 0) & (starts[at] <= last)]
+            if len(inside):
+                rows[inside] = sliding_window_view(self.tokens, size)[starts[inside]]  # copies whole rows
+            outside = np.setdiff1d(at, inside)
+            if len(outside):
+                places = np.clip(starts[outside, None] + np.arange(size), 0, len(self.tokens) - 1)
+                rows[outside] = self.tokens[places]
+            self.release()
+        return rows
 
     def release(self):
         """Gives the pages that were read back to the system, which keeps them at hand but counts them no more."""

@@ -17,7 +17,7 @@ from keras_bert.errors import UserError
 from keras_bert.text.vocabulary import Vocabulary, casing_problem
 from tfrecords import stages
 from tfrecords.documents import resolve_sources
-from tfrecords.instances import check_corpus
+from tfrecords.instances import check_corpus, segment_tokens
 from tfrecords.options import Options
 from tfrecords.runners import choose_workers, make_runner
 from tfrecords.show_records import record_text
@@ -216,7 +216,8 @@ def _example(job, vocabulary):
     """Returns one instance as text: of the first part that has any."""
     plan = next(plan for part in range(stages.num_parts(job)) if len(plan := stages.read_plan(job, part)))
     rng = np.random.default_rng(job.options.random_seed)
-    features, _ = make_features(stages.open_corpus(job), plan[:1], vocabulary, job.options, rng=rng)
+    segments = segment_tokens(stages.open_corpus(job), plan[:1], job.options.max_seq_length)
+    features, _ = make_features(segments, plan[:1], vocabulary, job.options, rng=rng)
     row = {name: values[0] for name, values in features.items()}
     return record_text(row, vocabulary, sentence_task=job.options.sentence_task)
 

@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from keras_bert.errors import UserError
 
@@ -222,38 +221,41 @@ def check_corpus(corpus, sentence_task):
         )
 
 
-def assemble(corpus, plan, vocabulary, *, max_seq_length):
-    """Lays out planned instances as [CLS] a [SEP] b [SEP] [PAD] ..., or [CLS] a [SEP] [PAD] ... without a b.
+def segment_tokens(corpus, plan, size):
+    """Reads the tokens of planned instances, in the corpus' order, so that this is quick wherever they lie.
 
     Args:
         corpus: the TokenCorpus of the plan.
         plan: INSTANCE (B,).
+        size: S.
+
+    Returns:
+        Two arrays (B, S): a's tokens from place 1 on, where they stand behind [CLS], and b's from the place on that
+        they have behind [CLS] a [SEP]. What else is in them is anything.
+    """
+    return corpus.windows(plan["a_start"] - 1, size), corpus.windows(plan["b_start"] - plan["a_length"] - 2, size)
+
+
+def assemble(segments, plan, vocabulary):
+    """Lays out planned instances as [CLS] a [SEP] b [SEP] [PAD] ..., or [CLS] a [SEP] [PAD] ... without a b.
+
+    Args:
+        segments: what `segment_tokens` returned, arrays (B, S).
+        plan: INSTANCE (B,).
         vocabulary: a keras_bert.text.vocabulary.Vocabulary.
-        max_seq_length: S.
 
     Returns:
         input_ids, input_mask, segment_ids: int32 (B, S) each.
     """
-    place = np.arange(max_seq_length, dtype=np.int32)
-    a_length, b_length = plan["a_length"][:, None], plan["b_length"][:, None]
-    a_end = a_length + 1  # where the first [SEP] stands
+    a_tokens, b_tokens = segments
+    place = np.arange(a_tokens.shape[1], dtype=np.int32)
+    a_end = plan["a_length"][:, None] + 1  # where the first [SEP] stands
+    b_length = plan["b_length"][:, None]
     b_end = a_end + b_length + (b_length > 0)  # where the last stands
     in_b = place > a_end  # (B, S), padding included
     input_mask = place <= b_end
-    a_tokens = _windows(corpus.tokens, plan["a_start"] - 1, max_seq_length)
-    b_tokens = _windows(corpus.tokens, plan["b_start"] - plan["a_length"] - 2, max_seq_length)
     input_ids = np.where(in_b, b_tokens, a_tokens).astype(np.int32)
     input_ids[:, 0] = vocabulary.cls_id
     input_ids[(place == a_end) | (place == b_end)] = vocabulary.sep_id
     input_ids[~input_mask] = vocabulary.pad_id
     return input_ids, input_mask.astype(np.int32), (in_b & input_mask).astype(np.int32)
-
-
-def _windows(tokens, start, size):
-    """Returns tokens[i : i + size] for each i of `start`: (B, size). What lies outside of the corpus is anything."""
-    inside = (start >= 0) & (start + size <= len(tokens))
-    rows = np.empty((len(start), size), tokens.dtype)
-    if inside.any():
-        rows[inside] = sliding_window_view(tokens, size)[start[inside]]  # copies whole rows
-    rows[~inside] = tokens[np.clip(start[~inside, None] + np.arange(size), 0, len(tokens) - 1)]
-    return rows

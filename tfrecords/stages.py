@@ -22,7 +22,7 @@ from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tfrecords.corpus import CorpusWriter, TokenCorpus
 from tfrecords.documents import read_chunks, split_chunk
-from tfrecords.instances import INSTANCE, blocks_of, expected_instances, plan_block
+from tfrecords.instances import INSTANCE, blocks_of, expected_instances, plan_block, segment_tokens
 from tfrecords.options import Options
 from tfrecords.workplace import write_json
 from tfrecords.writer import Statistics, make_features, serialize_features
@@ -31,6 +31,7 @@ PLAN, SCATTER, SHUFFLE, MASK = range(4)  # kinds of random streams
 INSTANCES_PER_PART = 1 << 15  # more or less: a part is shuffled in memory and is what a worker does at once
 MOST_PARTS = 1 << 10  # but for more shards than that
 INSTANCES_PER_BATCH = 1 << 10  # masked together
+TOKENS_READ = 1 << 22  # at once, of each segment: 8 MB, or 16 with a large vocabulary
 GZIP_LEVEL = 6  # gzip's own default; part of the output's definition
 
 
@@ -190,10 +191,14 @@ def read_plan(job, part):
 def _records(job, instances, rng, statistics):
     """Yields the bytes of a part's records, a batch at a time; with --compression=gzip a gzip member each."""
     options, corpus, vocabulary = job.options, open_corpus(job), _vocabulary(job)
-    for first in range(0, len(instances), INSTANCES_PER_BATCH):
-        batch = instances[first : first + INSTANCES_PER_BATCH]
-        features, actions = make_features(corpus, batch, vocabulary, options, rng=rng)
-        corpus.release()
-        statistics.add(features, actions)
-        records = serialize_features(features)
-        yield gzip.compress(records, GZIP_LEVEL, mtime=0) if options.compression == "gzip" else records
+    step = max(1, TOKENS_READ // options.max_seq_length // INSTANCES_PER_BATCH) * INSTANCES_PER_BATCH
+    for start in range(0, len(instances), step):
+        some = instances[start : start + step]
+        segments = segment_tokens(corpus, some, options.max_seq_length)
+        for first in range(0, len(some), INSTANCES_PER_BATCH):
+            batch = slice(first, first + INSTANCES_PER_BATCH)
+            tokens = [segment[batch] for segment in segments]
+            features, actions = make_features(tokens, some[batch], vocabulary, options, rng=rng)
+            statistics.add(features, actions)
+            records = serialize_features(features)
+            yield gzip.compress(records, GZIP_LEVEL, mtime=0) if options.compression == "gzip" else records

@@ -78,11 +78,11 @@ class Statistics:
         return figures
 
 
-def make_features(corpus, plan, vocabulary, options, *, rng):
+def make_features(segments, plan, vocabulary, options, *, rng):
     """Turns planned instances into the features of their records.
 
     Args:
-        corpus: the TokenCorpus of the plan.
+        segments: their tokens, from `tfrecords.instances.segment_tokens`.
         plan: `tfrecords.instances.INSTANCE` (B,).
         vocabulary: a keras_bert.text.vocabulary.Vocabulary.
         options: the Options.
@@ -92,7 +92,7 @@ def make_features(corpus, plan, vocabulary, options, *, rng):
         A dict of the features as arrays (B, length): all seven, or without the masked_lm_ ones where masking is
         dynamic; and the masking actions (B, P), or None then.
     """
-    input_ids, input_mask, segment_ids = assemble(corpus, plan, vocabulary, max_seq_length=options.max_seq_length)
+    input_ids, input_mask, segment_ids = assemble(segments, plan, vocabulary)
     features = {
         "input_ids": input_ids,
         "input_mask": input_mask,

@@ -71,3 +71,15 @@ def test_an_empty_corpus(tmp_path):
     corpus = write(tmp_path, [([], [], [], True)], vocab_size=100_000)
     assert len(corpus) == 0
     assert corpus.tokens.dtype == np.int32
+
+
+@pytest.mark.parametrize("rows", [1, 3, 1024])
+def test_windows_are_the_tokens_from_each_place_on(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr("tfrecords.corpus.ROWS_AT_ONCE", rows)
+    corpus = write(tmp_path, [(list(range(50)), [50], [1], True)])
+    starts = np.array([7, -2, 46, 0, 45, 30, 7])
+    read = corpus.windows(starts, 5)
+    for start, row in zip(starts, read, strict=True):
+        inside = [i for i in range(5) if 0 <= start + i < 50]
+        assert row[inside].tolist() == [start + i for i in inside]
+    assert corpus.windows(np.array([-1]), 60)[0, 1:51].tolist() == list(range(50))

@@ -9,7 +9,16 @@ from scipy.stats import chisquare
 from keras_bert.errors import UserError
 from tfrecords import instances
 from tfrecords.corpus import TokenCorpus
-from tfrecords.instances import INSTANCE, SENTENCE_TASKS, _truncate, assemble, blocks_of, check_corpus, plan_block
+from tfrecords.instances import (
+    INSTANCE,
+    SENTENCE_TASKS,
+    _truncate,
+    assemble,
+    blocks_of,
+    check_corpus,
+    plan_block,
+    segment_tokens,
+)
 
 FIRST_ID = 7
 
@@ -268,7 +277,7 @@ def test_full_sentences_stay_whole_where_sequences_are_short():
 def test_layout(vocabulary):
     corpus = make_corpus([[3], [2]])
     plan = plan_instances(corpus, max_seq_length=10, dupe_factor=1, seed=0)
-    ids, mask, segments = assemble(corpus, plan, vocabulary, max_seq_length=10)
+    ids, mask, segments = assemble(segment_tokens(corpus, plan, 10), plan, vocabulary)
     rows = {tuple(row) for row in ids.tolist()}
     assert rows == {(2, 7, 8, 9, 3, 10, 11, 3, 0, 0), (2, 10, 11, 3, 7, 8, 9, 3, 0, 0)}
     assert mask.tolist() == [[1] * 8 + [0] * 2] * 2
@@ -280,7 +289,7 @@ def test_layout(vocabulary):
 def test_layout_of_a_single_segment(vocabulary):
     corpus = make_corpus([[3, 2]])
     plan = np.array([(0, 0, 5, 0, 0)], INSTANCE)
-    ids, mask, segments = assemble(corpus, plan, vocabulary, max_seq_length=9)
+    ids, mask, segments = assemble(segment_tokens(corpus, plan, 9), plan, vocabulary)
     assert ids.tolist() == [[2, 7, 8, 9, 10, 11, 3, 0, 0]]
     assert mask.tolist() == [[1] * 7 + [0] * 2]
     assert not segments.any()
