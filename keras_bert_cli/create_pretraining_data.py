@@ -11,6 +11,7 @@ same command goes on.
 import time
 
 from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.startup import start_tensorflow
 
 
 def add_arguments(parser):
@@ -87,6 +88,8 @@ def run(args):
     from keras_bert_cli.progress import Progress, clock
     from tfrecords.create_pretraining_data import create_pretraining_data
 
+    if args.input_format == "tfds":
+        start_tensorflow()  # which reads them
     options = dict(vars(args))
     options["beam_options"] = args.beam_options.split()
     begin = time.monotonic()

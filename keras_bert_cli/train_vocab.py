@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, natural_number, positive_int
+from keras_bert_cli.startup import start_tensorflow
 
 VOCAB_SIZE = 30522  # Google's
 WARN_ABOVE = 0.1  # share of the words of a script that lower-casing harms
@@ -75,6 +76,8 @@ def run(args):
     from tfrecords.documents import resolve_sources
 
     begin = time.monotonic()
+    if args.input_format == "tfds":
+        start_tensorflow()  # which reads them
     old = _initial_vocabulary(args)
     sources, chosen = resolve_sources(args.input_file, args.input_format)
     heldout = _heldout_texts(args)

@@ -19,7 +19,7 @@ from tfrecords import stages
 from tfrecords.documents import resolve_sources
 from tfrecords.instances import check_corpus, segment_tokens
 from tfrecords.options import Options
-from tfrecords.runners import choose_workers, make_runner
+from tfrecords.runners import SMALL_INPUT, choose_workers, make_runner
 from tfrecords.show_records import record_text
 from tfrecords.workplace import Workplace
 from tfrecords.writer import FINISHING, ShardWriter, Statistics, claim_outputs, finish, make_features
@@ -152,7 +152,7 @@ def _state(source):
 def _workers(runner, beam_options, num_workers, size, folder):
     """Returns the context manager of what does the work."""
     if runner is None:
-        return make_runner(choose_workers(num_workers, size))
+        return make_runner(choose_workers(num_workers, size or SMALL_INPUT))  # how large a data set is, is not known
     if num_workers is not None:
         raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
     from tfrecords.beam import BeamRunner

@@ -120,8 +120,10 @@ def _expanded(tasks, expand):
 def _make_executor(num_workers):
     """Returns a pool of processes."""
     options = {"max_workers": num_workers, "initializer": _start_worker, "initargs": (os.getpid(),)}
-    if _forking_is_safe():  # and starts at once
-        return ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork"), **options)
+    if _forking_is_safe():  # and quick
+        executor = ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork"), **options)
+        executor.submit(os.getpid).result()  # the processes start now, before reading a TFDS set loads TensorFlow
+        return executor
     from joblib.externals import loky  # unlike multiprocessing's, its processes do not import the main module again
 
     return loky.ProcessPoolExecutor(**options)
