@@ -91,7 +91,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     script = (
         "import os, sys, time\n"
         "from tfrecords.runners import make_runner\n"
-        "def work(n):\n    print(os.getpid(), flush=True)\n    time.sleep(600)\n"
+        "def work(n):\n    os.write(1, b'%d\\n' % os.getpid())\n    time.sleep(600)\n"  # one write, or lines would mix
         "with make_runner(2) as runner:\n    list(runner.map(work, range(4)))\n"
     )
     parent = subprocess.Popen(
