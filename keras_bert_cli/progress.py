@@ -1,6 +1,8 @@
 """Progress of long work: a bar on a terminal, a plain line every ten seconds in a log, both with rate and time left."""
 
+import signal
 import sys
+import threading
 import time
 
 SECONDS_BETWEEN_LINES = 10
@@ -48,14 +50,25 @@ class Progress:
         self.stream = stream or sys.stderr
         self._bar = None
         self._stage = self._ended = None
+        self._interrupted, self._handler = False, None
 
     def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *error):
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
         self.close()
 
+    def _interrupt(self, *_):
+        self._interrupted = True
+        raise KeyboardInterrupt
+
     def __call__(self, stage, done, total, unit, note=""):
+        if self._interrupted:  # by a Ctrl-C that fell into a destructor, where Python swallows it
+            raise KeyboardInterrupt
         if stage == self._ended and done >= total:  # told twice
             return
         self._ended = stage if done >= total else None
