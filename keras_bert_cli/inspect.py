@@ -6,7 +6,6 @@ keras-bert inspect records --help shows the flags.
 """
 
 import argparse
-import importlib
 
 # The first word -> the module of this package that has its flags and does it.
 SUBJECTS = {"records": "inspect_records"}
@@ -21,15 +20,8 @@ def add_arguments(parser):
 def run(args):
     """Runs the subject's module on its part of the command line. Returns what its `run` returns."""
     from keras_bert.errors import UserError
+    from keras_bert_cli.main import run_module
 
     if args.subject not in SUBJECTS:
         raise UserError(f"the first word says what to look at: {', '.join(SUBJECTS)}. Received: {args.subject}.")
-    module = importlib.import_module(f"keras_bert_cli.{SUBJECTS[args.subject]}")
-    parser = argparse.ArgumentParser(
-        prog=f"keras-bert inspect {args.subject}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
-    return module.run(parser.parse_args(args.arguments))
+    return run_module(SUBJECTS[args.subject], f"keras-bert inspect {args.subject}", args.arguments)

@@ -37,16 +37,20 @@ def build_parser():
 
 def dispatch(argv):
     """Parses and runs one command line in this process. Returns what the command's `run` returns."""
-    name, rest = argv[0], argv[1:]
+    return run_module(argv[0], f"keras-bert {argv[0]}", argv[1:])
+
+
+def run_module(name, prog, arguments):
+    """Parses the arguments of a module of this package and runs it. Returns what its `run` returns."""
     module = importlib.import_module(f"keras_bert_cli.{name}")
     parser = argparse.ArgumentParser(
-        prog=f"keras-bert {name}",
+        prog=prog,
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    return module.run(parser.parse_args(rest))
+    return module.run(parser.parse_args(arguments))
 
 
 def main(argv=None):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from tests.tfrecords.tool import SMALL
+from tfrecords.create_pretraining_data import create_pretraining_data
 
 DOCUMENTS, WORDS = 12, 30
 ROOTS = ("ka", "lo", "mi", "nu", "pe", "ra", "si", "to", "vu", "we", "zo", "ba")
@@ -49,3 +51,15 @@ def vocab_file(vocabulary, tmp_path):
     path = tmp_path / "vocab.txt"
     vocabulary.save(path)
     return path
+
+
+@pytest.fixture
+def make(corpus_file, vocab_file, tmp_path):
+    """Returns a function that writes records of the corpus to out/NAME and returns the manifest."""
+
+    def run(name="a.tfrecord", **options):
+        return create_pretraining_data(
+            str(corpus_file), f"{tmp_path}/out/{name}", str(vocab_file), **{**SMALL, **options}
+        )
+
+    return run

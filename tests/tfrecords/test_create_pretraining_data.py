@@ -1,10 +1,7 @@
-"""Text in, records out: the whole tool, as a function and as a command."""
+"""Text in, records out: the whole tool as a function."""
 
 import json
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +16,10 @@ from keras_bert.data.records import FEATURES, UNMASKED_FEATURES
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
-from keras_bert_cli.main import main
+from tests.tfrecords.tool import SMALL, small_pieces
 from tfrecords.create_pretraining_data import create_pretraining_data
 
-REPOSITORY = Path(__file__).parents[2]
 CAPITALISED = "".join(f"Berlin{number}\n" for number in range(30))
-SMALL = {"max_seq_length": 32, "max_predictions_per_seq": 5}
-
-
-@pytest.fixture
-def make(corpus_file, vocab_file, tmp_path):
-    """Returns a function that writes records of the corpus to out/NAME and returns the manifest."""
-
-    def run(name="a.tfrecord", **options):
-        return create_pretraining_data(
-            str(corpus_file), f"{tmp_path}/out/{name}", str(vocab_file), **{**SMALL, **options}
-        )
-
-    return run
 
 
 def read(pattern, *, names=FEATURES, compression=""):
@@ -198,13 +181,6 @@ def test_any_number_of_workers_gives_the_same_bytes(make, tmp_path, monkeypatch,
     assert len(written[0]) == 3
 
 
-def small_pieces(monkeypatch):
-    monkeypatch.setattr("tfrecords.runners._forking_is_safe", lambda: True)  # so that the workers see this as well
-    monkeypatch.setattr("tfrecords.instances.STRETCH_TOKENS", 64)
-    monkeypatch.setattr("tfrecords.instances.INSTANCES_PER_BLOCK", 64)
-    monkeypatch.setattr("tfrecords.stages.INSTANCES_PER_PART", 100)
-
-
 def test_shards_have_equal_parts_and_all_the_instances(make, tmp_path, monkeypatch):
     small_pieces(monkeypatch)
     manifest = make(num_shards=4)
@@ -311,102 +287,6 @@ def test_the_vocabulary_may_lie_beside_the_output_already(make, vocab_file, corp
     assert beside.read_bytes() == vocab_file.read_bytes()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-@pytest.mark.parametrize("stage", ["tokenizing", "planning", "writing"])
-def test_an_interrupted_run_changes_nothing_and_goes_on(make, tmp_path, monkeypatch, error, stage):
-    small_pieces(monkeypatch)
-    make("whole.tfrecord", num_shards=2)
-    make("old.tfrecord", num_shards=2, random_seed=1)
-    out = tmp_path / "out"
-
-    def visible():
-        return {path.name: path.read_bytes() for path in out.iterdir() if path.name[0] != "."}
-
-    def stop(now, done, total, unit):
-        if now == stage and done > total / 2:
-            raise error
-
-    before = visible()
-    for name in ("new.tfrecord", "old.tfrecord"):
-        with pytest.raises(error):
-            make(name, num_shards=2, force=True, progress=stop)
-    assert before == visible()
-    told, done = [], []
-    make("new.tfrecord", num_shards=2, log=told.append, progress=lambda stage, *rest: done.append((stage, *rest)))
-    assert any(line.startswith("going on") for line in told)
-    for shard in ("-00000-of-00002", "-00001-of-00002"):
-        assert (out / f"new.tfrecord{shard}").read_bytes() == (out / f"whole.tfrecord{shard}").read_bytes()
-    assert (
-        json.loads((out / "new.manifest.json").read_text())["statistics"]
-        == (json.loads((out / "whole.manifest.json").read_text())["statistics"])
-    )
-    if stage == "writing":
-        assert not any(stage == "tokenizing" for stage, *_ in done)
-        first = next(count for stage, count, *_ in done if stage == "writing")
-        assert first > json.loads((out / "new.manifest.json").read_text())["instances"] / 2
-    assert not (out / ".new.unfinished").exists()
-
-
-def test_a_run_that_was_killed_while_renaming_goes_on(make, tmp_path, monkeypatch):
-    make("whole.tfrecord", num_shards=3)
-    replace, calls = os.replace, []
-
-    def stop(source, target):
-        replace(source, target)
-        if Path(target).name == "new.tfrecord-00001-of-00003" and Path(target).parent.name == "out":
-            calls.append(target)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", stop)
-    with pytest.raises(KeyboardInterrupt):
-        make("new.tfrecord", num_shards=3)
-    monkeypatch.setattr(os, "replace", replace)
-    assert len(calls) == 1
-    make("new.tfrecord", num_shards=3)
-    for number in range(3):
-        shard = f"tfrecord-0000{number}-of-00003"
-        assert (tmp_path / "out" / f"new.{shard}").read_bytes() == (tmp_path / "out" / f"whole.{shard}").read_bytes()
-
-
-def test_other_settings_start_afresh(make, tmp_path, corpus_file):
-    def stop(stage, done, total, unit):
-        if stage == "writing":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        make(progress=stop)
-    told = []
-    make(random_seed=5, log=told.append)
-    make("b.tfrecord", random_seed=5)
-    assert not any(line.startswith("going on") for line in told)
-    assert (tmp_path / "out" / "a.tfrecord").read_bytes() == (tmp_path / "out" / "b.tfrecord").read_bytes()
-
-
-@pytest.mark.parametrize("wait", [0.0, 0.1, 0.2, 0.4])
-def test_killed_at_any_moment(corpus_file, vocab_file, tmp_path, wait):
-    """A kill leaves no torn file under a final name, and the same command ends with the bytes of a whole run."""
-    corpus_file.write_text((corpus_file.read_text() + "\n") * 10)
-    flags = ("--dupe_factor=40", "--num_shards=2", "--num_workers=2", "--max_predictions_per_seq=5")
-    whole, cut = (command(corpus_file, vocab_file, tmp_path / n / "a.tfrecord", *flags) for n in ("whole", "cut"))
-    assert main(whole) == 0
-    begun = [sys.executable, "-m", "keras_bert_cli.main", *cut]
-    process = subprocess.Popen(begun, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "cut" / ".a.unfinished").exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(wait)
-    process.kill()
-    process.wait()
-    expected = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir() if ".tfrecord" in path.name}
-    for path in (tmp_path / "cut").glob("a.tfrecord*"):
-        assert path.read_bytes() == expected[path.name]
-    if (tmp_path / "cut" / ".a.unfinished").exists():
-        assert main(cut) == 0
-    assert {p.name: p.read_bytes() for p in (tmp_path / "cut").iterdir() if ".tfrecord" in p.name} == expected
-    assert not (tmp_path / "cut" / ".a.unfinished").exists()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -476,85 +356,3 @@ def test_an_output_place_that_cannot_be_written_is_noticed_before_the_work(make,
     monkeypatch.setattr("tfrecords.stages.tokenize", lambda *_, **__: pytest.fail("too late"))
     with pytest.raises(UserError, match="cannot write to"):
         make()
-
-
-def command(corpus_file, vocab_file, output, *more):
-    flags = {"input_file": corpus_file, "vocab_file": vocab_file, "output_file": output, "max_seq_length": 32}
-    return ["create_pretraining_data", *(f"--{name}={value}" for name, value in flags.items()), *more]
-
-
-def test_command_says_what_it_did(corpus_file, vocab_file, tmp_path, capsys):
-    argv = command(corpus_file, vocab_file, tmp_path / "a.tfrecord", "--max_predictions_per_seq=5", "--num_shards=2")
-    assert main(argv) == 0
-    out, progress = capsys.readouterr()
-    for expected in (
-        "input format: sentences",
-        "chosen by --input_format=auto",
-        "12 documents",
-        "example: [CLS]",
-        "[MASK]",
-        "next sentence:",
-        "instances/s",
-        "a.tfrecord-00000-of-00002",
-        "a.manifest.json",
-        "a.vocab.txt",
-        "next: keras-bert pretrain --input_file",
-    ):
-        assert expected in out
-    assert "writing" in progress
-    assert main(argv) == 2
-    assert "exists already" in capsys.readouterr().err
-    assert main([*argv, "--force"]) == 0
-
-
-def test_command_takes_googles_flags(corpus_file, vocab_file, tmp_path, capsys):
-    flags = "--do_lower_case=True --nodo_whole_word_mask --max_predictions_per_seq=6 --random_seed=7 --dupe_factor=2"
-    more = [*flags.split(), "--masked_lm_prob=0.2", "--short_seq_prob=0.3", "--input_format=sentences"]
-    assert main(command(corpus_file, vocab_file, tmp_path / "a.tfrecord", *more)) == 0
-    manifest = json.loads((tmp_path / "a.manifest.json").read_text())
-    assert (manifest["masked_lm_prob"], manifest["masking"]) == (0.2, "token")
-    assert manifest["settings"] == {
-        "input_files": [str(corpus_file)],
-        "input_format": "sentences",
-        "text_field": "text",
-        "short_seq_prob": 0.3,
-        "dupe_factor": 2,
-        "random_seed": 7,
-        "num_shards": 1,
-    }
-    more[1] = "--do_whole_word_mask"
-    assert main(command(corpus_file, vocab_file, tmp_path / "b.tfrecord", *more)) == 0
-    assert json.loads((tmp_path / "b.manifest.json").read_text())["masking"] == "whole_word"
-
-
-def test_module_is_the_command_and_needs_no_tensorflow(corpus_file, vocab_file, tmp_path):
-    probe = (
-        "import runpy, sys\n"
-        "try:\n    runpy.run_module('tfrecords.create_pretraining_data', run_name='__main__')\n"
-        "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "assert 'tensorflow' not in sys.modules"
-    )
-    argv = command(corpus_file, vocab_file, tmp_path / "a.tfrecord")[1:]
-    done = subprocess.run([sys.executable, "-c", probe, *argv], cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "a.tfrecord").stat().st_size > 0
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files by the Linux way")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_is_full_is_a_sentence(corpus_file, vocab_file, tmp_path, workers):
-    """No file may grow past a limit, which to the tool is a disk that takes no more."""
-    import resource
-
-    argv = command(corpus_file, vocab_file, tmp_path / "out" / "a.tfrecord", f"--num_workers={workers}")
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_bert_cli.main", *argv],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-    )
-    assert done.returncode == 2, done.stderr
-    assert len([line for line in done.stderr.splitlines() if "Cannot write" in line]) == 1
-    assert "Traceback" not in done.stderr
-    assert os.listdir(tmp_path / "out") == []
