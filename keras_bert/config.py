@@ -24,7 +24,14 @@ MINIATURE = re.compile(r"(?:uncased_)?L-(\d+)_H-(\d+)(?:_A-(\d+))?")
 
 # "gelu" is the tanh approximation in Google's code and the exact erf in Hugging Face's: in memory it says which.
 GOOGLE_ACTIVATIONS = {"gelu": "gelu_tanh", "gelu_new": "gelu_tanh"}
-HUGGINGFACE_ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+HUGGINGFACE_ACTIVATIONS = {
+    **{"gelu": "gelu_erf", "gelu_python": "gelu_erf"},
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "gelu_tanh"),
+}
+# What Hugging Face's config.json says of the file or of the head and not of the encoder. Google never writes the first
+# three, by which such a file is known; none is kept, since each would be wrong in another file.
+HUGGINGFACE_FIELDS = ("model_type", "architectures", "transformers_version")
+HUGGINGFACE_FIELDS += ("_name_or_path", "dtype", "torch_dtype", "id2label", "label2id", "num_labels", "problem_type")
 COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -130,13 +137,19 @@ class BertConfig:
         return cls(**fields, extra=extra)
 
     @classmethod
+    def from_huggingface(cls, fields):
+        """Reads the fields of a Hugging Face config.json; what it says of the file or the head is left out."""
+        fields = {name: value for name, value in fields.items() if name not in HUGGINGFACE_FIELDS}
+        return cls.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS)
+
+    @classmethod
     def from_file(cls, path):
         """Reads a bert_config.json, Google's or ours, or Hugging Face's config.json."""
         fields = read_json(path, what="The model's configuration")
         if "hidden_size" not in fields:
             raise UserError(f"{path} has no hidden_size; a bert_config.json was expected.")
-        huggingface = "transformers_version" in fields  # which Google never writes
-        return cls.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS if huggingface else GOOGLE_ACTIVATIONS)
+        is_huggingface = any(name in fields for name in HUGGINGFACE_FIELDS[:3])
+        return cls.from_huggingface(fields) if is_huggingface else cls.from_dict(fields)
 
     @classmethod
     def from_name_or_file(cls, name_or_path, **overrides):

@@ -17,6 +17,7 @@ COMMANDS = {
     "classify": "fine-tune a classifier on your own table",
     "fill_mask": "ask a pre-trained BERT for the words behind [MASK]",
     "export": "model -> SavedModel that answers raw strings",
+    "convert": "checkpoint of any format -> keras_bert's, Google's or Hugging Face's",
     "inspect": "look at pre-training records: examples as text, statistics",
 }
 

@@ -131,22 +131,26 @@ def attention(x, mask, arrays, scope, heads):
 
 
 def encode(arrays, config, batch, *, activation=gelu):
-    """Returns {"embedding_output", "encoder_outputs" (a list), "sequence_output", "pooled_output"}."""
+    """Returns {"embedding_output", "sequence_output", "pooled_output"}, and one array a layer in two lists.
+
+    The lists are "encoder_outputs" (B, S, H) and "attention_scores" (B, A, S, S).
+    """
     arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
     ids, mask = batch["input_ids"], batch["input_mask"].astype(np.float64)
     hidden = arrays["bert/embeddings/word_embeddings"][ids]
     hidden = hidden + arrays["bert/embeddings/token_type_embeddings"][batch["segment_ids"]]
     hidden = hidden + arrays["bert/embeddings/position_embeddings"][: ids.shape[1]]
     hidden = layer_norm(hidden, arrays, "bert/embeddings")
-    outputs = {"embedding_output": hidden, "encoder_outputs": []}
+    outputs = {"embedding_output": hidden, "encoder_outputs": [], "attention_scores": []}
     for layer in range(config["num_hidden_layers"]):
         scope = f"bert/encoder/layer_{layer}"
-        context, _ = attention(hidden, mask, arrays, f"{scope}/attention/self", config["num_attention_heads"])
+        context, scores = attention(hidden, mask, arrays, f"{scope}/attention/self", config["num_attention_heads"])
         attended = dense(context, arrays, f"{scope}/attention/output/dense") + hidden
         attended = layer_norm(attended, arrays, f"{scope}/attention/output")
         wide = activation(dense(attended, arrays, f"{scope}/intermediate/dense"))
         hidden = layer_norm(dense(wide, arrays, f"{scope}/output/dense") + attended, arrays, f"{scope}/output")
         outputs["encoder_outputs"].append(hidden)
+        outputs["attention_scores"].append(scores)
     pooled = np.tanh(dense(hidden[:, 0], arrays, "bert/pooler/dense"))
     return {**outputs, "sequence_output": hidden, "pooled_output": pooled}
 
@@ -252,6 +256,7 @@ def main():
     write_google(FOLDER, CONFIG, arrays)
     outputs = encode(arrays, CONFIG, batch)
     outputs["encoder_outputs"] = np.stack(outputs["encoder_outputs"])
+    del outputs["attention_scores"]
     masked_lm, next_sentence = pretrain_log_probs(arrays, CONFIG, batch)
     losses, final = train(arrays, CONFIG, batch, steps=TRAINING["num_train_steps"], **TRAINING)
     outputs |= {"masked_lm_log_probs": masked_lm, "next_sentence_log_probs": next_sentence}

@@ -120,9 +120,32 @@ def test_gelu_means_what_the_code_that_wrote_the_file_computes(tmp_path, written
     assert BertConfig.from_dict(fields, activations=GOOGLE_ACTIVATIONS).hidden_act == google
     assert BertConfig.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS).hidden_act == huggingface
     path = tmp_path / "config.json"
-    for more, expected in (({}, google), ({"transformers_version": "4.46.0"}, huggingface)):
+    marks = ({"transformers_version": "4.46.0"}, {"model_type": "bert"}, {"architectures": ["BertModel"]})
+    for more, expected in (({}, google), *((mark, huggingface) for mark in marks)):
         path.write_text(json.dumps({**fields, **more}))
         assert BertConfig.from_file(path).hidden_act == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("gelu_fast", "gelu_tanh"), ("gelu_pytorch_tanh", "gelu_tanh"), ("gelu_python", "gelu_erf")]
+)
+def test_other_names_of_hugging_face_s_for_gelu(written, read):
+    assert BertConfig.from_huggingface({**BASE, "hidden_act": written}).hidden_act == read
+    with pytest.raises(UserError, match=f"Received: '{written}'"):
+        BertConfig.from_dict({**BASE, "hidden_act": written})
+
+
+def test_what_hugging_face_says_of_the_file_and_the_head_is_left_out(tmp_path):
+    about = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", "transformers_version": "5.0"}
+    about |= {"_name_or_path": "x", "dtype": "float32", "torch_dtype": "float16", "problem_type": None}
+    about |= {"id2label": {"0": "no"}, "label2id": {"no": 0}, "num_labels": 1}
+    kept = {"classifier_dropout": 0.2, "pad_token_id": 0}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**BASE, **about, **kept}))
+    config = BertConfig.from_file(path)
+    assert config.extra == kept
+    path.write_text(json.dumps(config.to_dict()))  # as our own directory has it
+    assert BertConfig.from_file(path) == config
 
 
 @pytest.mark.parametrize(

@@ -1,98 +1,64 @@
-"""Our model directory, and telling the formats apart.
+"""Our model directory.
 
 A directory is a model: bert_config.json, model.safetensors (arrays in google-research/bert's names and
 layout), vocab.txt and tokenizer_config.json, and task.json for what sits on the encoder.
 """
 
-import json
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint
-from keras_bert.checkpoints.google import find_prefix, open_google
-from keras_bert.checkpoints.huggingface import open_huggingface
+from keras_bert.checkpoints.base import Checkpoint, Plan, only_floats
+from keras_bert.checkpoints.names import huggingface_name
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_json
+from keras_bert.files import read_json
 
-WEIGHTS = "model.safetensors"
+CONFIG, WEIGHTS, TASK = "bert_config.json", "model.safetensors", "task.json"
 
 
-def open_checkpoint(path):
-    """Opens a checkpoint of any known format and returns it as a Checkpoint.
+def find_directory(path):
+    """Returns the path if it is one of our model directories, or None."""
+    path = Path(path)
+    return path if (path / WEIGHTS).is_file() and (path / CONFIG).is_file() else None
 
-    Args:
-        path: our model directory, a Google TF1 checkpoint (directory or prefix) or a Hugging Face directory.
+
+def open_directory(folder):
+    """Opens one of our model directories.
 
     Raises:
-        UserError: nothing of the kind is there, or it is damaged.
+        UserError: a file is damaged, or task.json does not fit the weights.
     """
-    path = Path(path)
-    if (path / WEIGHTS).is_file() and (path / "bert_config.json").is_file():
-        return _open_ours(path)
-    prefix = find_prefix(path)
-    if prefix is not None:
-        return open_google(prefix)
-    if (path / "config.json").is_file():
-        return open_huggingface(path)
-    state = "holds no model" if path.is_dir() else "does not exist"
-    raise UserError(
-        f"{path} {state}; expected a model directory (bert_config.json and {WEIGHTS}), a Google checkpoint "
-        "(bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and model.safetensors)."
-    )
+    config = BertConfig.from_file(folder / CONFIG)
+    spans, notes = only_floats(open_arrays(folder / WEIGHTS), lambda name: huggingface_name(name) is not None)
+    shapes = {name: span.shape for name, span in spans.items()}
+    task = read_json(folder / TASK, what="The model's task") if (folder / TASK).exists() else {}
+    _check_task(folder / TASK, task, shapes)
+    return Checkpoint(folder, config, task, shapes, lambda name: spans[name].read(), notes=notes)
 
 
-def _open_ours(folder):
-    config = BertConfig.from_file(folder / "bert_config.json")
-    task = folder / "task.json"
-    shapes, read = open_arrays(folder / WEIGHTS)
-    return Checkpoint(folder, config, read_json(task, what="The model's task") if task.exists() else {}, shapes, read)
+def _check_task(path, task, shapes):
+    """Raises a UserError if a task.json says what cannot be, or another number of classes than the weights."""
+    kind, num_classes, labels = task.get("task"), task.get("num_classes"), task.get("labels")
+    if not isinstance(kind, str | None):
+        raise UserError(f"{path}: task must be a name such as 'classification'. Received: {kind!r}.")
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
+        raise UserError(f"{path}: num_classes must be a whole number of at least 1. Received: {num_classes!r}.")
+    if not isinstance(labels, list | None):
+        raise UserError(f"{path}: labels must be a list of names. Received: {labels!r}.")
+    stored = shapes.get("output_weights", (None,))[0]
+    counts = {"num_classes": num_classes, "labels": labels and len(labels), "output_weights": stored}
+    counts = {name: count for name, count in counts.items() if count is not None}
+    if len(set(counts.values())) > 1 and kind != "multiple_choice":
+        said = ", ".join(f"{count} by {name}" for name, count in counts.items())
+        raise UserError(f"{path} and the weights differ in the number of classes: {said}; save the model again.")
 
 
-def check_tokenizer(tokenizer, config):
-    """Raises a UserError if a tokenizer (None passes) has another number of entries than the model."""
-    if tokenizer is not None and tokenizer.vocab_size != config.vocab_size:
-        raise UserError(
-            f"The tokenizer has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
-            "save the tokenizer that the model was trained with."
-        )
+def plan_directory(checkpoint):
+    """Returns the Plan of writing a Checkpoint as one of our model directories."""
+    files = {CONFIG: checkpoint.config.to_dict()}
+    files |= {TASK: checkpoint.task} if checkpoint.task else {}
+    return Plan(files, {name: (name, False) for name in checkpoint.shapes}, _write)
 
 
-def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None):
-    """Writes our model directory: whole or not at all where it is new, file by file where it stands already.
-
-    Args:
-        path: the directory.
-        config: the BertConfig.
-        arrays: {name: numpy array}.
-        task: the contents of task.json; none is written if empty.
-        tokenizer: a Tokenizer to save beside the weights.
-
-    Raises:
-        UserError: the vocabulary's size is not the config's, or nothing can be written there.
-    """
-    check_tokenizer(tokenizer, config)
-    path = Path(path)
-    place = path / ".new" if path.is_dir() else path
-    with atomic_path(place) as folder:
-        folder.mkdir()
-        (folder / "bert_config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
-        write_arrays(folder / WEIGHTS, arrays)
-        if task:
-            (folder / "task.json").write_text(json.dumps(task, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if tokenizer is not None:
-            tokenizer.save_pretrained(folder)
-    if place != path:
-        _move_files(place, path, stale=() if task else ("task.json",))
-
-
-def _move_files(source, folder, *, stale):
-    """Moves the files of `source` into `folder`, which keeps what else it holds but for the `stale` ones."""
-    try:
-        for file in source.iterdir():
-            file.replace(folder / file.name)
-        for name in stale:
-            (folder / name).unlink(missing_ok=True)
-        source.rmdir()
-    except OSError as error:
-        raise UserError(f"Cannot write {folder} ({error}); free space, or choose another place.") from error
+def _write(folder, shapes, read):
+    write_arrays(folder / WEIGHTS, shapes, read, made_for="np")

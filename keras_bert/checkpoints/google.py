@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint
+from keras_bert.checkpoints.base import Checkpoint, Plan, only_floats
+from keras_bert.checkpoints.bundle import open_bundle, write_bundle
+from keras_bert.checkpoints.names import huggingface_name
 from keras_bert.config import BertConfig
-from keras_bert.errors import UserError
 
+PREFIX = "bert_model.ckpt"
 # What an optimizer or the session leaves in a training checkpoint beside the model.
 NOT_WEIGHTS = ("adam_m", "adam_v", "AdamWeightDecayOptimizer", "global_step", "LAMBOptimizer")
+EPSILON = 1e-12  # tf.contrib's layer_norm, which Google's code calls with its default
+EVIDENT = (None, "pretraining", "classification", "question_answering")  # tasks that the names of the arrays tell
 
 
 def find_prefix(path):
@@ -24,7 +28,7 @@ def find_prefix(path):
 
     def rank(prefix):
         step = prefix.name.rpartition("-")[2]
-        return (prefix.name == "bert_model.ckpt", int(step) if step.isdigit() else -1, prefix.name)
+        return (prefix.name == PREFIX, int(step) if step.isdigit() else -1, prefix.name)
 
     return max(prefixes, key=rank, default=None)
 
@@ -35,25 +39,47 @@ def open_google(prefix):
     Raises:
         UserError: bert_config.json is missing beside it, or the files are damaged.
     """
-    import tensorflow as tf
-
-    unreadable = (tf.errors.OpError, IndexError, RuntimeError, ValueError)  # as TensorFlow translates its statuses
     config = BertConfig.from_file(prefix.parent / "bert_config.json")
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        shapes = {
-            name: tuple(shape)
-            for name, shape in reader.get_variable_to_shape_map().items()
-            if not any(part in name.split("/") for part in NOT_WEIGHTS)
-        }
-    except unreadable as error:
-        raise UserError(f"{prefix} cannot be read as a TensorFlow checkpoint ({error}); fetch it again.") from error
-
-    def read(name):
-        try:
-            return reader.get_tensor(name)
-        except unreadable as error:
-            raise UserError(f"{prefix}: {name} cannot be read ({error}); fetch the checkpoint again.") from error
-
+    spans = {
+        name: span for name, span in open_bundle(prefix).items() if not set(name.split("/")).intersection(NOT_WEIGHTS)
+    }
+    spans, notes = only_floats(spans, lambda name: huggingface_name(name) is not None)
+    shapes = {name: span.shape for name, span in spans.items()}
     task = {"num_classes": shapes["output_weights"][0]} if "output_weights" in shapes else {}
-    return Checkpoint(prefix, config, task, shapes, read)
+    return Checkpoint(prefix, config, task, shapes, lambda name: spans[name].read(), notes=notes)
+
+
+def plan_google(checkpoint):
+    """Returns the Plan of writing a Checkpoint for google-research/bert's code."""
+    fields, notes = checkpoint.config.to_dict(), []
+    if fields["hidden_act"] == "gelu_erf":
+        notes.append(
+            "the model's gelu is the exact one (erf), and Google's code computes every gelu by tanh: its outputs will "
+            "be slightly others"
+        )
+    fields["hidden_act"] = {"gelu_tanh": "gelu", "gelu_erf": "gelu"}.get(fields["hidden_act"], fields["hidden_act"])
+    if fields["layer_norm_eps"] == EPSILON:
+        del fields["layer_norm_eps"]
+    else:
+        notes.append(
+            f"the model's layer_norm_eps is {fields['layer_norm_eps']:g}, and Google's code computes with {EPSILON:g}: "
+            "its outputs will be slightly others"
+        )
+    lost = _lost(checkpoint.task)
+    if lost:
+        notes.append(f"Google's format has no place for the task's {', '.join(lost)}")
+    arrays = {name: (name, False) for name in checkpoint.shapes}
+    return Plan({"bert_config.json": fields}, arrays, _write, notes=tuple(notes))
+
+
+def _write(folder, shapes, read):
+    write_bundle(folder / PREFIX, shapes, read)
+
+
+def _lost(task):
+    """Returns what a task.json says that cannot be told from the arrays, as "name=value"."""
+    labels = task.get("labels")
+    told = {"num_classes"}
+    told |= {"task"} if task.get("task") in EVIDENT else set()
+    told |= {"labels"} if labels == [str(index) for index in range(len(labels or ()))] else set()
+    return [f"{name}={value}" for name, value in task.items() if name not in told]

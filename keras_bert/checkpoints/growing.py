@@ -34,8 +34,7 @@ def grow_checkpoint(checkpoint, vocabulary):
     Raises:
         UserError: the vocabulary does not extend the checkpoint's, or has another size and there is no vocab.txt.
     """
-    new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.path
-    folder = folder if folder.is_dir() else folder.parent
+    new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.folder
     if not (folder / VOCAB_NAME).is_file():
         if len(new) == config.vocab_size:
             note = f"the vocabulary is taken as given, without a {VOCAB_NAME} in {folder} to compare it with"

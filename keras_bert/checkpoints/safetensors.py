@@ -1,35 +1,81 @@
-"""Arrays in a .safetensors file, read one at a time."""
+"""Arrays in a .safetensors file, read and written one at a time.
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+Source: the format's description in Hugging Face's safetensors. A uint64 gives the length of a header in JSON,
+{name: {"dtype", "shape", "data_offsets": [begin, end]}} with offsets that count from the header's end; then the data.
+"""
 
+import json
+import math
+
+import numpy as np
+
+from keras_bert.checkpoints.base import Span, check_size
 from keras_bert.errors import UserError
+
+MAX_HEADER = 100_000_000  # bytes, as in the safetensors library
+FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+ITEM_SIZES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
+ITEM_SIZES |= dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1)
 
 
 def open_arrays(path):
-    """Returns ({name: shape}, name -> numpy array) of a .safetensors file.
+    """Returns {name: Span} of a .safetensors file.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or its header says what cannot be.
     """
     try:
-        stream = safe_open(path, framework="numpy")
-        shapes = {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118 not a dict
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read as safetensors ({error}); fetch or write it again.") from error
-    return shapes, stream.get_tensor
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(MAX_HEADER, size - 8):
+                raise UserError(
+                    f"{path} is damaged: its header would take {length} bytes after the first 8, and the file has "
+                    f"{size}; fetch or write it again."
+                )
+            header = json.loads(file.read(length))
+        start = 8 + length
+        fields = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        return {name: _span(path, name, entry, start, size) for name, entry in fields.items()}
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error!r}); fetch or write it again.") from error
 
 
-def write_arrays(path, arrays):
-    """Writes {name: numpy array} to a .safetensors file.
+def _span(path, name, entry, start, file_size):
+    """Returns the Span of one entry of the header, after checking what it says."""
+    shape, dtype, (begin, end) = tuple(map(int, entry["shape"])), entry["dtype"], map(int, entry["data_offsets"])
+    if not 0 <= begin <= end <= file_size - start:
+        raise UserError(
+            f"{path} is damaged: {name} would take the bytes from {start + begin} to {start + end}, and the file has "
+            f"{file_size}; fetch or write it again."
+        )
+    span = Span(name, path, start + begin, end - begin, FLOATS.get(dtype, dtype), shape)
+    if dtype in ITEM_SIZES:
+        check_size(span, ITEM_SIZES[dtype])
+    return span
+
+
+def write_arrays(path, shapes, read, *, made_for):
+    """Writes a .safetensors file of float32.
+
+    Args:
+        path: the file.
+        shapes: {name: shape}.
+        read: name -> float32 array of that shape; asked for one at a time.
+        made_for: "pt" or "np", the library whose layout it is.
 
     Raises:
         OSError: the disk is full, or no file can be made there.
     """
-    path.touch()
-    mode = path.stat().st_mode  # as the umask has it; save_file would leave a file that only its owner can read
-    try:
-        save_file(arrays, path, metadata={"format": "np"})
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    path.chmod(mode)
+    header, end = {"__metadata__": {"format": made_for}}, 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in shapes:
+            file.write(np.ascontiguousarray(read(name), "<f4").reshape(-1).view("u1"))

@@ -1,11 +1,15 @@
 """Which variable of a model is which array of a checkpoint, in google-research/bert's names."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 from keras import ops
 
+from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.errors import UserError
+
+LARGE = 1 << 25  # bytes of an array from which a copy counts; the C library, too, maps larger ones on their own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +79,48 @@ def model_variables(model):
     return names | (model.head_variables() if hasattr(model, "head_variables") else {})
 
 
+def as_checkpoint(model):
+    """Returns a model as a Checkpoint, whose arrays are taken off the model when they are asked for."""
+    variables = model_variables(model)
+
+    def read(name):
+        variable, transposed = variables[name]
+        array = ops.convert_to_numpy(variable)
+        return np.array(array.T if transposed else array, order="C")  # a copy: it may be the variable's own memory
+
+    shapes = {name: _stored_shape(*variables[name]) for name in variables}
+    return Checkpoint(Path(), model.bert_config, model.task(), shapes, read)
+
+
+def _stored_shape(variable, transposed):
+    return tuple(variable.shape)[::-1] if transposed else tuple(variable.shape)
+
+
 def collect_arrays(model):
     """Returns {name: numpy array} of a model, as a checkpoint holds them."""
-    arrays = {}
-    for name, (variable, transposed) in model_variables(model).items():
-        array = np.asarray(ops.convert_to_tensor(variable))
-        arrays[name] = np.ascontiguousarray(array.T if transposed else array)
-    return arrays
+    checkpoint = as_checkpoint(model)
+    return {name: checkpoint.read(name) for name in checkpoint.shapes}
+
+
+class _Given:
+    """An array that nobody else holds. TensorFlow takes it as it is; of a plain numpy array it makes two copies.
+
+    That is for the word embeddings, a fifth of a base model. What is small had better be copied: the memory that it
+    takes the place of stays with TensorFlow's allocator, which has a use for it only if it makes the copies.
+    """
+
+    def __init__(self, array):
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self._array.astype(dtype or self._array.dtype, copy=bool(copy))
 
 
 def assign_arrays(model, checkpoint):
     """Loads a Checkpoint into a model, one array at a time, and returns a LoadReport.
+
+    A checkpoint that says which task its head is for gives it to a model of that task alone; Google's, which does
+    not say, gives it by name and shape.
 
     Raises:
         UserError: an array of another shape than the model's weight (both are named), or an encoder that is
@@ -94,8 +129,12 @@ def assign_arrays(model, checkpoint):
     variables = model_variables(model)
     if not any(name in checkpoint.shapes for name in variables if name.startswith("bert/")):
         raise UserError(f"{checkpoint.path} holds no BERT encoder: none of its {len(checkpoint.shapes)} arrays fits.")
+    gives_head = checkpoint.task.get("task") in (None, model.task().get("task"))
     loaded, new = [], []
     for name, (variable, transposed) in variables.items():
+        if not gives_head and not name.startswith("bert/"):
+            new.append(name)
+            continue
         if name not in checkpoint.shapes:
             if name.startswith("bert/") and not name.startswith("bert/pooler/"):
                 raise UserError(
@@ -105,8 +144,7 @@ def assign_arrays(model, checkpoint):
                 )
             new.append(name)
             continue
-        shape = tuple(variable.shape)[::-1] if transposed else tuple(variable.shape)
-        found = checkpoint.shapes[name]
+        shape, found = _stored_shape(variable, transposed), checkpoint.shapes[name]
         if found != shape:
             if name.startswith("bert/"):
                 raise UserError(
@@ -116,7 +154,8 @@ def assign_arrays(model, checkpoint):
             new.append(name)  # a head for another number of classes
             continue
         array = checkpoint.read(name)
-        variable.assign(array.T if transposed else array)
+        array = array.T if transposed else array
+        variable.assign(_Given(array) if array.nbytes >= LARGE else array)
         loaded.append(name)
     unused = sorted(set(checkpoint.shapes) - set(loaded))
     return LoadReport(loaded, new, unused, list(checkpoint.new_entries), list(checkpoint.notes))

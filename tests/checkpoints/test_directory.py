@@ -1,6 +1,5 @@
-"""Our model directory: round trip, telling formats apart, and nothing half-written."""
+"""Our model directory: round trip, what cannot be, and nothing half-written."""
 
-import json
 import os
 
 import numpy as np
@@ -12,7 +11,7 @@ from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests import reference_bert
-from tests.checkpoints.conftest import CONFIG, write_huggingface
+from tests.checkpoints.conftest import CONFIG
 
 BERT_CONFIG = BertConfig.from_dict({**CONFIG, "note": "kept"})
 
@@ -25,7 +24,7 @@ def tokenizer():
 
 
 def test_what_was_saved_is_opened(tmp_path, arrays, tokenizer):
-    task = {"task": "classify", "labels": ["nein", "vielleicht", "schön"]}
+    task = {"task": "classification", "labels": ["nein", "vielleicht", "schön"]}
     save_checkpoint(tmp_path / "deep" / "model", BERT_CONFIG, arrays, task=task, tokenizer=tokenizer)
     checkpoint = open_checkpoint(tmp_path / "deep" / "model")
     assert checkpoint.config == BERT_CONFIG
@@ -48,7 +47,7 @@ def test_without_a_task_or_a_tokenizer_their_files_are_not_written(tmp_path, arr
 
 def test_a_folder_that_stands_there_keeps_what_else_it_holds(tmp_path, arrays, tokenizer):
     folder = tmp_path / "model"
-    save_checkpoint(folder, BERT_CONFIG, arrays, task={"task": "classify"}, tokenizer=tokenizer)
+    save_checkpoint(folder, BERT_CONFIG, arrays, task={"task": "classification"}, tokenizer=tokenizer)
     (folder / "train_log.jsonl").write_text("{}")
     other = {name: array + 1 for name, array in arrays.items()}
     save_checkpoint(folder, BERT_CONFIG, other)
@@ -67,7 +66,7 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path, arrays, monkeypatch, 
     if there:
         save_checkpoint(folder, BERT_CONFIG, arrays)
 
-    def interrupted(path, _):
+    def interrupted(path, *_, **__):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
@@ -85,7 +84,7 @@ def test_a_disk_error_is_a_user_error(tmp_path, arrays, monkeypatch):
     with pytest.raises(UserError, match=r"Cannot write .*file"):
         save_checkpoint(tmp_path / "file", BERT_CONFIG, arrays)
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(directory, "write_arrays", full)
@@ -100,38 +99,35 @@ def test_a_vocabulary_of_another_size_is_refused_with_both_numbers(tmp_path, arr
     assert os.listdir(tmp_path) == []
 
 
-def test_the_three_formats_are_told_apart(tmp_path, arrays, google_folder, huggingface_folder):
-    save_checkpoint(tmp_path / "ours", BERT_CONFIG, arrays)
-    for folder, activation in (
-        (tmp_path / "ours", "gelu_tanh"),
-        (google_folder, "gelu_tanh"),
-        (huggingface_folder, "gelu_erf"),
-    ):
-        checkpoint = open_checkpoint(str(folder))
-        assert checkpoint.config.hidden_act == activation
-        np.testing.assert_array_equal(checkpoint.read("bert/pooler/dense/kernel"), arrays["bert/pooler/dense/kernel"])
-
-
-def test_an_erf_model_stays_one_in_our_directory(tmp_path, arrays):
-    config = open_checkpoint(write_huggingface(tmp_path / "theirs", arrays)).config
-    save_checkpoint(tmp_path / "ours", config, arrays)
-    assert open_checkpoint(tmp_path / "ours").config == config
-    assert json.loads((tmp_path / "ours" / "bert_config.json").read_text())["hidden_act"] == "gelu_erf"
-
-
-@pytest.mark.parametrize(
-    ("name", "state"), [("empty", "holds no model"), ("none", "does not exist"), ("half", "holds no model")]
-)
-def test_what_is_no_model_is_refused_with_what_was_expected(tmp_path, name, state):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "half").mkdir()
-    (tmp_path / "half" / "bert_config.json").write_text(json.dumps(CONFIG))
-    with pytest.raises(UserError, match=rf"{name} {state}; expected a model directory .* Google .* Hugging Face"):
-        open_checkpoint(tmp_path / name)
-
-
 def test_a_damaged_task_is_a_user_error(tmp_path, arrays):
     save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays)
     (tmp_path / "model" / "task.json").write_text("{")
     with pytest.raises(UserError, match=r"task\.json is not JSON"):
         open_checkpoint(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"task": 3}, r"task must be a name such as 'classification'\. Received: 3\."),
+        ({"num_classes": "3"}, r"num_classes must be a whole number of at least 1\. Received: '3'\."),
+        ({"num_classes": True}, r"num_classes must be a whole number of at least 1\. Received: True\."),
+        ({"labels": "abc"}, r"labels must be a list of names\. Received: 'abc'\."),
+        ({"num_classes": 3, "labels": ["a", "b"]}, r"differ in the number of classes: 3 by num_classes, 2 by labels"),
+        ({"num_classes": 4, "labels": list("abcd")}, r"4 by num_classes, 4 by labels, 3 by output_weights; save"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_with_its_numbers(tmp_path, arrays, task, message):
+    head = {"output_weights": np.zeros((3, 8), np.float32), "output_bias": np.zeros(3, np.float32)}
+    save_checkpoint(tmp_path / "model", BERT_CONFIG, {**arrays, **head}, task=task)
+    with pytest.raises(UserError, match=message):
+        open_checkpoint(tmp_path / "model")
+
+
+def test_weights_of_any_type_are_kept_as_float32(tmp_path, arrays):
+    few = {name: array.astype(np.float16) for name, array in arrays.items()}
+    save_checkpoint(tmp_path / "model", BERT_CONFIG, few)
+    checkpoint = open_checkpoint(tmp_path / "model")
+    for name, array in few.items():
+        assert checkpoint.read(name).dtype == np.float32
+        np.testing.assert_array_equal(checkpoint.read(name), array)

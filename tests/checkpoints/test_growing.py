@@ -9,6 +9,7 @@ from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tests.checkpoints.conftest import CONFIG
+from tests.reference_huggingface import write_huggingface
 
 OLD = "[PAD] [unused0] [UNK] [CLS] [SEP] [MASK] [unused1] my heart ##oca ##rdial ##itis ##o ##a".split()
 OLD += "a b ##b ##c c the of . , !".split()
@@ -78,15 +79,12 @@ def test_a_cased_checkpoint_spells_new_entries_as_they_are(google_folder, arrays
 
 
 def test_16_bit_rows_are_means_in_32_bits(tmp_path, arrays):
-    import ml_dtypes
-
-    few = {name: array.astype(ml_dtypes.bfloat16) for name, array in arrays.items()}
-    save_checkpoint(tmp_path / "model", BertConfig.from_dict(CONFIG), few)
-    Vocabulary(OLD).save(tmp_path / "model" / "vocab.txt")
-    found = grow_checkpoint(open_checkpoint(tmp_path / "model"), Vocabulary(NEW)).read(WORDS)
-    assert found.dtype == ml_dtypes.bfloat16
-    mean = few[WORDS][[7, 9, 10]].astype(np.float32).mean(axis=0)
-    np.testing.assert_array_equal(found[1], mean.astype(ml_dtypes.bfloat16))
+    few = {name: array.astype(np.float16) for name, array in arrays.items()}
+    folder = write_huggingface(tmp_path / "model", few)
+    Vocabulary(OLD).save(folder / "vocab.txt")
+    found = grow_checkpoint(open_checkpoint(folder), Vocabulary(NEW)).read(WORDS)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[1], few[WORDS][[7, 9, 10]].astype(np.float32).mean(axis=0))
     np.testing.assert_array_equal(found[7:24], few[WORDS][7:])
 
 

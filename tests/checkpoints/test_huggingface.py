@@ -1,38 +1,18 @@
-"""Hugging Face directories: names, transposition, gelu, and never a pickle."""
+"""Hugging Face directories: layout, gelu, heads in and out, shards, and never a pickle."""
 
+import dataclasses
 import json
 import pickle
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from keras_bert.checkpoints import open_checkpoint
-from keras_bert.checkpoints.huggingface import google_name
+from keras_bert.checkpoints import open_checkpoint, write_checkpoint
+from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from tests import reference_bert
-from tests.checkpoints.conftest import huggingface_name, write_huggingface
-
-
-def test_every_name_of_a_pretraining_model_is_known(arrays):
-    for name in arrays:
-        there = huggingface_name(name)
-        assert google_name(there) == google_name(there.removeprefix("bert.")) == (name, name.endswith("kernel"))
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("bert.embeddings.LayerNorm.gamma", ("bert/embeddings/LayerNorm/gamma", False)),
-        ("bert.encoder.layer.11.output.LayerNorm.beta", ("bert/encoder/layer_11/output/LayerNorm/beta", False)),
-        ("classifier.weight", ("output_weights", False)),
-        ("qa_outputs.bias", ("cls/squad/output_bias", False)),
-        ("bert.embeddings.position_ids", None),
-        ("cls.predictions.decoder.weight", None),
-        ("encoder.layer.0.attention.self.query.weight.more", None),
-    ],
-)
-def test_other_spellings(name, expected):
-    assert google_name(name) == expected
+from tests.reference_huggingface import HEADS, LABELLED, huggingface_name, write_huggingface
 
 
 def test_arrays_come_in_google_s_names_and_layout(huggingface_folder, arrays):
@@ -41,7 +21,7 @@ def test_arrays_come_in_google_s_names_and_layout(huggingface_folder, arrays):
     for name, array in arrays.items():
         np.testing.assert_array_equal(checkpoint.read(name), array)
     assert checkpoint.config.hidden_act == "gelu_erf"
-    assert checkpoint.config.extra["model_type"] == "bert"
+    assert checkpoint.config.extra == {}
     assert checkpoint.task == {}
 
 
@@ -55,8 +35,30 @@ def test_a_bare_encoder_without_the_prefix_reads_the_same(tmp_path, arrays):
 
 
 def test_parameters_that_we_do_not_know_keep_their_names(tmp_path, arrays):
-    folder = write_huggingface(tmp_path / "more", {**arrays, "bert/embeddings/position_ids": np.arange(12)})
-    assert open_checkpoint(folder).shapes["bert.embeddings.position_ids"] == (12,)
+    more = {"bert/projection": np.zeros((3, 2), np.float32), "bert/projection_ids": np.arange(12)}
+    checkpoint = open_checkpoint(write_huggingface(tmp_path / "more", {**arrays, **more}))
+    assert checkpoint.shapes["bert.projection"] == (3, 2)
+    assert checkpoint.shapes.keys() == {*arrays, "bert.projection"}
+    assert checkpoint.notes == ("left out, as it holds no floats: bert.projection_ids",)
+
+
+def test_copies_that_older_files_hold_are_passed_over(tmp_path, arrays):
+    more = {"bert/embeddings/position_ids": np.arange(12)[None]}
+    more["cls/predictions/decoder/weight"] = arrays["bert/embeddings/word_embeddings"]
+    more["cls/predictions/decoder/bias"] = arrays["cls/predictions/output_bias"]
+    checkpoint = open_checkpoint(write_huggingface(tmp_path / "old", {**arrays, **more}))
+    assert checkpoint.shapes == reference_bert.shapes(reference_bert.CONFIG)
+    assert checkpoint.notes == ()
+
+
+def test_a_head_with_output_weights_of_its_own_is_not_taken_for_a_tied_one(tmp_path, arrays):
+    more = {"cls/predictions/decoder/weight": arrays["bert/embeddings/word_embeddings"] + 1}
+    folder = write_huggingface(tmp_path / "untied", {**arrays, **more}, tie_word_embeddings=False)
+    checkpoint = open_checkpoint(folder)
+    left = {name for name in arrays if name.startswith("cls/predictions/")}
+    assert checkpoint.shapes.keys() - arrays.keys() == {*map(huggingface_name, left), "cls.predictions.decoder.weight"}
+    assert arrays.keys() - checkpoint.shapes.keys() == left
+    assert "masked-LM head is not loaded" in checkpoint.notes[0]
 
 
 def test_a_classifier_tells_its_classes(tmp_path, arrays):
@@ -66,8 +68,8 @@ def test_a_classifier_tells_its_classes(tmp_path, arrays):
     checkpoint = open_checkpoint(folder)
     assert checkpoint.shapes["output_weights"] == (3, 8)
     assert checkpoint.task == {"num_classes": 3, "labels": ["no", "maybe", "yes"]}
-    write_huggingface(folder, {**arrays, **head})
-    assert open_checkpoint(folder).task == {"num_classes": 3}
+    write_huggingface(folder, {**arrays, **head}, architectures=["BertForTokenClassification"])
+    assert open_checkpoint(folder).task == {"task": "token_classification", "num_classes": 3}
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pkl"])
@@ -101,3 +103,112 @@ def test_a_damaged_config_is_a_user_error(huggingface_folder):
         (huggingface_folder / "config.json").write_text(text)
         with pytest.raises(UserError):
             open_checkpoint(huggingface_folder)
+
+
+def shard(folder, arrays):
+    """Puts every other array of a Hugging Face directory into a second file, with an index."""
+    stored = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shard_of = {name: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, name in enumerate(sorted(stored))}
+    for file in set(shard_of.values()):
+        save_file({name: array for name, array in stored.items() if shard_of[name] == file}, folder / file)
+    index = {"metadata": {"total_size": 1}, "weight_map": shard_of}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return shard_of
+
+
+def test_shards_are_read_as_one(huggingface_folder, arrays):
+    shard(huggingface_folder, arrays)
+    checkpoint = open_checkpoint(huggingface_folder)
+    assert checkpoint.shapes == reference_bert.shapes(reference_bert.CONFIG)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(checkpoint.read(name), array)
+
+
+def test_shards_that_do_not_fit_their_index_are_refused_by_name(huggingface_folder, arrays):
+    shard_of = shard(huggingface_folder, arrays)
+    index = huggingface_folder / "model.safetensors.index.json"
+    for weight_map, message in (
+        (None, "has no weight_map"),
+        ({**shard_of, "more": shard_of["bert.pooler.dense.bias"]}, "lacks more, which .* says it has"),
+        ({**shard_of, "more": "../model.safetensors"}, r"names the shard \.\./model\.safetensors, which is not in"),
+        ({**shard_of, "more": "gone.safetensors"}, r"names the shard gone\.safetensors, which is not in"),
+    ):
+        index.write_text(json.dumps({"weight_map": weight_map}))
+        with pytest.raises(UserError, match=message):
+            open_checkpoint(huggingface_folder)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_our_golden_directories_are_written_as_they_were_made(golden, tmp_path, head):
+    theirs = golden / "huggingface" / head
+    write_checkpoint(open_checkpoint(theirs), tmp_path / "new", format="huggingface")
+    stored, expected = (load_file(folder / "model.safetensors") for folder in (tmp_path / "new", theirs))
+    assert stored.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(stored[name], array)
+    fields, expected = (json.loads((folder / "config.json").read_text()) for folder in (tmp_path / "new", theirs))
+    del expected["transformers_version"]
+    assert fields == {**expected, "layer_norm_eps": 1e-12}
+    assert ("id2label" in fields) == (head in LABELLED)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_heads_and_their_tasks_travel_through_every_format(golden, tmp_path, head):
+    source = open_checkpoint(golden / "huggingface" / head)
+    assert source.task["task"] == head.replace("sequence_", "")
+    assert source.task.get("labels") == ([f"LABEL_{i}" for i in range(len(source.task.get("labels", ())))] or None)
+    write_checkpoint(source, tmp_path / "ours")
+    write_checkpoint(open_checkpoint(tmp_path / "ours"), tmp_path / "google", format="google", log=lambda _: None)
+    for folder in ("ours", "google"):
+        found = open_checkpoint(tmp_path / folder)
+        assert found.shapes == source.shapes
+        for name in source.shapes:
+            np.testing.assert_array_equal(found.read(name), source.read(name))
+    assert open_checkpoint(tmp_path / "ours").task == source.task
+    assert open_checkpoint(tmp_path / "ours").config == source.config
+
+
+@pytest.mark.parametrize(
+    ("task", "heads", "architecture"),
+    [
+        ({}, ("cls/predictions/", "cls/seq_relationship/"), "BertForPreTraining"),
+        ({"task": "pretraining"}, ("cls/predictions/",), "BertForMaskedLM"),
+        ({}, (), "BertModel"),
+        ({"task": "classification"}, ("cls/predictions/",), "BertModel"),
+    ],
+)
+def test_the_architecture_is_what_task_and_weights_make_it(tmp_path, google_folder, task, heads, architecture):
+    checkpoint = open_checkpoint(google_folder)
+    shapes = {name: shape for name, shape in checkpoint.shapes.items() if name.startswith(("bert/", *heads))}
+    said = []
+    checkpoint = dataclasses.replace(checkpoint, shapes=shapes, task=task)
+    write_checkpoint(checkpoint, tmp_path / "new", format="huggingface", log=said.append)
+    assert json.loads((tmp_path / "new" / "config.json").read_text())["architectures"] == [architecture]
+    names = load_file(tmp_path / "new" / "model.safetensors").keys()
+    assert ("embeddings.word_embeddings.weight" in names) == (architecture == "BertModel")
+    assert ("bert.embeddings.word_embeddings.weight" in names) == (architecture != "BertModel")
+    lost = heads if architecture == "BertModel" else ()
+    assert len(said) == len(lost)
+    assert all("BertModel has no place for cls/predictions/" in note for note in said)
+
+
+def test_what_has_no_place_is_said_by_name(tmp_path, golden):
+    source = open_checkpoint(golden / "huggingface" / "sequence_classification")
+    task = {**source.task, "labels": ["a", "b", "ü"], "pair": True}
+    checkpoint = dataclasses.replace(source, task=task, shapes={**source.shapes, "mine/kernel": (2, 2)})
+    with pytest.warns(UserWarning, match="Classification has no place for the task's pair=True, mine/kernel"):
+        write_checkpoint(checkpoint, tmp_path / "new", format="huggingface")
+    assert open_checkpoint(tmp_path / "new").task == {**source.task, "labels": ["a", "b", "ü"]}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("gelu_tanh", "gelu_new"), ("gelu_erf", "gelu"), ("relu", "relu")])
+def test_the_activation_and_other_fields_come_back(tmp_path, google_folder, ours, theirs):
+    checkpoint = open_checkpoint(google_folder)
+    config = checkpoint.config.replace(hidden_act=ours, layer_norm_eps=1e-5, extra={"directionality": "bidi"})
+    checkpoint = dataclasses.replace(checkpoint, config=config)
+    write_checkpoint(checkpoint, tmp_path / "new", format="huggingface")
+    fields = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert (fields["hidden_act"], fields["directionality"]) == (theirs, "bidi")
+    assert open_checkpoint(tmp_path / "new").config == config
+    assert BertConfig.from_file(tmp_path / "new" / "config.json") == config

@@ -1,63 +1,116 @@
-"""Arrays in a .safetensors file: round trip, damage, and who may read them."""
+"""Arrays in a .safetensors file: as the safetensors library has them, and what is refused."""
 
+import json
 import os
-import stat
 
+import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.errors import UserError
 
-ARRAYS = {"b/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.array(3, np.int64), "half": np.float16([1])}
+RNG = np.random.default_rng(0)
+ARRAYS = {"b/kernel": RNG.normal(size=(2, 3)), "a": RNG.normal(size=()), "ü": RNG.normal(size=(0, 4))}
+ARRAYS = {name: array.astype(np.float32) for name, array in ARRAYS.items()}
 
 
-def test_arrays_come_back_by_name(tmp_path):
-    path = tmp_path / "model.safetensors"
-    write_arrays(path, ARRAYS)
-    shapes, read = open_arrays(path)
-    assert shapes == {name: array.shape for name, array in ARRAYS.items()}
-    for name, array in ARRAYS.items():
-        assert read(name).dtype == array.dtype
-        np.testing.assert_array_equal(read(name), array)
-    assert os.listdir(tmp_path) == ["model.safetensors"]
+def write(path, arrays=ARRAYS, *, made_for="np"):
+    write_arrays(path, {name: array.shape for name, array in arrays.items()}, arrays.__getitem__, made_for=made_for)
+    return path
 
 
-def test_whoever_may_read_new_files_may_read_this_one(tmp_path):
-    (tmp_path / "other").touch()
-    write_arrays(tmp_path / "model.safetensors", ARRAYS)
-    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("other", "model.safetensors")]
-    assert modes[0] == modes[1]
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "model.safetensors")
 
 
-def test_a_damaged_file_is_a_user_error(tmp_path):
-    path = tmp_path / "model.safetensors"
-    write_arrays(path, ARRAYS)
+def test_the_library_reads_what_is_written(path):
+    for name, array in load_file(path).items():
+        assert (name, array.dtype) == (name, np.float32)
+        np.testing.assert_array_equal(array, ARRAYS[name])
+    assert load_file(path).keys() == ARRAYS.keys()
     data = path.read_bytes()
-    for damaged in (
-        b"",
-        data[:4],
-        data[:60],
-        data[:-1],
-        b"\xff" * 100,
-        b"version https://git-lfs.github.com/spec/v1\n",
+    assert json.loads(data[8 : 8 + data[0]])["__metadata__"] == {"format": "np"}
+    assert data[0] % 8 == 0
+    assert os.listdir(path.parent) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_floats_of_the_library_s_come_back_as_float32(tmp_path, dtype):
+    stored = {name: array.astype(getattr(ml_dtypes, dtype, dtype)) for name, array in ARRAYS.items()}
+    save_file(stored, tmp_path / "theirs.safetensors")
+    spans = open_arrays(tmp_path / "theirs.safetensors")
+    assert {name: (span.shape, span.dtype) for name, span in spans.items()} == {
+        name: (array.shape, dtype) for name, array in ARRAYS.items()
+    }
+    for name, span in spans.items():
+        assert span.read().dtype == np.float32
+        np.testing.assert_array_equal(span.read(), stored[name].astype(np.float32))
+
+
+def test_an_array_is_the_reader_s_own(path):
+    span = open_arrays(path)["b/kernel"]
+    span.read()[:] = 7
+    np.testing.assert_array_equal(span.read(), ARRAYS["b/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_offsets": [0, 32]}, r"b/kernel would take the bytes from \d+ to \d+, and the file has \d+"),
+        ({"data_offsets": [-8, 16]}, r"b/kernel would take the bytes from \d+ to \d+, and the file has \d+"),
+        ({"data_offsets": [0, 16]}, r"b/kernel of shape \(2, 3\) takes 24 bytes, and the file gives it 16"),
+        ({"shape": [2, 4]}, r"b/kernel of shape \(2, 4\) takes 32 bytes, and the file gives it 24"),
+        ({"shape": [-2, -3], "dtype": "I8"}, r"shape \(-2, -3\) takes 6 bytes, and the file gives it 24"),
+        ({"dtype": "F64"}, r"b/kernel of shape \(2, 3\) takes 48 bytes, and the file gives it 24"),
+        ({"shape": None}, r"cannot be read as safetensors \(TypeError"),
+        ({"data_offsets": [0]}, r"cannot be read as safetensors \(ValueError"),
+    ],
+)
+def test_a_header_that_lies_is_told_with_both_numbers(path, change, message):
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + data[0]])
+    header["b/kernel"] |= change
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + data[0] :])
+    with pytest.raises(UserError, match=message) as raised:
+        open_arrays(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_damaged_file_is_a_user_error(path):
+    data = path.read_bytes()
+    size = len(data)
+    for damaged, message in (
+        (b"", r"header would take 0 bytes after the first 8, and the file has 0"),
+        (data[:4], "and the file has 4"),
+        (data[:60], rf"header would take {data[0]} bytes after the first 8, and the file has 60"),
+        (data[:-1], rf"to {size}, and the file has {size - 1}"),
+        (b"\xff" * 100, "header would take 18446744073709551615 bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "and the file has 43"),
+        ((8).to_bytes(8, "little") + b"no json!", "cannot be read as safetensors"),
+        ((2).to_bytes(8, "little") + b"[]", "cannot be read as safetensors"),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"model\.safetensors cannot be read as safetensors \(.+\); fetch or write"):
+        with pytest.raises(UserError, match=message):
             open_arrays(path)
     path.unlink()
     with pytest.raises(UserError, match="cannot be read"):
         open_arrays(path)
 
 
-def test_a_place_that_takes_no_file_is_an_os_error(tmp_path, monkeypatch):
+def test_a_file_that_shrinks_after_it_was_opened_is_a_user_error(path):
+    span = open_arrays(path)["a"]
+    os.truncate(path, span.offset + 2)
+    with pytest.raises(UserError, match=rf"a ends at {span.offset + 4} bytes, and the file has {span.offset + 2}"):
+        span.read()
+    path.unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors: a cannot be read \(No such file"):
+        span.read()
+
+
+def test_a_place_that_takes_no_file_is_an_os_error(tmp_path):
     with pytest.raises(OSError):
-        write_arrays(tmp_path / "none" / "model.safetensors", ARRAYS)
-    from keras_bert.checkpoints import safetensors
-
-    def full(*_, **__):
-        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
-
-    monkeypatch.setattr(safetensors, "save_file", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        write_arrays(tmp_path / "model.safetensors", ARRAYS)
+        write(tmp_path / "none" / "model.safetensors")

@@ -1,0 +1,191 @@
+"""The formats by name: telling them apart, opening any, and writing any, one array at a time.
+
+A new format is one file with find, open and plan, and one row here.
+"""
+
+import dataclasses
+import json
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_bert.checkpoints.base import Checkpoint
+from keras_bert.checkpoints.directory import TASK, find_directory, open_directory, plan_directory
+from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
+from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
+from keras_bert.errors import UserError
+from keras_bert.files import atomic_path, read_json
+from keras_bert.text.tokenizer import CONFIG_NAME, VOCAB_NAME
+from keras_bert.text.vocabulary import Vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One format of checkpoints.
+
+    Attributes:
+        what: its name in a sentence.
+        find: path -> what `open` takes, or None if there is no checkpoint of the kind.
+        open: -> Checkpoint.
+        plan: Checkpoint -> Plan.
+    """
+
+    what: str
+    find: Callable
+    open: Callable
+    plan: Callable
+
+
+# In the order in which they are looked for.
+FORMATS = {
+    "keras_bert": Format("keras_bert's model directory", find_directory, open_directory, plan_directory),
+    "google": Format("Google's TF1 checkpoint", find_prefix, open_google, plan_google),
+    "huggingface": Format("a Hugging Face directory", find_huggingface, open_huggingface, plan_huggingface),
+}
+
+
+def find_format(path):
+    """Returns the name of the format that lies at a path, or None."""
+    return next((name for name, format in FORMATS.items() if format.find(path) is not None), None)
+
+
+def open_checkpoint(path):
+    """Opens a checkpoint of any known format and returns it as a Checkpoint.
+
+    Args:
+        path: our model directory, a Google TF1 checkpoint (directory or prefix) or a Hugging Face directory.
+
+    Raises:
+        UserError: nothing of the kind is there, or it is damaged.
+    """
+    path = Path(path)
+    name = find_format(path)
+    if name is not None:
+        return FORMATS[name].open(FORMATS[name].find(path))
+    state = "holds no model" if path.is_dir() else "does not exist"
+    raise UserError(
+        f"{path} {state}; expected a model directory (bert_config.json and model.safetensors), a Google checkpoint "
+        "(bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and model.safetensors)."
+    )
+
+
+def check_tokenizer(tokenizer, config):
+    """Raises a UserError if a tokenizer (None passes) has another number of entries than the model."""
+    if tokenizer is not None and tokenizer.vocab_size != config.vocab_size:
+        raise UserError(
+            f"The tokenizer has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
+            "save the tokenizer that the model was trained with."
+        )
+
+
+def check_vocabulary(checkpoint):
+    """Raises a UserError if the vocab.txt beside a checkpoint, where there is one, has another number of entries."""
+    path = checkpoint.folder / VOCAB_NAME
+    entries = len(Vocabulary.from_file(path, what="The model's vocabulary")) if path.is_file() else None
+    if entries not in (None, checkpoint.config.vocab_size):
+        raise UserError(
+            f"{path} has {entries} entries, but the checkpoint's vocab_size is {checkpoint.config.vocab_size}; "
+            "put the vocabulary there that belongs to the weights."
+        )
+
+
+def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="keras_bert", log=None):
+    """Writes a model directory: whole or not at all where it is new, file by file where it stands already.
+
+    Args:
+        path: the directory.
+        config: the BertConfig.
+        arrays: {google-research/bert's name: numpy array}.
+        task: the contents of task.json; none is written if empty.
+        tokenizer: a Tokenizer to save beside the weights.
+        format: "keras_bert", "google" or "huggingface".
+        log: called with each thing that the format cannot hold, in words; None makes them warnings.
+
+    Raises:
+        UserError: the vocabulary's size is not the config's, the format is unknown, or nothing can be written there.
+    """
+    shapes = {name: array.shape for name, array in arrays.items()}
+    checkpoint = Checkpoint(Path(path), config, task or {}, shapes, arrays.__getitem__)
+    write_checkpoint(checkpoint, path, tokenizer=tokenizer, format=format, log=log)
+
+
+def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", progress=None, log=None):
+    """Writes an opened Checkpoint in any format, reading one array at a time. See `save_checkpoint`.
+
+    Args:
+        checkpoint: the Checkpoint.
+        path: the directory to write.
+        tokenizer: a Tokenizer to save beside the weights.
+        format: "keras_bert", "google" or "huggingface".
+        progress: called as progress("writing", bytes, bytes in all, "B").
+        log: called with each thing that the format cannot hold, in words; None makes them warnings.
+
+    Raises:
+        UserError: as in `save_checkpoint`; or a model in another format stands at `path`, which only "keras_bert",
+            the format of trained models, goes over.
+    """
+    check_format(format)
+    check_tokenizer(tokenizer, checkpoint.config)
+    path = Path(path)
+    standing = find_format(path)
+    if format != "keras_bert" and standing not in (None, format):
+        raise UserError(f"{path} holds {FORMATS[standing].what}; give another directory for the format {format!r}.")
+    plan = FORMATS[format].plan(checkpoint)
+    place = path / ".new" if path.is_dir() else path
+    with atomic_path(place) as folder:
+        folder.mkdir()
+        for name, fields in plan.files.items():
+            _write_json(folder / name, fields)
+        shapes = {
+            name: checkpoint.shapes[source][::-1] if transposed else checkpoint.shapes[source]
+            for name, (source, transposed) in plan.arrays.items()
+        }
+        plan.write(folder, shapes, _reader(checkpoint, plan.arrays, progress))
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
+            if plan.tokenizer_fields:
+                fields = read_json(folder / CONFIG_NAME, what="The tokenizer's configuration")
+                _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
+    if place != path:
+        stale = [TASK, *((CONFIG, INDEX) if standing == "huggingface" else ())]
+        _move_files(place, path, stale=stale if tokenizer is None else [*stale, "tokenizer.json"])
+    for note in plan.notes:
+        warnings.warn(note, stacklevel=3) if log is None else log(note)
+
+
+def check_format(format):
+    """Raises a UserError that lists the formats if there is none of that name."""
+    if format not in FORMATS:
+        raise UserError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}.")
+
+
+def _reader(checkpoint, arrays, progress):
+    """Returns the function that reads an array by its name in the new file, and tells how far it has come."""
+    total, done = sum(4 * math.prod(checkpoint.shapes[source]) for source, _ in arrays.values()), 0
+
+    def read(name):
+        nonlocal done
+        source, transposed = arrays[name]
+        array = checkpoint.read(source)
+        done += 4 * array.size
+        if progress is not None:
+            progress("writing", done, total, "B")
+        return array.T if transposed else array
+
+    return read
+
+
+def _write_json(path, fields):
+    path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _move_files(source, folder, *, stale):
+    """Moves the files of `source` into `folder`, which keeps what else it holds but for the `stale` ones."""
+    try:
+        moved = [file.replace(folder / file.name).name for file in source.iterdir()]
+        for name in set(stale) - set(moved):
+            (folder / name).unlink(missing_ok=True)
+        source.rmdir()
+    except OSError as error:
+        raise UserError(f"Cannot write {folder} ({error}); free space, or choose another place.") from error

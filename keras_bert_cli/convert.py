@@ -1,0 +1,122 @@
+"""Checkpoint of any format -> checkpoint of another: keras_bert's, Google's TF1 or Hugging Face's.
+
+    keras-bert convert --init_checkpoint bert-base-uncased --output_dir model --format keras_bert
+
+Arrays are copied one at a time, so that a large model needs no more memory than its largest array, and
+TensorFlow is not started. Heads, vocabulary and casing travel; what has no place in the new format is named.
+"""
+
+import json
+import math
+import shlex
+from pathlib import Path
+
+from keras_bert_cli.flags import add_bool
+
+
+def add_arguments(parser):
+    """Adds the flags."""
+    parser.add_argument(
+        "--init_checkpoint",
+        required=True,
+        help="what to convert: our model directory, a Google checkpoint (directory or prefix) or a Hugging Face "
+        "directory",
+    )
+    parser.add_argument("--output_dir", required=True, help="directory to write")
+    parser.add_argument("--format", required=True, help="keras_bert, google or huggingface")
+    parser.add_argument("--vocab_file", help="the vocabulary (default: the vocab.txt beside the checkpoint)")
+    add_bool(
+        parser,
+        "do_lower_case",
+        default=None,
+        help="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary says",
+    )
+
+
+def run(args):
+    """Runs the command: prints what it resolved, what it wrote, what has no place, and the next command."""
+    from keras_bert.checkpoints import (
+        FORMATS,
+        check_format,
+        check_vocabulary,
+        find_format,
+        open_checkpoint,
+        write_checkpoint,
+    )
+    from keras_bert.errors import UserError
+    from keras_bert_cli.progress import Progress
+
+    check_format(args.format)
+    checkpoint = open_checkpoint(args.init_checkpoint)
+    output_dir = Path(args.output_dir)
+    if output_dir.resolve() == checkpoint.folder.resolve():
+        raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
+    standing = find_format(output_dir)
+    if standing is not None:
+        raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
+    if not args.vocab_file:
+        check_vocabulary(checkpoint)
+    tokenizer = _find_tokenizer(args, checkpoint)
+    config, number = checkpoint.config, sum(map(math.prod, checkpoint.shapes.values()))
+    shape = f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
+    what = FORMATS[find_format(args.init_checkpoint)].what
+    print(f"checkpoint: {args.init_checkpoint} ({what}: {shape}, {config.hidden_act}, {number:,} weights)")
+    print(f"head: {_describe_head(checkpoint)}")
+    print(f"vocabulary: {_describe_tokenizer(tokenizer)}", flush=True)
+    lost = list(checkpoint.notes)
+    with Progress() as progress:
+        write_checkpoint(
+            checkpoint, output_dir, tokenizer=tokenizer, format=args.format, progress=progress, log=lost.append
+        )
+    files = sorted(file for file in output_dir.iterdir() if file.is_file())
+    size = sum(file.stat().st_size for file in files)
+    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(file.name for file in files)}")
+    for note in lost:
+        print(f"note: {note}")
+    print(f"next: {_next_command(args.format, output_dir, tokenizer)}")
+    return {"path": str(output_dir), "format": args.format, "notes": lost}
+
+
+def _find_tokenizer(args, checkpoint):
+    """Returns the Tokenizer by --vocab_file or by what lies beside the checkpoint, or None."""
+    from keras_bert.errors import UserError
+    from keras_bert.text.tokenizer import VOCAB_NAME, Tokenizer
+    from keras_bert.text.vocabulary import Vocabulary
+
+    if args.vocab_file:
+        vocabulary, wanted = Vocabulary.from_file(args.vocab_file), args.do_lower_case
+        return Tokenizer(vocabulary, do_lower_case=not vocabulary.looks_cased if wanted is None else wanted)
+    if (checkpoint.folder / VOCAB_NAME).is_file():
+        return Tokenizer.from_pretrained(checkpoint.folder, do_lower_case=args.do_lower_case)
+    if args.do_lower_case is not None:
+        raise UserError(
+            f"--do_lower_case needs a vocabulary: {checkpoint.folder} has no {VOCAB_NAME}; add --vocab_file."
+        )
+    return None
+
+
+def _describe_head(checkpoint):
+    names = sorted({name.rpartition("/")[0] or name for name in checkpoint.shapes if not name.startswith("bert/")})
+    task = checkpoint.task.get("task")
+    labels = f", {checkpoint.task['num_classes']} classes" if "num_classes" in checkpoint.task else ""
+    return f"{f'{task}, ' if task else ''}{', '.join(names)}{labels}" if names else "none"
+
+
+def _describe_tokenizer(tokenizer):
+    if tokenizer is None:
+        return "none beside the checkpoint, and none is written (--vocab_file adds one)"
+    return f"{tokenizer.vocab_size:,} entries, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"
+
+
+def _next_command(format, folder, tokenizer):
+    """Returns what a user would do next with a directory of a format."""
+    if format == "google":
+        flags = {"bert_config_file": "bert_config.json", "init_checkpoint": "bert_model.ckpt"}
+        flags |= {"vocab_file": "vocab.txt"} if tokenizer is not None else {}
+        return "python run_classifier.py " + " ".join(f"--{k}={shlex.quote(str(folder / v))}" for k, v in flags.items())
+    if format == "huggingface":
+        [architecture] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"]
+        return f"transformers.{architecture}.from_pretrained({str(folder)!r})"
+    if tokenizer is None:
+        return f"keras-bert inspect {shlex.quote(str(folder))}"
+    return f"keras-bert export --model_dir {shlex.quote(str(folder))} --output_dir {shlex.quote(f'{folder}-serving/1')}"

@@ -1,0 +1,149 @@
+"""The formats by name: telling them apart, saving in each, and what stands in the way."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+from keras_bert.checkpoints import (
+    FORMATS,
+    check_vocabulary,
+    find_format,
+    open_checkpoint,
+    save_checkpoint,
+    write_checkpoint,
+)
+from keras_bert.config import BertConfig
+from keras_bert.errors import UserError
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from tests.checkpoints.conftest import CONFIG
+from tests.reference_huggingface import write_huggingface
+
+BERT_CONFIG = BertConfig.from_dict(CONFIG)
+TOKENIZER = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"word{i}" for i in range(19))]), do_lower_case=False)
+
+
+def test_the_three_formats_are_told_apart(tmp_path, arrays, google_folder, huggingface_folder):
+    save_checkpoint(tmp_path / "ours", BERT_CONFIG, arrays)
+    for folder, activation in (
+        (tmp_path / "ours", "gelu_tanh"),
+        (google_folder, "gelu_tanh"),
+        (huggingface_folder, "gelu_erf"),
+    ):
+        checkpoint = open_checkpoint(str(folder))
+        assert checkpoint.config.hidden_act == activation
+        np.testing.assert_array_equal(checkpoint.read("bert/pooler/dense/kernel"), arrays["bert/pooler/dense/kernel"])
+
+
+def test_an_erf_model_stays_one_in_our_directory(tmp_path, arrays):
+    config = open_checkpoint(write_huggingface(tmp_path / "theirs", arrays)).config
+    save_checkpoint(tmp_path / "ours", config, arrays)
+    assert open_checkpoint(tmp_path / "ours").config == config
+    assert json.loads((tmp_path / "ours" / "bert_config.json").read_text())["hidden_act"] == "gelu_erf"
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [("empty", "holds no model"), ("none", "does not exist"), ("half", "holds no model")]
+)
+def test_what_is_no_model_is_refused_with_what_was_expected(tmp_path, name, state):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "bert_config.json").write_text(json.dumps(CONFIG))
+    with pytest.raises(UserError, match=rf"{name} {state}; expected a model directory .* Google .* Hugging Face"):
+        open_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_saved_in_a_format_is_opened_from_it(tmp_path, arrays, format):
+    config = BERT_CONFIG.replace(extra={"directionality": "bidi"})
+    save_checkpoint(tmp_path / "model", config, arrays, tokenizer=TOKENIZER, format=format)
+    assert find_format(tmp_path / "model") == format
+    checkpoint = open_checkpoint(tmp_path / "model")
+    assert checkpoint.config == config
+    assert checkpoint.shapes == {name: array.shape for name, array in arrays.items()}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(checkpoint.read(name), array)
+    again = Tokenizer.from_pretrained(tmp_path / "model")
+    assert again.vocabulary.tokens == TOKENIZER.vocabulary.tokens
+    assert not again.do_lower_case
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_an_unknown_format_is_one_sentence(tmp_path, arrays):
+    with pytest.raises(
+        UserError, match=r"^format must be one of keras_bert, google, huggingface\. Received: 'onnx'\.$"
+    ):
+        save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays, format="onnx")
+    assert os.listdir(tmp_path) == []
+
+
+def test_arrays_are_read_one_at_a_time_and_told(tmp_path, google_folder):
+    checkpoint = open_checkpoint(google_folder)
+    log, told = [], []
+
+    def read(name):
+        log.append(name)
+        return checkpoint.read(name)
+
+    for format in FORMATS:
+        told.clear()
+        log.clear()
+        write_checkpoint(
+            dataclasses.replace(checkpoint, read=read),
+            tmp_path / format,
+            format=format,
+            progress=lambda *args: told.append((len(log), *args)),
+        )
+        total = 4 * sum(int(np.prod(shape)) for shape in checkpoint.shapes.values())
+        assert sorted(log) == sorted(checkpoint.shapes)
+        assert [number for number, *_ in told] == [*range(1, len(log) + 1)]
+        assert told[-1][1:] == ("writing", total, total, "B")
+
+
+@pytest.mark.parametrize("format", ["google", "huggingface"])
+def test_a_format_does_not_go_over_another(tmp_path, arrays, google_folder, huggingface_folder, format):
+    save_checkpoint(tmp_path / "ours", BERT_CONFIG, arrays)
+    other = huggingface_folder if format == "google" else google_folder
+    for folder in (tmp_path / "ours", other):
+        before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
+        with pytest.raises(UserError, match=f"{folder} holds .*; give another directory for the format '{format}'"):
+            save_checkpoint(folder, BERT_CONFIG, arrays, format=format)
+        assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_format_goes_over_itself(tmp_path, arrays, format):
+    for add in (0, 1):
+        changed = {name: array + add for name, array in arrays.items()}
+        save_checkpoint(tmp_path / "model", BERT_CONFIG, changed, format=format)
+    np.testing.assert_array_equal(
+        open_checkpoint(tmp_path / "model").read("bert/pooler/dense/bias"), changed["bert/pooler/dense/bias"]
+    )
+
+
+def test_our_format_goes_over_a_hugging_face_directory_and_leaves_no_half_of_it(huggingface_folder, arrays):
+    (huggingface_folder / "tokenizer.json").write_text("{}")
+    (huggingface_folder / "notes.txt").write_text("kept")
+    save_checkpoint(huggingface_folder, BERT_CONFIG, arrays, tokenizer=TOKENIZER)
+    assert find_format(huggingface_folder) == "keras_bert"
+    ours = ["bert_config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
+    assert sorted(os.listdir(huggingface_folder)) == sorted([*ours, "notes.txt"])
+
+
+def test_the_vocabulary_beside_the_weights_must_be_theirs(google_folder):
+    checkpoint = open_checkpoint(google_folder)
+    check_vocabulary(checkpoint)  # there is none
+    TOKENIZER.vocabulary.save(google_folder / "vocab.txt")
+    check_vocabulary(checkpoint)
+    Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(google_folder / "vocab.txt")
+    with pytest.raises(UserError, match=r"vocab\.txt has 23 entries, but the checkpoint's vocab_size is 24"):
+        check_vocabulary(checkpoint)
+
+
+def test_a_config_whose_heads_do_not_divide_is_told_before_the_weights_are_read(google_folder):
+    (google_folder / "bert_config.json").write_text(json.dumps({**CONFIG, "num_attention_heads": 3}))
+    with pytest.raises(UserError, match=r"num_attention_heads\. Received: 8 and 3"):
+        open_checkpoint(google_folder)

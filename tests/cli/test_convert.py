@@ -1,0 +1,132 @@
+"""`keras-bert convert`: every format into every other, what is said on the way, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_bert.checkpoints import FORMATS, find_format, open_checkpoint, write_checkpoint
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_cli.main import main
+
+TOKENIZER = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"word{i}" for i in range(19))]), do_lower_case=False)
+
+
+def convert(*flags):
+    return main(["convert", *map(str, flags)])
+
+
+@pytest.fixture
+def sources(golden, tmp_path):
+    """A pre-trained model in each format, with a vocabulary that keeps upper case."""
+    for format in FORMATS:
+        checkpoint = open_checkpoint(golden / "model")
+        write_checkpoint(checkpoint, tmp_path / format, tokenizer=TOKENIZER, format=format)
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("target", FORMATS)
+def test_any_format_becomes_any_other(sources, capsys, source, target):
+    assert convert("--init_checkpoint", sources / source, "--output_dir", sources / "new", "--format", target) == 0
+    assert find_format(sources / "new") == target
+    old, new = open_checkpoint(sources / source), open_checkpoint(sources / "new")
+    assert new.config == old.config
+    assert new.shapes == old.shapes
+    for name in old.shapes:
+        np.testing.assert_array_equal(new.read(name), old.read(name))
+    again = Tokenizer.from_pretrained(sources / "new")
+    assert again.vocabulary.tokens == TOKENIZER.vocabulary.tokens
+    assert not again.do_lower_case
+    output = capsys.readouterr().out
+    number = sum(int(np.prod(shape)) for shape in old.shapes.values())
+    assert f"{FORMATS[source].what}: 2 layers of 8, vocabulary 24, gelu_tanh, {number:,} weights)" in output
+    assert "vocabulary: 24 entries, cased" in output
+    assert f"wrote {sources / 'new'} (0.0 MB): " in output
+    assert output.splitlines()[-1].startswith("next: ")
+    assert "note:" not in output
+
+
+def test_labels_travel_and_what_has_no_place_is_named(golden, tmp_path, capsys):
+    source = golden / "huggingface" / "token_classification"
+    convert("--init_checkpoint", source, "--output_dir", tmp_path / "ours", "--format", "keras_bert")
+    output = capsys.readouterr().out
+    assert "head: token_classification, output_bias, output_weights, 5 classes" in output
+    assert "vocabulary: none beside the checkpoint" in output
+    assert f"next: keras-bert inspect {tmp_path / 'ours'}" in output
+    convert("--init_checkpoint", tmp_path / "ours", "--output_dir", tmp_path / "theirs", "--format", "huggingface")
+    fields = json.loads((tmp_path / "theirs" / "config.json").read_text())
+    assert fields["id2label"] == {str(i): f"LABEL_{i}" for i in range(5)}
+    assert "next: transformers.BertForTokenClassification.from_pretrained(" in capsys.readouterr().out
+    convert("--init_checkpoint", tmp_path / "ours", "--output_dir", tmp_path / "google", "--format", "google")
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert "gelu is the exact one (erf)" in notes[0]
+    assert "no place for the task's task=token_classification, labels=" in notes[1]
+    assert len(notes) == 2
+
+
+def test_the_vocabulary_comes_from_the_flag_where_it_is_given(golden, tmp_path, capsys):
+    TOKENIZER.vocabulary.save(tmp_path / "vocab.txt")
+    flags = ("--init_checkpoint", golden / "model", "--format", "huggingface", "--vocab_file", tmp_path / "vocab.txt")
+    convert(*flags, "--output_dir", tmp_path / "lower")
+    convert(*flags, "--output_dir", tmp_path / "cased", "--do_lower_case=False")
+    assert Tokenizer.from_pretrained(tmp_path / "lower").do_lower_case
+    assert not Tokenizer.from_pretrained(tmp_path / "cased").do_lower_case
+    output = capsys.readouterr().out
+    assert output.index("24 entries, lower-cased") < output.index("24 entries, cased")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--init_checkpoint {google} --output_dir {new} --format onnx", "format must be one of keras_bert, google"),
+        ("--init_checkpoint {google}x --output_dir {new} --format google", "googlex does not exist; expected"),
+        (
+            "--init_checkpoint {google} --output_dir {google}/../google --format google",
+            "is where --init_checkpoint lies",
+        ),
+        ("--init_checkpoint {google}/bert_model.ckpt --output_dir {google} --format keras_bert", "is where --init"),
+        (
+            "--init_checkpoint {google} --output_dir {ours} --format google",
+            "holds keras_bert's model directory already",
+        ),
+        (
+            "--init_checkpoint {google} --output_dir {new} --format google --vocab_file {short}",
+            "tokenizer has 23 entries",
+        ),
+        ("--init_checkpoint {golden} --output_dir {new} --format google --do_lower_case", "needs a vocabulary"),
+        ("--init_checkpoint {google} --output_dir {short}/new --format google", "Cannot write"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_sentence(sources, golden, capsys, flags, sentence):
+    Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(sources / "short.txt")
+    places = {"google": sources / "google", "ours": sources / "keras_bert", "golden": golden / "model"}
+    before = sorted(os.listdir(sources))
+    assert convert(*flags.format(**places, new=sources / "new", short=sources / "short.txt").split()) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.startswith("keras-bert convert: ")
+    assert error.count("\n") == 1
+    assert sorted(os.listdir(sources)) == before
+
+
+def test_a_vocabulary_that_is_not_the_checkpoint_s_is_refused_with_both_numbers(sources, capsys):
+    Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(sources / "google" / "vocab.txt")
+    flags = ("--init_checkpoint", sources / "google", "--output_dir", sources / "new", "--format", "keras_bert")
+    assert convert(*flags) == 2
+    assert "vocab.txt has 23 entries, but the checkpoint's vocab_size is 24" in capsys.readouterr().err
+
+
+def test_neither_tensorflow_nor_keras_is_started(sources):
+    script = (
+        "import sys\nfrom keras_bert_cli.main import main\n"
+        f"assert main(['convert', '--init_checkpoint', {str(sources / 'google')!r}, '--format', 'huggingface', "
+        f"'--output_dir', {str(sources / 'new')!r}]) == 0\n"
+        "assert not {'tensorflow', 'keras', 'safetensors'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
