@@ -19,10 +19,18 @@ _EXPORTS = {
     "keras_bert.data.datasets": ("pretraining_dataset",),
     "keras_bert.data.texts": ("text_dataset",),
     "keras_bert.errors": ("UserError",),
-    "keras_bert.models": ("BertClassifier", "BertEncoder", "BertPretrainer"),
+    "keras_bert.models": (
+        "BertClassifier",
+        "BertEncoder",
+        "BertMultipleChoice",
+        "BertPretrainer",
+        "BertSpanLabeler",
+        "BertTokenClassifier",
+    ),
     "keras_bert.serving.export": ("export",),
     "keras_bert.text.tokenizer": ("Tokenizer",),
-    "keras_bert.training.optimizers": ("BertAdamW", "WarmupLinearDecay", "adamw"),
+    "keras_bert.training.optimizers": ("BertAdamW", "Lamb", "adamw", "lamb"),
+    "keras_bert.training.schedules": ("WarmupLinearDecay", "WarmupSchedule"),
     "keras_bert.training.strategies": ("strategy",),
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
@@ -60,3 +68,4 @@ def _register(_):
         importlib.import_module("keras_bert.training.optimizers")
         if sys.modules["keras"].backend.backend() == "tensorflow":
             importlib.import_module("keras_bert.text.graph")
+            importlib.import_module("keras_bert.training.xla")

@@ -1,53 +1,19 @@
-"""BERT's AdamW and its learning-rate schedule (google-research/bert, optimization.py)."""
+"""BERT's AdamW (google-research/bert, optimization.py) and LAMB (google-research/albert, lamb_optimizer.py)."""
 
 import keras
 from keras import ops
 
-
-@keras.saving.register_keras_serializable(package="keras_bert")
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly to the peak over the warm-up, then falls linearly to 0 at the end.
-
-    As in Google's code the decay line starts at step 0, so the rate drops a little where the warm-up ends.
-
-    Args:
-        learning_rate: the peak.
-        num_train_steps: steps in all; the rate is 0 from there on.
-        num_warmup_steps: steps of warm-up; the rate of step 0 is 0.
-
-    Example:
-        >>> schedule = WarmupLinearDecay(1e-3, num_train_steps=10, num_warmup_steps=2)
-        >>> [round(float(schedule(step)), 6) for step in (0, 1, 2, 5, 10)]
-        [0.0, 0.0005, 0.0008, 0.0005, 0.0]
-    """
-
-    def __init__(self, learning_rate, *, num_train_steps, num_warmup_steps=0):
-        self.learning_rate = learning_rate
-        self.num_train_steps = num_train_steps
-        self.num_warmup_steps = num_warmup_steps
-
-    def __call__(self, step):
-        """Returns the float32 rate of a step."""
-        step = ops.cast(step, "float32")
-        warmup = self.learning_rate * step / max(1, self.num_warmup_steps)
-        decay = self.learning_rate * ops.maximum(0.0, 1.0 - step / max(1, self.num_train_steps))
-        return ops.where(step < self.num_warmup_steps, warmup, decay)
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
-            "learning_rate": self.learning_rate,
-            "num_train_steps": self.num_train_steps,
-            "num_warmup_steps": self.num_warmup_steps,
-        }
+from keras_bert.errors import UserError
+from keras_bert.training.layer_decay import layer_rates
+from keras_bert.training.schedules import WarmupSchedule
 
 
-@keras.saving.register_keras_serializable(package="keras_bert")
-class BertAdamW(keras.optimizers.Optimizer):
-    """Adam with decoupled weight decay and no bias correction, as google-research/bert trains.
+class DecayedAdam(keras.optimizers.Optimizer):
+    """What AdamW and LAMB share: Adam's moments, which variables decay, common clipping and rates by layer.
 
-    Per variable: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; update = m / (sqrt(v) + epsilon) + decay * w;
-    w -= rate * update. LayerNorm weights and biases, that is every variable of one dimension, do not decay.
+    Per variable: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2. LayerNorm weights and biases, that is every variable
+    of one dimension whatever its name, do not decay, nor do those that Keras' `exclude_from_weight_decay` was given
+    (which Keras does not save with the model).
 
     Args:
         learning_rate: a number or a schedule.
@@ -55,6 +21,12 @@ class BertAdamW(keras.optimizers.Optimizer):
         beta_1, beta_2, epsilon: Adam's.
         bias_correction: whether m and v are divided by 1 - b^step, as in Adam's paper; BERT leaves that out.
         global_clipnorm: the gradients of all variables together are scaled down to this norm; None for no limit.
+            Give None where Keras' `clipnorm` or `clipvalue` is to clip instead.
+        layer_decay: what the learning rate of each layer is multiplied by once more than that of the layer above,
+            see layer_decay.py; None for one rate.
+
+    Raises:
+        UserError: a beta out of range, or at `build` a layer_decay for a model without our encoder.
     """
 
     def __init__(
@@ -67,99 +39,215 @@ class BertAdamW(keras.optimizers.Optimizer):
         epsilon=1e-6,
         bias_correction=False,
         global_clipnorm=1.0,
-        name="bert_adamw",
+        layer_decay=None,
         **kwargs,
     ):
+        if not (0 <= beta_1 < 1 and 0 <= beta_2 < 1):
+            raise UserError(f"beta_1 and beta_2 must be at least 0 and less than 1. Received: {beta_1} and {beta_2}.")
         # Keras' own weight_decay stays unset: its exclusion goes by short names and would decay LayerNorm.
-        super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, name=name, **kwargs)
+        super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, **kwargs)
         self.decay = weight_decay
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.bias_correction = bias_correction
+        self.layer_decay = layer_decay
 
     def build(self, variables):
         """Makes m and v for each variable."""
         if self.built:
             return
+        if self.layer_decay is not None:
+            paths = [getattr(variable, "path", variable.name) for variable in variables]
+            self.layer_rates = layer_rates(paths, self.layer_decay)
         super().build(variables)
         self.momentums = self.add_optimizer_variables(variables, "m")
         self.velocities = self.add_optimizer_variables(variables, "v")
 
     def apply(self, grads, trainable_variables=None):
         """Updates all variables. Rows of an embedding's gradient that repeat are added up before they are squared."""
-        super().apply([_dense(gradient) for gradient in grads], trainable_variables)
+        grads = [_tensorflow().dense(g) if type(g).__name__ == "IndexedSlices" else g for g in grads]
+        super().apply(grads, trainable_variables)
 
     def _clip_gradients(self, grads):
         # On TensorFlow Keras clips here, each replica its own share. That is not the norm of the whole: see below.
-        return grads if keras.config.backend() == "tensorflow" else super()._clip_gradients(grads)
+        return grads if _on_tensorflow() else super()._clip_gradients(grads)
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         """Adds up the replicas' gradients (TensorFlow's hook), then clips: one device and eight do the same."""
         gradients, variables = zip(*super()._all_reduce_sum_gradients(grads_and_vars), strict=True)
-        return list(zip(super()._clip_gradients(gradients), variables, strict=True))
+        if self.global_clipnorm:
+            gradients = _tensorflow().clip_by_global_norm(gradients, self.global_clipnorm)
+        else:
+            gradients = super()._clip_gradients(gradients)
+        return list(zip(gradients, variables, strict=True))
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable and its m and v."""
-        rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
         index = self._get_variable_index(variable)
-        m, v = self.momentums[index], self.velocities[index]
+        rate = ops.cast(learning_rate, variable.dtype)
+        if self.layer_decay is not None:
+            rate = rate * self.layer_rates[index]
+        gradient = ops.cast(gradient, variable.dtype)
+        self.update_variable(variable, gradient, self.momentums[index], self.velocities[index], rate)
+
+    def update_variable(self, variable, gradient, m, v, rate):
+        """Updates one variable and its m and v; `rate` is its own."""
+        raise NotImplementedError
+
+    def decays(self, variable):
+        """Says whether a variable decays."""
+        return len(variable.shape) > 1 and self._use_weight_decay(variable)
+
+    def correction(self, dtype):
+        """Returns (c, e) for which c * m / (sqrt(v) + e) is Adam's update, its bias corrected if that was asked for."""
+        if not self.bias_correction:
+            return 1.0, self.epsilon
+        step = ops.cast(self.iterations + 1, "float32")  # in bfloat16 0.999 is 1
+        root = ops.sqrt(1.0 - self.beta_2**step)
+        return ops.cast(root / (1.0 - self.beta_1**step), dtype), ops.cast(self.epsilon * root, dtype)
+
+    def adam_update(self, variable, gradient, m, v):
+        """Moves m and v on, and returns what the variable goes down by at a rate of 1, its decay included."""
         new_m = self.beta_1 * m + (1.0 - self.beta_1) * gradient
         new_v = self.beta_2 * v + (1.0 - self.beta_2) * ops.square(gradient)
-        update_m, update_v = new_m, new_v
-        if self.bias_correction:
-            step = ops.cast(self.iterations + 1, variable.dtype)
-            update_m = new_m / (1.0 - self.beta_1**step)
-            update_v = new_v / (1.0 - self.beta_2**step)
-        update = update_m / (ops.sqrt(update_v) + self.epsilon)
-        if len(variable.shape) > 1 and self.decay:
-            update = update + self.decay * variable
         self.assign(m, new_m)
         self.assign(v, new_v)
-        self.assign_sub(variable, rate * update)
+        factor, epsilon = self.correction(variable.dtype)
+        update = factor * new_m / (ops.sqrt(new_v) + epsilon)
+        return update + self.decay * variable if self.decay and self.decays(variable) else update
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        config = super().get_config()
-        config.pop("weight_decay")
         return {
-            **config,
+            **super().get_config(),
             "weight_decay": self.decay,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
             "bias_correction": self.bias_correction,
+            "layer_decay": self.layer_decay,
         }
 
 
-def _dense(gradient):
-    """Returns a gradient as a tensor; TensorFlow gives that of a looked-up table as the rows and their indices."""
-    if type(gradient).__name__ != "IndexedSlices":
-        return gradient
-    import tensorflow as tf
+@keras.saving.register_keras_serializable(package="keras_bert")
+class BertAdamW(DecayedAdam):
+    """Adam with decoupled weight decay and no bias correction, as google-research/bert trains.
 
-    return tf.convert_to_tensor(gradient)
+    Per variable: w -= rate * (m / (sqrt(v) + epsilon) + weight_decay * w). Arguments are DecayedAdam's.
+    """
+
+    def __init__(self, learning_rate=1e-4, *, name="bert_adamw", **options):
+        super().__init__(learning_rate, name=name, **options)
+
+    def update_variable(self, variable, gradient, m, v, rate):
+        """Updates one variable and its m and v; on TensorFlow by Adam's kernel."""
+        if not _on_tensorflow() or keras.backend.standardize_dtype(variable.dtype) not in ("float32", "float64"):
+            self.assign_sub(variable, rate * self.adam_update(variable, gradient, m, v))
+            return
+        if self.decay and self.decays(variable):
+            # Not variable * (1 - rate * decay): float32 has no number that close to 1.
+            self.assign(variable, variable - variable * (rate * self.decay))
+        factor, epsilon = self.correction(variable.dtype)
+        betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
+        _tensorflow().apply_adam(variable, m, v, gradient, rate=rate * factor, epsilon=epsilon, **betas)
 
 
-def adamw(learning_rate, *, num_train_steps=None, num_warmup_steps=0, **options):
+@keras.saving.register_keras_serializable(package="keras_bert")
+class Lamb(DecayedAdam):
+    """LAMB, for batches of thousands (You et al. 2020, "Large batch optimization for deep learning").
+
+    Per variable: u = m / (sqrt(v) + epsilon) + weight_decay * w; w -= rate * |w| / |u| * u. As in
+    google-research/albert the ratio of the norms is 1 for the variables that do not decay and where a norm is 0, and
+    there is no bias correction. The paper and NVIDIA's code correct it: `bias_correction=True`. Arguments are
+    DecayedAdam's.
+    """
+
+    def __init__(self, learning_rate=1e-4, *, name="lamb", **options):
+        super().__init__(learning_rate, name=name, **options)
+
+    def update_variable(self, variable, gradient, m, v, rate):
+        """Updates one variable and its m and v."""
+        update = self.adam_update(variable, gradient, m, v)
+        if self.decays(variable):
+            ours, its = ops.norm(ops.reshape(variable, (-1,))), ops.norm(ops.reshape(update, (-1,)))
+            both = ops.logical_and(ours > 0, its > 0)
+            rate = rate * ops.where(both, ours / ops.where(both, its, ops.ones_like(its)), ops.ones_like(its))
+        self.assign_sub(variable, rate * update)
+
+
+def _on_tensorflow():
+    return keras.config.backend() == "tensorflow"
+
+
+def _tensorflow():
+    """Returns what only TensorFlow has, imported on first use: on JAX there may be none."""
+    from keras_bert.training import fused
+
+    return fused
+
+
+def adamw(
+    learning_rate,
+    *,
+    num_train_steps=None,
+    num_warmup_steps=0,
+    schedule="linear",
+    power=1.0,
+    end_learning_rate=0.0,
+    **options,
+):
     """Returns BERT's optimizer with its schedule.
 
     Args:
-        learning_rate: the peak rate (or a schedule, then without `num_train_steps`).
+        learning_rate: the peak rate (or a schedule of Keras, then without the five that follow).
         num_train_steps: steps over which the rate falls to 0; a constant rate if None.
         num_warmup_steps: steps over which it rises from 0.
-        **options: BertAdamW's.
+        schedule: how it falls: "linear", "polynomial", "cosine" or "constant", see WarmupSchedule.
+        power: of the polynomial.
+        end_learning_rate: what it falls to instead of 0.
+        **options: DecayedAdam's and Keras' own, such as `layer_decay` or `gradient_accumulation_steps`.
 
     Raises:
-        ValueError: a warm-up without the number of steps.
+        UserError: a warm-up or another schedule without the number of steps, or a number out of range.
 
     Example:
         >>> float(adamw(2e-5, num_train_steps=100, num_warmup_steps=10).learning_rate)
         0.0
     """
-    if num_train_steps is None and num_warmup_steps:
-        raise ValueError(f"num_warmup_steps needs num_train_steps too. Received: {num_warmup_steps} and None.")
-    if num_train_steps is not None:
-        learning_rate = WarmupLinearDecay(
-            learning_rate, num_train_steps=num_train_steps, num_warmup_steps=num_warmup_steps
-        )
-    return BertAdamW(learning_rate, **options)
+    rate = _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate)
+    return BertAdamW(rate, **options)
+
+
+def lamb(
+    learning_rate,
+    *,
+    num_train_steps=None,
+    num_warmup_steps=0,
+    schedule="linear",
+    power=1.0,
+    end_learning_rate=0.0,
+    **options,
+):
+    """Returns LAMB with BERT's schedule; takes what `adamw` takes.
+
+    Example:
+        >>> lamb(1.8e-3, num_train_steps=15_000, num_warmup_steps=3_000, weight_decay=0.02).decay
+        0.02
+    """
+    rate = _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate)
+    return Lamb(rate, **options)
+
+
+def _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate):
+    """Returns the schedule, or the rate itself where nothing but it was given."""
+    if num_train_steps is None and schedule == "linear":
+        if num_warmup_steps:
+            raise UserError(f"num_warmup_steps needs num_train_steps too. Received: {num_warmup_steps} and None.")
+        return learning_rate
+    return WarmupSchedule(
+        learning_rate,
+        num_train_steps=num_train_steps,
+        num_warmup_steps=num_warmup_steps,
+        decay=schedule,
+        power=power,
+        end_learning_rate=end_learning_rate,
+    )

@@ -20,7 +20,8 @@ from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
 from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.training.logs import TrainLog, draw_curves
-from keras_bert.training.optimizers import WarmupLinearDecay, adamw
+from keras_bert.training.optimizers import adamw
+from keras_bert.training.schedules import WarmupLinearDecay
 from keras_bert.training.steps import make_eval_step, make_train_steps, metrics_from_sums
 
 CURVES = {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}

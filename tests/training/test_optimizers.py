@@ -1,12 +1,11 @@
-"""BERT's AdamW by hand, variable by variable, and its schedule."""
+"""BERT's AdamW by hand."""
 
 import keras
 import numpy as np
 import pytest
 
-from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
-from keras_bert.models.weights import model_variables
-from keras_bert.training.optimizers import BertAdamW, WarmupLinearDecay, adamw
+from keras_bert.errors import UserError
+from keras_bert.training.optimizers import BertAdamW, adamw
 from tests import reference_bert
 
 
@@ -18,38 +17,6 @@ def apply(optimizer, gradients, variables):
     optimizer.apply([keras.ops.array(g, "float32") for g in gradients], variables)
 
 
-@pytest.mark.parametrize(
-    ("step", "expected"),
-    [
-        (0, 0.0),
-        (1, 2.5e-4),
-        (3, 7.5e-4),
-        (4, 8e-4),
-        (5, 7.5e-4),
-        (10, 5e-4),
-        (19, 5e-5),
-        (20, 0.0),
-        (21, 0.0),
-        (99, 0.0),
-    ],
-)
-def test_the_rate_rises_then_falls_on_the_line_from_step_0(step, expected):
-    schedule = WarmupLinearDecay(1e-3, num_train_steps=20, num_warmup_steps=4)
-    assert float(schedule(step)) == pytest.approx(expected, abs=1e-9)
-    assert float(schedule(keras.ops.array(step, "int64"))) == pytest.approx(expected, abs=1e-9)
-
-
-def test_without_a_warm_up_the_first_rate_is_the_peak():
-    assert float(WarmupLinearDecay(1e-3, num_train_steps=20)(0)) == pytest.approx(1e-3)
-
-
-def test_the_schedule_of_a_million_steps_keeps_its_digits():
-    schedule = WarmupLinearDecay(1e-4, num_train_steps=1_000_000, num_warmup_steps=10_000)
-    for step in (1, 9_999, 10_000, 500_001, 999_999):
-        expected = reference_bert.rate(step, learning_rate=1e-4, num_train_steps=1_000_000, num_warmup_steps=10_000)
-        assert float(schedule(step)) == pytest.approx(expected, rel=1e-4, abs=1e-11)
-
-
 def test_adamw_has_bert_s_settings():
     optimizer = adamw(2e-5, num_train_steps=100, num_warmup_steps=10)
     assert isinstance(optimizer.get_config()["learning_rate"], dict)
@@ -57,11 +24,6 @@ def test_adamw_has_bert_s_settings():
     assert settings == (0.01, 0.9, 0.999, 1e-6, 1.0)
     assert optimizer.bias_correction is False
     assert float(adamw(2e-5).learning_rate) == pytest.approx(2e-5)  # a constant rate
-
-
-def test_a_warm_up_without_the_number_of_steps_is_refused():
-    with pytest.raises(ValueError, match=r"num_warmup_steps needs num_train_steps too\. Received: 10 and None"):
-        adamw(2e-5, num_warmup_steps=10)
 
 
 def test_two_steps_by_hand():
@@ -119,25 +81,6 @@ def test_there_is_no_bias_correction_unless_asked_for():
     assert float(w[0]) == pytest.approx(before - m / (v**0.5 + 1e-6), rel=1e-4)
 
 
-@pytest.mark.parametrize("make", [BertPretrainer, lambda encoder: BertClassifier(encoder, 3)])
-def test_every_variable_decays_or_not_as_in_google_s_code(config, make):
-    model = make(BertEncoder(config))
-    names = {variable.path: name for name, (variable, _) in model_variables(model).items()}
-    assert set(names) == {v.path for v in model.trainable_variables}
-    rng = np.random.default_rng(0)
-    for v in model.trainable_variables:
-        v.assign(rng.normal(size=v.shape))
-    before = {v.path: v.numpy().copy() for v in model.trainable_variables}
-    optimizer = BertAdamW(1.0, weight_decay=0.01)
-    optimizer.apply([keras.ops.zeros(v.shape) for v in model.trainable_variables], model.trainable_variables)
-    kinds = set()
-    for v in model.trainable_variables:
-        decays = reference_bert.decays(names[v.path])
-        kinds.add(decays)
-        np.testing.assert_allclose(v, before[v.path] * (0.99 if decays else 1.0), rtol=1e-6, err_msg=v.path)
-    assert kinds == {True, False}
-
-
 @pytest.mark.parametrize(("clip", "scale"), [(1.0, 1 / 5), (2.5, 1 / 2), (5.0, 1.0), (7.0, 1.0), (None, 1.0)])
 def test_gradients_are_clipped_by_their_common_norm(clip, scale):
     variables = [variable([[1.0]]), variable([1.0])]
@@ -145,7 +88,7 @@ def test_gradients_are_clipped_by_their_common_norm(clip, scale):
     apply(optimizer, [[[3.0]], [-4.0]], variables)
     np.testing.assert_allclose(optimizer.momentums[0], [[0.1 * 3 * scale]], rtol=1e-5)
     np.testing.assert_allclose(optimizer.momentums[1], [-0.1 * 4 * scale], rtol=1e-5)
-    np.testing.assert_allclose(optimizer.velocities[1], [0.001 * 16 * scale**2], rtol=1e-5)
+    np.testing.assert_allclose(optimizer.velocities[1], [0.001 * 16 * scale**2], rtol=2e-5)  # 1 - 0.999 in float32
 
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="only TensorFlow has sparse gradients")
@@ -165,16 +108,6 @@ def test_rows_that_were_looked_up_twice_count_once_with_their_sum(clip):
     np.testing.assert_allclose(results[0][1][1], [0.3 / (5 if clip else 1)], rtol=1e-5)
 
 
-def test_accumulated_gradients_make_one_step_of_their_mean():
-    whole, halves = variable([[1.0, 2.0]]), variable([[1.0, 2.0]])
-    apply(BertAdamW(0.1), [[[2.0, 1.0]]], [whole])
-    optimizer = BertAdamW(0.1, gradient_accumulation_steps=2)
-    apply(optimizer, [[[3.0, 0.0]]], [halves])
-    np.testing.assert_array_equal(halves, [[1.0, 2.0]])
-    apply(optimizer, [[[1.0, 2.0]]], [halves])
-    np.testing.assert_allclose(halves, whole, rtol=1e-6)
-
-
 def test_optimizer_and_schedule_come_back_from_their_configs():
     optimizer = adamw(
         2e-5, num_train_steps=100, num_warmup_steps=10, weight_decay=0.1, beta_1=0.8, bias_correction=True
@@ -188,3 +121,9 @@ def test_optimizer_and_schedule_come_back_from_their_configs():
     again = BertAdamW.from_config(adamw(1e-3, global_clipnorm=None).get_config())
     assert again.global_clipnorm is None
     assert float(again.learning_rate) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("beta", [{"beta_1": 1.0}, {"beta_2": -0.1}])
+def test_betas_out_of_range_are_refused(beta):
+    with pytest.raises(UserError, match="beta_1 and beta_2 must be at least 0 and less than 1"):
+        adamw(1e-3, **beta)

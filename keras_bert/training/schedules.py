@@ -1,0 +1,120 @@
+"""Learning rates over the steps: a warm-up, then a decay (google-research/bert, optimization.py, create_optimizer).
+
+As in Google's code a decay begins at step 0 and the warm-up takes the place of its first steps, so the rate drops a
+little where the warm-up ends.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_bert.errors import UserError
+
+# {name: function of the share of steps that is left, float32 from 1 to 0, and of `power`, -> factor from 1 to 0}
+DECAYS = {
+    "linear": lambda left, power: left,
+    "polynomial": lambda left, power: left**power,  # tf.train.polynomial_decay
+    "cosine": lambda left, power: ops.square(ops.sin(0.5 * math.pi * left)),  # Loshchilov and Hutter 2017, one cycle
+    "constant": lambda left, power: ops.ones_like(left),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to the peak over the warm-up, then goes down to the end rate as `decay` says.
+
+    Args:
+        learning_rate: the peak.
+        num_train_steps: steps in all; from there on the rate is `end_learning_rate`. Only "constant" needs none.
+        num_warmup_steps: steps of warm-up; the rate of step 0 is 0.
+        decay: "linear", "polynomial" (end + (peak - end) * left^power, where `left` is the share of the steps that
+            is left), "cosine" (end + (peak - end) * (1 + cos(pi * (1 - left))) / 2) or "constant" (the peak).
+        power: of the polynomial.
+        end_learning_rate: what it goes down to.
+
+    Raises:
+        UserError: an unknown decay, a number out of range, or an option that the decay does not have.
+
+    Example:
+        >>> schedule = WarmupSchedule(1e-3, num_train_steps=10, num_warmup_steps=2, decay="polynomial", power=2.0)
+        >>> [round(float(schedule(step)), 6) for step in (0, 1, 2, 5, 10)]
+        [0.0, 0.0005, 0.00064, 0.00025, 0.0]
+    """
+
+    def __init__(
+        self,
+        learning_rate,
+        *,
+        num_train_steps=None,
+        num_warmup_steps=0,
+        decay="linear",
+        power=1.0,
+        end_learning_rate=0.0,
+    ):
+        if decay not in DECAYS:
+            raise UserError(f"No schedule is called {decay!r}; choose one of {', '.join(DECAYS)}.")
+        if num_train_steps is None and decay != "constant":
+            raise UserError(f"A {decay} schedule needs num_train_steps. Received: None.")
+        if num_train_steps is not None and num_train_steps < 1:
+            raise UserError(f"num_train_steps must be at least 1. Received: {num_train_steps}.")
+        if num_warmup_steps < 0:
+            raise UserError(f"num_warmup_steps must not be negative. Received: {num_warmup_steps}.")
+        if not power > 0 or (power != 1.0 and decay != "polynomial"):
+            raise UserError(
+                f"power must be over 0, and is of polynomial schedules alone. Received: {power} for {decay}."
+            )
+        if end_learning_rate and decay == "constant":
+            raise UserError(f"A constant schedule has no end_learning_rate. Received: {end_learning_rate}.")
+        self.learning_rate = learning_rate
+        self.num_train_steps = num_train_steps
+        self.num_warmup_steps = num_warmup_steps
+        self.decay = decay
+        self.power = power
+        self.end_learning_rate = end_learning_rate
+
+    def __call__(self, step):
+        """Returns the float32 rate of a step."""
+        # Whole numbers are subtracted before they become float32: 1 - step / n would lose the digits of the last steps.
+        total = int(self.num_train_steps or 1)
+        left = ops.cast(ops.maximum(total - ops.convert_to_tensor(step), 0), "float32") / total
+        factor = DECAYS[self.decay](left, self.power)
+        rate = self.end_learning_rate + (self.learning_rate - self.end_learning_rate) * factor
+        step = ops.cast(step, "float32")
+        warmup = self.learning_rate * step / max(1, self.num_warmup_steps)
+        return ops.where(step < self.num_warmup_steps, warmup, rate)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            "learning_rate": self.learning_rate,
+            "num_train_steps": self.num_train_steps,
+            "num_warmup_steps": self.num_warmup_steps,
+            "decay": self.decay,
+            "power": self.power,
+            "end_learning_rate": self.end_learning_rate,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class WarmupLinearDecay(WarmupSchedule):
+    """BERT's own schedule: rises linearly to the peak over the warm-up, then falls linearly to 0 at the last step.
+
+    Args:
+        learning_rate: the peak.
+        num_train_steps: steps in all; the rate is 0 from there on.
+        num_warmup_steps: steps of warm-up; the rate of step 0 is 0.
+
+    Example:
+        >>> schedule = WarmupLinearDecay(1e-3, num_train_steps=10, num_warmup_steps=2)
+        >>> [round(float(schedule(step)), 6) for step in (0, 1, 2, 5, 10)]
+        [0.0, 0.0005, 0.0008, 0.0005, 0.0]
+    """
+
+    def __init__(self, learning_rate, *, num_train_steps, num_warmup_steps=0):
+        super().__init__(learning_rate, num_train_steps=num_train_steps, num_warmup_steps=num_warmup_steps)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        return {name: config[name] for name in ("learning_rate", "num_train_steps", "num_warmup_steps")}

@@ -1,0 +1,87 @@
+"""The memory that is expected of a training step: by hand, by its properties, and against a process."""
+
+import dataclasses
+
+import pytest
+
+from keras_bert.config import BertConfig
+from keras_bert.training.costs import Step, encoder_parts, pretraining_parts
+from keras_bert.training.memory import GRAPH_BYTES, UNUSED, largest_batch, step_memory
+
+SMALL = BertConfig(vocab_size=50, hidden_size=4, num_hidden_layers=3, num_attention_heads=2, intermediate_size=6)
+STEP = Step(train_batch_size=7, max_seq_length=10, max_predictions_per_seq=2)
+NUMBERS = sum(part.total for part in (*encoder_parts(SMALL), *pretraining_parts(SMALL)))
+VECTORS = 3 * (4 * 4 + 6 + 4 + 4 * 4) + 2 * 4 + 4 + (4 + 2 * 4 + 50) + 2  # biases and LayerNorms
+
+
+def test_a_step_counted_by_hand():
+    memory = step_memory(SMALL, STEP)
+    assert memory.weights == memory.gradients == 4 * NUMBERS
+    assert memory.optimizer == 8 * NUMBERS
+    assert memory.copies == 0
+    # 8 (B, S, H), 2 (B, A, S, S) and 2 (B, S, I) a block, the last at 3 positions but for keys and values
+    blocks = 2 * (8 * 10 * 4 + 2 * 2 * 10 * 10 + 2 * 10 * 6) + 2 * 10 * 4 + 7 * 3 * 4 + 2 * 2 * 3 * 10 + 2 * 3 * 6
+    assert memory.activations == 4 * 7 * (blocks + 2 * 10 * 4)  # and 2 (B, S, H) of the embeddings
+    # at the loss: 6 (B, P, V); and the decay of all that decays
+    assert memory.temporaries == 4 * (7 * 6 * 2 * 50 + NUMBERS - VECTORS)
+    tensors = memory.weights + memory.optimizer + memory.activations + memory.temporaries
+    assert memory.unused == round(UNUSED * tensors)
+    assert memory.peak == tensors + memory.unused + 3 * GRAPH_BYTES
+
+
+def test_mixed_precision_halves_the_activations_and_copies_the_matrices():
+    memory, mixed = step_memory(SMALL, STEP), step_memory(SMALL, STEP, dtype="mixed_bfloat16")
+    assert 2 * mixed.activations == memory.activations
+    assert mixed.copies == 2 * (NUMBERS - VECTORS)
+    assert (mixed.weights, mixed.optimizer) == (memory.weights, memory.optimizer)
+
+
+def test_with_remat_each_block_keeps_its_input():
+    memory = step_memory(SMALL, STEP, remat=True)
+    assert memory.activations == 4 * 7 * (3 + 2) * 10 * 4
+
+
+def test_with_remat_one_block_is_there_at_its_backward_pass():
+    """Where the logits are few, that is the fullest moment."""
+    step = dataclasses.replace(STEP, max_seq_length=300)
+    memory = step_memory(SMALL, step, remat=True)
+    block = 4 * 7 * (8 * 300 * 4 + 2 * 2 * 300 * 300 + 2 * 300 * 6)
+    gradients = 4 * 7 * 2 * 2 * 300 * 300 + 4 * 50 * 4
+    assert memory.temporaries == block + gradients + 4 * (NUMBERS - VECTORS)
+
+
+def test_a_small_batch_is_fullest_when_all_gradients_are_there():
+    config = BertConfig.from_name("base")
+    memory = step_memory(config, Step(train_batch_size=1, max_seq_length=8))
+    matrices = memory.temporaries // 4 - 2 * config.vocab_size * config.hidden_size
+    assert 0.99 < matrices / (memory.weights // 4) < 1
+    assert memory.peak > memory.weights + memory.optimizer + memory.gradients + memory.temporaries
+
+
+@pytest.mark.parametrize("options", [{}, {"remat": True}, {"dtype": "mixed_bfloat16"}, {"optimizer": "lamb"}])
+def test_the_largest_batch_fits_and_one_more_does_not(options):
+    config = BertConfig.from_name("mini")
+    step = Step(max_seq_length=128)
+    examples = largest_batch(config, step, 3_000_000_000, **options)
+    peaks = [
+        step_memory(config, dataclasses.replace(step, train_batch_size=n), **options).peak
+        for n in (examples, examples + 1)
+    ]
+    assert peaks[0] <= 3_000_000_000 < peaks[1]
+
+
+def test_the_largest_batch_at_its_edges():
+    one = step_memory(SMALL, dataclasses.replace(STEP, train_batch_size=1)).peak
+    assert largest_batch(SMALL, STEP, one) == 1
+    assert largest_batch(SMALL, STEP, one - 1) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_process_takes_what_is_expected(dtype):
+    from benchmarks import memory
+
+    if not memory.CLEAR_REFS.exists():
+        pytest.skip("only Linux tells a process' peak memory from a moment on")
+    figures = memory.compare(256, 4, 32, 128, dtype, False)
+    assert 0.85 < figures["expected / grown"] < 1.15, figures
