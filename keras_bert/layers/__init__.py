@@ -2,16 +2,23 @@
 
 from keras_bert.layers.attention import SelfAttention
 from keras_bert.layers.embeddings import EmbeddingPostprocessor, TokenEmbedding
-from keras_bert.layers.heads import FirstTokenPooler, GatherPositions, MaskedLMTransform, OutputBias
+from keras_bert.layers.heads import (
+    FirstTokenPooler,
+    FoldChoices,
+    MaskedLMTransform,
+    OutputBias,
+    UnfoldChoices,
+)
 from keras_bert.layers.transformer import TransformerBlock
 
 __all__ = [
     "EmbeddingPostprocessor",
     "FirstTokenPooler",
-    "GatherPositions",
+    "FoldChoices",
     "MaskedLMTransform",
     "OutputBias",
     "SelfAttention",
     "TokenEmbedding",
     "TransformerBlock",
+    "UnfoldChoices",
 ]

@@ -1,9 +1,17 @@
-"""What all layers share: activations by name, the initializer, LayerNorm as BERT has it, and config plumbing."""
+"""What all layers share: activations by name, the initializer, the chains between two matrix products, config plumbing.
+
+N rows (batch * sequence), H hidden.
+"""
 
 import math
 
 import keras
 from keras import ops
+
+from keras_bert.layers.dropout import drop
+from keras_bert.layers.fusion import fusible
+
+FUSED_WIDTH = 256  # of H; below it compiling a chain takes longer than it saves in a run of some thousand steps
 
 
 def gelu_tanh(x):
@@ -32,12 +40,80 @@ def truncated_normal(stddev):
 
 def dense(units, initializer_range, *, name, dtype=None):
     """A Dense layer that starts from BERT's truncated normal."""
-    return keras.layers.Dense(units, kernel_initializer=truncated_normal(initializer_range), name=name, dtype=dtype)
+    with keras.RematScope(mode=None):  # of keras.RematScope's layers only whole blocks are rematerialized: remat.py
+        return keras.layers.Dense(units, kernel_initializer=truncated_normal(initializer_range), name=name, dtype=dtype)
 
 
 def layer_norm(epsilon, *, name, dtype=None):
     """LayerNorm over the last axis. Keras computes it in float32 under 16-bit policies."""
-    return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=dtype)
+    with keras.RematScope(mode=None):
+        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=dtype)
+
+
+def dropout_layer(rate, *, name="dropout", dtype=None):
+    """A Dropout layer with a random state of its own."""
+    with keras.RematScope(mode=None):
+        return keras.layers.Dropout(rate, name=name, dtype=dtype)
+
+
+def worth_fusing(training, width):
+    """Returns whether the chains of a call are to be fused: in training, where shapes stay the same, if wide enough."""
+    return bool(training) and width >= FUSED_WIDTH
+
+
+def product(layer, x):
+    """Returns x (N, H) times a Dense layer's kernel, (N, units), and its bias (units,), for a chain that adds it."""
+    if layer.quantization_mode:  # whose kernel is no plain matrix: the layer does it, bias and all
+        return layer(x), None
+    return ops.matmul(x, layer.kernel), layer.bias
+
+
+def take_positions(x, positions):
+    """Returns float (B, P, H) from float (B, S, H) and int positions (B, P)."""
+    batch, length, hidden_size = ops.shape(x)[0], ops.shape(x)[1], x.shape[-1]
+    first = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1): a plain gather of rows, whose
+    return ops.take(
+        ops.reshape(x, (-1, hidden_size)), first + ops.cast(positions, "int32"), axis=0
+    )  # gradient scatters
+
+
+def wide(x):
+    """Returns a 16-bit tensor as float32, others as they are."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+
+
+@fusible
+def activated(x, bias, *, activation):
+    """Returns the activation of x + bias, (N, units) of x's dtype, computed in float32."""
+    y = wide(x) if bias is None else wide(x) + wide(bias)
+    return ops.cast(ACTIVATIONS[activation](y), x.dtype)
+
+
+@fusible
+def residual_norm(x, bias, residual, gamma, beta, key, *, rate, epsilon):
+    """Ends a sub-layer: dropout of x + bias, residual sum, LayerNorm, in float32.
+
+    Args:
+        x: (N, H), what the sub-layer's last product gave.
+        bias: (H,) or None.
+        residual: (N, H), what went into the sub-layer.
+        gamma, beta: float32 (H,).
+        key: see `drop`.
+        rate: of the dropout.
+        epsilon: of the LayerNorm.
+
+    Returns:
+        (N, H) of x's dtype.
+    """
+    y = wide(x) if bias is None else wide(x) + wide(bias)
+    return ops.cast(normalized(drop(y, key, rate) + wide(residual), gamma, beta, epsilon), x.dtype)
+
+
+def normalized(x, gamma, beta, epsilon):
+    """LayerNorm over the last axis (Ba et al. 2016) with weights gamma and beta; all in x's dtype."""
+    centred = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    return centred * ops.rsqrt(variance + epsilon) * gamma + beta
 
 
 class ConfigLayer(keras.layers.Layer):
@@ -52,6 +128,10 @@ class ConfigLayer(keras.layers.Layer):
         """Keeps the constructor's arguments as attributes."""
         for name in self.FIELDS:
             setattr(self, name, values[name])
+
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """Leaves `keras.RematScope` to the blocks, which are rematerialized as a whole (remat.py)."""
+        return layer_call
 
     def get_config(self):
         """Returns the constructor's arguments."""

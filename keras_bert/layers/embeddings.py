@@ -6,7 +6,43 @@ B batch, S sequence, H hidden, V vocabulary.
 import keras
 from keras import ops
 
-from keras_bert.layers.common import ConfigLayer, layer_norm, truncated_normal
+from keras_bert.layers.common import (
+    ConfigLayer,
+    dropout_layer,
+    layer_norm,
+    normalized,
+    truncated_normal,
+    wide,
+    worth_fusing,
+)
+from keras_bert.layers.dropout import drop, dropout_key
+from keras_bert.layers.fusion import fusible
+
+
+@ops.custom_gradient
+def scores_against(x, table):
+    """Returns x (N, H) times the transposed table (V, H), as (N, V).
+
+    Left to itself, TensorFlow computes the table's gradient as (H, V) and transposes it.
+    """
+
+    def gradients(upstream):
+        return ops.matmul(upstream, table), ops.matmul(ops.transpose(upstream), x)
+
+    return ops.matmul(x, ops.transpose(table)), gradients
+
+
+@fusible
+def summed_norm(tokens, segments, positions, gamma, beta, key, *, rate, epsilon):
+    """Returns dropout of the LayerNorm of a sum, computed in float32: (B, S, H) of the tokens' dtype.
+
+    Args:
+        tokens, segments: (B, S, H).
+        positions: (S, H).
+        gamma, beta, key, rate, epsilon: as in `residual_norm`, but for dropout coming last.
+    """
+    x = normalized(wide(tokens) + wide(segments) + wide(positions), gamma, beta, epsilon)
+    return ops.cast(drop(x, key, rate), tokens.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -31,6 +67,7 @@ class TokenEmbedding(ConfigLayer):
             name="embeddings",
             shape=(self.vocab_size, self.hidden_size),
             initializer=truncated_normal(self.initializer_range),
+            autocast=False,
         )
         self.built = True
 
@@ -44,10 +81,12 @@ class TokenEmbedding(ConfigLayer):
         Returns:
             float (B, S, H) embeddings, or float (..., V) logits.
         """
-        table = ops.cast(self.embeddings, self.compute_dtype)  # (V, H)
-        if reverse:
-            return ops.matmul(inputs, ops.transpose(table))
-        return ops.take(table, ops.cast(inputs, "int32"), axis=0)
+        table = ops.convert_to_tensor(self.embeddings)  # (V, H)
+        if not reverse:  # rows first: to cast the whole table takes longer than to look some up
+            return ops.cast(ops.take(table, ops.cast(inputs, "int32"), axis=0), self.compute_dtype)
+        rows = ops.reshape(inputs, (-1, self.hidden_size))
+        scores = scores_against(rows, ops.cast(table, self.compute_dtype))
+        return ops.reshape(scores, (*ops.shape(inputs)[:-1], self.vocab_size))
 
     def compute_output_spec(self, inputs, reverse=False):
         """Gives the shape without running `call`, whose two directions differ in dtype."""
@@ -88,7 +127,7 @@ class EmbeddingPostprocessor(ConfigLayer):
             layer_norm_eps=layer_norm_eps,
         )
         self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
-        self.dropout_layer = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
+        self.dropout_layer = dropout_layer(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the position table (max_position_embeddings, H) and the segment table (type_vocab_size, H)."""
@@ -122,7 +161,17 @@ class EmbeddingPostprocessor(ConfigLayer):
         # A product with one-hot rows, as in Google's code: for two segments it is faster than a gather.
         segments = ops.one_hot(ops.cast(segment_ids, "int32"), self.type_vocab_size, dtype=self.compute_dtype)
         segments = ops.matmul(segments, ops.cast(self.token_type_embeddings, self.compute_dtype))  # (B, S, H)
-        return self.dropout_layer(self.layer_norm(inputs + segments + positions), training=training)
+        return summed_norm(
+            inputs,
+            segments,
+            positions,
+            self.layer_norm.gamma,
+            self.layer_norm.beta,
+            dropout_key(self.dropout_layer, training),
+            rate=self.dropout,
+            epsilon=self.layer_norm.epsilon,
+            fuse=worth_fusing(training, inputs.shape[-1]),
+        )
 
     def compute_output_spec(self, inputs, segment_ids, training=None):
         """Gives the shape without running `call`: JAX cannot slice the position table by an unknown length."""

@@ -1,13 +1,20 @@
-"""What sits on the encoder: pooler, gathering of masked positions, masked-LM transform and bias.
+"""What sits on the encoder: pooler, masked-LM transform and bias, choices.
 
 Source: modeling.py (pooler) and run_pretraining.py (get_masked_lm_output) of google-research/bert.
-B batch, S sequence, P predictions, H hidden, V vocabulary.
+B batch, N choices, S sequence, P predictions, H hidden, V vocabulary.
 """
 
 import keras
 from keras import ops
 
-from keras_bert.layers.common import ACTIVATIONS, ConfigLayer, dense, layer_norm
+from keras_bert.layers.common import ACTIVATIONS, ConfigLayer, dense, layer_norm, worth_fusing
+from keras_bert.layers.fusion import fusible
+
+
+@fusible
+def float32_sum(x, bias):
+    """Returns x + bias as float32."""
+    return ops.cast(x, "float32") + ops.cast(bias, "float32")
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -33,18 +40,6 @@ class FirstTokenPooler(ConfigLayer):
     def call(self, inputs):
         """Returns float (B, H) from float (B, S, H)."""
         return ops.tanh(self.dense(inputs[:, 0]))
-
-
-@keras.saving.register_keras_serializable(package="keras_bert")
-class GatherPositions(ConfigLayer):
-    """Takes the hidden states at given positions, so that only those meet the vocabulary."""
-
-    def call(self, inputs, positions):
-        """Returns float (B, P, H) from float (B, S, H) and int positions (B, P)."""
-        batch, length, hidden_size = ops.shape(inputs)[0], ops.shape(inputs)[1], inputs.shape[-1]
-        rows = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1)
-        flat = ops.reshape(inputs, (-1, hidden_size))  # (B * S, H): one plain gather, whose gradient is one scatter
-        return ops.take(flat, rows + ops.cast(positions, "int32"), axis=0)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -86,6 +81,32 @@ class OutputBias(ConfigLayer):
         self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)  # float32 throughout
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         """Returns float32 (..., V) from float (..., V)."""
-        return ops.cast(inputs, "float32") + ops.cast(self.bias, "float32")
+        return float32_sum(inputs, self.bias, fuse=worth_fusing(training, inputs.shape[-1]))
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class FoldChoices(ConfigLayer):
+    """Makes every choice a sequence of the batch."""
+
+    def call(self, inputs):
+        """Returns int (B * N, S) from int (B, N, S)."""
+        return ops.reshape(inputs, (-1, ops.shape(inputs)[-1]))
+
+    def compute_output_spec(self, inputs):
+        """Gives the shape without running `call`, for which both numbers may be unknown."""
+        return keras.KerasTensor((None, inputs.shape[-1]), dtype=inputs.dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class UnfoldChoices(ConfigLayer):
+    """Puts the scores of an instance's choices side by side again."""
+
+    def call(self, inputs, reference):
+        """Returns float (B, N) from float (B * N, 1) and anything of shape (B, N, S)."""
+        return ops.reshape(inputs, ops.shape(reference)[:2])
+
+    def compute_output_spec(self, inputs, reference):
+        """Gives the shape without running `call`, for which it may be unknown."""
+        return keras.KerasTensor(reference.shape[:2], dtype=inputs.dtype)

@@ -1,12 +1,25 @@
 """One block of the encoder, post-norm as in the paper (Devlin et al. 2018; modeling.py, transformer_model).
 
-B batch, S sequence, H hidden, A heads.
+B batch, S sequence, P positions, H hidden, A heads.
 """
 
 import keras
+from keras import ops
 
 from keras_bert.layers.attention import SelfAttention
-from keras_bert.layers.common import ACTIVATIONS, ConfigLayer, dense, layer_norm
+from keras_bert.layers.common import (
+    ConfigLayer,
+    activated,
+    dense,
+    dropout_layer,
+    layer_norm,
+    product,
+    residual_norm,
+    take_positions,
+    worth_fusing,
+)
+from keras_bert.layers.dropout import dropout_key
+from keras_bert.layers.remat import rematerialized
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -64,7 +77,7 @@ class TransformerBlock(ConfigLayer):
         )
         self.attention_norm = layer_norm(layer_norm_eps, name="attention_norm", dtype=self.dtype_policy)
         self.output_norm = layer_norm(layer_norm_eps, name="output_norm", dtype=self.dtype_policy)
-        self.dropout_layer = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
+        self.dropout_layer = dropout_layer(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the dense layers, whose width is the input's."""
@@ -83,16 +96,40 @@ class TransformerBlock(ConfigLayer):
         self.output_norm.build(input_shape)
         self.built = True
 
-    def call(self, inputs, input_mask, training=None, return_scores=False):
-        """Returns float (B, S, H) from float (B, S, H) and the int mask (B, S).
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """Takes the place of Keras' way in every mode of `keras.RematScope` that chooses this block (remat.py)."""
+        chosen = keras.layers.Layer.rematerialized_call(self, layer_call, *args, **kwargs) is not layer_call
+        return rematerialized(self, layer_call) if chosen and kwargs.get("training") else layer_call
 
-        With `return_scores`, returns that and the attention probabilities, float32 (B, A, S, S).
+    def call(self, inputs, input_mask, positions=None, training=None, return_scores=False):
+        """Transforms the sequences of a batch.
+
+        Args:
+            inputs: float (B, S, H).
+            input_mask: int (B, S), 1 for real tokens and 0 for padding.
+            positions: int (B, P); only these are computed, as the last block of a model needs no others.
+            training: whether dropout is on.
+            return_scores: whether to return the attention probabilities too.
+
+        Returns:
+            float (B, S, H), or (B, P, H) at the positions; with `return_scores` also float32 (B, A, S or P, S).
         """
-        context = self.attention(inputs, input_mask, training=training, return_scores=return_scores)
+        hidden_size = inputs.shape[-1]
+        fuse = worth_fusing(training, hidden_size)
+        queries = inputs if positions is None else take_positions(inputs, positions)
+
+        def rows(x):  # (B, S, H) -> (B * S, H): within a block all but the attention is one matrix
+            return ops.reshape(x, (-1, hidden_size))
+
+        def end(layer, x, residual, norm):
+            key = dropout_key(self.dropout_layer, training)
+            settings = {"rate": self.dropout, "epsilon": norm.epsilon, "fuse": fuse}
+            return residual_norm(*product(layer, x), residual, norm.gamma, norm.beta, key, **settings)
+
+        context = self.attention(inputs, input_mask, queries, training=training, return_scores=return_scores)
         context, scores = context if return_scores else (context, None)
-        attended = self.dropout_layer(self.attention_output(context), training=training)
-        attended = self.attention_norm(attended + inputs)
-        hidden = ACTIVATIONS[self.activation](self.intermediate(attended))
-        hidden = self.dropout_layer(self.block_output(hidden), training=training)
-        hidden = self.output_norm(hidden + attended)
+        attended = end(self.attention_output, rows(context), rows(queries), self.attention_norm)
+        hidden = activated(*product(self.intermediate, attended), activation=self.activation, fuse=fuse)
+        hidden = end(self.block_output, hidden, attended, self.output_norm)
+        hidden = ops.reshape(hidden, ops.shape(queries))
         return (hidden, scores) if return_scores else hidden

@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bert.layers import FirstTokenPooler, GatherPositions, MaskedLMTransform, OutputBias
+from keras_bert.layers import (
+    FirstTokenPooler,
+    FoldChoices,
+    MaskedLMTransform,
+    OutputBias,
+    UnfoldChoices,
+)
 from tests import reference_bert
 
 
@@ -15,14 +21,6 @@ def test_the_pooler_reads_the_first_token_alone():
     x = np.array([[[0.1, 0.2], [9.0, 9.0]]])
     # (0.1, 0.2) -> (0.1 * 1 + 0.2 * 2 + 0.5, 0.2 * 1 - 1)
     np.testing.assert_allclose(layer(x), np.tanh([[1.0, -0.8]]), atol=1e-6)
-
-
-def test_positions_are_gathered_row_by_row():
-    x = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
-    positions = np.array([[0, 3, 3], [2, 1, 0]])
-    expected = np.stack([x[0, [0, 3, 3]], x[1, [2, 1, 0]]])
-    np.testing.assert_array_equal(GatherPositions()(x, positions), expected)
-    np.testing.assert_array_equal(GatherPositions()(x, positions.astype(np.int64)), expected)
 
 
 def test_the_transform_is_dense_gelu_and_norm():
@@ -52,8 +50,21 @@ def test_logits_leave_as_float32_with_an_exact_bias(dtype):
 def test_the_layers_come_back_from_their_configs():
     for layer in (
         FirstTokenPooler(initializer_range=0.5, name="mine"),
-        GatherPositions(name="mine"),
         MaskedLMTransform(activation="relu", initializer_range=0.5, layer_norm_eps=1e-5, name="mine"),
         OutputBias(name="mine", dtype="mixed_bfloat16"),
+        FoldChoices(name="mine"),
+        UnfoldChoices(name="mine"),
     ):
         assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_choices_are_folded_into_the_batch_and_back():
+    x = np.arange(24, dtype=np.int32).reshape(2, 3, 4)
+    folded = FoldChoices()(x)
+    np.testing.assert_array_equal(folded, x.reshape(6, 4))
+    scores = np.arange(6, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(UnfoldChoices()(scores, x), [[0, 1, 2], [3, 4, 5]])
+    symbolic = keras.Input((None, None), dtype="int32")
+    folded = FoldChoices()(symbolic)
+    assert (folded.shape, folded.dtype) == ((None, None), "int32")
+    assert UnfoldChoices()(keras.Input((1,)), symbolic).shape == (None, None)

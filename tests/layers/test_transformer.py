@@ -55,6 +55,20 @@ def test_a_block_computes_what_the_paper_says(arrays, activation):
     np.testing.assert_array_equal(block(arrays, activation=activation)(x, mask), outputs)
 
 
+def test_given_positions_alone_are_computed_and_equal_those_of_all(arrays):
+    x = np.random.default_rng(1).normal(size=(2, 5, 8)).astype(np.float32)
+    mask = np.array([[1] * 5, [1, 1, 1, 0, 0]])
+    positions = np.array([[0, 4, 2, 2], [1, 0, 2, 0]])
+    layer = block(arrays)
+    outputs, scores = layer(x, mask, return_scores=True)
+    at, scores_at = layer(x, mask, positions, return_scores=True)
+    assert at.shape == (2, 4, 8) and scores_at.shape == (2, 2, 4, 5)
+    for row in range(2):
+        np.testing.assert_allclose(np.asarray(at)[row], np.asarray(outputs)[row, positions[row]], atol=1e-5)
+        np.testing.assert_allclose(np.asarray(scores_at)[row], np.asarray(scores)[row][:, positions[row]], atol=1e-5)
+    np.testing.assert_array_equal(layer(x, mask, positions.astype(np.int64)), at)
+
+
 def test_bfloat16_stays_close(arrays):
     x = np.random.default_rng(1).normal(size=(2, 5, 8)).astype(np.float32)
     mask = np.ones((2, 5), int)

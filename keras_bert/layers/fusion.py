@@ -1,0 +1,49 @@
+"""Chains of elementwise operations that a backend may run as one pass over memory.
+
+Between two matrix products BERT adds a bias, drops out, adds, normalizes or takes a gelu; run one by one, each of
+those reads and writes whole tensors, and their gradients do so again. A function marked `fusible` is written as plain
+keras.ops. JAX, and TensorFlow under `jit_compile`, fuse it as they fuse everything. For TensorFlow's ordinary graphs a
+runner may be installed (`use_runner`) that compiles the chain alone and leaves the matrix products where they are.
+"""
+
+import contextlib
+import functools
+
+_state = {"runner": None, "enabled": True}
+
+
+def fusible(function):
+    """Marks a chain: a function of tensors (or None), with settings as keywords, that returns one tensor.
+
+    The chain's callers pass `fuse`, which says that its tensors are large and its shapes stay the same from call to
+    call, as in training: a runner compiles once for each shape, and computes the chain again in the backward pass
+    instead of keeping what lies between.
+
+    >>> @fusible
+    ... def scaled_sum(x, y, *, scale):
+    ...     return (x + y) * scale
+    >>> scaled_sum(1.0, 2.0, scale=10.0, fuse=False)
+    30.0
+    """
+
+    @functools.wraps(function)
+    def chain(*tensors, fuse, **settings):
+        runner = _state["runner"] if fuse and _state["enabled"] else None
+        return runner(function, tensors, settings) if runner else function(*tensors, **settings)
+
+    return chain
+
+
+def use_runner(runner):
+    """Installs what runs fusible chains from now on: runner(function, tensors, settings) -> tensor; None for nothing."""
+    _state["runner"] = runner
+
+
+@contextlib.contextmanager
+def unfused():
+    """Runs chains as plain operations inside, for graphs that go to other programs."""
+    before, _state["enabled"] = _state["enabled"], False
+    try:
+        yield
+    finally:
+        _state["enabled"] = before

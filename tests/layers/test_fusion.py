@@ -1,0 +1,50 @@
+"""Which runner a fusible chain goes to."""
+
+import pytest
+
+from keras_bert.layers import fusion
+
+
+@fusion.fusible
+def weighted(x, y, *, weight):
+    return x + y * weight
+
+
+@pytest.fixture
+def runner():
+    """Installs a runner that notes what it is given; puts the old one back."""
+    before, calls = fusion._state["runner"], []
+
+    def run(function, tensors, settings):
+        calls.append((tensors, settings))
+        return function(*tensors, **settings)
+
+    fusion.use_runner(run)
+    yield calls
+    fusion.use_runner(before)
+
+
+def test_a_chain_goes_to_the_runner_if_it_is_to_be_fused(runner):
+    assert weighted(1.0, 2.0, weight=3.0, fuse=False) == 7.0
+    assert runner == []
+    assert weighted(1.0, 2.0, weight=3.0, fuse=True) == 7.0
+    assert runner == [((1.0, 2.0), {"weight": 3.0})]
+
+
+def test_unfused_leaves_the_runner_out_even_after_an_error(runner):
+    with pytest.raises(KeyError), fusion.unfused():
+        assert weighted(1.0, 2.0, weight=3.0, fuse=True) == 7.0
+        raise KeyError
+    assert runner == []
+    weighted(1.0, 2.0, weight=3.0, fuse=True)
+    assert len(runner) == 1
+
+
+def test_without_a_runner_chains_are_plain_functions(runner):
+    fusion.use_runner(None)
+    assert weighted(1.0, 2.0, weight=3.0, fuse=True) == 7.0
+
+
+def test_whoever_calls_a_chain_says_whether_to_fuse():
+    with pytest.raises(TypeError, match="fuse"):
+        weighted(1.0, 2.0, weight=3.0)
