@@ -24,7 +24,7 @@ def add_arguments(parser):
     )
     parser.add_argument("--output_dir", required=True, help="directory to write")
     parser.add_argument("--format", required=True, help="keras_bert, google or huggingface")
-    parser.add_argument("--vocab_file", help="the vocabulary (default: the vocab.txt beside the checkpoint)")
+    parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
     add_bool(
         parser,
         "do_lower_case",
@@ -80,18 +80,17 @@ def run(args):
 def _find_tokenizer(args, checkpoint):
     """Returns the Tokenizer by --vocab_file or by what lies beside the checkpoint, or None."""
     from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer import VOCAB_NAME, Tokenizer
+    from keras_bert.text.tokenizer import Tokenizer
+    from keras_bert.text.tokenizer_files import find_vocabulary
     from keras_bert.text.vocabulary import Vocabulary
 
     if args.vocab_file:
         vocabulary, wanted = Vocabulary.from_file(args.vocab_file), args.do_lower_case
         return Tokenizer(vocabulary, do_lower_case=not vocabulary.looks_cased if wanted is None else wanted)
-    if (checkpoint.folder / VOCAB_NAME).is_file():
+    if find_vocabulary(checkpoint.folder) is not None:
         return Tokenizer.from_pretrained(checkpoint.folder, do_lower_case=args.do_lower_case)
     if args.do_lower_case is not None:
-        raise UserError(
-            f"--do_lower_case needs a vocabulary: {checkpoint.folder} has no {VOCAB_NAME}; add --vocab_file."
-        )
+        raise UserError(f"--do_lower_case needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
     return None
 
 

@@ -1,27 +1,34 @@
-"""Look at what the other commands read and write.
+"""Look at a model, at what its training costs, and at pre-training records.
 
-    keras-bert inspect records 'data/wiki.tfrecord*'      pre-training records: examples as text, statistics
+    keras-bert inspect uncased_L-12_H-768_A-12               a model directory: ours, Google's or Hugging Face's
+    keras-bert inspect --bert_config_file base --max_seq_length 512 --train_batch_size 32
+    keras-bert inspect records 'data/wiki.tfrecord*'         records: examples as text, statistics
 
-keras-bert inspect records --help shows the flags.
+Of a model: parameters by part, the arithmetic of a training step, its memory in float32 and mixed precision, with and
+without rematerialization, and the largest batch that fits. For the flags of records: keras-bert inspect records --help.
 """
 
 import argparse
 
-# The first word -> the module of this package that has its flags and does it.
+from keras_bert_cli import inspect_model
+
+# The first words that name no model -> the module of this package that has their flags and does it.
 SUBJECTS = {"records": "inspect_records"}
 
 
 def add_arguments(parser):
-    """Adds the first word, what to look at; what follows it is its own module's."""
-    parser.add_argument("subject", nargs="?", help=f"what to look at: {', '.join(SUBJECTS)}")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its files and flags")
+    """Adds what to look at, and the flags of a model; what follows another subject is its own module's."""
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=f"a model directory; or {', '.join(SUBJECTS)}")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    inspect_model.add_arguments(parser)
 
 
 def run(args):
     """Runs the subject's module on its part of the command line. Returns what its `run` returns."""
-    from keras_bert.errors import UserError
     from keras_bert_cli.main import run_module
 
-    if args.subject not in SUBJECTS:
-        raise UserError(f"the first word says what to look at: {', '.join(SUBJECTS)}. Received: {args.subject}.")
-    return run_module(SUBJECTS[args.subject], f"keras-bert inspect {args.subject}", args.arguments)
+    if args.model in SUBJECTS:
+        return run_module(SUBJECTS[args.model], f"keras-bert inspect {args.model}", args.arguments)
+    parser = argparse.ArgumentParser(prog="keras-bert inspect", allow_abbrev=False)
+    inspect_model.add_arguments(parser)
+    return inspect_model.run(parser.parse_args(args.arguments, namespace=args))  # the flags behind MODEL

@@ -18,7 +18,7 @@ COMMANDS = {
     "fill_mask": "ask a pre-trained BERT for the words behind [MASK]",
     "export": "model -> SavedModel that answers raw strings",
     "convert": "checkpoint of any format -> keras_bert's, Google's or Hugging Face's",
-    "inspect": "look at pre-training records: examples as text, statistics",
+    "inspect": "look at a model and what its training costs, or at pre-training records",
 }
 
 

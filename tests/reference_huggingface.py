@@ -57,6 +57,28 @@ def write_huggingface(folder, arrays, **fields):
     return folder
 
 
+def write_tokenizer(folder, vocab, *, added_tokens=(), **normalizer):
+    """Writes tokenizer.json as transformers does, {token: id} or tokens in order; returns its path."""
+    fields = {
+        "version": "1.0",
+        "added_tokens": list(added_tokens),
+        "normalizer": {
+            "type": "BertNormalizer",
+            **{"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            **normalizer,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {
+            **{"type": "WordPiece", "unk_token": "[UNK]"},
+            **{"continuing_subword_prefix": "##", "max_input_chars_per_word": 100},
+            "vocab": vocab if isinstance(vocab, dict) else {token: index for index, token in enumerate(vocab)},
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(json.dumps(fields), encoding="utf-8")
+    return folder / "tokenizer.json"
+
+
 def head_outputs(head, arrays, encoded):
     """Returns {name: array} of what a head makes of the encoder's outputs, as transformers names it."""
     hidden, pooled = encoded["sequence_output"], encoded["pooled_output"]

@@ -1,4 +1,4 @@
-"""The README's Python examples run as they stand, but for sizes: a tiny model and a few steps."""
+"""The Python examples of README.md and docs/models.md run as they stand, but for sizes: a tiny model, a few steps."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 import keras_bert as kb
 from tests.cli.conftest import make_documents
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
 SMALLER = {
     '"base"': '"tiny"',
     "batch_size=256": "batch_size=2",
@@ -52,6 +53,21 @@ def test_the_python_examples_run_in_order(surroundings):
     again = kb.BertClassifier.from_pretrained("my_model")
     batch = kb.text_dataset(surroundings["texts"], None, surroundings["tokenizer"], max_seq_length=128, batch_size=8)
     assert (classifier.predict(batch, verbose=0) == again.predict(batch, verbose=0)).all()
+
+
+def test_the_examples_of_models_run_in_order(surroundings):
+    import matplotlib.figure
+    import numpy as np
+
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    assert len(blocks) == 3
+    names = {**surroundings, "np": np, "plt": matplotlib.figure.Figure().add_subplot()}
+    for block in blocks:
+        exec(compile(block, "models.md", "exec"), names)
+    assert Path("for_transformers", "config.json").is_file()
+    assert Path("for_google", "bert_model.ckpt.index").is_file()
+    np.testing.assert_allclose(np.asarray(names["outputs"]["attention_scores"][0]).sum(-1), 1, atol=1e-5)
 
 
 def test_the_readme_names_the_two_set_up_commands_and_every_command():

@@ -16,8 +16,7 @@ from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, read_json
-from keras_bert.text.tokenizer import CONFIG_NAME, VOCAB_NAME
-from keras_bert.text.vocabulary import Vocabulary
+from keras_bert.text.tokenizer_files import CONFIG_NAME, JSON_NAME, count_entries, find_vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +79,9 @@ def check_tokenizer(tokenizer, config):
 
 
 def check_vocabulary(checkpoint):
-    """Raises a UserError if the vocab.txt beside a checkpoint, where there is one, has another number of entries."""
-    path = checkpoint.folder / VOCAB_NAME
-    entries = len(Vocabulary.from_file(path, what="The model's vocabulary")) if path.is_file() else None
+    """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has another number of entries."""
+    path = find_vocabulary(checkpoint.folder)
+    entries = None if path is None else count_entries(path)
     if entries not in (None, checkpoint.config.vocab_size):
         raise UserError(
             f"{path} has {entries} entries, but the checkpoint's vocab_size is {checkpoint.config.vocab_size}; "
@@ -149,7 +148,7 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
                 _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
     if place != path:
         stale = [TASK, *((CONFIG, INDEX) if standing == "huggingface" else ())]
-        _move_files(place, path, stale=stale if tokenizer is None else [*stale, "tokenizer.json"])
+        _move_files(place, path, stale=stale if tokenizer is None else [*stale, JSON_NAME])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)
 

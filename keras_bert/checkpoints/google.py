@@ -40,12 +40,13 @@ def open_google(prefix):
         UserError: bert_config.json is missing beside it, or the files are damaged.
     """
     config = BertConfig.from_file(prefix.parent / "bert_config.json")
-    spans = {
-        name: span for name, span in open_bundle(prefix).items() if not set(name.split("/")).intersection(NOT_WEIGHTS)
-    }
+    stored = open_bundle(prefix)
+    spans = {name: span for name, span in stored.items() if not set(name.split("/")).intersection(NOT_WEIGHTS)}
+    left_out = len(stored) - len(spans)
     spans, notes = only_floats(spans, lambda name: huggingface_name(name) is not None)
     shapes = {name: span.shape for name, span in spans.items()}
     task = {"num_classes": shapes["output_weights"][0]} if "output_weights" in shapes else {}
+    notes += (f"arrays of the optimizer that were left out: {left_out}",) if left_out else ()
     return Checkpoint(prefix, config, task, shapes, lambda name: spans[name].read(), notes=notes)
 
 

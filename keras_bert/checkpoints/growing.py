@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.text.tokenizer import VOCAB_NAME, Tokenizer
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.tokenizer_files import VOCAB_NAME, find_vocabulary
 from keras_bert.text.vocabulary import UNK, Vocabulary
 from keras_bert.text.wordpiece import WordPiece
 
@@ -23,19 +24,20 @@ def grow_checkpoint(checkpoint, vocabulary):
     """Returns the checkpoint as it is for another vocabulary, which extends its own.
 
     Args:
-        checkpoint: an opened Checkpoint with a vocab.txt beside it.
+        checkpoint: an opened Checkpoint with a vocab.txt or tokenizer.json beside it.
         vocabulary: a Vocabulary, a Tokenizer with one, or the path of a vocab.txt. It has the entries of the
             checkpoint's at the same ids, but for [unusedN] that may have become others, and may have more.
 
     Returns:
         A Checkpoint whose arrays have a row for each entry, those of old entries bit for bit; the very same one
-        if the vocabularies are equal, or if there is no vocab.txt to compare with and the size fits.
+        if the vocabularies are equal, or if there is none to compare with and the size fits.
 
     Raises:
-        UserError: the vocabulary does not extend the checkpoint's, or has another size and there is no vocab.txt.
+        UserError: the vocabulary does not extend the checkpoint's, or differs in size without one to compare with.
     """
     new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.folder
-    if not (folder / VOCAB_NAME).is_file():
+    path = find_vocabulary(folder)
+    if path is None:
         if len(new) == config.vocab_size:
             note = f"the vocabulary is taken as given, without a {VOCAB_NAME} in {folder} to compare it with"
             return dataclasses.replace(checkpoint, notes=(*checkpoint.notes, note))
@@ -49,10 +51,10 @@ def grow_checkpoint(checkpoint, vocabulary):
         return checkpoint
     if len(old) != config.vocab_size:
         raise UserError(
-            f"{folder / VOCAB_NAME} has {len(old)} entries, but the checkpoint's vocab_size is {config.vocab_size}; "
+            f"{path} has {len(old)} entries, but the checkpoint's vocab_size is {config.vocab_size}; "
             "put the vocabulary there that belongs to the weights."
         )
-    _check_extends(new, old, folder)
+    _check_extends(new, old, path)
     spelled = _spelled_before(new, tokenizer)
     growing = [name for name in PER_ENTRY if checkpoint.shapes.get(name, ())[:1] == (len(old),)]
     shapes = {name: (len(new), *checkpoint.shapes[name][1:]) for name in growing}
@@ -82,10 +84,11 @@ def _as_vocabulary(given):
     return given.vocabulary if isinstance(given, Tokenizer) else given
 
 
-def _check_extends(new, old, folder):
+def _check_extends(new, old, path):
     """Raises a UserError that names the first entry in which a vocabulary does not extend another."""
     free = set(old.unused_ids) - set(new.unused_ids)
-    remedy = f"extend {folder / VOCAB_NAME} with keras-bert train_vocab --init_vocab_file."
+    written = "" if path.name == VOCAB_NAME else f" (as the {VOCAB_NAME} that keras-bert convert writes)"
+    remedy = f"extend {path}{written} with keras-bert train_vocab --init_vocab_file."
     for index, (before, now) in enumerate(zip(old.tokens, new.tokens, strict=False)):
         if before != now and index not in free:
             raise UserError(

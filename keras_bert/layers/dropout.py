@@ -6,7 +6,6 @@ and the backward pass computes it again. Sources: Salmon et al. 2011, "Parallel 
 (counter-based generators); the constants are Chris Wellons' lowbias32, found by search for the least bias.
 """
 
-import keras
 from keras import ops
 
 MULTIPLIERS = (0x7FEB352D, 0x846CA68B)

@@ -35,7 +35,7 @@ def fusible(function):
 
 
 def use_runner(runner):
-    """Installs what runs fusible chains from now on: runner(function, tensors, settings) -> tensor; None for nothing."""
+    """Installs what runs fusible chains: runner(function, tensors, settings) -> tensor, or None for nothing."""
     _state["runner"] = runner
 
 

@@ -2,16 +2,34 @@
 
 import keras
 
-from keras_bert.checkpoints import grow_checkpoint, open_checkpoint, save_checkpoint
-from keras_bert.models.weights import assign_arrays, collect_arrays
+from keras_bert.checkpoints import check_vocabulary, grow_checkpoint, open_checkpoint, write_checkpoint
+from keras_bert.models.checking import Checked
+from keras_bert.models.cloning import Cloneable
+from keras_bert.models.weights import as_checkpoint, assign_arrays
 
 
-class PretrainedModel(keras.Model):
-    """A functional Keras model that knows its BertConfig, its own loss, and how to load and save checkpoints."""
+class PretrainedModel(Checked, Cloneable, keras.Model):
+    """A functional Keras model that knows its BertConfig, its own loss, and how to load and save checkpoints.
 
-    def compile(self, optimizer="adam", loss=None, **kwargs):
-        """Compiles as Keras does; with no loss, BERT's own (`default_loss`) is taken."""
-        super().compile(optimizer=optimizer, loss=self.default_loss() if loss is None else loss, **kwargs)
+    Layers with LoRA (Keras' `enable_lora`) are saved merged, in every format: what comes back computes the same and
+    has no LoRA; enable it again to go on.
+    """
+
+    def compile(self, optimizer="adam", loss=None, loss_weights=None, *, auto_scale_loss=True, **kwargs):
+        """Compiles as Keras does; with no loss, BERT's own is taken: `default_loss`, `default_loss_weights`.
+
+        As Keras does under a global policy of mixed_float16, an encoder with that `dtype` has its loss scaled.
+        """
+        if loss is None:
+            loss = self.default_loss()
+            loss_weights = self.default_loss_weights() if loss_weights is None else loss_weights
+        if auto_scale_loss and getattr(self, "encoder", self).policy.name == "mixed_float16":
+            optimizer = keras.optimizers.get(optimizer)
+            if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        super().compile(
+            optimizer=optimizer, loss=loss, loss_weights=loss_weights, auto_scale_loss=auto_scale_loss, **kwargs
+        )
 
     def compile_from_config(self, config):
         """Compiles as a saved model was, its optimizer's variables included; Keras skips this for an own `compile`."""
@@ -37,8 +55,16 @@ class PretrainedModel(keras.Model):
             model.get_layer(name).trainable = False
         return model
 
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """Leaves `keras.RematScope` to the blocks (layers/remat.py)."""
+        return layer_call
+
     def default_loss(self):
         """Returns the loss that `compile` takes when it is given none; a bare encoder has none."""
+        return None
+
+    def default_loss_weights(self):
+        """Returns what each output's loss counts in the total; None for 1."""
         return None
 
     @classmethod
@@ -67,24 +93,30 @@ class PretrainedModel(keras.Model):
             initialised because the checkpoint lacks them, and those of the checkpoint left unused.
 
         Raises:
-            UserError: no checkpoint is there, its weights do not fit its config, or `vocabulary` does not extend
-                the checkpoint's.
+            UserError: no checkpoint is there, it is damaged, its weights or the vocab.txt beside them do not fit its
+                config, or `vocabulary` does not extend the checkpoint's.
         """
         checkpoint = open_checkpoint(path)
-        if vocabulary is not None:
+        if vocabulary is None:
+            check_vocabulary(checkpoint)
+        else:
             checkpoint = grow_checkpoint(checkpoint, vocabulary)
         model = cls.build_from(checkpoint.config, checkpoint.task, **options)
         model.load_report = assign_arrays(model, checkpoint)
         return model
 
-    def save_pretrained(self, path, *, tokenizer=None):
-        """Writes a model directory: bert_config.json, model.safetensors, task.json, vocabulary.
+    def save_pretrained(self, path, *, tokenizer=None, format="keras_bert"):
+        """Writes a model directory: configuration, weights in float32, what the head is for, vocabulary.
+
+        What a format cannot hold is said in a warning.
 
         Args:
             path: the directory; it appears whole or not at all, and replaces a model directory that stands there.
             tokenizer: a Tokenizer whose vocabulary and casing go with the model.
+            format: "keras_bert", "google" (which google-research/bert's code loads) or "huggingface" (transformers).
 
         Raises:
-            UserError: the tokenizer's vocabulary has another size than the model's, or nothing can be written there.
+            UserError: the tokenizer's vocabulary has another size than the model's, the format is unknown, or nothing
+                can be written there.
         """
-        save_checkpoint(path, self.bert_config, collect_arrays(self), task=self.task(), tokenizer=tokenizer)
+        write_checkpoint(as_checkpoint(self), path, tokenizer=tokenizer, format=format)

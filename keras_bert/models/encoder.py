@@ -1,9 +1,10 @@
 """BertEncoder: token ids -> hidden states (Devlin et al. 2018, section 3; modeling.py, BertModel).
 
-B batch, S sequence, H hidden.
+B batch, S sequence, P positions, H hidden, A heads.
 """
 
 import keras
+from keras import ops
 
 from keras_bert.config import BertConfig
 from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmbedding, TransformerBlock
@@ -16,11 +17,16 @@ class BertEncoder(PretrainedModel):
 
     Inputs are a dict of int tensors (B, S): `input_ids`, `input_mask` (1 real, 0 padding) and
     `segment_ids`. Outputs are a dict: `sequence_output` float (B, S, H), `pooled_output` float (B, H)
-    and, with `return_all_layers`, `encoder_outputs`, a list of one float (B, S, H) a block.
+    and on request
+
+        `embedding_output`, float (B, S, H), and `encoder_outputs`, a list of one float (B, S, H) a block;
+        `attention_scores`, a list of one float32 (B, A, S, S) a block: how much a head's every position
+        (the third axis) takes from every other (the last, which sums to 1), before dropout.
 
     Args:
         config: a BertConfig.
-        return_all_layers: whether each block's output is returned too.
+        return_all_layers: whether the embeddings' and each block's output are returned too.
+        return_attention_scores: whether each block's attention probabilities are returned too.
         dtype: a Keras dtype policy or its name; the global one if None.
 
     Example:
@@ -29,7 +35,16 @@ class BertEncoder(PretrainedModel):
         ['pooled_output', 'sequence_output']
     """
 
-    def __init__(self, config, *, return_all_layers=False, dtype=None, name="bert_encoder", **kwargs):
+    def __init__(
+        self,
+        config,
+        *,
+        return_all_layers=False,
+        return_attention_scores=False,
+        dtype=None,
+        name="bert_encoder",
+        **kwargs,
+    ):
         # Layers
         policy = keras.dtype_policies.get(dtype)
         shared = {"initializer_range": config.initializer_range, "dtype": policy}
@@ -60,18 +75,24 @@ class BertEncoder(PretrainedModel):
         # Functional model
         inputs = token_inputs()
         embedding_output = hidden = postprocessor(token_embedding(inputs["input_ids"]), inputs["segment_ids"])
-        encoder_outputs = []
+        encoder_outputs, attention_scores = [], []
         for block in blocks:
-            hidden = block(hidden, inputs["input_mask"])
+            hidden = block(hidden, inputs["input_mask"], return_scores=return_attention_scores)
+            if return_attention_scores:
+                hidden, scores = hidden
+                attention_scores.append(scores)
             encoder_outputs.append(hidden)
         outputs = {"sequence_output": hidden, "pooled_output": pooler(hidden)}
         if return_all_layers:
             outputs |= {"embedding_output": embedding_output, "encoder_outputs": encoder_outputs}
+        if return_attention_scores:
+            outputs["attention_scores"] = attention_scores
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
 
         # Config
         self.bert_config = config
         self.return_all_layers = return_all_layers
+        self.return_attention_scores = return_attention_scores
         self.policy = policy
         self.token_embedding = token_embedding
         self.embeddings = postprocessor
@@ -84,8 +105,43 @@ class BertEncoder(PretrainedModel):
             **super().get_config(),
             "config": self.bert_config.to_dict(),
             "return_all_layers": self.return_all_layers,
+            "return_attention_scores": self.return_attention_scores,
             "dtype": keras.dtype_policies.serialize(self.policy),
         }
+
+    def call(self, inputs, training=None, mask=None, positions=None):
+        """Encodes a batch.
+
+        Args:
+            inputs: the dict of inputs.
+            training: whether dropout is on.
+            positions: int (B, P); then the outputs are `sequence_output` (B, P, H), the hidden states at these
+                positions, and `pooled_output`, and the last block computes no other position: of 128, with 20 to
+                predict, it saves five sixths of that block.
+        """
+        if positions is None:
+            return super().call(inputs, training=training, mask=mask)
+        hidden = self.embeddings(self.token_embedding(inputs["input_ids"]), inputs["segment_ids"], training=training)
+        *blocks, last = self.blocks
+        for block in blocks:
+            hidden = block(hidden, inputs["input_mask"], training=training)
+        first = ops.zeros_like(inputs["input_ids"][:, :1], dtype="int32")  # [CLS]
+        positions = ops.concatenate([first, ops.cast(positions, "int32")], axis=1)  # (B, 1 + P)
+        hidden = last(hidden, inputs["input_mask"], positions, training=training)
+        return {"sequence_output": hidden[:, 1:], "pooled_output": self.pooler(hidden)}
+
+    def pooled_output(self, inputs):
+        """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position."""
+        return self(inputs, positions=inputs["input_ids"][:, :0])["pooled_output"]
+
+    def compute_output_spec(self, inputs, training=None, mask=None, positions=None):
+        """Gives the outputs' shapes without running `call`."""
+        outputs = super().compute_output_spec(inputs, training=training, mask=mask)
+        if positions is None:
+            return outputs
+        pooled, hidden = outputs["pooled_output"], outputs["sequence_output"]
+        shape = (*positions.shape, self.bert_config.hidden_size)
+        return {"sequence_output": keras.KerasTensor(shape, dtype=hidden.dtype), "pooled_output": pooled}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -93,6 +149,6 @@ class BertEncoder(PretrainedModel):
         return super().from_config({**config, "config": BertConfig.from_dict(config["config"])})
 
 
-def token_inputs():
-    """Returns the three symbolic inputs of every BERT model, int32 (B, S)."""
-    return {name: keras.Input((None,), dtype="int32", name=name) for name in ("input_ids", "input_mask", "segment_ids")}
+def token_inputs(shape=(None,)):
+    """Returns the three symbolic inputs of every BERT model, int32 (B, *shape), which is (B, S) as a rule."""
+    return {name: keras.Input(shape, dtype="int32", name=name) for name in ("input_ids", "input_mask", "segment_ids")}

@@ -1,10 +1,29 @@
-"""BERT's pre-training loss (run_pretraining.py, get_masked_lm_output and get_next_sentence_output).
+"""BERT's losses (run_pretraining.py, get_masked_lm_output and get_next_sentence_output).
 
 B batch, P predictions, V vocabulary.
 """
 
 import keras
 from keras import ops
+
+from keras_bert.layers.fusion import fusible
+
+FUSED_CLASSES = 4096  # with so many a pass over the logits takes longer than calling a compiled chain
+IGNORED_LABEL = -100  # as in PyTorch and Hugging Face's data: a token that has no label
+
+
+def cross_entropy(labels, logits):
+    """Returns one loss a label, float32 (...), from int labels (...) and logits (..., C)."""
+    if logits.shape[-1] < FUSED_CLASSES:
+        return ops.sparse_categorical_crossentropy(labels, ops.cast(logits, "float32"), from_logits=True)
+    return _many_class_cross_entropy(logits, ops.cast(labels, "int32"), fuse=True)
+
+
+@fusible
+def _many_class_cross_entropy(logits, labels):
+    logits = ops.cast(logits, "float32")
+    is_label = ops.equal(ops.arange(logits.shape[-1], dtype="int32"), labels[..., None])  # (..., C)
+    return ops.logsumexp(logits, axis=-1) - ops.sum(ops.where(is_label, logits, 0.0), axis=-1)
 
 
 def masked_lm_sums(labels, logits, weights):
@@ -18,7 +37,7 @@ def masked_lm_sums(labels, logits, weights):
     Returns:
         float32 scalars: summed cross-entropy, number of right guesses, number of slots.
     """
-    losses = ops.sparse_categorical_crossentropy(labels, ops.cast(logits, "float32"), from_logits=True)  # (B, P)
+    losses = cross_entropy(labels, logits)  # (B, P)
     right = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(labels, "int32")), "float32")
     return ops.sum(losses * weights), ops.sum(right * weights), ops.sum(weights)
 
@@ -29,17 +48,45 @@ class SparseCrossEntropy(keras.losses.Loss):
 
     With `sample_weight` = masked_lm_weights it is the masked-LM loss: padding slots weigh nothing.
 
+    Args:
+        ignored_label: the label of what has none, and weighs nothing; None for no such label.
+
     Example:
         >>> logits = ops.convert_to_tensor([[[0.0, 0.0], [9.0, 0.0]]])
         >>> float(SparseCrossEntropy()(ops.array([[1, 1]]), logits, sample_weight=ops.array([[1.0, 0.0]])))
         0.6931471824645996
     """
 
-    def __init__(self, name="sparse_cross_entropy", reduction="mean_with_sample_weight", dtype="float32"):
+    def __init__(
+        self,
+        name="sparse_cross_entropy",
+        reduction="mean_with_sample_weight",
+        dtype="float32",
+        *,
+        ignored_label=None,
+    ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.ignored_label = ignored_label
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Returns the loss; a weight for each row, (B,), weighs all labels (B, S) of the row alike."""
+        if self.ignored_label is not None:
+            y_true = ops.cast(y_true, "int32")
+            weights = ops.cast(ops.not_equal(y_true, self.ignored_label), "float32")
+            if sample_weight is not None:
+                sample_weight = ops.cast(sample_weight, "float32")
+                missing = len(weights.shape) - len(sample_weight.shape)
+                weights = weights * ops.reshape(sample_weight, (*ops.shape(sample_weight), *[1] * missing))
+            sample_weight = weights
+        return super().__call__(y_true, y_pred, sample_weight=sample_weight)
 
     def call(self, y_true, y_pred):
         """Returns one loss a label, float32, from int labels (...) and logits (..., C)."""
-        return ops.sparse_categorical_crossentropy(
-            ops.cast(y_true, "int32"), ops.cast(y_pred, "float32"), from_logits=True
-        )
+        labels = ops.cast(y_true, "int32")
+        if self.ignored_label is not None:
+            labels = ops.where(ops.equal(labels, self.ignored_label), 0, labels)
+        return cross_entropy(labels, y_pred)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "ignored_label": self.ignored_label}

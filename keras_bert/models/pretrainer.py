@@ -7,15 +7,15 @@ B batch, S sequence, P predictions, H hidden, V vocabulary.
 import keras
 from keras import ops
 
-from keras_bert.layers import GatherPositions, MaskedLMTransform, OutputBias
+from keras_bert.layers import MaskedLMTransform, OutputBias
 from keras_bert.layers.common import dense
-from keras_bert.models.base import PretrainedModel
-from keras_bert.models.encoder import BertEncoder, token_inputs
+from keras_bert.models.encoder import token_inputs
+from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SparseCrossEntropy
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
-class BertPretrainer(PretrainedModel):
+class BertPretrainer(HeadedModel):
     """Scores the vocabulary at masked positions, and whether the second segment follows the first.
 
     Inputs are the encoder's and `masked_lm_positions`, int (B, P). Outputs are logits, float32:
@@ -28,10 +28,13 @@ class BertPretrainer(PretrainedModel):
 
     Example:
         >>> from keras_bert.config import BertConfig
+        >>> from keras_bert.models import BertEncoder
         >>> model = BertPretrainer(BertEncoder(BertConfig.from_name("tiny", vocab_size=100)))
         >>> model.output["masked_lm"].shape
         (None, None, 100)
     """
+
+    TASK = "pretraining"
 
     def __init__(self, encoder, *, name="bert_pretrainer", **kwargs):
         # Layers
@@ -46,30 +49,19 @@ class BertPretrainer(PretrainedModel):
         # Functional model
         inputs = token_inputs()
         positions = keras.Input((None,), dtype="int32", name="masked_lm_positions")
-        encoded = encoder(inputs)
-        gather = GatherPositions(name="gather_positions", dtype=encoder.policy)
-        gathered = gather(encoded["sequence_output"], positions)  # (B, P, H)
+        encoded = encoder(inputs, positions=positions)
+        hidden = transform(encoded["sequence_output"])  # (B, P, H): only the masked positions meet the vocabulary
         outputs = {
-            "masked_lm": output_bias(encoder.token_embedding(transform(gathered), reverse=True)),
+            "masked_lm": output_bias(encoder.token_embedding(hidden, reverse=True)),
             "next_sentence": ops.cast(next_sentence(encoded["pooled_output"]), "float32"),
         }
         super().__init__(inputs={**inputs, "masked_lm_positions": positions}, outputs=outputs, name=name, **kwargs)
 
         # Config
-        self.bert_config = config
-        self.encoder = encoder
+        self.set_head(encoder)
         self.masked_lm_transform = transform
         self.masked_lm_bias = output_bias
         self.next_sentence = next_sentence
-
-    @classmethod
-    def build_from(cls, config, task, **options):
-        """Makes a pretrainer with fresh weights."""
-        return cls(BertEncoder(config, **options))
-
-    def task(self):
-        """Returns the head's kind."""
-        return {"task": "pretraining"}
 
     def head_variables(self):
         """Returns {name: (variable, transposed)} of the heads, in google-research/bert's names."""
@@ -87,7 +79,3 @@ class BertPretrainer(PretrainedModel):
     def default_loss(self):
         """Masked-LM loss + next-sentence loss, each a mean over its weights."""
         return {"masked_lm": SparseCrossEntropy(), "next_sentence": SparseCrossEntropy()}
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "encoder": keras.saving.serialize_keras_object(self.encoder)}

@@ -102,7 +102,7 @@ HEADS = {
     "embed": Head(model=BertEncoder, kind=None, weights=ENCODER, answer=embedding),
     "classify": Head(
         model=BertClassifier,
-        kind="classify",
+        kind="classification",
         weights=(*ENCODER, "bert/pooler/", "output_"),
         answer=classes,
         settings=True,

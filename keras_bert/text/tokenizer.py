@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_json
+from keras_bert.files import atomic_path
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.normalize import basic_tokens, split_words
+from keras_bert.text.tokenizer_files import CONFIG_NAME, RULES, VOCAB_NAME, read_tokenizer
 from keras_bert.text.vocabulary import CLS, PAD, SEP, UNK, Vocabulary
 from keras_bert.text.wordpiece import WordPiece
 
-VOCAB_NAME, CONFIG_NAME = "vocab.txt", "tokenizer_config.json"
 CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
 
 
@@ -205,30 +205,21 @@ class Tokenizer:
         """Reads the tokenizer of a model directory: ours, Google's or Hugging Face's.
 
         Args:
-            path: a directory with vocab.txt, or the prefix of a checkpoint beside one ("dir/bert_model.ckpt").
-            do_lower_case: overrules tokenizer_config.json. Where neither says, a vocabulary without any
-                upper-case letter is a lower-cased one.
+            path: a directory with vocab.txt or transformers' tokenizer.json, or the prefix of a checkpoint beside
+                one ("dir/bert_model.ckpt").
+            do_lower_case: overrules tokenizer_config.json, which overrules tokenizer.json. Where none of them says,
+                a vocabulary without any upper-case letter is a lower-cased one.
             keep: see `Tokenizer`.
 
         Raises:
-            UserError: no vocab.txt there, or a tokenizer_config.json that cannot be read.
+            UserError: neither is there, a file cannot be read, or tokenizer.json is of another kind than BERT's.
         """
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        if not (folder / VOCAB_NAME).is_file():
-            raise UserError(
-                f"{path}: no {VOCAB_NAME} in {folder}; give a model directory, or a checkpoint with one beside it."
-            )
-        vocabulary = Vocabulary.from_file(folder / VOCAB_NAME, what="from_pretrained")
-        config = _read_config(folder / CONFIG_NAME)
+        vocabulary, rules = read_tokenizer(folder)
         if do_lower_case is None:
-            do_lower_case = config.get("do_lower_case")
-        return cls(
-            vocabulary,
-            not vocabulary.looks_cased if do_lower_case is None else do_lower_case,
-            strip_accents=config.get("strip_accents"),
-            tokenize_chinese_chars=config.get("tokenize_chinese_chars", True),
-            keep=keep,
-        )
+            do_lower_case = rules.get("do_lower_case")
+        rules["do_lower_case"] = not vocabulary.looks_cased if do_lower_case is None else do_lower_case
+        return cls(vocabulary, **rules, keep=keep)
 
     def save_pretrained(self, directory):
         """Writes vocab.txt and tokenizer_config.json into a directory, which is made if need be."""
@@ -285,11 +276,7 @@ class Tokenizer:
 
     def _rules(self):
         """What changes ids, as tokenizer_config.json and the graph layer name it."""
-        return {
-            "do_lower_case": self.do_lower_case,
-            "strip_accents": self.strip_accents,
-            "tokenize_chinese_chars": self.tokenize_chinese_chars,
-        }
+        return {name: getattr(self, name) for name in RULES}
 
     def _plain_ids(self, text):
         words = split_words(text, tokenize_chinese_chars=self.tokenize_chinese_chars)
@@ -327,7 +314,3 @@ def truncate(parts, max_tokens):
 def as_str(text):
     """Decodes bytes as UTF-8 and drops what is not; a str stays as it is."""
     return text.decode("utf-8", "ignore") if isinstance(text, bytes) else text
-
-
-def _read_config(path):
-    return read_json(path, what="The tokenizer's configuration") if path.is_file() else {}

@@ -36,6 +36,21 @@ def apply_adam(variable, m, v, gradient, *, rate, beta_1, beta_2, epsilon):
     )
 
 
+def decay(variable, gradient, share):
+    """Lets a variable lose a share of itself, in place.
+
+    Not before its gradient is there: a graph would work out variable * share for all of them at the beginning of a
+    step, and keep it. And not as variable * (1 - share): float32 has no number that close to 1.
+
+    Args:
+        variable: a tf.Variable.
+        gradient: a tensor.
+        share: a scalar in the variable's dtype.
+    """
+    with tf.control_dependencies([gradient]):
+        variable.assign_sub(variable * share)
+
+
 def clip_by_global_norm(gradients, clip_norm):
     """Scales tensors down to a common norm; each is read once for the norm, and scaled in place where it may be."""
     return tf.clip_by_global_norm(gradients, clip_norm)[0]

@@ -16,7 +16,7 @@ from keras_bert.training.costs import array_shapes, encoder_parts, pretraining_p
 BYTES = {"float32": 4, "bfloat16": 2}
 COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # policy -> dtype of the activations
 KEPT = {"adamw": 2, "lamb": 2}  # float32 numbers that the optimizer keeps for each parameter: m and v
-AHEAD = {"adamw": 1, "lamb": 3}  # those it works out for each weight before its gradient is there, such as the decay
+AHEAD = {"adamw": 0, "lamb": 3}  # those it works out for each weight before its gradient is there, such as the decay
 UNUSED = 0.1  # of the tensors' memory, besides: TensorFlow's allocator gives larger blocks than asked, and leaves gaps
 GRAPH_BYTES = 30e6  # of the traced graph, a block: nodes, kernels and Python's view of them, whatever the sizes
 

@@ -144,8 +144,7 @@ class BertAdamW(DecayedAdam):
             self.assign_sub(variable, rate * self.adam_update(variable, gradient, m, v))
             return
         if self.decay and self.decays(variable):
-            # Not variable * (1 - rate * decay): float32 has no number that close to 1.
-            self.assign(variable, variable - variable * (rate * self.decay))
+            _tensorflow().decay(variable, gradient, rate * self.decay)
         factor, epsilon = self.correction(variable.dtype)
         betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
         _tensorflow().apply_adam(variable, m, v, gradient, rate=rate * factor, epsilon=epsilon, **betas)

@@ -20,7 +20,7 @@ from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.checkpoints.conftest import CONFIG
-from tests.reference_huggingface import write_huggingface
+from tests.reference_huggingface import write_huggingface, write_tokenizer
 
 BERT_CONFIG = BertConfig.from_dict(CONFIG)
 TOKENIZER = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"word{i}" for i in range(19))]), do_lower_case=False)
@@ -141,6 +141,20 @@ def test_the_vocabulary_beside_the_weights_must_be_theirs(google_folder):
     Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(google_folder / "vocab.txt")
     with pytest.raises(UserError, match=r"vocab\.txt has 23 entries, but the checkpoint's vocab_size is 24"):
         check_vocabulary(checkpoint)
+
+
+def test_the_vocabulary_may_lie_in_a_tokenizer_json(huggingface_folder):
+    checkpoint, tokens = open_checkpoint(huggingface_folder), TOKENIZER.vocabulary.tokens
+    write_tokenizer(huggingface_folder, tokens, lowercase=False)
+    check_vocabulary(checkpoint)
+    path = write_tokenizer(huggingface_folder, tokens[:-1])
+    with pytest.raises(UserError, match=r"tokenizer\.json has 23 entries, but the checkpoint's vocab_size is 24"):
+        check_vocabulary(checkpoint)
+    TOKENIZER.vocabulary.save(huggingface_folder / "vocab.txt")
+    check_vocabulary(checkpoint)  # which goes before it
+    (huggingface_folder / "vocab.txt").unlink()
+    path.write_text(json.dumps({"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}))
+    check_vocabulary(checkpoint)  # the weights are read; the tokenizer is not ours
 
 
 def test_a_config_whose_heads_do_not_divide_is_told_before_the_weights_are_read(google_folder):

@@ -56,7 +56,7 @@ def test_folder_and_prefix_open_the_same_arrays(google_folder, arrays, what):
     for name, array in arrays.items():
         np.testing.assert_array_equal(checkpoint.read(name), array)
     assert checkpoint.config.hidden_act == "gelu_tanh"
-    assert (checkpoint.config.vocab_size, checkpoint.task) == (24, {})
+    assert (checkpoint.config.vocab_size, checkpoint.task, checkpoint.notes) == (24, {}, ())
 
 
 def test_what_the_optimizer_left_is_no_weight(tmp_path, arrays):
@@ -64,7 +64,9 @@ def test_what_the_optimizer_left_is_no_weight(tmp_path, arrays):
     reference_bert.write_google(
         tmp_path, reference_bert.CONFIG, {**arrays, **slots, "global_step": np.array(20, np.int64)}
     )
-    assert open_checkpoint(tmp_path).shapes.keys() == arrays.keys()
+    checkpoint = open_checkpoint(tmp_path)
+    assert checkpoint.shapes.keys() == arrays.keys()
+    assert checkpoint.notes == (f"arrays of the optimizer that were left out: {2 * len(arrays) + 1}",)
 
 
 def test_a_classifier_s_checkpoint_tells_its_number_of_classes(tmp_path, arrays):

@@ -9,7 +9,7 @@ from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tests.checkpoints.conftest import CONFIG
-from tests.reference_huggingface import write_huggingface
+from tests.reference_huggingface import write_huggingface, write_tokenizer
 
 OLD = "[PAD] [unused0] [UNK] [CLS] [SEP] [MASK] [unused1] my heart ##oca ##rdial ##itis ##o ##a".split()
 OLD += "a b ##b ##c c the of . , !".split()
@@ -86,6 +86,24 @@ def test_16_bit_rows_are_means_in_32_bits(tmp_path, arrays):
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[1], few[WORDS][[7, 9, 10]].astype(np.float32).mean(axis=0))
     np.testing.assert_array_equal(found[7:24], few[WORDS][7:])
+
+
+def test_the_old_vocabulary_may_lie_in_a_tokenizer_json(huggingface_folder, arrays):
+    write_tokenizer(huggingface_folder, OLD, lowercase=False)
+    checkpoint = open_checkpoint(huggingface_folder)
+    grown = grow_checkpoint(checkpoint, Vocabulary(NEW))
+    assert grown.new_entries == ("myocardial", *NEW[24:]) and grown.notes == ()
+    rows = grown.read(WORDS)
+    np.testing.assert_allclose(rows[1], arrays[WORDS][SPELLED[1]].mean(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(rows[27], arrays[WORDS][[14, 21, 2]].mean(axis=0))  # a . [UNK]: there is no B
+    assert grow_checkpoint(checkpoint, Vocabulary(OLD)) is checkpoint
+    with pytest.raises(
+        UserError, match=r"extend .*tokenizer\.json \(as the vocab\.txt that keras-bert convert writes\)"
+    ):
+        grow_checkpoint(checkpoint, Vocabulary(OLD[:-2]))
+    write_tokenizer(huggingface_folder, OLD[:-1])
+    with pytest.raises(UserError, match=r"tokenizer\.json has 23 entries, but the checkpoint's vocab_size is 24"):
+        grow_checkpoint(checkpoint, Vocabulary(NEW))
 
 
 def test_a_vocabulary_comes_in_three_forms(google, tmp_path):

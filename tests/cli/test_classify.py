@@ -83,7 +83,7 @@ def test_it_writes_a_model_directory_with_pictures(trained):
     for name in ("confusion.png", "curves.png"):
         assert (trained / name).read_bytes()[:4] == b"\x89PNG"
     task = json.loads((trained / "task.json").read_text())
-    assert task == {"task": "classify", "num_classes": 4, "labels": sorted(COLOURS)}
+    assert task == {"task": "classification", "num_classes": 4, "labels": sorted(COLOURS)}
 
 
 def test_the_saved_model_answers_as_the_predictions_say(folder, trained):

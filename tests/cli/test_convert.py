@@ -12,6 +12,8 @@ from keras_bert.checkpoints import FORMATS, find_format, open_checkpoint, write_
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.reference_bert import write_google
+from tests.reference_huggingface import write_tokenizer
 
 TOKENIZER = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"word{i}" for i in range(19))]), do_lower_case=False)
 
@@ -78,6 +80,30 @@ def test_the_vocabulary_comes_from_the_flag_where_it_is_given(golden, tmp_path, 
     assert not Tokenizer.from_pretrained(tmp_path / "cased").do_lower_case
     output = capsys.readouterr().out
     assert output.index("24 entries, lower-cased") < output.index("24 entries, cased")
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_a_tokenizer_json_becomes_a_vocab_txt(sources, capsys, target):
+    source = sources / "huggingface"
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        (source / name).unlink()
+    write_tokenizer(source, TOKENIZER.vocabulary.tokens, lowercase=False, handle_chinese_chars=False)
+    convert("--init_checkpoint", source, "--output_dir", sources / "new", "--format", target)
+    assert (sources / "new" / "vocab.txt").read_text().splitlines() == list(TOKENIZER.vocabulary.tokens)
+    again = Tokenizer.from_pretrained(sources / "new")
+    assert (again.do_lower_case, again.tokenize_chinese_chars) == (False, False)
+    assert "vocabulary: 24 entries, cased" in capsys.readouterr().out
+
+
+def test_what_is_left_out_of_a_training_checkpoint_is_said(golden, tmp_path, capsys):
+    checkpoint = open_checkpoint(golden / "model")
+    arrays = {name: checkpoint.read(name) for name in checkpoint.shapes}
+    slots = {f"{name}/adam_m": array for name, array in arrays.items()}
+    fields = json.loads((golden / "model" / "bert_config.json").read_text())
+    write_google(tmp_path / "trained", fields, {**arrays, **slots, "global_step": np.array(20, np.int64)})
+    convert("--init_checkpoint", tmp_path / "trained", "--output_dir", tmp_path / "new", "--format", "keras_bert")
+    note = f"note: arrays of the optimizer that were left out: {len(arrays) + 1}\n"
+    assert note in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.training.optimizers import adamw
 from tests.checkpoints.test_growing import NEW, OLD
-from tests.models.test_saving import make, randomise
+from tests.models.conftest import make, randomise
 
 
 @pytest.fixture

@@ -4,9 +4,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,3 +64,12 @@ def test_outputs_and_ten_steps_of_training_equal_tensorflows(tmp_path):
     np.testing.assert_allclose(results["jax"]["next_sentence"], results["tensorflow"]["next_sentence"], atol=1e-5)
     np.testing.assert_allclose(results["jax"]["losses"], results["tensorflow"]["losses"], rtol=1e-4)
     assert results["jax"]["losses"][-1] < results["jax"]["losses"][0]
+
+
+@pytest.mark.parametrize("tests", ["tests/layers", "tests/models/test_golden.py", "tests/models/test_remat.py"])
+def test_the_same_tests_pass(tests):
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-k", "not eagerly", tests]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout

@@ -148,35 +148,3 @@ def test_dropout_comes_from_the_config_and_is_on_in_training_alone(config, batch
     still, moving = model(batch[0]), model(batch[0], training=True)
     np.testing.assert_array_equal(model(batch[0], training=False)["masked_lm"], still["masked_lm"])
     assert np.abs(np.asarray(moving["masked_lm"]) - np.asarray(still["masked_lm"])).max() > 1e-3
-
-
-@pytest.mark.slow
-def test_xla_and_several_steps_a_call_train_alike(config, batch):
-    losses = {}
-    for options in ({"jit_compile": False}, {"jit_compile": True}, {"jit_compile": False, "steps_per_execution": 2}):
-        keras.utils.set_random_seed(0)
-        model = BertPretrainer(BertEncoder(config))
-        model.compile(adamw(1e-2, num_train_steps=8), **options)
-        x, y, weights = batch
-        history = model.fit(x, y, sample_weight=weights, batch_size=2, epochs=2, shuffle=False, verbose=0)
-        losses[str(options)] = history.history["loss"]
-    first, *others = losses.values()
-    for other in others:
-        np.testing.assert_allclose(other, first, rtol=1e-4)
-
-
-def test_lora_trains_few_weights_and_is_saved_merged(config, tokens, tmp_path):
-    model = BertClassifier(BertEncoder(config), 3)
-    model.encoder.trainable = False
-    for block in model.encoder.blocks:
-        block.attention.query.trainable = True
-        block.attention.query.enable_lora(2)
-    assert sum("lora" in v.name for v in model.trainable_variables) == 4
-    model.compile(adamw(1e-1), run_eagerly=True)
-    before = model.predict(tokens, verbose=0)
-    model.fit(tokens, np.array([0, 2, 1, 2]), epochs=2, verbose=0)
-    after = model.predict(tokens, verbose=0)
-    assert np.abs(after - before).max() > 1e-3
-    model.save_pretrained(tmp_path / "model")
-    again = BertClassifier.from_pretrained(tmp_path / "model")
-    np.testing.assert_allclose(again.predict(tokens, verbose=0), after, atol=1e-5)

@@ -16,6 +16,7 @@ from keras_bert.models import (
 )
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
+from keras_bert_cli.main import main
 from tests.models.conftest import INPUTS, make, randomise
 
 pytestmark = pytest.mark.slow
@@ -110,6 +111,47 @@ def test_we_load_what_transformers_writes(kind, activation, config, inputs, tmp_
     assert_equal_outputs(kind, ours, theirs, inputs)
 
 
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"do_lower_case": False},
+        {"strip_accents": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"tokenize_chinese_chars": False},
+    ],
+)
+def test_our_tokenizer_gives_transformers_ids(rules, alone, golden, config, tmp_path):
+    """Of a model and tokenizer that transformers saved, with its tokenizer.json and with that alone."""
+    tokens = Vocabulary.from_file(golden / "tokenization" / "vocab.txt").tokens
+    theirs = transformers.BertTokenizer(vocab={token: index for index, token in enumerate(tokens)}, **rules)
+    theirs.save_pretrained(tmp_path)
+    fields = {name: getattr(config, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(tokens), **fields)).save_pretrained(tmp_path)
+    assert not (tmp_path / "vocab.txt").exists()
+    if alone:
+        (tmp_path / "tokenizer_config.json").unlink()
+    assert BertEncoder.from_pretrained(tmp_path).bert_config.vocab_size == len(tokens)
+    for format in ("google", "keras_bert"):
+        assert (
+            main(["convert", f"--init_checkpoint={tmp_path}", f"--output_dir={tmp_path / format}", "--format", format])
+            == 0
+        )
+        assert (tmp_path / format / "vocab.txt").is_file()
+    for folder in (tmp_path, tmp_path / "google", tmp_path / "keras_bert"):
+        ours = Tokenizer.from_pretrained(folder)
+        assert ours.vocabulary.tokens == tokens
+        for case in filter(is_common, read_cases(golden)):
+            assert ours.token_ids(case["text"]) == theirs(case["text"], add_special_tokens=False)["input_ids"]
+
+
+def read_cases(golden):
+    cases = json.loads((golden / "tokenization" / "tokenization.json").read_text(encoding="utf-8"))
+    assert sum(map(is_common, cases)) > 40
+    return cases
+
+
 def is_common(case):
     """Whether a text has none of what the tokenizers library has always done otherwise than Google's code.
 
@@ -125,8 +167,7 @@ def test_transformers_tokenizer_gives_our_ids(do_lower_case, golden, config, tmp
     tokenizer = Tokenizer(vocabulary, do_lower_case=do_lower_case)
     model = make("encoder", config.replace(vocab_size=len(vocabulary)))
     model.save_pretrained(tmp_path, tokenizer=tokenizer, format="huggingface")
-    cases = json.loads((golden / "tokenization" / "tokenization.json").read_text(encoding="utf-8"))
-    assert sum(map(is_common, cases)) > 40
+    cases = read_cases(golden)
     for theirs in (
         transformers.AutoTokenizer.from_pretrained(tmp_path),
         transformers.BertTokenizer.from_pretrained(tmp_path),

@@ -11,39 +11,16 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
+from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.models.weights import collect_arrays, model_variables
 from keras_bert.training.optimizers import BertAdamW, adamw
 from tests import reference_bert
+from tests.models.conftest import KINDS, flat_outputs, inputs_of, make, randomise
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def make(kind, config):
-    encoder = BertEncoder(config, name="mine")
-    if kind == "encoder":
-        return encoder
-    return BertPretrainer(encoder) if kind == "pretrainer" else BertClassifier(encoder, 3, labels=["a", "b", "c"])
-
-
-def randomise(model, seed=0):
-    """Gives every variable, biases and norms too, numbers of its own."""
-    rng = np.random.default_rng(seed)
-    for variable in model.variables:
-        if "seed_generator" not in variable.path:
-            variable.assign(rng.normal(0, 0.3, variable.shape))
-    return model
-
-
-def flat_outputs(model, x):
-    return [np.asarray(array) for array in keras.tree.flatten(model.predict(x, verbose=0))]
-
-
-def inputs_of(model, batch):
-    return {name: batch[0][name] for name in model.input}
-
-
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "classifier"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_keras_file_gives_the_model_back_to_the_last_bit(kind, config, batch, tmp_path):
     model = randomise(make(kind, config))
     model.save(tmp_path / "model.keras")
@@ -57,7 +34,7 @@ def test_a_keras_file_gives_the_model_back_to_the_last_bit(kind, config, batch, 
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "classifier"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_model_comes_back_from_its_config(kind, config):
     model = make(kind, config.replace(extra={"note": "kept"}))
     text = json.dumps(model.get_config())
@@ -140,7 +117,7 @@ def test_a_fresh_process_loads_a_keras_file_after_two_imports(imports, config, b
         np.testing.assert_allclose(outputs[name], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "classifier"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_model_directory_gives_the_model_back(kind, config, batch, tmp_path):
     model = randomise(make(kind, config))
     model.save_pretrained(tmp_path / "model")
@@ -199,7 +176,7 @@ def test_classes_come_from_the_options_or_else_from_the_checkpoint(config, tmp_p
     assert BertClassifier.from_pretrained(tmp_path / "model", labels=["x", "y", "z"]).labels == ["x", "y", "z"]
     assert BertClassifier.from_pretrained(tmp_path / "model", labels=["x", "y"]).num_classes == 2
     make("encoder", config).save_pretrained(tmp_path / "bare")
-    with pytest.raises(UserError, match=r"no classifier's head; say num_classes=\.\.\. or labels="):
+    with pytest.raises(UserError, match=r"no head for a BertClassifier; say num_classes=\.\.\. or labels="):
         BertClassifier.from_pretrained(tmp_path / "bare")
 
 

@@ -55,7 +55,7 @@ def test_task_json_says_whether_texts_come_in_pairs(models, tokenizer, tmp_path)
     [
         ("embed", "classify", r"embed cannot do classify: it lacks the weights output_\*. It can do: embed"),
         ("embed", "fill_mask", "embed cannot do fill_mask: it lacks the weights cls/predictions/"),
-        ("classify", "fill_mask", r"cls/predictions/\*; it was saved for 'classify'. It can do: embed, classify"),
+        ("classify", "fill_mask", r"cls/predictions/\*; it was saved for 'classification'. It can do: embed, classify"),
         ("fill_mask", "classify", r"output_\*; it was saved for 'pretraining'. It can do: embed, fill_mask"),
         ("embed", "translate", "Unknown task 'translate'; choose one of embed, classify, fill_mask"),
         ("nowhere", None, "nowhere does not exist"),
@@ -93,7 +93,7 @@ def test_a_task_of_another_kind_asks_for_a_choice(models, tokenizer, tmp_path):
 def test_a_classifier_without_its_task_json(models, tokenizer, tmp_path):
     path = save(models["classify"], tmp_path / "m", tokenizer, task={})
     assert load(path).task == "embed"
-    with pytest.raises(UserError, match=r"cannot do classify: it lacks a task\.json that says 'classify'"):
+    with pytest.raises(UserError, match=r"cannot do classify: it lacks a task\.json that says 'classification'"):
         load(path, task="classify")
 
 

@@ -79,14 +79,14 @@ def test_a_head_is_kept_for_the_same_classes_alone(tokenizer, config, tmp_path):
     saved.save_pretrained(tmp_path / "classifier", tokenizer=tokenizer)
     assert json.loads((tmp_path / "classifier" / "task.json").read_text())["pair"] is True
     checkpoint = open_checkpoint(tmp_path / "classifier")
-    kernel = np.asarray(saved.classifier.kernel)
+    kernel = np.asarray(saved.head.kernel)
 
     same = classifier_maker(config, ["no", "yes"], checkpoint=checkpoint)()
     assert same.load_report.new == []
-    np.testing.assert_array_equal(same.classifier.kernel, kernel)
+    np.testing.assert_array_equal(same.head.kernel, kernel)
     other = classifier_maker(config, ["no", "perhaps"], checkpoint=checkpoint)()
     assert other.load_report.new == ["output_weights", "output_bias"]
-    assert np.abs(np.asarray(other.classifier.kernel) - kernel).max() > 0.01
+    assert np.abs(np.asarray(other.head.kernel) - kernel).max() > 0.01
     np.testing.assert_array_equal(other.encoder.token_embedding.embeddings, saved.encoder.token_embedding.embeddings)
 
 

@@ -201,7 +201,7 @@ def test_a_checkpoint_prefix_and_what_the_vocabulary_looks_like(small_vocabulary
 
 
 def test_directories_that_hold_no_tokenizer(small_vocabulary, tmp_path):
-    with pytest.raises(UserError, match=r"no vocab\.txt in"):
+    with pytest.raises(UserError, match=rf"no vocab\.txt and no tokenizer\.json in {tmp_path};"):
         Tokenizer.from_pretrained(tmp_path)
     small_vocabulary.save(tmp_path / "vocab.txt")
     for content, message in (("{", "is not JSON"), ("[]", "holds a list")):

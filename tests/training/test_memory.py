@@ -22,8 +22,9 @@ def test_a_step_counted_by_hand():
     # 8 (B, S, H), 2 (B, A, S, S) and 2 (B, S, I) a block, the last at 3 positions but for keys and values
     blocks = 2 * (8 * 10 * 4 + 2 * 2 * 10 * 10 + 2 * 10 * 6) + 2 * 10 * 4 + 7 * 3 * 4 + 2 * 2 * 3 * 10 + 2 * 3 * 6
     assert memory.activations == 4 * 7 * (blocks + 2 * 10 * 4)  # and 2 (B, S, H) of the embeddings
-    # at the loss: 6 (B, P, V); and the decay of all that decays
-    assert memory.temporaries == 4 * (7 * 6 * 2 * 50 + NUMBERS - VECTORS)
+    assert memory.temporaries == 4 * 7 * 6 * 2 * 50  # at the loss: 6 (B, P, V)
+    # LAMB works 3 numbers out ahead for each that decays
+    assert step_memory(SMALL, STEP, optimizer="lamb").temporaries == memory.temporaries + 12 * (NUMBERS - VECTORS)
     tensors = memory.weights + memory.optimizer + memory.activations + memory.temporaries
     assert memory.unused == round(UNUSED * tensors)
     assert memory.peak == tensors + memory.unused + 3 * GRAPH_BYTES
@@ -47,14 +48,13 @@ def test_with_remat_one_block_is_there_at_its_backward_pass():
     memory = step_memory(SMALL, step, remat=True)
     block = 4 * 7 * (8 * 300 * 4 + 2 * 2 * 300 * 300 + 2 * 300 * 6)
     gradients = 4 * 7 * 2 * 2 * 300 * 300 + 4 * 50 * 4
-    assert memory.temporaries == block + gradients + 4 * (NUMBERS - VECTORS)
+    assert memory.temporaries == block + gradients
 
 
 def test_a_small_batch_is_fullest_when_all_gradients_are_there():
     config = BertConfig.from_name("base")
     memory = step_memory(config, Step(train_batch_size=1, max_seq_length=8))
-    matrices = memory.temporaries // 4 - 2 * config.vocab_size * config.hidden_size
-    assert 0.99 < matrices / (memory.weights // 4) < 1
+    assert memory.temporaries == 8 * config.vocab_size * config.hidden_size
     assert memory.peak > memory.weights + memory.optimizer + memory.gradients + memory.temporaries
 
 

@@ -1,0 +1,132 @@
+"""How near is the memory that keras_bert.training.memory expects of a step to what a process takes?
+
+    python -m benchmarks.memory
+
+Each row trains a BertPretrainer for a few steps in a fresh process on the CPU and prints one JSON line: by how many
+megabytes its resident memory grew at most, over what it was once TensorFlow, Keras and one small model had run; how
+many were expected; and their ratio. --rows takes other rows, as JSON.
+"""
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from keras_bert.config import BertConfig
+from keras_bert.training.costs import Step
+from keras_bert.training.memory import step_memory
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = 3
+CLEAR_REFS = Path("/proc/self/clear_refs")
+# Wide enough that the layers' chains are compiled, so that the compiler's own code counts as there before.
+SMALL = {"vocab_size": 1000, "hidden_size": 256, "num_hidden_layers": 1, "num_attention_heads": 4}
+# hidden size, layers, batch size, sequence length, dtype, remat
+ROWS = (
+    (256, 4, 16, 128, "float32", False),
+    (256, 4, 64, 128, "float32", False),
+    (256, 4, 8, 512, "mixed_bfloat16", False),
+    (512, 4, 16, 128, "mixed_bfloat16", False),
+    (512, 4, 32, 128, "float32", False),
+    (768, 2, 8, 128, "float32", False),
+    (768, 2, 4, 512, "mixed_bfloat16", False),
+    (256, 4, 64, 128, "float32", True),
+    (512, 4, 64, 128, "mixed_bfloat16", True),
+)
+
+
+def main():
+    """Runs each row and prints its line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--rows", type=json.loads, default=ROWS, help="[[hidden size, layers, batch, length, dtype, remat]]"
+    )
+    parser.add_argument("--train", type=json.loads, help=argparse.SUPPRESS)  # what the fresh process does
+    args = parser.parse_args()
+    if args.train:
+        print(json.dumps(measure(*args.train)))
+        return
+    for row in args.rows:
+        print(json.dumps(compare(*row)), flush=True)
+
+
+def compare(hidden_size, layers, batch_size, length, dtype, remat):
+    """Runs a row in a fresh process. Returns its figures and the expected ones, in megabytes."""
+    row = [hidden_size, layers, batch_size, length, dtype, remat]
+    command = [sys.executable, "-m", "benchmarks.memory", f"--train={json.dumps(row)}"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\nfailed:\n{done.stderr[-3000:]}")
+    measured = json.loads(done.stdout.splitlines()[-1])
+    config, step = shape_of(hidden_size, layers, batch_size, length)
+    expected = round(step_memory(config, step, dtype=dtype, remat=remat).peak / 1e6)
+    names = ("hidden_size", "layers", "train_batch_size", "max_seq_length", "dtype", "remat")
+    figures = {**measured, "expected_mb": expected, "expected / grown": round(expected / measured["grown_mb"], 3)}
+    return {**dict(zip(names, row, strict=True)), **figures}
+
+
+def shape_of(hidden_size, layers, batch_size, length):
+    """Returns the BertConfig and the Step of a row."""
+    config = BertConfig.from_name(f"L-{layers}_H-{hidden_size}")
+    return config, Step(train_batch_size=batch_size, max_seq_length=length)
+
+
+def measure(hidden_size, layers, batch_size, length, dtype, remat):
+    """Trains in this process. Returns by how many megabytes it grew, and the most that its tensors took at once."""
+    import tensorflow as tf
+
+    train(BertConfig(**SMALL), Step(train_batch_size=2, max_seq_length=16), dtype=dtype, remat=remat)
+    gc.collect()
+    tf.config.experimental.reset_memory_stats("CPU:0")
+    tensors = tf.config.experimental.get_memory_info("CPU:0")["current"]
+    CLEAR_REFS.write_text("5")  # the peak begins anew (man proc)
+    resident = memory_of("VmRSS")
+    model = train(*shape_of(hidden_size, layers, batch_size, length), dtype=dtype, remat=remat)
+    grown = memory_of("VmHWM") - resident
+    tensors = tf.config.experimental.get_memory_info("CPU:0")["peak"] - tensors
+    del model
+    return {"grown_mb": round(grown / 1e6), "tensors_mb": round(tensors / 1e6)}
+
+
+def train(config, step, *, dtype, remat):
+    """Trains a fresh BertPretrainer on random tokens for some steps and returns it."""
+    import keras
+    import numpy as np
+
+    from keras_bert.models import BertEncoder, BertPretrainer
+    from keras_bert.training.optimizers import adamw
+
+    rng = np.random.default_rng(0)
+    tokens, masked = (step.train_batch_size, step.max_seq_length), (step.train_batch_size, step.predictions)
+    inputs = {
+        "input_ids": rng.integers(0, config.vocab_size, tokens, "int32"),
+        "input_mask": np.ones(tokens, "int32"),
+        "segment_ids": np.zeros(tokens, "int32"),
+        "masked_lm_positions": rng.integers(0, step.max_seq_length, masked, "int32"),
+    }
+    labels = {
+        "masked_lm": rng.integers(0, config.vocab_size, masked, "int32"),
+        "next_sentence": np.zeros(tokens[0], "int32"),
+    }
+    weights = {"masked_lm": np.ones(masked, "float32"), "next_sentence": np.ones(tokens[0], "float32")}
+    with keras.RematScope() if remat else contextlib.nullcontext():
+        model = BertPretrainer(BertEncoder(config, dtype=dtype))
+        model.compile(adamw(1e-4), jit_compile=False)
+        for _ in range(STEPS):
+            model.train_on_batch(inputs, labels, weights)
+    return model
+
+
+def memory_of(field):
+    """Returns the bytes that a field of /proc/self/status gives."""
+    with open("/proc/self/status") as stream:
+        return next(int(line.split()[1]) * 1024 for line in stream if line.startswith(field))
+
+
+if __name__ == "__main__":
+    main()

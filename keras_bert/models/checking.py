@@ -1,0 +1,93 @@
+"""Inputs that the model has no number for: found before anything is computed, and named with both numbers.
+
+B batch, S sequence, P predictions.
+"""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_bert.errors import UserError
+
+# input: (what it counts, the BertConfig's field that ends it, what to do)
+LIMITS = {
+    "input_ids": ("an id", "vocab_size", "Tokenize with the vocabulary that the model was trained with."),
+    "segment_ids": ("a segment", "type_vocab_size", "Number the segments from 0."),
+}
+
+
+def check_inputs(config, inputs):
+    """Refuses ids, segments and positions that do not exist, and sequences that are too long.
+
+    What a graph will compute with, or a tf.data.Dataset give, has no values yet and passes. There TensorFlow says
+    "indices[...] is not in [0, ...)" of an id on a CPU and takes zeros on a GPU; a segment that does not exist adds
+    nothing; a position past its sequence reads the next one of the batch; JAX gives NaN for an id.
+
+    Args:
+        config: the model's BertConfig.
+        inputs: a dict of the model's inputs by name, in arrays or tensors; anything else passes.
+
+    Raises:
+        UserError: the first thing that is wrong, with what came and what the model has.
+    """
+    if not isinstance(inputs, dict):
+        return
+    shape = getattr(inputs.get("input_ids"), "shape", ())
+    length = shape[-1] if len(shape) > 1 else None
+    if isinstance(length, int) and length > config.max_position_embeddings:
+        raise UserError(
+            f"The sequence has {length} tokens, but the model has max_position_embeddings="
+            f"{config.max_position_embeddings}. Truncate the input or load a model with more positions."
+        )
+    for name, (what, field, remedy) in LIMITS.items():
+        limit = getattr(config, field)
+        _check(inputs.get(name), limit, f"{name} has {what} of {{}}, but the model has {field}={limit}. {remedy}")
+    _check(
+        inputs.get("masked_lm_positions"),
+        length,
+        f"masked_lm_positions has a position of {{}}, but the sequence has {length} tokens, the first at 0. "
+        "Give positions inside the sequence, and 0 with a weight of 0 for free slots.",
+    )
+
+
+def _check(x, limit, sentence):
+    values = _values(x)
+    if limit is None or values is None or not values.size:
+        return
+    for value in (values.min(), values.max()):
+        if not 0 <= value < limit:
+            raise UserError(sentence.format(value))
+
+
+def _values(x):
+    """Returns an array's or tensor's numbers, or None if it has none yet."""
+    if isinstance(x, (np.ndarray, list, tuple)):
+        return np.asarray(x)
+    if keras.ops.is_tensor(x) and (hasattr(x, "numpy") or type(x).__name__ == "ArrayImpl"):  # TensorFlow's, JAX's
+        return np.asarray(x)
+    return None
+
+
+def _checked(name):
+    """Returns a method of keras.Model that checks the inputs, and those of `validation_data`, and goes on."""
+
+    @functools.wraps(getattr(keras.Model, name))
+    def method(self, *args, **kwargs):
+        check_inputs(self.bert_config, args[0] if args else kwargs.get("x"))
+        check_inputs(self.bert_config, (kwargs.get("validation_data") or (None,))[0])
+        return getattr(super(Checked, self), name)(*args, **kwargs)
+
+    return method
+
+
+class Checked:
+    """Mixed into a keras.Model with a `bert_config`: whatever takes inputs checks them first."""
+
+    __call__ = _checked("__call__")
+    fit = _checked("fit")
+    evaluate = _checked("evaluate")
+    predict = _checked("predict")
+    train_on_batch = _checked("train_on_batch")
+    test_on_batch = _checked("test_on_batch")
+    predict_on_batch = _checked("predict_on_batch")

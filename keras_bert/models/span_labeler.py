@@ -1,0 +1,56 @@
+"""BertSpanLabeler: where an answer starts and ends in a passage (run_squad.py, create_model).
+
+B batch, S sequence.
+"""
+
+import keras
+from keras import ops
+
+from keras_bert.layers.common import dense
+from keras_bert.models.encoder import token_inputs
+from keras_bert.models.headed import HeadedModel
+from keras_bert.models.losses import SparseCrossEntropy
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class BertSpanLabeler(HeadedModel):
+    """A dense layer that scores every token as an answer's start and as its end.
+
+    Outputs are logits over the positions, float32: `start_logits` (B, S) and `end_logits` (B, S), padding among
+    them, as in Google's code. Its own loss takes the positions, `{"start_logits": int (B,), "end_logits": int (B,)}`,
+    and is the mean of both cross-entropies.
+
+    Args:
+        encoder: a BertEncoder.
+        name: the model's name.
+
+    Example:
+        >>> from keras_bert.config import BertConfig
+        >>> from keras_bert.models import BertEncoder
+        >>> sorted(BertSpanLabeler(BertEncoder(BertConfig.from_name("tiny", vocab_size=100))).output)
+        ['end_logits', 'start_logits']
+    """
+
+    TASK = "question_answering"
+    ARRAYS = "cls/squad/output"
+
+    def __init__(self, encoder, *, name="bert_span_labeler", **kwargs):
+        # Layers
+        labeler = dense(2, encoder.bert_config.initializer_range, name="span_labeler", dtype=encoder.policy)
+
+        # Functional model
+        inputs = token_inputs()
+        logits = ops.cast(labeler(encoder(inputs)["sequence_output"]), "float32")  # (B, S, 2)
+        start, end = ops.unstack(logits, num=2, axis=-1)
+        super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
+
+        # Config
+        self.set_head(encoder, labeler)
+
+    def default_loss(self):
+        """Cross-entropy over the positions, of the start and of the end."""
+        return {"start_logits": SparseCrossEntropy(), "end_logits": SparseCrossEntropy()}
+
+    def default_loss_weights(self):
+        """Half of each, as in run_squad.py."""
+        return {"start_logits": 0.5, "end_logits": 0.5}

@@ -1,0 +1,261 @@
+"""What a model is and what its pre-training costs: parameters, arithmetic, memory, the largest batch that fits."""
+
+import argparse
+import json
+import os
+import re
+from pathlib import Path
+
+from keras_bert_cli.flags import positive_int
+
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has
+WAYS = {
+    "float32": {"dtype": "float32"},
+    "with remat": {"dtype": "float32", "remat": True},
+    "mixed_bfloat16": {"dtype": "mixed_bfloat16"},
+    "bfloat16, remat": {"dtype": "mixed_bfloat16", "remat": True},
+}
+MEMORY_ROWS = {
+    "weights": "weights",
+    "copies": "weights in 16 bits",
+    "optimizer": "optimizer ({optimizer}: m and v)",
+    "gradients": "gradients, as activations go",
+    "activations": "activations",
+    "temporaries": "largest temporaries",
+    "unused": "unused by the allocator",
+    "graph": "the graph itself",
+    "peak": "together, at the peak",
+}
+SHOWN_ARRAYS = 5
+DEFAULT_LENGTH = 128  # max_seq_length of run_pretraining.py
+
+
+def memory_size(text):
+    """An argparse type for amounts of memory, in bytes.
+
+    >>> memory_size("16GB"), memory_size("80 GiB")
+    (16000000000, 85899345920)
+    """
+    match = re.fullmatch(r"(\d+\.?\d*)\s*([kMGT]?i?)B?", text)
+    if not match or match[2] not in UNITS or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"expected an amount such as 16GB or 80GiB, received {text!r}")
+    return round(float(match[1]) * UNITS[match[2]])
+
+
+def add_arguments(parser):
+    """Adds the flags."""
+    parser.add_argument(
+        "--bert_config_file", help="a bert_config.json or a size (tiny ... large, L-4_H-256) in the place of MODEL"
+    )
+    parser.add_argument(
+        "--max_seq_length", type=positive_int, help="tokens an example (default: 128, or the most the model can read)"
+    )
+    parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
+    parser.add_argument(
+        "--max_predictions_per_seq", type=positive_int, help="masked positions an example (default: 15%% of its tokens)"
+    )
+    parser.add_argument("--optimizer", choices=("adamw", "lamb"), default="adamw", help="(default: adamw)")
+    parser.add_argument(
+        "--memory", type=memory_size, help="find the largest batch for so much, 16GB say (default: this machine's)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+
+def run(args):
+    """Runs the command. Returns the figures as a dict."""
+    from keras_bert.config import BertConfig
+    from keras_bert.errors import UserError
+
+    if (args.model is None) == (args.bert_config_file is None):
+        raise UserError("give a model directory, or a size or file by --bert_config_file, and not both.")
+    if args.model is not None:
+        from keras_bert.checkpoints import open_checkpoint
+
+        checkpoint = open_checkpoint(args.model)
+        config, lines = checkpoint.config, _described(checkpoint, args.model)
+    else:
+        config, lines = BertConfig.from_name_or_file(args.bert_config_file), [f"model: {args.bert_config_file}"]
+    figures = _figures(config, args)
+    if args.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        print("\n".join([*lines, _shape(config), *_tables(figures, args)]))
+    return figures
+
+
+def _described(checkpoint, path):
+    """Returns what lies there as lines: format, task, vocabulary, and how the arrays fit the configuration."""
+    from keras_bert.checkpoints import FORMATS, find_format
+
+    task = checkpoint.task
+    told = [f"{name} {value}" for name, value in task.items() if name != "task"]
+    return [
+        f"model: {path}, {FORMATS[find_format(path)].what}",
+        f"task: {', '.join([task.get('task', 'not told'), *told])}",
+        _vocabulary(checkpoint),
+        *_arrays(checkpoint),
+        *checkpoint.notes,
+    ]
+
+
+def _vocabulary(checkpoint):
+    """Returns a line on the vocabulary beside the weights."""
+    from keras_bert.text.tokenizer import Tokenizer
+    from keras_bert.text.tokenizer_files import JSON_NAME, VOCAB_NAME, find_vocabulary
+
+    if find_vocabulary(checkpoint.folder) is None:
+        return f"vocabulary: no {VOCAB_NAME} or {JSON_NAME} beside the weights"
+    tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
+    casing = "lower-cased" if tokenizer.do_lower_case else "cased"
+    expected = checkpoint.config.vocab_size
+    verdict = "" if tokenizer.vocab_size == expected else f", but the configuration's vocab_size is {expected:,}"
+    return f"vocabulary: {tokenizer.vocab_size:,} tokens, {casing}{verdict}"
+
+
+def _arrays(checkpoint):
+    """Yields how the arrays fit the configuration, as lines."""
+    from keras_bert.training.costs import array_shapes, encoder_parts, pretraining_parts
+
+    found, config = checkpoint.shapes, checkpoint.config
+    encoder, heads = array_shapes(encoder_parts(config)), array_shapes(pretraining_parts(config))
+    expected = {**encoder, **heads}
+    wrong = [
+        f"{name} {found[name]} where the configuration asks for {shape}"
+        for name, shape in expected.items()
+        if found.get(name, shape) != shape
+    ]
+    yield f"arrays: {len(found)}, of the encoder {len(encoder.keys() & found.keys())} of {len(encoder)}"
+    for what, names in (
+        ("missing", [name for name in encoder if name not in found]),
+        ("of other shapes", wrong),
+        ("heads", [name for name in found if name not in encoder]),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN_ARRAYS} more" if len(names) > SHOWN_ARRAYS else ""
+            yield f"{what}: {', '.join(names[:SHOWN_ARRAYS])}{more}"
+
+
+def _shape(config):
+    """Returns a line on the sizes of a BertConfig."""
+    return (
+        f"sizes: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} "
+        f"heads, intermediate size {config.intermediate_size}, vocabulary {config.vocab_size:,}, "
+        f"{config.max_position_embeddings} positions, {config.hidden_act}"
+    )
+
+
+def _figures(config, args):
+    """Returns all figures as a dict, bytes and floating-point operations throughout."""
+    import dataclasses
+
+    from keras_bert.errors import UserError
+    from keras_bert.training import costs
+    from keras_bert.training.memory import largest_batch, step_memory
+
+    step = costs.Step(
+        train_batch_size=args.train_batch_size,
+        max_seq_length=args.max_seq_length or min(DEFAULT_LENGTH, config.max_position_embeddings),
+        max_predictions_per_seq=args.max_predictions_per_seq,
+    )
+    step.check_fits(config)
+    capacity = args.memory or _machine_memory()
+    encoder, heads = costs.encoder_parts(config), costs.pretraining_parts(config)
+    example, again = costs.count_flops(config, step), costs.count_flops(config, step, remat=True)
+    passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
+    memory, least = {}, []
+    for way, options in WAYS.items():
+        options = {**options, "optimizer": args.optimizer}
+        figures = step_memory(config, step, **options)
+        least.append(step_memory(config, dataclasses.replace(step, train_batch_size=1), **options).peak)
+        memory[way] = {row: getattr(figures, row) for row in MEMORY_ROWS}
+        memory[way]["largest_batch"] = largest_batch(config, step, capacity, **options)
+    if args.memory and min(least) > args.memory:
+        raise UserError(
+            f"--memory is {_amount(args.memory, 'B')}, but a step of one example takes at the least "
+            f"{_amount(min(least), 'B')}; take shorter sequences, a smaller model, or more memory."
+        )
+    return {
+        "config": config.to_dict(),
+        "step": {**dataclasses.asdict(step), "max_predictions_per_seq": step.predictions},
+        "parameters": {
+            "parts": [{"name": part.name, "each": part.each, "times": part.times} for part in (*encoder, *heads)],
+            "encoder": sum(part.total for part in encoder),
+            "pretrainer": sum(part.total for part in (*encoder, *heads)),
+        },
+        "flops": {
+            "products": {
+                p.name: p.flops for p in (*costs.block_products(config, step), *costs.head_products(config, step))
+            },
+            **{f"{name}_per_token": number / step.max_seq_length for name, number in passes.items()},
+            **{f"{name}_per_step": number * step.train_batch_size for name, number in passes.items()},
+        },
+        "memory": memory,
+        "capacity": capacity,
+    }
+
+
+def _machine_memory():
+    """Returns the bytes of memory that this machine or container has."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
+    return min(memory, int(limit)) if limit.isdigit() else memory
+
+
+def _amount(number, unit):
+    """Writes a number of bytes or operations with three digits.
+
+    >>> _amount(16e9, "B"), _amount(191594201088, "FLOP"), _amount(0, "B")
+    ('16.0 GB', '192 GFLOP', '0 B')
+    """
+    size, prefix = next(((size, prefix) for size, prefix in PREFIXES if number >= 0.9995 * size), (1, ""))
+    digits = 0 if number >= 99.95 * size or size == 1 else 1 if number >= 9.995 * size else 2
+    return f"{number / size:,.{digits}f} {prefix}{unit}"
+
+
+def _tables(figures, args):
+    """Yields the figures as lines."""
+    yield from _parameter_table(figures["parameters"])
+    yield from _flops_table(figures["flops"], figures["step"])
+    yield from _memory_table(figures, args)
+
+
+def _parameter_table(parameters):
+    """Yields the parameters by part as lines."""
+    total = parameters["pretrainer"]
+    yield f"\nparameters: {total:,} with the heads of pre-training, {parameters['encoder']:,} without"
+    for part in parameters["parts"]:
+        number = part["each"] * part["times"]
+        copies = f" = {part['times']} x {part['each']:,}" if part["times"] > 1 else ""
+        yield f"  {part['name']:<28}{number:>14,}{number / total:>7.1%}{copies}"
+
+
+def _flops_table(flops, step):
+    """Yields the arithmetic as lines."""
+    yield (
+        "\narithmetic: 2 m k n FLOP a matrix product, the backward pass as two forward passes "
+        "(Kaplan et al. 2020, section 2.1)"
+    )
+    forward, length = sum(flops["products"].values()), step["max_seq_length"]
+    for name, number in flops["products"].items():
+        yield f"  {name:<28}{_amount(number / length, 'FLOP'):>14}{number / forward:>7.1%}"
+    names = {"forward": "forward", "training": "training", "training_with_remat": "training with remat"}
+    tokens = (
+        f"a step of {step['train_batch_size']} x {length} tokens, {step['max_predictions_per_seq']} predictions each"
+    )
+    for per, what in (("token", "a token"), ("step", tokens)):
+        passes = (f"{name} {_amount(flops[f'{key}_per_{per}'], 'FLOP')}" for key, name in names.items())
+        yield f"  {what}: {', '.join(passes)}"
+
+
+def _memory_table(figures, args):
+    """Yields the memory of a step in every way as lines."""
+    memory = figures["memory"]
+    yield "\n" + f"{'memory of a step':<30}" + "".join(f"{way:>17}" for way in memory)
+    for row, name in MEMORY_ROWS.items():
+        yield f"  {name.format(optimizer=args.optimizer):<28}" + "".join(
+            f"{_amount(m[row], 'B'):>17}" for m in memory.values()
+        )
+    largest = f"largest batch in {_amount(figures['capacity'], 'B')}"
+    yield f"  {largest:<28}" + "".join(f"{m['largest_batch'] or 'none':>17}" for m in memory.values())

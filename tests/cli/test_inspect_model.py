@@ -1,0 +1,197 @@
+"""keras-bert inspect MODEL: what lies there, and what its training costs."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_bert.checkpoints import save_checkpoint
+from keras_bert.config import BertConfig
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.training.costs import Step, array_shapes, encoder_parts, pretraining_parts
+from keras_bert.training.memory import step_memory
+from keras_bert_cli.main import main
+from tests.reference_huggingface import write_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = BertConfig(
+    vocab_size=9,
+    hidden_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=12,
+    max_position_embeddings=24,
+)
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    """Returns a function that writes a model directory, with an array left out or changed by name."""
+
+    def make(*, config=CONFIG, task=None, changes=None, words=("a", "b", "c", "d")):
+        shapes = array_shapes([*encoder_parts(CONFIG), *pretraining_parts(CONFIG)]) | (changes or {})
+        arrays = {name: np.zeros(shape, "float32") for name, shape in shapes.items() if shape is not None}
+        save_checkpoint(tmp_path / "model", config, arrays, task=task)
+        if words is not None:
+            tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *words]), do_lower_case=False)
+            tokenizer.save_pretrained(tmp_path / "model")
+        return tmp_path / "model"
+
+    return make
+
+
+@pytest.fixture
+def inspect(capsys):
+    """Returns a function that runs `keras-bert inspect` and returns its output, or with a status its error."""
+
+    def run(*arguments, status=0):
+        capsys.readouterr()
+        assert main(["inspect", *map(str, arguments)]) == status
+        captured = capsys.readouterr()
+        if status:
+            assert captured.out == ""
+            assert len(captured.err.splitlines()) == 1
+        return captured.err if status else captured.out
+
+    return run
+
+
+def test_a_published_size(inspect):
+    output = inspect("--bert_config_file=base", "--max_seq_length=512", "--train_batch_size=32")
+    assert "parameters: 110,106,428 with the heads of pre-training, 109,482,240 without" in output
+    assert "feed-forward                    56,669,184  51.5% = 12 x 4,722,432" in output
+    assert "a step of 32 x 512 tokens, 77 predictions each: forward 3.03 TFLOP, training 9.08 TFLOP" in output
+    assert "a token: forward 185 MFLOP, training 554 MFLOP" in output
+    assert "Kaplan et al. 2020" in output
+    header, *rows = output[output.index("memory of a step") :].splitlines()
+    assert header.split("  ")[-1].strip() == "bfloat16, remat"
+    assert [row.split()[0] for row in rows][-2:] == ["together,", "largest"]
+
+
+def test_the_figures_as_json(inspect):
+    shape = ("--train_batch_size=4", "--max_predictions_per_seq=5", "--memory=4GB", "--json")
+    figures = json.loads(inspect("--bert_config_file=mini", *shape))
+    config = BertConfig.from_name("mini")
+    assert figures["step"] == {"train_batch_size": 4, "max_seq_length": 128, "max_predictions_per_seq": 5}
+    assert figures["capacity"] == 4_000_000_000
+    assert figures["parameters"]["encoder"] == sum(part.total for part in encoder_parts(config))
+    assert figures["flops"]["training_per_step"] == pytest.approx(figures["flops"]["training_per_token"] * 4 * 128)
+    step = Step(train_batch_size=4, max_seq_length=128, max_predictions_per_seq=5)
+    ways = {
+        "float32": step_memory(config, step),
+        "with remat": step_memory(config, step, remat=True),
+        "mixed_bfloat16": step_memory(config, step, dtype="mixed_bfloat16"),
+        "bfloat16, remat": step_memory(config, step, dtype="mixed_bfloat16", remat=True),
+    }
+    assert {way: row["peak"] for way, row in figures["memory"].items()} == {w: m.peak for w, m in ways.items()}
+    batches = [row["largest_batch"] for row in figures["memory"].values()]
+    assert batches[0] < batches[2] < batches[3]
+
+
+def test_a_model_directory(inspect, model_dir):
+    path = model_dir(task={"task": "pretraining"})
+    output = inspect(path, "--train_batch_size=2")
+    assert f"model: {path}, keras_bert's model directory" in output
+    assert "task: pretraining" in output
+    assert "vocabulary: 9 tokens, cased\n" in output
+    assert "arrays: 46, of the encoder 39 of 39" in output
+    assert "missing" not in output
+    assert "other shapes" not in output
+    assert "\nheads: cls/predictions/" in output
+    assert "sizes: 2 layers, hidden size 8, 2 heads" in output
+    assert "a step of 2 x 24 tokens, 4 predictions each" in output  # 24: the model reads no more
+
+
+def test_flags_before_and_behind_the_model(inspect, model_dir):
+    path = model_dir()
+    shape = ("--max_seq_length", "16", "--train_batch_size", "3")
+    before, behind = inspect(*shape, path), inspect(path, *shape)
+    assert before == behind == inspect(*shape[:2], path, *shape[2:])
+    assert "a step of 3 x 16 tokens" in before
+
+
+def test_what_does_not_fit(inspect, model_dir):
+    changes = {
+        "bert/pooler/dense/bias": None,
+        "bert/embeddings/word_embeddings": (7, 8),
+        "output_weights": (3, 8),
+    }
+    path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
+    output = inspect(path)
+    assert "task: classification, num_classes 3" in output
+    assert "vocabulary: 7 tokens, cased, but the configuration's vocab_size is 9" in output
+    assert "arrays: 46, of the encoder 38 of 39" in output
+    assert "missing: bert/pooler/dense/bias\n" in output
+    assert "of other shapes: bert/embeddings/word_embeddings (7, 8) where the configuration asks for (9, 8)\n" in output
+    assert "\nheads: cls/predictions/" in output and " and 3 more\n" in output
+
+
+def test_google_and_huggingface(inspect, golden, model_dir, tmp_path):
+    assert "Google's TF1 checkpoint\ntask: not told\nvocabulary: no vocab.txt" in inspect(golden / "model")
+    folder = tmp_path / "hf"
+    arrays = {name: np.zeros(shape, "float32") for name, shape in array_shapes(encoder_parts(CONFIG)).items()}
+    save_checkpoint(folder, CONFIG, arrays, format="huggingface")
+    write_tokenizer(folder, [*SPECIAL_TOKENS, "a", "b", "c"], lowercase=False)
+    output = inspect(folder)
+    assert f"model: {folder}, a Hugging Face directory" in output
+    assert "vocabulary: 8 tokens, cased, but the configuration's vocab_size is 9\n" in output
+    assert "of the encoder 39 of 39" in output
+
+
+def test_a_config_file(inspect, tmp_path):
+    path = tmp_path / "bert_config.json"
+    path.write_text(json.dumps(CONFIG.to_dict()))
+    assert f"model: {path}\nsizes: 2 layers" in inspect(f"--bert_config_file={path}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bert_config_file=bse"], "--bert_config_file: bse is neither a file nor a size; the sizes are tiny"),
+        (
+            ["--bert_config_file=base", "--max_seq_length=1024"],
+            "max_seq_length is 1024, but the model has max_position_embeddings=512;",
+        ),
+        (["--bert_config_file=base", "--max_predictions_per_seq=200"], "max_predictions_per_seq is 200, but"),
+        (["nowhere"], "nowhere does not exist; expected a model directory"),
+        ([], "give a model directory, or a size or file by --bert_config_file, and not both."),
+        (["nowhere", "--bert_config_file=base"], "give a model directory, or a size or file by"),
+    ],
+)
+def test_bad_input_is_one_sentence(inspect, arguments, message):
+    assert inspect(*arguments, status=2).startswith(f"keras-bert inspect: {message}")
+
+
+def test_too_little_memory_says_how_much_is_needed(inspect):
+    error = inspect("--bert_config_file=base", "--memory=1GB", status=2)
+    least = min(
+        step_memory(BertConfig.from_name("base"), Step(train_batch_size=1, max_seq_length=128), **options).peak
+        for options in ({}, {"remat": True}, {"dtype": "mixed_bfloat16"}, {"dtype": "mixed_bfloat16", "remat": True})
+    )
+    assert f"--memory is 1.00 GB, but a step of one example takes at the least {least / 1e9:.2f} GB;" in error
+
+
+@pytest.mark.parametrize("flag", ["--train_batch_size=0", "--memory=lots", "--memory=0GB", "--optimizer=sgd"])
+def test_a_value_that_no_flag_takes(capsys, flag):
+    with pytest.raises(SystemExit) as caught:
+        main(["inspect", "--bert_config_file=base", flag])
+    assert caught.value.code == 2
+    assert flag.split("=")[0] in capsys.readouterr().err
+
+
+def test_no_tensorflow_is_imported(model_dir):
+    script = (
+        "import sys\nfrom keras_bert_cli.main import main\nassert main(sys.argv[1:]) == 0\n"
+        "print(*sorted({'tensorflow', 'keras', 'jax'} & set(sys.modules)), sep=',')"
+    )
+    path = model_dir()
+    shutil.copy(path / "bert_config.json", path.parent)
+    for arguments in ([path], ["--bert_config_file", path.parent / "bert_config.json"]):
+        command = [sys.executable, "-c", script, "inspect", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        assert done.stdout.splitlines()[-1] == ""

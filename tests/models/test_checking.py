@@ -1,0 +1,93 @@
+"""Ids, segments, positions and lengths that the model does not have: one sentence, both numbers, before any NaN."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bert.errors import UserError
+from tests.models.conftest import KINDS, inputs_of, labels_of, make
+
+
+def changed(x, name, value):
+    array = np.array(x[name])
+    array[..., -1] = value
+    return {**x, name: array}
+
+
+WRONG = {
+    "input_ids": (24, "input_ids has an id of 24, but the model has vocab_size=24. Tokenize with the vocabulary"),
+    "segment_ids": (2, "segment_ids has a segment of 2, but the model has type_vocab_size=2. Number the segments"),
+    "masked_lm_positions": (10, "masked_lm_positions has a position of 10, but the sequence has 10 tokens"),
+}
+WAYS = {
+    "call": lambda model, x, batch: model(x),
+    "call_with_tensors": lambda model, x, batch: model(keras.tree.map_structure(keras.ops.convert_to_tensor, x)),
+    "predict": lambda model, x, batch: model.predict(x, verbose=0),
+    "predict_on_batch": lambda model, x, batch: model.predict_on_batch(x),
+    "evaluate": lambda model, x, batch: model.evaluate(x, *batch[1:], verbose=0),
+    "test_on_batch": lambda model, x, batch: model.test_on_batch(x, *batch[1:]),
+    "train_on_batch": lambda model, x, batch: model.train_on_batch(x=x, y=batch[1]),
+    "fit": lambda model, x, batch: model.fit(x, batch[1], verbose=0),
+    "validation": lambda model, x, batch: model.fit(*batch[:2], validation_data=(x, *batch[1:]), verbose=0),
+}
+
+
+@pytest.fixture(scope="module")
+def model(config):
+    model = make("pretrainer", config)
+    model.compile("sgd", run_eagerly=True)
+    return model
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", WRONG)
+def test_numbers_that_the_model_does_not_have_are_refused(model, batch, way, name):
+    value, sentence = WRONG[name]
+    weights = model.get_weights()
+    with pytest.raises(UserError) as caught:
+        WAYS[way](model, changed(batch[0], name, value), batch)
+    assert str(caught.value).startswith(sentence)
+    for before, after in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_negative_numbers_are_refused(model, batch, name):
+    with pytest.raises(UserError, match=rf"{name} has an? \w+ of -1, but"):
+        model(changed(batch[0], name, -1))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_longer_sequence_is_refused(model, batch, way):
+    x = {name: array if "masked" in name else np.pad(array, ((0, 0), (0, 3))) for name, array in batch[0].items()}
+    with pytest.raises(UserError, match=r"^The sequence has 13 tokens, but the model has max_position_embeddings=12"):
+        WAYS[way](model, x, batch)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_model_looks_at_its_inputs_and_lets_the_largest_pass(config, batch, kind):
+    model = make(kind, config)
+    x = inputs_of(model, batch)
+    model(changed(changed(x, "input_ids", 23), "segment_ids", 1))
+    with pytest.raises(UserError, match="input_ids has an id of 99, but the model has vocab_size=24"):
+        model.predict_on_batch(changed(x, "input_ids", 99))
+
+
+def test_lists_and_empty_batches(model, batch):
+    with pytest.raises(UserError, match="id of 24"):
+        model({name: array.tolist() for name, array in changed(batch[0], "input_ids", 24).items()})
+    outputs = model({name: array[:0] for name, array in batch[0].items()})
+    assert outputs["next_sentence"].shape == (0, 2)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's datasets and graphs")
+def test_a_dataset_s_wrong_id_is_named_by_tensorflow_on_a_cpu(config, tokens):
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("a GPU takes zeros for it")
+    model = make("classifier", config)
+    model.compile("sgd")
+    dataset = tf.data.Dataset.from_tensors((changed(tokens, "input_ids", 24), labels_of("classifier")))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"= 24 is not in \[0, 24\)"):
+        model.fit(dataset, verbose=0)
