@@ -13,6 +13,15 @@ from pathlib import Path
 
 from keras_bert_cli.flags import add_bool
 
+# What serving needs by the kind of the head: beginnings of the arrays' names (serving/heads.py, which is TensorFlow's).
+SERVED = {
+    None: ("bert/embeddings/", "bert/encoder/"),
+    "classification": ("bert/embeddings/", "bert/encoder/", "bert/pooler/", "output_"),
+    "pretraining": ("bert/embeddings/", "bert/encoder/", "cls/predictions/"),
+}
+# google-research/bert's program for a task; others begin with run_classifier.py.
+SCRIPTS = {"question_answering": "run_squad.py", "pretraining": "run_pretraining.py"}
+
 
 def add_arguments(parser):
     """Adds the flags."""
@@ -38,6 +47,7 @@ def run(args):
     from keras_bert.checkpoints import (
         FORMATS,
         check_format,
+        check_place,
         check_vocabulary,
         find_format,
         open_checkpoint,
@@ -47,8 +57,9 @@ def run(args):
     from keras_bert_cli.progress import Progress
 
     check_format(args.format)
-    checkpoint = open_checkpoint(args.init_checkpoint)
     output_dir = Path(args.output_dir)
+    check_place(output_dir)
+    checkpoint = open_checkpoint(args.init_checkpoint)
     if output_dir.resolve() == checkpoint.folder.resolve():
         raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
     standing = find_format(output_dir)
@@ -65,15 +76,14 @@ def run(args):
     print(f"vocabulary: {_describe_tokenizer(tokenizer)}", flush=True)
     lost = list(checkpoint.notes)
     with Progress() as progress:
-        write_checkpoint(
+        names = write_checkpoint(
             checkpoint, output_dir, tokenizer=tokenizer, format=args.format, progress=progress, log=lost.append
         )
-    files = sorted(file for file in output_dir.iterdir() if file.is_file())
-    size = sum(file.stat().st_size for file in files)
-    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(file.name for file in files)}")
+    size = sum((output_dir / name).stat().st_size for name in names)
+    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
     for note in lost:
         print(f"note: {note}")
-    print(f"next: {_next_command(args.format, output_dir, tokenizer)}")
+    print(f"next: {_next_command(args.format, output_dir, checkpoint, tokenizer)}")
     return {"path": str(output_dir), "format": args.format, "notes": lost}
 
 
@@ -97,8 +107,9 @@ def _find_tokenizer(args, checkpoint):
 def _describe_head(checkpoint):
     names = sorted({name.rpartition("/")[0] or name for name in checkpoint.shapes if not name.startswith("bert/")})
     task = checkpoint.task.get("task")
-    labels = f", {checkpoint.task['num_classes']} classes" if "num_classes" in checkpoint.task else ""
-    return f"{f'{task}, ' if task else ''}{', '.join(names)}{labels}" if names else "none"
+    number = checkpoint.task.get("num_classes")
+    classes = "" if number is None else f", {number} class{'' if number == 1 else 'es'}"
+    return f"{f'{task}, ' if task else ''}{', '.join(names)}{classes}" if names else "none"
 
 
 def _describe_tokenizer(tokenizer):
@@ -107,15 +118,28 @@ def _describe_tokenizer(tokenizer):
     return f"{tokenizer.vocab_size:,} entries, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"
 
 
-def _next_command(format, folder, tokenizer):
+def _next_command(format, folder, checkpoint, tokenizer):
     """Returns what a user would do next with a directory of a format."""
     if format == "google":
-        flags = {"bert_config_file": "bert_config.json", "init_checkpoint": "bert_model.ckpt"}
-        flags |= {"vocab_file": "vocab.txt"} if tokenizer is not None else {}
-        return "python run_classifier.py " + " ".join(f"--{k}={shlex.quote(str(folder / v))}" for k, v in flags.items())
+        return _google_command(folder, checkpoint.task.get("task"), tokenizer)
     if format == "huggingface":
         [architecture] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"]
         return f"transformers.{architecture}.from_pretrained({str(folder)!r})"
-    if tokenizer is None:
+    if tokenizer is None or not _can_be_served(checkpoint):
         return f"keras-bert inspect {shlex.quote(str(folder))}"
     return f"keras-bert export --model_dir {shlex.quote(str(folder))} --output_dir {shlex.quote(f'{folder}-serving/1')}"
+
+
+def _google_command(folder, task, tokenizer):
+    """Returns the command line of google-research/bert's program for a task."""
+    script = SCRIPTS.get(task, "run_classifier.py")
+    flags = {"bert_config_file": folder / "bert_config.json", "init_checkpoint": folder / "bert_model.ckpt"}
+    if tokenizer is not None and script != "run_pretraining.py":  # it reads records, not text
+        flags |= {"vocab_file": folder / "vocab.txt"}
+        flags |= {} if tokenizer.do_lower_case else {"do_lower_case": False}
+    return " ".join(["python", script, *(f"--{name}={shlex.quote(str(value))}" for name, value in flags.items())])
+
+
+def _can_be_served(checkpoint):
+    starts = SERVED.get(checkpoint.task.get("task"))
+    return starts is not None and all(any(name.startswith(start) for name in checkpoint.shapes) for start in starts)

@@ -1,11 +1,12 @@
-"""Look at a model, at what its training costs, and at pre-training records.
+"""Look at a model, at what pre-training it costs, and at pre-training records.
 
     keras-bert inspect uncased_L-12_H-768_A-12               a model directory: ours, Google's or Hugging Face's
-    keras-bert inspect --bert_config_file base --max_seq_length 512 --train_batch_size 32
+    keras-bert inspect base --max_seq_length 512 --train_batch_size 32     a size by its name, or --bert_config_file
     keras-bert inspect records 'data/wiki.tfrecord*'         records: examples as text, statistics
 
-Of a model: parameters by part, the arithmetic of a training step, its memory in float32 and mixed precision, with and
-without rematerialization, and the largest batch that fits. For the flags of records: keras-bert inspect records --help.
+Of a model: parameters by part, the arithmetic of a pre-training step, its memory in float32 and mixed precision, with
+and without rematerialization, and the largest batch that fits. For the flags of records: keras-bert inspect records
+--help.
 """
 
 import argparse
@@ -18,7 +19,8 @@ SUBJECTS = {"records": "inspect_records"}
 
 def add_arguments(parser):
     """Adds what to look at, and the flags of a model; what follows another subject is its own module's."""
-    parser.add_argument("model", nargs="?", metavar="MODEL", help=f"a model directory; or {', '.join(SUBJECTS)}")
+    what = f"a model directory, a size such as base or L-4_H-256, or {', '.join(SUBJECTS)}"
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=what)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     inspect_model.add_arguments(parser)
 

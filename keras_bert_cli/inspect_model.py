@@ -1,4 +1,4 @@
-"""What a model is and what its pre-training costs: parameters, arithmetic, memory, the largest batch that fits."""
+"""What a model is and what pre-training it costs: parameters, arithmetic, memory, the largest batch that fits."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_bert_cli.flags import positive_int
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has
 WAYS = {
     "float32": {"dtype": "float32"},
@@ -29,16 +29,17 @@ MEMORY_ROWS = {
     "peak": "together, at the peak",
 }
 SHOWN_ARRAYS = 5
+PRETRAINING = "the heads of pre-training"
 DEFAULT_LENGTH = 128  # max_seq_length of run_pretraining.py
 
 
 def memory_size(text):
     """An argparse type for amounts of memory, in bytes.
 
-    >>> memory_size("16GB"), memory_size("80 GiB")
+    >>> memory_size("16GB"), memory_size("80 gib")
     (16000000000, 85899345920)
     """
-    match = re.fullmatch(r"(\d+\.?\d*)\s*([kMGT]?i?)B?", text)
+    match = re.fullmatch(r"(\d+\.?\d*)\s*([kmgt]?i?)b?", text.lower())
     if not match or match[2] not in UNITS or not float(match[1]):
         raise argparse.ArgumentTypeError(f"expected an amount such as 16GB or 80GiB, received {text!r}")
     return round(float(match[1]) * UNITS[match[2]])
@@ -69,15 +70,18 @@ def run(args):
     from keras_bert.errors import UserError
 
     if (args.model is None) == (args.bert_config_file is None):
-        raise UserError("give a model directory, or a size or file by --bert_config_file, and not both.")
-    if args.model is not None:
+        raise UserError("give a model directory or a size, or else a size or file by --bert_config_file.")
+    if args.model is None or _is_size(args.model):
+        name = args.bert_config_file or args.model
+        config, lines = BertConfig.from_name_or_file(name), [f"model: {name}"]
+        figures = _figures(config, args)
+    else:
         from keras_bert.checkpoints import open_checkpoint
 
-        checkpoint = open_checkpoint(args.model)
-        config, lines = checkpoint.config, _described(checkpoint, args.model)
-    else:
-        config, lines = BertConfig.from_name_or_file(args.bert_config_file), [f"model: {args.bert_config_file}"]
-    figures = _figures(config, args)
+        checkpoint = open_checkpoint(args.model, allow_missing=True)
+        config, about = checkpoint.config, _about(checkpoint, args.model)
+        lines = _described(about, checkpoint)
+        figures = {"model": about, **_figures(config, args, checkpoint.shapes)}
     if args.json:
         print(json.dumps(figures, indent=2))
     else:
@@ -85,33 +89,58 @@ def run(args):
     return figures
 
 
-def _described(checkpoint, path):
-    """Returns what lies there as lines: format, task, vocabulary, and how the arrays fit the configuration."""
-    from keras_bert.checkpoints import FORMATS, find_format
+def _is_size(model):
+    """Says whether MODEL is a size by its name, such as "base", and nothing that lies there."""
+    from keras_bert.config import MINIATURE, SIZES
 
-    task = checkpoint.task
+    return not os.path.exists(model) and bool(model in SIZES or MINIATURE.fullmatch(model))
+
+
+def _about(checkpoint, path):
+    """Returns what lies there as a dict: format, task, vocabulary."""
+    from keras_bert.checkpoints import find_format
+    from keras_bert.text.tokenizer import Tokenizer
+    from keras_bert.text.tokenizer_files import find_vocabulary
+
+    vocabulary = None
+    if find_vocabulary(checkpoint.folder) is not None:
+        tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
+        vocabulary = {"entries": tokenizer.vocab_size, "do_lower_case": tokenizer.do_lower_case}
+    return {
+        "path": str(path),
+        "format": find_format(path),
+        "task": checkpoint.task,
+        "vocabulary": vocabulary,
+        "missing": [file.name for file in checkpoint.missing],
+        "notes": list(checkpoint.notes),
+    }
+
+
+def _described(about, checkpoint):
+    """Returns what lies there as lines: `_about`, and how the arrays fit the configuration."""
+    from keras_bert.checkpoints import FORMATS
+
+    task = about["task"]
     told = [f"{name} {value}" for name, value in task.items() if name != "task"]
     return [
-        f"model: {path}, {FORMATS[find_format(path)].what}",
+        f"model: {about['path']}, {FORMATS[about['format']].what}",
         f"task: {', '.join([task.get('task', 'not told'), *told])}",
-        _vocabulary(checkpoint),
+        _vocabulary(about["vocabulary"], checkpoint.config.vocab_size),
+        *(f"weights: {name} is missing; names and shapes are the index's" for name in about["missing"]),
         *_arrays(checkpoint),
-        *checkpoint.notes,
+        *about["notes"],
     ]
 
 
-def _vocabulary(checkpoint):
+def _vocabulary(found, expected):
     """Returns a line on the vocabulary beside the weights."""
-    from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.tokenizer_files import JSON_NAME, VOCAB_NAME, find_vocabulary
+    from keras_bert.text.tokenizer_files import JSON_NAME, VOCAB_NAME
 
-    if find_vocabulary(checkpoint.folder) is None:
+    if found is None:
         return f"vocabulary: no {VOCAB_NAME} or {JSON_NAME} beside the weights"
-    tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
-    casing = "lower-cased" if tokenizer.do_lower_case else "cased"
-    expected = checkpoint.config.vocab_size
-    verdict = "" if tokenizer.vocab_size == expected else f", but the configuration's vocab_size is {expected:,}"
-    return f"vocabulary: {tokenizer.vocab_size:,} tokens, {casing}{verdict}"
+    casing = "lower-cased" if found["do_lower_case"] else "cased"
+    verdict = "" if found["entries"] == expected else f", but the configuration's vocab_size is {expected:,}"
+    return f"vocabulary: {found['entries']:,} tokens, {casing}{verdict}"
 
 
 def _arrays(checkpoint):
@@ -146,8 +175,25 @@ def _shape(config):
     )
 
 
-def _figures(config, args):
-    """Returns all figures as a dict, bytes and floating-point operations throughout."""
+def _counted_heads(config, shapes):
+    """Returns the Parts of the heads to count, and what to call them: the model's own, or else pre-training's."""
+    from keras_bert.training.costs import head_parts, pretraining_parts
+
+    own, usual = head_parts(shapes or {}), pretraining_parts(config)
+    names = [part.name for part in own]
+    if names and names != [part.name for part in usual]:
+        return own, f"its {' and '.join(names)}"
+    return own or usual, PRETRAINING if own or shapes is None else f"{PRETRAINING}, which it lacks"
+
+
+def _figures(config, args, shapes=None):
+    """Returns all figures as a dict, bytes and floating-point operations throughout.
+
+    Args:
+        config: a BertConfig.
+        args: the parsed flags.
+        shapes: {name: shape} of a checkpoint's arrays, if there is one.
+    """
     import dataclasses
 
     from keras_bert.errors import UserError
@@ -161,7 +207,7 @@ def _figures(config, args):
     )
     step.check_fits(config)
     capacity = args.memory or _machine_memory()
-    encoder, heads = costs.encoder_parts(config), costs.pretraining_parts(config)
+    encoder, (heads, counted) = costs.encoder_parts(config), _counted_heads(config, shapes)
     example, again = costs.count_flops(config, step), costs.count_flops(config, step, remat=True)
     passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
     memory, least = {}, []
@@ -181,8 +227,10 @@ def _figures(config, args):
         "step": {**dataclasses.asdict(step), "max_predictions_per_seq": step.predictions},
         "parameters": {
             "parts": [{"name": part.name, "each": part.each, "times": part.times} for part in (*encoder, *heads)],
+            "heads": counted,
             "encoder": sum(part.total for part in encoder),
-            "pretrainer": sum(part.total for part in (*encoder, *heads)),
+            "total": sum(part.total for part in (*encoder, *heads)),
+            "pretrainer": sum(part.total for part in (*encoder, *costs.pretraining_parts(config))),
         },
         "flops": {
             "products": {
@@ -223,8 +271,8 @@ def _tables(figures, args):
 
 def _parameter_table(parameters):
     """Yields the parameters by part as lines."""
-    total = parameters["pretrainer"]
-    yield f"\nparameters: {total:,} with the heads of pre-training, {parameters['encoder']:,} without"
+    total = parameters["total"]
+    yield f"\nparameters: {total:,} with {parameters['heads']}, {parameters['encoder']:,} without"
     for part in parameters["parts"]:
         number = part["each"] * part["times"]
         copies = f" = {part['times']} x {part['each']:,}" if part["times"] > 1 else ""
@@ -234,7 +282,7 @@ def _parameter_table(parameters):
 def _flops_table(flops, step):
     """Yields the arithmetic as lines."""
     yield (
-        "\narithmetic: 2 m k n FLOP a matrix product, the backward pass as two forward passes "
+        "\narithmetic of pre-training: 2 m k n FLOP a matrix product, the backward pass as two forward passes "
         "(Kaplan et al. 2020, section 2.1)"
     )
     forward, length = sum(flops["products"].values()), step["max_seq_length"]
@@ -252,7 +300,7 @@ def _flops_table(flops, step):
 def _memory_table(figures, args):
     """Yields the memory of a step in every way as lines."""
     memory = figures["memory"]
-    yield "\n" + f"{'memory of a step':<30}" + "".join(f"{way:>17}" for way in memory)
+    yield "\n" + f"{'memory of a pre-training step':<30}" + "".join(f"{way:>17}" for way in memory)
     for row, name in MEMORY_ROWS.items():
         yield f"  {name.format(optimizer=args.optimizer):<28}" + "".join(
             f"{_amount(m[row], 'B'):>17}" for m in memory.values()

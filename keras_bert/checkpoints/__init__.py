@@ -3,6 +3,7 @@
 from keras_bert.checkpoints.formats import (
     FORMATS,
     check_format,
+    check_place,
     check_tokenizer,
     check_vocabulary,
     find_format,
@@ -15,6 +16,7 @@ from keras_bert.checkpoints.growing import grow_checkpoint
 __all__ = [
     "FORMATS",
     "check_format",
+    "check_place",
     "check_tokenizer",
     "check_vocabulary",
     "find_format",

@@ -24,6 +24,7 @@ class Checkpoint:
         read: name -> float32 array, the caller's own; one is read at a time, so that a large model is never held twice.
         new_entries: tokens for which it has grown, see growing.py.
         notes: what else is to be told of it, in words.
+        missing: files of arrays that are not there, though its index names them.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Checkpoint:
     read: Callable[[str], np.ndarray]
     new_entries: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: tuple[Path, ...] = ()
 
     @property
     def folder(self):
@@ -97,6 +99,8 @@ class Span:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 size = file.readinto(data)
+        except PermissionError as error:
+            raise no_permission(self.path) from error
         except OSError as error:
             raise UserError(f"{self.path}: {self.name} cannot be read ({error.strerror}); fetch it again.") from error
         if size != self.size:
@@ -110,6 +114,11 @@ class Span:
         if self.dtype == "bfloat16":
             array = (array.astype("<u4") << 16).view("<f4")
         return array.astype(np.float32, copy=False).reshape(self.shape)
+
+
+def no_permission(path):
+    """Returns the UserError on a file that this user may not read."""
+    return UserError(f"{path} may not be read by this user (permission denied); change its permissions, or copy it.")
 
 
 def _aligned(size):

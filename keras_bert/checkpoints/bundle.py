@@ -29,6 +29,7 @@ def open_bundle(prefix):
     Raises:
         UserError: the index is damaged, or the data are of another size than it says. Data that are not there at
             all are an error only when they are read.
+        PermissionError: the index may not be read.
     """
     index = Path(f"{prefix}.index")
     try:
@@ -36,7 +37,7 @@ def open_bundle(prefix):
         num_shards = _fields(table.pop(b"")).get(1, [1])[0]
         entries = {name.decode(errors="replace"): _fields(value) for name, value in table.items()}
         spans = {name: _span(prefix, name, entry, num_shards) for name, entry in entries.items()}
-    except UserError:
+    except (UserError, PermissionError):
         raise
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(f"{prefix} cannot be read as a TensorFlow checkpoint ({error}); fetch it again.") from error

@@ -6,12 +6,13 @@ A new format is one file with find, open and plan, and one row here.
 import dataclasses
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint
-from keras_bert.checkpoints.directory import TASK, find_directory, open_directory, plan_directory
+from keras_bert.checkpoints.base import Checkpoint, no_permission
+from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory, plan_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
 from keras_bert.errors import UserError
@@ -49,21 +50,45 @@ def find_format(path):
     return next((name for name, format in FORMATS.items() if format.find(path) is not None), None)
 
 
-def open_checkpoint(path):
+def open_checkpoint(path, *, allow_missing=False):
     """Opens a checkpoint of any known format and returns it as a Checkpoint.
 
     Args:
         path: our model directory, a Google TF1 checkpoint (directory or prefix) or a Hugging Face directory.
+        allow_missing: whether a Google checkpoint's index will do without its data, for names and shapes; the
+            Checkpoint then lists the files under `missing`.
 
     Raises:
-        UserError: nothing of the kind is there, or it is damaged.
+        UserError: nothing of the kind is there, it is damaged, not all of it is there, or it may not be read.
     """
     path = Path(path)
-    name = find_format(path)
-    if name is not None:
-        return FORMATS[name].open(FORMATS[name].find(path))
+    try:
+        name = find_format(path)
+        if name is None:
+            raise UserError(_no_model(path))
+        checkpoint = FORMATS[name].open(FORMATS[name].find(path))
+    except PermissionError as error:
+        raise no_permission(error.filename or path) from error
+    if checkpoint.missing and not allow_missing:
+        raise UserError(f"{checkpoint.missing[0]} is missing, which has the arrays that the index names; fetch it too.")
+    return checkpoint
+
+
+def _no_model(path):
+    """Returns a sentence on a path at which no checkpoint lies."""
+    if path.is_file():
+        if path.suffix == ".keras":
+            return f"{path} is a model in Keras' own format, not a model directory; keras.saving.load_model loads it."
+        remedy = f"give {path.parent}" if find_format(path.parent) else "give that directory"
+        return f"{path} is a file where a model directory was expected; {remedy}."
+    weights = next((name for name in (WEIGHTS, INDEX) if (path / name).is_file()), None)
+    if weights is not None:
+        return (
+            f"{path} has a {weights}, but neither bert_config.json (keras_bert's) nor config.json (Hugging Face's); "
+            "put the one there that belongs to the weights."
+        )
     state = "holds no model" if path.is_dir() else "does not exist"
-    raise UserError(
+    return (
         f"{path} {state}; expected a model directory (bert_config.json and model.safetensors), a Google checkpoint "
         "(bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and model.safetensors)."
     )
@@ -120,6 +145,9 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
         progress: called as progress("writing", bytes, bytes in all, "B").
         log: called with each thing that the format cannot hold, in words; None makes them warnings.
 
+    Returns:
+        The sorted names of the files that it wrote.
+
     Raises:
         UserError: as in `save_checkpoint`; or a model in another format stands at `path`, which only "keras_bert",
             the format of trained models, goes over.
@@ -127,6 +155,7 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
     check_format(format)
     check_tokenizer(tokenizer, checkpoint.config)
     path = Path(path)
+    check_place(path)
     standing = find_format(path)
     if format != "keras_bert" and standing not in (None, format):
         raise UserError(f"{path} holds {FORMATS[standing].what}; give another directory for the format {format!r}.")
@@ -146,11 +175,23 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
             if plan.tokenizer_fields:
                 fields = read_json(folder / CONFIG_NAME, what="The tokenizer's configuration")
                 _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
+        written = sorted(os.listdir(folder))
     if place != path:
         stale = [TASK, *((CONFIG, INDEX) if standing == "huggingface" else ())]
         _move_files(place, path, stale=stale if tokenizer is None else [*stale, JSON_NAME])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)
+    return written
+
+
+def check_place(path):
+    """Raises a UserError if no directory can be written at a path: before the work, not after it."""
+    path = Path(path)
+    standing = next(place for place in (path, *path.parents) if os.path.exists(place))
+    if not standing.is_dir():
+        raise UserError(f"Cannot write {path}: {standing} is a file where a directory was expected; choose another.")
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise UserError(f"Cannot write {path}: this user may not write to {standing}; choose another place.")
 
 
 def check_format(format):

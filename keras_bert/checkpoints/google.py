@@ -34,7 +34,7 @@ def find_prefix(path):
 
 
 def open_google(prefix):
-    """Opens a TF1 (or TF2 name-based) checkpoint by its prefix.
+    """Opens a TF1 (or TF2 name-based) checkpoint by its prefix; its index alone will do, and tells the shapes.
 
     Raises:
         UserError: bert_config.json is missing beside it, or the files are damaged.
@@ -47,7 +47,8 @@ def open_google(prefix):
     shapes = {name: span.shape for name, span in spans.items()}
     task = {"num_classes": shapes["output_weights"][0]} if "output_weights" in shapes else {}
     notes += (f"arrays of the optimizer that were left out: {left_out}",) if left_out else ()
-    return Checkpoint(prefix, config, task, shapes, lambda name: spans[name].read(), notes=notes)
+    missing = tuple(path for path in sorted({span.path for span in spans.values()}) if not path.is_file())
+    return Checkpoint(prefix, config, task, shapes, lambda name: spans[name].read(), notes=notes, missing=missing)
 
 
 def plan_google(checkpoint):

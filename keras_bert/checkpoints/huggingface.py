@@ -22,6 +22,7 @@ HEADS = (
     ("BertForTokenClassification", "token_classification", ("output_",)),
     ("BertForMultipleChoice", "multiple_choice", ("output_",)),
 )
+MULTI_LABEL = "multi_label_classification"  # a problem_type
 LABELLED = ("BertForSequenceClassification", "BertForTokenClassification")
 # Copies and constants that older files hold beside the weights they are copies of.
 DECODER = "cls.predictions.decoder.weight"
@@ -62,7 +63,9 @@ def open_huggingface(folder):
         span, transposed = sources[name]
         return span.read().T if transposed else span.read()
 
-    return Checkpoint(folder, config, _task(fields, shapes), shapes, read, notes=(*notes, *no_floats))
+    task = _task(fields, shapes)
+    notes = (*notes, *no_floats, *_multi_label(fields, task))
+    return Checkpoint(folder, config, task, shapes, read, notes=notes)
 
 
 def _open_stored(folder):
@@ -102,6 +105,18 @@ def _task(fields, shapes):
         if len(labels) == num_classes:
             task["labels"] = labels
     return task
+
+
+def _multi_label(fields, task):
+    """Returns a note on a classifier whose classes do not exclude each other, or none."""
+    is_classifier = task.get("task", "classification") == "classification" and "num_classes" in task
+    if fields.get("problem_type") != MULTI_LABEL or not is_classifier:
+        return ()
+    note = (
+        f"its classes ({task['num_classes']}) do not exclude each other (problem_type {MULTI_LABEL}), but those of "
+        "BertClassifier do: multi-label heads are not supported; of its logits take the sigmoid, not the softmax"
+    )
+    return (note,)
 
 
 def plan_huggingface(checkpoint):

@@ -23,6 +23,7 @@ def open_arrays(path):
 
     Raises:
         UserError: the file is damaged, or its header says what cannot be.
+        PermissionError: it may not be read.
     """
     try:
         size = path.stat().st_size
@@ -37,7 +38,7 @@ def open_arrays(path):
         start = 8 + length
         fields = {name: entry for name, entry in header.items() if name != "__metadata__"}
         return {name: _span(path, name, entry, start, size) for name, entry in fields.items()}
-    except UserError:
+    except (UserError, PermissionError):
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as safetensors ({error!r}); fetch or write it again.") from error

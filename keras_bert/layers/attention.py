@@ -85,7 +85,7 @@ class SelfAttention(ConfigLayer):
         scores = ops.matmul(heads(self.query, queries, (0, 2, 1, 3)), heads(self.key, inputs, (0, 2, 3, 1)))
         settings = {"scale": (hidden_size // self.num_heads) ** -0.5, "rate": self.dropout}
         key = dropout_key(self.dropout_layer, training)
-        weights = attention_weights(scores, input_mask, key, fuse=worth_fusing(training, hidden_size), **settings)
+        weights = attention_weights(scores, input_mask, key, fuse=worth_fusing(inputs, training), **settings)
         context = ops.matmul(weights, heads(self.value, inputs, (0, 2, 1, 3)))  # (B, A, Q, D)
         context = ops.reshape(ops.transpose(context, (0, 2, 1, 3)), ops.shape(queries))
         if not return_scores:

@@ -56,9 +56,13 @@ def dropout_layer(rate, *, name="dropout", dtype=None):
         return keras.layers.Dropout(rate, name=name, dtype=dtype)
 
 
-def worth_fusing(training, width):
-    """Returns whether the chains of a call are to be fused: in training, where shapes stay the same, if wide enough."""
-    return bool(training) and width >= FUSED_WIDTH
+def worth_fusing(x, training=True):
+    """Returns whether the chains of a call on x, (B, ..., H), are to be fused.
+
+    So they are in training, if x is wide enough and all dimensions but the batch's are known as the graph is made:
+    of a dataset whose batches have many lengths each would be compiled anew, for seconds.
+    """
+    return bool(training) and x.shape[-1] >= FUSED_WIDTH and None not in x.shape[1:]
 
 
 def product(layer, x):
@@ -97,7 +101,7 @@ def residual_norm(x, bias, residual, gamma, beta, key, *, rate, epsilon):
         x: (N, H), what the sub-layer's last product gave.
         bias: (H,) or None.
         residual: (N, H), what went into the sub-layer.
-        gamma, beta: float32 (H,).
+        gamma, beta: (H,).
         key: see `drop`.
         rate: of the dropout.
         epsilon: of the LayerNorm.
@@ -110,10 +114,10 @@ def residual_norm(x, bias, residual, gamma, beta, key, *, rate, epsilon):
 
 
 def normalized(x, gamma, beta, epsilon):
-    """LayerNorm over the last axis (Ba et al. 2016) with weights gamma and beta; all in x's dtype."""
+    """LayerNorm over the last axis (Ba et al. 2016) with weights gamma and beta, in float32 or wider, which x is."""
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    return centred * ops.rsqrt(variance + epsilon) * gamma + beta
+    return centred * ops.rsqrt(variance + epsilon) * wide(gamma) + wide(beta)
 
 
 class ConfigLayer(keras.layers.Layer):

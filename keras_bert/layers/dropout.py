@@ -41,12 +41,15 @@ def drop(x, key, rate):
 
 def hashed_places(shape, key):
     """Returns uint32 of a shape: for each place a number that is uniform, and independent of those of other keys."""
+
+    def numbers(count):  # unsigned from here on: TensorFlow computes with int32 on the CPU even where there is a GPU
+        return ops.cast(ops.arange(count, dtype="int32"), "uint32")
+
     columns = shape[-1]
-    place = ops.reshape(ops.arange(columns, dtype="int32"), (1, columns))
-    place = place + columns * ops.reshape(ops.arange(_size(shape[:-1]), dtype="int32"), (-1, 1))
+    place = numbers(_size(shape[:-1]))[:, None] * ops.cast(columns, "uint32") + numbers(columns)
     before = mixed(key[0] ^ mixed(key[1]))
     inside = mixed(key[1] ^ before)  # so that no mask is another one moved
-    return ops.reshape(mixed(ops.cast(place, "uint32") ^ before, inside), shape)
+    return ops.reshape(mixed(place ^ before, inside), shape)
 
 
 def mixed(x, key=None):

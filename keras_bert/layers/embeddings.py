@@ -170,7 +170,7 @@ class EmbeddingPostprocessor(ConfigLayer):
             dropout_key(self.dropout_layer, training),
             rate=self.dropout,
             epsilon=self.layer_norm.epsilon,
-            fuse=worth_fusing(training, inputs.shape[-1]),
+            fuse=worth_fusing(inputs, training),
         )
 
     def compute_output_spec(self, inputs, segment_ids, training=None):

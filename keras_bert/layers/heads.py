@@ -83,7 +83,7 @@ class OutputBias(ConfigLayer):
 
     def call(self, inputs, training=None):
         """Returns float32 (..., V) from float (..., V)."""
-        return float32_sum(inputs, self.bias, fuse=worth_fusing(training, inputs.shape[-1]))
+        return float32_sum(inputs, self.bias, fuse=worth_fusing(inputs, training))
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

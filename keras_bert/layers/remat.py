@@ -53,7 +53,7 @@ def rematerialized(layer, layer_call):
         states = [v for v in layer.non_trainable_variables if v.path.endswith("seed_generator_state")]
         before = [state * 1 for state in states]  # copies: TensorFlow gives the variable itself for its value
         draws = {}
-        floats = [i for i, x in enumerate(args) if keras.backend.is_float_dtype(x.dtype)]
+        floats = [i for i, x in enumerate(args) if x is not None and keras.backend.is_float_dtype(x.dtype)]
 
         def run(*inputs):  # the floats alone: TensorFlow warns of gradients for any other
             chosen = dict(zip(floats, inputs, strict=True))

@@ -115,7 +115,7 @@ class TransformerBlock(ConfigLayer):
             float (B, S, H), or (B, P, H) at the positions; with `return_scores` also float32 (B, A, S or P, S).
         """
         hidden_size = inputs.shape[-1]
-        fuse = worth_fusing(training, hidden_size)
+        fuse = worth_fusing(inputs, training)
         queries = inputs if positions is None else take_positions(inputs, positions)
 
         def rows(x):  # (B, S, H) -> (B * S, H): within a block all but the attention is one matrix

@@ -1,5 +1,7 @@
 """PretrainedModel: what all BERT models share. Default losses, and from_pretrained / save_pretrained."""
 
+import inspect
+
 import keras
 
 from keras_bert.checkpoints import check_vocabulary, grow_checkpoint, open_checkpoint, write_checkpoint
@@ -15,6 +17,21 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
     has no LoRA; enable it again to go on.
     """
 
+    def __init__(self, *args, **kwargs):
+        unknown = kwargs.keys() - {"inputs", "outputs", "name", "trainable"}  # which Keras would pass over
+        if unknown:
+            known = [
+                name for name, kind in inspect.signature(type(self)).parameters.items() if kind.kind != kind.VAR_KEYWORD
+            ]
+            raise TypeError(f"{type(self).__name__} takes {', '.join(known)}, and no {', '.join(sorted(unknown))}.")
+        super().__init__(*args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        """Runs the model; a dict may hold more than the inputs, which Keras would take in the place of others."""
+        if isinstance(inputs, dict) and isinstance(self.input, dict):
+            inputs = {name: inputs[name] for name in self.input}
+        return super().call(inputs, training=training, mask=mask)
+
     def compile(self, optimizer="adam", loss=None, loss_weights=None, *, auto_scale_loss=True, **kwargs):
         """Compiles as Keras does; with no loss, BERT's own is taken: `default_loss`, `default_loss_weights`.
 
@@ -23,6 +40,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         if loss is None:
             loss = self.default_loss()
             loss_weights = self.default_loss_weights() if loss_weights is None else loss_weights
+        self.given_loss = loss  # by which the labels are checked
         if auto_scale_loss and getattr(self, "encoder", self).policy.name == "mixed_float16":
             optimizer = keras.optimizers.get(optimizer)
             if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -93,7 +111,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             initialised because the checkpoint lacks them, and those of the checkpoint left unused.
 
         Raises:
-            UserError: no checkpoint is there, it is damaged, its weights or the vocab.txt beside them do not fit its
+            UserError: no checkpoint is there, it is damaged, its weights or the vocabulary beside them do not fit its
                 config, or `vocabulary` does not extend the checkpoint's.
         """
         checkpoint = open_checkpoint(path)
@@ -116,7 +134,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             format: "keras_bert", "google" (which google-research/bert's code loads) or "huggingface" (transformers).
 
         Raises:
-            UserError: the tokenizer's vocabulary has another size than the model's, the format is unknown, or nothing
-                can be written there.
+            UserError: the tokenizer's vocabulary has another size than the model's, the format is unknown, nothing
+                can be written there, or the model was quantized.
         """
         write_checkpoint(as_checkpoint(self), path, tokenizer=tokenizer, format=format)

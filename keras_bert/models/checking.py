@@ -1,4 +1,4 @@
-"""Inputs that the model has no number for: found before anything is computed, and named with both numbers.
+"""Inputs and labels that the model has no number for: found before anything is computed, named with both numbers.
 
 B batch, S sequence, P predictions.
 """
@@ -9,7 +9,9 @@ import keras
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.models.losses import SparseCrossEntropy
 
+TAKES_LABELS = ("fit", "evaluate", "train_on_batch", "test_on_batch")
 # input: (what it counts, the BertConfig's field that ends it, what to do)
 LIMITS = {
     "input_ids": ("an id", "vocab_size", "Tokenize with the vocabulary that the model was trained with."),
@@ -17,7 +19,7 @@ LIMITS = {
 }
 
 
-def check_inputs(config, inputs):
+def check_inputs(config, inputs, positions=None):
     """Refuses ids, segments and positions that do not exist, and sequences that are too long.
 
     What a graph will compute with, or a tf.data.Dataset give, has no values yet and passes. There TensorFlow says
@@ -27,6 +29,7 @@ def check_inputs(config, inputs):
     Args:
         config: the model's BertConfig.
         inputs: a dict of the model's inputs by name, in arrays or tensors; anything else passes.
+        positions: those that a BertEncoder is called with.
 
     Raises:
         UserError: the first thing that is wrong, with what came and what the model has.
@@ -43,12 +46,46 @@ def check_inputs(config, inputs):
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)
         _check(inputs.get(name), limit, f"{name} has {what} of {{}}, but the model has {field}={limit}. {remedy}")
-    _check(
-        inputs.get("masked_lm_positions"),
-        length,
-        f"masked_lm_positions has a position of {{}}, but the sequence has {length} tokens, the first at 0. "
-        "Give positions inside the sequence, and 0 with a weight of 0 for free slots.",
-    )
+    for name, array in (("masked_lm_positions", inputs.get("masked_lm_positions")), ("positions", positions)):
+        _check(
+            array,
+            length,
+            f"{name} has a position of {{}}, but the sequence has {length} tokens, the first at 0. "
+            "Give positions inside the sequence, and 0 with a weight of 0 for free slots.",
+        )
+
+
+def check_labels(model, inputs, labels):
+    """Refuses labels that are no class of the model's, where a loss of ours is to read them.
+
+    Args:
+        model: a compiled PretrainedModel.
+        inputs: a dict of its inputs, whose length is the number of classes where these are positions or choices.
+        labels: int labels in arrays or tensors, or a dict of them by output; anything else passes.
+
+    Raises:
+        UserError: the first thing that is wrong, with what came and what the model has.
+    """
+    losses, outputs = getattr(model, "given_loss", None), model.output
+    if not isinstance(outputs, dict):
+        losses, outputs, labels = {"labels": losses}, {"labels": outputs}, {"labels": labels}
+    if not isinstance(labels, dict) or not isinstance(losses, dict):
+        return
+    for name, logits in outputs.items():
+        loss, values, classes = losses.get(name), _values(labels.get(name)), logits.shape[-1]
+        if not isinstance(loss, SparseCrossEntropy) or values is None:
+            continue
+        if classes is None:
+            shape = getattr(inputs.get("input_ids"), "shape", ()) if isinstance(inputs, dict) else ()
+            classes = shape[1] if len(shape) > 1 else None
+        if values.ndim == len(logits.shape) and values.shape[-1] == classes > 1:
+            raise UserError(
+                f"{name} has shape {values.shape}, a number for each class; "
+                f"give the classes' numbers, {name}.argmax(-1)."
+            )
+        if loss.ignored_label is not None:
+            values = values[values != loss.ignored_label]
+        _check(values, classes, f"{name} has a class of {{}}, but the model has {classes}. Number them from 0.")
 
 
 def _check(x, limit, sentence):
@@ -70,12 +107,19 @@ def _values(x):
 
 
 def _checked(name):
-    """Returns a method of keras.Model that checks the inputs, and those of `validation_data`, and goes on."""
+    """Returns a method of keras.Model that checks what it is given, `validation_data` too, and goes on."""
 
     @functools.wraps(getattr(keras.Model, name))
     def method(self, *args, **kwargs):
-        check_inputs(self.bert_config, args[0] if args else kwargs.get("x"))
-        check_inputs(self.bert_config, (kwargs.get("validation_data") or (None,))[0])
+        x, y, *_ = *args, *(None,) * 2
+        given = [(kwargs.get("x", x), kwargs.get("y", y) if name in TAKES_LABELS else None)]
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, (list, tuple)):
+            given.append((*validation_data, None)[:2])
+        for inputs, labels in given:
+            check_inputs(self.bert_config, inputs, kwargs.get("positions"))
+            if labels is not None:
+                check_labels(self, inputs, labels)
         return getattr(super(Checked, self), name)(*args, **kwargs)
 
     return method

@@ -45,6 +45,8 @@ class BertEncoder(PretrainedModel):
         name="bert_encoder",
         **kwargs,
     ):
+        if not isinstance(config, BertConfig):
+            raise TypeError(f'config must be a BertConfig, such as BertConfig.from_name("tiny"). Received: {config!r}.')
         # Layers
         policy = keras.dtype_policies.get(dtype)
         shared = {"initializer_range": config.initializer_range, "dtype": policy}
@@ -132,7 +134,9 @@ class BertEncoder(PretrainedModel):
 
     def pooled_output(self, inputs):
         """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position."""
-        return self(inputs, positions=inputs["input_ids"][:, :0])["pooled_output"]
+        with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
+            none = inputs["input_ids"][:, :0]  # (B, 0)
+        return self(inputs, positions=none)["pooled_output"]
 
     def compute_output_spec(self, inputs, training=None, mask=None, positions=None):
         """Gives the outputs' shapes without running `call`."""

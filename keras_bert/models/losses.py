@@ -6,6 +6,7 @@ B batch, P predictions, V vocabulary.
 import keras
 from keras import ops
 
+from keras_bert.layers.common import worth_fusing
 from keras_bert.layers.fusion import fusible
 
 FUSED_CLASSES = 4096  # with so many a pass over the logits takes longer than calling a compiled chain
@@ -13,17 +14,22 @@ IGNORED_LABEL = -100  # as in PyTorch and Hugging Face's data: a token that has 
 
 
 def cross_entropy(labels, logits):
-    """Returns one loss a label, float32 (...), from int labels (...) and logits (..., C)."""
+    """Returns one loss a label, float32 (...), from int labels (...) and logits (..., C).
+
+    A label that is none of 0 ... C - 1 gives NaN with many classes and on GPUs; on a CPU TensorFlow names it.
+    """
     if logits.shape[-1] < FUSED_CLASSES:
         return ops.sparse_categorical_crossentropy(labels, ops.cast(logits, "float32"), from_logits=True)
-    return _many_class_cross_entropy(logits, ops.cast(labels, "int32"), fuse=True)
+    return _many_class_cross_entropy(logits, ops.cast(labels, "uint32"), fuse=worth_fusing(logits))
 
 
 @fusible
 def _many_class_cross_entropy(logits, labels):
-    logits = ops.cast(logits, "float32")
-    is_label = ops.equal(ops.arange(logits.shape[-1], dtype="int32"), labels[..., None])  # (..., C)
-    return ops.logsumexp(logits, axis=-1) - ops.sum(ops.where(is_label, logits, 0.0), axis=-1)
+    logits, classes = ops.cast(logits, "float32"), logits.shape[-1]
+    numbers = ops.cast(ops.arange(classes, dtype="int32"), "uint32")  # unsigned as in layers/dropout.py
+    is_label = ops.equal(numbers, labels[..., None])  # (..., C)
+    losses = ops.logsumexp(logits, axis=-1) - ops.sum(ops.where(is_label, logits, 0.0), axis=-1)
+    return ops.where(labels < classes, losses, float("nan"))
 
 
 def masked_lm_sums(labels, logits, weights):
@@ -69,7 +75,7 @@ class SparseCrossEntropy(keras.losses.Loss):
         self.ignored_label = ignored_label
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        """Returns the loss; a weight for each row, (B,), weighs all labels (B, S) of the row alike."""
+        """Returns the loss; with an `ignored_label` a row's weight, (B,), weighs all its labels (B, S) alike."""
         if self.ignored_label is not None:
             y_true = ops.cast(y_true, "int32")
             weights = ops.cast(ops.not_equal(y_true, self.ignored_label), "float32")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from keras import ops
+from keras.backend import is_float_dtype, standardize_dtype
 
 from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.errors import UserError
@@ -80,8 +81,18 @@ def model_variables(model):
 
 
 def as_checkpoint(model):
-    """Returns a model as a Checkpoint, whose arrays are taken off the model when they are asked for."""
+    """Returns a model as a Checkpoint, whose arrays are taken off the model when they are asked for.
+
+    Raises:
+        UserError: a weight that is no float, as Keras' `quantize` leaves them.
+    """
     variables = model_variables(model)
+    for name, (variable, _) in variables.items():
+        if not is_float_dtype(variable.dtype):
+            raise UserError(
+                f"{name} is {standardize_dtype(variable.dtype)}: the model was quantized, and a model directory holds "
+                "plain weights; save it before `quantize`."
+            )
 
     def read(name):
         variable, transposed = variables[name]

@@ -50,6 +50,10 @@ class Vocabulary:
             UserError: the file is missing, a directory, empty, not UTF-8, or no BERT vocabulary.
         """
         path = require_file(path, what=what)
+        if path.suffix == ".json":
+            raise UserError(
+                f"{what}: {path} is no vocab.txt, one token a line; keras-bert convert makes one of a tokenizer.json."
+            )
         tokens = [line.strip() for line in read_lines(path)]
         if not any(tokens):
             raise UserError(f"{what}: {path} is empty; a vocabulary has one token a line (keras-bert train_vocab).")

@@ -15,6 +15,13 @@ import math
 from keras_bert.errors import UserError
 
 BACKWARD = 2  # matrix products of the backward pass for each of the forward pass: the gradient of either factor
+# Heads by how the names of their arrays begin.
+HEADS = {
+    "cls/predictions/": "masked-LM head",
+    "cls/seq_relationship/": "next-sentence head",
+    "cls/squad/": "span head",
+    "output_": "classifier",
+}
 MASKED_SHARE = 0.15  # of a sequence's tokens (Devlin et al. 2018, section 3.1)
 
 
@@ -128,6 +135,19 @@ def pretraining_parts(config):
         Part("masked-LM head", {**transform, f"{scope}/output_bias": (config.vocab_size,)}),
         Part("next-sentence head", next_sentence),
     ]
+
+
+def head_parts(shapes):
+    """Returns the Parts of the heads that a checkpoint has, by its {name: shape}.
+
+    Example:
+        >>> head_parts({"bert/pooler/dense/bias": (4,), "output_weights": (3, 4), "output_bias": (3,)})[0].total
+        15
+    """
+    found = {
+        part: {name: shape for name, shape in shapes.items() if name.startswith(start)} for start, part in HEADS.items()
+    }
+    return [Part(part, arrays) for part, arrays in found.items() if arrays]
 
 
 def array_shapes(parts):

@@ -1,5 +1,6 @@
 """Lower learning rates for lower layers (Clark et al. 2020, ELECTRA; _get_layer_lrs of its model/optimization.py)."""
 
+import numbers
 import re
 
 from keras_bert.errors import UserError
@@ -7,6 +8,12 @@ from keras_bert.errors import UserError
 _BLOCK = re.compile(r"(?:^|/)layer_(\d+)/")
 _EMBEDDINGS = re.compile(r"(?:^|/)(?:token_embedding|embeddings)/")
 _POOLER = re.compile(r"(?:^|/)pooler/")
+
+
+def check_layer_decay(layer_decay):
+    """Raises a UserError if a factor from one depth to the one below is out of range."""
+    if not isinstance(layer_decay, numbers.Real) or not 0 < layer_decay <= 1:
+        raise UserError(f"layer_decay must be over 0 and at most 1. Received: {layer_decay!r}.")
 
 
 def layer_rates(paths, layer_decay):
@@ -18,18 +25,16 @@ def layer_rates(paths, layer_decay):
 
     Args:
         paths: the `path` of each variable of a BERT model.
-        layer_decay: the factor from one depth to the one below, over 0.
+        layer_decay: the factor from one depth to the one below, see `check_layer_decay`.
 
     Raises:
-        UserError: the factor is out of range, or no path is that of a block.
+        UserError: no path is that of a block.
 
     Example:
         >>> paths = ["token_embedding/embeddings", "layer_0/output/kernel", "pooler/dense/bias", "classifier/kernel"]
         >>> layer_rates(paths, 0.5)
         (0.125, 0.25, 0.5, 1.0)
     """
-    if not 0 < layer_decay <= 1:
-        raise UserError(f"layer_decay must be over 0 and at most 1. Received: {layer_decay}.")
     blocks = [int(found[1]) for found in map(_BLOCK.search, paths) if found]
     if not blocks:
         raise UserError(

@@ -1,10 +1,13 @@
 """BERT's AdamW (google-research/bert, optimization.py) and LAMB (google-research/albert, lamb_optimizer.py)."""
 
+import math
+import numbers
+
 import keras
 from keras import ops
 
 from keras_bert.errors import UserError
-from keras_bert.training.layer_decay import layer_rates
+from keras_bert.training.layer_decay import check_layer_decay, layer_rates
 from keras_bert.training.schedules import WarmupSchedule
 
 
@@ -26,7 +29,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
             see layer_decay.py; None for one rate.
 
     Raises:
-        UserError: a beta out of range, or at `build` a layer_decay for a model without our encoder.
+        UserError: a beta or a layer_decay out of range, or at `build` a layer_decay for a model without our encoder.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class DecayedAdam(keras.optimizers.Optimizer):
     ):
         if not (0 <= beta_1 < 1 and 0 <= beta_2 < 1):
             raise UserError(f"beta_1 and beta_2 must be at least 0 and less than 1. Received: {beta_1} and {beta_2}.")
+        if layer_decay is not None:
+            check_layer_decay(layer_decay)
         # Keras' own weight_decay stays unset: its exclusion goes by short names and would decay LayerNorm.
         super().__init__(learning_rate=learning_rate, global_clipnorm=global_clipnorm, **kwargs)
         self.decay = weight_decay
@@ -197,16 +202,20 @@ def adamw(
     """Returns BERT's optimizer with its schedule.
 
     Args:
-        learning_rate: the peak rate (or a schedule of Keras, then without the five that follow).
+        learning_rate: the peak rate, over 0 (or a schedule of Keras, then without the five that follow).
         num_train_steps: steps over which the rate falls to 0; a constant rate if None.
-        num_warmup_steps: steps over which it rises from 0.
+        num_warmup_steps: steps over which it rises from 0, at most `num_train_steps`.
         schedule: how it falls: "linear", "polynomial", "cosine" or "constant", see WarmupSchedule.
         power: of the polynomial.
         end_learning_rate: what it falls to instead of 0.
-        **options: DecayedAdam's and Keras' own, such as `layer_decay` or `gradient_accumulation_steps`.
+        **options: `weight_decay` (0.01), of matrices alone; `bias_correction` (False), Adam's; `layer_decay` (None), a
+            factor from each layer to the one below, such as 0.9; `global_clipnorm` (1.0), the norm that all gradients
+            together are scaled down to; `beta_1` (0.9), `beta_2` (0.999) and `epsilon` (1e-6); and what every
+            optimizer of Keras takes, such as `gradient_accumulation_steps`.
 
     Raises:
-        UserError: a warm-up or another schedule without the number of steps, or a number out of range.
+        UserError: an option of the schedule without the number of steps or beside a schedule of Keras, a number
+            out of range, or a warm-up longer than the training.
 
     Example:
         >>> float(adamw(2e-5, num_train_steps=100, num_warmup_steps=10).learning_rate)
@@ -226,7 +235,10 @@ def lamb(
     end_learning_rate=0.0,
     **options,
 ):
-    """Returns LAMB with BERT's schedule; takes what `adamw` takes.
+    """Returns LAMB with BERT's schedule.
+
+    Takes what `adamw` takes, `weight_decay`, `bias_correction`, `layer_decay`, `global_clipnorm`, `beta_1`, `beta_2`
+    and `epsilon` among it, with the same defaults.
 
     Example:
         >>> lamb(1.8e-3, num_train_steps=15_000, num_warmup_steps=3_000, weight_decay=0.02).decay
@@ -238,11 +250,22 @@ def lamb(
 
 def _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate):
     """Returns the schedule, or the rate itself where nothing but it was given."""
+    if not callable(learning_rate):
+        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < math.inf:
+            raise UserError(f"learning_rate must be a number over 0, or a schedule. Received: {learning_rate!r}.")
+        learning_rate = float(learning_rate)  # Keras refuses 1
     if num_train_steps is None and schedule == "linear":
-        if num_warmup_steps:
-            raise UserError(f"num_warmup_steps needs num_train_steps too. Received: {num_warmup_steps} and None.")
+        for name, value, unset in (
+            ("num_warmup_steps", num_warmup_steps, 0),
+            ("power", power, 1.0),
+            ("end_learning_rate", end_learning_rate, 0.0),
+        ):
+            if value != unset:
+                raise UserError(f"{name} needs num_train_steps too. Received: {value} and None.")
         return learning_rate
-    return WarmupSchedule(
+    if callable(learning_rate):
+        raise UserError("A learning_rate that is a schedule takes the place of the options of ours; leave them out.")
+    made = WarmupSchedule(
         learning_rate,
         num_train_steps=num_train_steps,
         num_warmup_steps=num_warmup_steps,
@@ -250,3 +273,9 @@ def _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end
         power=power,
         end_learning_rate=end_learning_rate,
     )
+    if num_train_steps is not None and made.num_warmup_steps > made.num_train_steps:
+        raise UserError(
+            "num_warmup_steps must be at most num_train_steps, or the rate never gets to its peak. "
+            f"Received: {num_warmup_steps} and {num_train_steps}."
+        )
+    return made

@@ -5,6 +5,7 @@ little where the warm-up ends.
 """
 
 import math
+import numbers
 
 import keras
 from keras import ops
@@ -56,10 +57,6 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             raise UserError(f"No schedule is called {decay!r}; choose one of {', '.join(DECAYS)}.")
         if num_train_steps is None and decay != "constant":
             raise UserError(f"A {decay} schedule needs num_train_steps. Received: None.")
-        if num_train_steps is not None and num_train_steps < 1:
-            raise UserError(f"num_train_steps must be at least 1. Received: {num_train_steps}.")
-        if num_warmup_steps < 0:
-            raise UserError(f"num_warmup_steps must not be negative. Received: {num_warmup_steps}.")
         if not power > 0 or (power != 1.0 and decay != "polynomial"):
             raise UserError(
                 f"power must be over 0, and is of polynomial schedules alone. Received: {power} for {decay}."
@@ -67,8 +64,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         if end_learning_rate and decay == "constant":
             raise UserError(f"A constant schedule has no end_learning_rate. Received: {end_learning_rate}.")
         self.learning_rate = learning_rate
-        self.num_train_steps = num_train_steps
-        self.num_warmup_steps = num_warmup_steps
+        self.num_train_steps = None if num_train_steps is None else _whole(num_train_steps, "num_train_steps", least=1)
+        self.num_warmup_steps = _whole(num_warmup_steps, "num_warmup_steps", least=0)
         self.decay = decay
         self.power = power
         self.end_learning_rate = end_learning_rate
@@ -76,7 +73,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         """Returns the float32 rate of a step."""
         # Whole numbers are subtracted before they become float32: 1 - step / n would lose the digits of the last steps.
-        total = int(self.num_train_steps or 1)
+        total = self.num_train_steps or 1
         left = ops.cast(ops.maximum(total - ops.convert_to_tensor(step), 0), "float32") / total
         factor = DECAYS[self.decay](left, self.power)
         rate = self.end_learning_rate + (self.learning_rate - self.end_learning_rate) * factor
@@ -94,6 +91,13 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "power": self.power,
             "end_learning_rate": self.end_learning_rate,
         }
+
+
+def _whole(number, name, *, least):
+    """Returns a number of steps as an int (100.0 is one), or raises a UserError."""
+    if not isinstance(number, numbers.Real) or number % 1 != 0 or number < least:
+        raise UserError(f"{name} must be a whole number of at least {least}. Received: {number!r}.")
+    return int(number)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

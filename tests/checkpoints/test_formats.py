@@ -3,18 +3,22 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_bert.checkpoints import (
     FORMATS,
+    base,
     check_vocabulary,
     find_format,
     open_checkpoint,
+    safetensors,
     save_checkpoint,
     write_checkpoint,
 )
+from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
@@ -56,10 +60,60 @@ def test_what_is_no_model_is_refused_with_what_was_expected(tmp_path, name, stat
         open_checkpoint(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["bert_config.json", "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"])
+def test_a_file_in_place_of_its_directory_is_told(google_folder, name):
+    with pytest.raises(
+        UserError, match=rf"{name} is a file where a model directory was expected; give {google_folder}\."
+    ):
+        open_checkpoint(google_folder / name)
+
+
+def test_a_file_of_another_kind_is_told(tmp_path):
+    for name, message in (
+        ("notes.txt", "is a file where a model directory was expected; give that directory"),
+        ("model.keras", "in Keras' own format, not a model directory; keras.saving.load_model loads it"),
+    ):
+        (tmp_path / name).write_text("")
+        with pytest.raises(UserError, match=f"{name} .*{message}"):
+            open_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
+def test_weights_without_a_configuration_say_which_file_is_missing(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UserError, match=rf"has a {name}, but neither bert_config\.json .* nor config\.json"):
+        open_checkpoint(tmp_path)
+
+
+def denied(path, *_, **__):
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_may_not_be_read_is_told_as_such(tmp_path, arrays, monkeypatch, format):
+    save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays, format=format)
+    checkpoint = open_checkpoint(tmp_path / "model")
+    message = rf"^{tmp_path}/model/.* may not be read by this user \(permission denied\); change its permissions"
+    with monkeypatch.context() as context:
+        context.setattr(base, "open", denied, raising=False)
+        with pytest.raises(UserError, match=message):
+            checkpoint.read("bert/pooler/dense/bias")
+    with monkeypatch.context() as context:
+        context.setattr(safetensors, "open", denied, raising=False)
+        context.setattr(Path, "read_bytes", denied)
+        with pytest.raises(UserError, match=message):
+            open_checkpoint(tmp_path / "model")
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(UserError, match=message):
+        open_checkpoint(tmp_path / "model")
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_is_saved_in_a_format_is_opened_from_it(tmp_path, arrays, format):
     config = BERT_CONFIG.replace(extra={"directionality": "bidi"})
-    save_checkpoint(tmp_path / "model", config, arrays, tokenizer=TOKENIZER, format=format)
+    checkpoint = Checkpoint(tmp_path, config, {}, {n: a.shape for n, a in arrays.items()}, arrays.__getitem__)
+    written = write_checkpoint(checkpoint, tmp_path / "model", tokenizer=TOKENIZER, format=format)
+    assert written == sorted(os.listdir(tmp_path / "model"))
     assert find_format(tmp_path / "model") == format
     checkpoint = open_checkpoint(tmp_path / "model")
     assert checkpoint.config == config

@@ -9,8 +9,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_bert.checkpoints import open_checkpoint, write_checkpoint
+from keras_bert.checkpoints.huggingface import MULTI_LABEL
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
+from keras_bert.models import BertClassifier
 from tests import reference_bert
 from tests.reference_huggingface import HEADS, LABELLED, huggingface_name, write_huggingface
 
@@ -70,6 +72,25 @@ def test_a_classifier_tells_its_classes(tmp_path, arrays):
     assert checkpoint.task == {"num_classes": 3, "labels": ["no", "maybe", "yes"]}
     write_huggingface(folder, {**arrays, **head}, architectures=["BertForTokenClassification"])
     assert open_checkpoint(folder).task == {"task": "token_classification", "num_classes": 3}
+
+
+@pytest.mark.parametrize(
+    ("classes", "fields", "told"),
+    [
+        (3, {"problem_type": "multi_label_classification"}, True),
+        (3, {"problem_type": "multi_label_classification", "architectures": ["BertForTokenClassification"]}, False),
+        (3, {"problem_type": "single_label_classification"}, False),
+        (0, {"problem_type": "multi_label_classification"}, False),
+    ],
+)
+def test_classes_that_do_not_exclude_each_other_are_told(tmp_path, arrays, classes, fields, told):
+    head = {"classifier/output_weights": np.zeros((classes, 8), "f4"), "classifier/bias": np.zeros(classes, "f4")}
+    checkpoint = open_checkpoint(write_huggingface(tmp_path, {**arrays, **(head if classes else {})}, **fields))
+    assert len(checkpoint.notes) == told
+    if told:
+        assert checkpoint.notes[0].startswith(f"its classes (3) do not exclude each other (problem_type {MULTI_LABEL})")
+        report = BertClassifier.from_pretrained(tmp_path).load_report
+        assert "multi-label heads are not supported" in str(report)
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pkl"])

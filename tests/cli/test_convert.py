@@ -1,5 +1,6 @@
 """`keras-bert convert`: every format into every other, what is said on the way, and what is refused."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,9 +12,10 @@ import pytest
 from keras_bert.checkpoints import FORMATS, find_format, open_checkpoint, write_checkpoint
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_cli.convert import SERVED
 from keras_bert_cli.main import main
 from tests.reference_bert import write_google
-from tests.reference_huggingface import write_tokenizer
+from tests.reference_huggingface import write_huggingface, write_tokenizer
 
 TOKENIZER = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"word{i}" for i in range(19))]), do_lower_case=False)
 
@@ -71,6 +73,87 @@ def test_labels_travel_and_what_has_no_place_is_named(golden, tmp_path, capsys):
     assert len(notes) == 2
 
 
+def next_line(capsys, *flags):
+    assert convert(*flags) == 0
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def with_vocabulary(source, folder, task, *, lower=False):
+    """Writes a golden Hugging Face model of a head as our directory, with a vocabulary."""
+    tokenizer = Tokenizer(TOKENIZER.vocabulary, do_lower_case=lower)
+    write_checkpoint(open_checkpoint(source / "huggingface" / task), folder, tokenizer=tokenizer)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("head", "command", "script", "has_vocabulary"),
+    [
+        ("pretraining", "export", "run_pretraining.py", False),
+        ("sequence_classification", "export", "run_classifier.py", True),
+        ("question_answering", "inspect", "run_squad.py", True),
+        ("token_classification", "inspect", "run_classifier.py", True),
+        ("multiple_choice", "inspect", "run_classifier.py", True),
+    ],
+)
+def test_the_next_command_is_one_that_the_head_can_do(golden, tmp_path, capsys, head, command, script, has_vocabulary):
+    source = with_vocabulary(golden, tmp_path / "source", head)
+    flags = ("--init_checkpoint", source, "--output_dir")
+    assert next_line(capsys, *flags, tmp_path / "new", "--format", "keras_bert").startswith(
+        f"next: keras-bert {command} "
+    )
+    line = next_line(capsys, *flags, tmp_path / "google", "--format", "google")
+    assert line.startswith(
+        f"next: python {script} --bert_config_file={tmp_path}/google/bert_config.json --init_checkpoint="
+    )
+    assert ("--vocab_file=" in line, "--do_lower_case=False" in line) == (has_vocabulary, has_vocabulary)
+    source = with_vocabulary(golden, tmp_path / "lower", head, lower=True)
+    line = next_line(capsys, "--init_checkpoint", source, "--output_dir", tmp_path / "low", "--format", "google")
+    assert "do_lower_case" not in line
+
+
+def test_what_is_proposed_for_export_is_what_serving_needs(golden, tmp_path, capsys):
+    from keras_bert.serving.heads import HEADS
+
+    assert {head.kind: head.weights for head in HEADS.values()} == SERVED
+    checkpoint = open_checkpoint(with_vocabulary(golden, tmp_path / "whole", "pretraining"))
+    shapes = {name: shape for name, shape in checkpoint.shapes.items() if not name.startswith("cls/predictions/")}
+    write_checkpoint(dataclasses.replace(checkpoint, shapes=shapes), tmp_path / "part", tokenizer=TOKENIZER)
+    flags = ("--output_dir", tmp_path / "new", "--format", "keras_bert")
+    assert "next: keras-bert inspect" in next_line(capsys, "--init_checkpoint", tmp_path / "part", *flags)
+
+
+def test_only_what_was_written_is_listed(sources, capsys):
+    (sources / "new").mkdir()
+    (sources / "new" / "mine.txt").write_text("x" * 10**6)
+    convert("--init_checkpoint", sources / "google", "--output_dir", sources / "new", "--format", "keras_bert")
+    files = "bert_config.json, model.safetensors, tokenizer_config.json, vocab.txt\n"
+    assert f"wrote {sources / 'new'} (0.0 MB): {files}" in capsys.readouterr().out
+
+
+def test_a_multi_label_classifier_is_told_and_one_class_is_no_plural(golden, tmp_path, capsys):
+    arrays = {name: open_checkpoint(golden / "model").read(name) for name in open_checkpoint(golden / "model").shapes}
+    for number, classes in ((1, "1 class\n"), (3, "3 classes\n")):
+        head = {"classifier/output_weights": np.zeros((number, 8), "f4"), "classifier/bias": np.zeros(number, "f4")}
+        folder = write_huggingface(tmp_path / f"hf{number}", arrays | head, problem_type="multi_label_classification")
+        convert("--init_checkpoint", folder, "--output_dir", tmp_path / f"{number}", "--format", "keras_bert")
+        output = capsys.readouterr().out
+        assert f", output_bias, output_weights, {classes}" in output
+        assert f"note: its classes ({number}) do not exclude each other (problem_type multi_label_class" in output
+
+
+@pytest.mark.parametrize("place", ["new", "new/deep", "standing"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(sources, capsys, monkeypatch, place):
+    (sources / "standing").mkdir()
+    refused = sources / "standing" if place == "standing" else sources
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(refused))
+    flags = ("--init_checkpoint", sources / "google", "--output_dir", sources / place, "--format", "keras_bert")
+    assert convert(*flags) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"Cannot write {sources / place}: this user may not write to {refused}; choose another" in captured.err
+    assert sorted(os.listdir(sources)) == sorted([*FORMATS, "standing"])
+
+
 def test_the_vocabulary_comes_from_the_flag_where_it_is_given(golden, tmp_path, capsys):
     TOKENIZER.vocabulary.save(tmp_path / "vocab.txt")
     flags = ("--init_checkpoint", golden / "model", "--format", "huggingface", "--vocab_file", tmp_path / "vocab.txt")
@@ -125,7 +208,11 @@ def test_what_is_left_out_of_a_training_checkpoint_is_said(golden, tmp_path, cap
             "tokenizer has 23 entries",
         ),
         ("--init_checkpoint {golden} --output_dir {new} --format google --do_lower_case", "needs a vocabulary"),
-        ("--init_checkpoint {google} --output_dir {short}/new --format google", "Cannot write"),
+        (
+            "--init_checkpoint {google} --output_dir {short}/new --format google",
+            "short.txt is a file where a directory",
+        ),
+        ("--init_checkpoint {google} --output_dir {short} --format google", "short.txt is a file where a directory"),
     ],
 )
 def test_what_cannot_be_converted_is_one_sentence(sources, golden, capsys, flags, sentence):

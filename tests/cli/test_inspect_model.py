@@ -68,7 +68,7 @@ def test_a_published_size(inspect):
     assert "a step of 32 x 512 tokens, 77 predictions each: forward 3.03 TFLOP, training 9.08 TFLOP" in output
     assert "a token: forward 185 MFLOP, training 554 MFLOP" in output
     assert "Kaplan et al. 2020" in output
-    header, *rows = output[output.index("memory of a step") :].splitlines()
+    header, *rows = output[output.index("memory of a pre-training step") :].splitlines()
     assert header.split("  ")[-1].strip() == "bfloat16, remat"
     assert [row.split()[0] for row in rows][-2:] == ["together,", "largest"]
 
@@ -143,6 +143,61 @@ def test_google_and_huggingface(inspect, golden, model_dir, tmp_path):
     assert "of the encoder 39 of 39" in output
 
 
+@pytest.mark.parametrize("size", ["L-4_H-256", "uncased_L-4_H-256_A-4", "mini"])
+def test_a_size_by_its_name(inspect, size):
+    assert inspect(size).splitlines()[1:] == inspect("--bert_config_file=mini").splitlines()[1:]
+
+
+def test_a_directory_goes_before_a_size_of_its_name(inspect, model_dir, monkeypatch):
+    monkeypatch.chdir(model_dir().parent)
+    Path("model").rename("tiny")
+    assert "model: tiny, keras_bert's model directory" in inspect("tiny")
+
+
+@pytest.mark.parametrize(
+    ("head", "counted"),
+    [
+        ("sequence_classification", "1,619 with its classifier, 1,592 without\n"),
+        ("question_answering", "1,610 with its span head, 1,592 without\n"),
+        ("pretraining", "1,722 with the heads of pre-training, 1,592 without\n"),
+    ],
+)
+def test_the_head_that_is_counted_is_the_model_s_own(inspect, golden, head, counted):
+    output = inspect(golden / "huggingface" / head)
+    assert f"\nparameters: {counted}" in output
+    assert "\narithmetic of pre-training: " in output
+
+
+def test_a_bare_encoder_is_counted_with_the_heads_that_its_pre_training_takes(inspect, model_dir):
+    heads = dict.fromkeys(array_shapes(pretraining_parts(CONFIG)))
+    assert " with the heads of pre-training, which it lacks, " in inspect(model_dir(changes=heads))
+
+
+def test_a_model_as_json(inspect, model_dir):
+    task = {"task": "classification", "num_classes": 3}
+    path = model_dir(changes={"output_weights": (3, 8), "output_bias": (3,)}, task=task)
+    figures = json.loads(inspect(path, "--json"))
+    assert figures["model"] == {
+        **{"path": str(path), "format": "keras_bert", "task": task, "missing": [], "notes": []},
+        "vocabulary": {"entries": 9, "do_lower_case": False},
+    }
+    assert figures["parameters"]["total"] == figures["parameters"]["pretrainer"] + 27
+    assert "model" not in json.loads(inspect("tiny", "--json"))
+
+
+def test_an_index_alone_is_looked_at_and_said_to_be_alone(inspect, golden, tmp_path):
+    for name in ("bert_config.json", "bert_model.ckpt.index"):
+        shutil.copy(golden / "model" / name, tmp_path)
+    output = inspect(tmp_path)
+    assert "weights: bert_model.ckpt.data-00000-of-00001 is missing; names and shapes are the index's\n" in output
+    assert "of the encoder 39 of 39" in output
+
+
+def test_memory_in_any_case(inspect):
+    for amount, size in (("16gib", 16 * 2**30), ("16GIB", 16 * 2**30), ("4 gb", 4 * 10**9), ("4000m", 4 * 10**9)):
+        assert json.loads(inspect("tiny", f"--memory={amount}", "--json"))["capacity"] == size
+
+
 def test_a_config_file(inspect, tmp_path):
     path = tmp_path / "bert_config.json"
     path.write_text(json.dumps(CONFIG.to_dict()))
@@ -159,8 +214,9 @@ def test_a_config_file(inspect, tmp_path):
         ),
         (["--bert_config_file=base", "--max_predictions_per_seq=200"], "max_predictions_per_seq is 200, but"),
         (["nowhere"], "nowhere does not exist; expected a model directory"),
-        ([], "give a model directory, or a size or file by --bert_config_file, and not both."),
-        (["nowhere", "--bert_config_file=base"], "give a model directory, or a size or file by"),
+        (["bse"], "bse does not exist; expected a model directory"),
+        ([], "give a model directory or a size, or else a size or file by --bert_config_file."),
+        (["nowhere", "--bert_config_file=base"], "give a model directory or a size, or else"),
     ],
 )
 def test_bad_input_is_one_sentence(inspect, arguments, message):

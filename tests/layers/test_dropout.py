@@ -85,3 +85,15 @@ def test_keys_follow_from_the_layer_s_random_state():
     assert len({tuple(each) for each in keys}) == 3
     layer = keras.layers.Dropout(0.1, seed=7)
     assert [np.asarray(dropout_key(layer, True)).tolist() for _ in range(3)] == keys
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's kernels")
+def test_no_mask_is_computed_with_int32_which_tensorflow_keeps_off_gpus():
+    import tensorflow as tf
+
+    graph = tf.function(lambda x, key: drop(x, key, 0.1), autograph=False).get_concrete_function(
+        tf.TensorSpec((None, 4, None)), tf.TensorSpec((2,), tf.uint32)
+    )
+    nodes = [node for node in graph.graph.get_operations() if node.type in ("AddV2", "Mul", "BitwiseXor")]
+    large = [node for node in nodes if node.outputs[0].shape.rank]
+    assert large and {node.outputs[0].dtype for node in large} == {tf.uint32}

@@ -80,6 +80,19 @@ def test_lists_and_empty_batches(model, batch):
     assert outputs["next_sentence"].shape == (0, 2)
 
 
+@pytest.mark.parametrize("way", ["generator", "dataset"])
+def test_validation_data_need_not_be_arrays(config, tokens, way):
+    model = make("classifier", config)
+    model.compile("sgd")
+    data = tokens, labels_of("classifier")
+    if way == "dataset":
+        validation_data = pytest.importorskip("tensorflow").data.Dataset.from_tensors(data)
+    else:
+        validation_data = (each for each in [data])
+    history = model.fit(*data, validation_data=validation_data, validation_steps=1, verbose=0).history
+    assert np.isfinite(history["val_loss"]).all()
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's datasets and graphs")
 def test_a_dataset_s_wrong_id_is_named_by_tensorflow_on_a_cpu(config, tokens):
     import tensorflow as tf
@@ -91,3 +104,72 @@ def test_a_dataset_s_wrong_id_is_named_by_tensorflow_on_a_cpu(config, tokens):
     dataset = tf.data.Dataset.from_tensors((changed(tokens, "input_ids", 24), labels_of("classifier")))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"= 24 is not in \[0, 24\)"):
         model.fit(dataset, verbose=0)
+
+
+LABELS = {
+    "classifier": ("labels", 3),
+    "token_classifier": ("labels", 4),
+    "span_labeler": ("end_logits", 10),
+    "pretrainer": ("masked_lm", 24),
+    "multiple_choice": ("labels", None),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_that_are_no_class_are_refused_where_our_loss_reads_them(config, batch, kind):
+    name, classes = LABELS[kind]
+    model, labels = make(kind, config), labels_of(kind)
+    x = inputs_of(model, batch)
+    classes = x["input_ids"].shape[1] if classes is None else classes
+    model.compile("sgd", run_eagerly=True)
+    model.train_on_batch(x, labels)
+    array = np.array(labels[name] if isinstance(labels, dict) else labels)
+    for value in (classes, -1):
+        array[0] = value
+        wrong = {**labels, name: array} if isinstance(labels, dict) else array
+        sentence = f"{name} has a class of {value}, but the model has {classes}. Number them from 0."
+        for call in (model.train_on_batch, model.fit):
+            with pytest.raises(UserError) as caught:
+                call(x, y=wrong)
+            assert str(caught.value) == sentence
+    if kind != "token_classifier":
+        return
+    array[0] = -100
+    model.train_on_batch(x, array)
+
+
+def test_one_number_a_class_is_refused_unless_the_loss_is_the_caller_s(config, batch):
+    model = make("classifier", config)
+    x, one_hot = inputs_of(model, batch), np.eye(3)[[0, 1, 2, 0]]
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(UserError, match=r"labels has shape \(4, 3\), a number for each class; give .*argmax\(-1\)"):
+        model.fit(x, one_hot, verbose=0)
+    model.compile("sgd", loss=keras.losses.CategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    model.fit(x, one_hot, verbose=0)
+
+
+def test_what_a_dict_holds_besides_the_inputs_is_passed_over(config, batch):
+    model = make("classifier", config)
+    x = inputs_of(model, batch)
+    more = {**x, "label_ids": np.ones_like(x["input_ids"]), "attention": np.ones_like(x["input_ids"])}
+    np.testing.assert_array_equal(model(more), model(x))
+    np.testing.assert_array_equal(model.predict(more, verbose=0), model.predict(x, verbose=0))
+
+
+def test_options_that_do_not_exist_are_refused(config):
+    from keras_bert.models import BertClassifier, BertEncoder
+
+    with pytest.raises(
+        TypeError, match=r"BertEncoder takes config, return_all_layers, .*, and no return_atention_scores"
+    ):
+        BertEncoder(config, return_atention_scores=True)
+    with pytest.raises(TypeError, match=r"BertClassifier takes encoder, num_classes, .*, and no num_clases"):
+        BertClassifier(BertEncoder(config), 2, num_clases=3)
+    with pytest.raises(TypeError, match=r"config must be a BertConfig, .* Received: 'tiny'"):
+        BertEncoder("tiny")
+
+
+def test_positions_past_the_sequence_are_refused(config, batch):
+    encoder = make("encoder", config)
+    with pytest.raises(UserError, match="positions has a position of 10, but the sequence has 10 tokens"):
+        encoder(inputs_of(encoder, batch), positions=np.array([[0, 10]] * 4))

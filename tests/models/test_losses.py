@@ -70,6 +70,12 @@ def test_large_ids_are_not_rounded():
     assert float(SparseCrossEntropy()(np.array([250_002]), logits)) > 20
 
 
+@pytest.mark.parametrize("label", [-1, 5000])
+def test_a_label_beyond_many_classes_is_no_number(label):
+    losses = SparseCrossEntropy(reduction="none")(np.array([[label, 7]]), np.zeros((1, 2, 5000), np.float32))
+    np.testing.assert_allclose(losses, [[np.nan, math.log(5000)]], rtol=1e-6)
+
+
 def test_the_loss_comes_back_from_its_config():
     loss = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(SparseCrossEntropy()))
     assert isinstance(loss, SparseCrossEntropy)

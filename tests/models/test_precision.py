@@ -106,3 +106,12 @@ def test_loss_scaling_can_be_left_out(config):
     plain = make("classifier", config, dtype="mixed_bfloat16")
     plain.compile("sgd")
     assert type(plain.optimizer) is keras.optimizers.SGD
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_weights_of_other_widths_compute_about_the_same(config, batch, dtype):
+    exact = make("pretrainer", config)
+    model = make("pretrainer", config, dtype=dtype)
+    model.set_weights(exact.get_weights())
+    for name, output in model(batch[0]).items():
+        np.testing.assert_allclose(output, exact(batch[0])[name], atol=2e-2)

@@ -102,3 +102,10 @@ def test_masks_go_on_from_call_to_call():
     assert np.abs(first - second).max() > 1e-3
     states = [v for v in block.non_trainable_variables if "seed" in v.path]
     assert [int(keras.ops.convert_to_numpy(state)[1]) > 0 for state in states] == [True, True]
+
+
+def test_a_block_may_be_told_that_there_are_no_positions():
+    with keras.RematScope(mode="full"):
+        block = TransformerBlock(2, 16)
+    outputs = block(np.ones((2, 4, 8), np.float32), np.ones((2, 4), np.int32), None, training=True)
+    assert outputs.shape == (2, 4, 8)

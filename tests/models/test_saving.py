@@ -216,3 +216,11 @@ def test_16_bit_weights_are_saved_and_loaded(config, tokens, tmp_path):
     again = BertEncoder.from_pretrained(tmp_path / "model", dtype="float32")
     for name, array in collect_arrays(model).items():
         np.testing.assert_array_equal(collect_arrays(again)[name], array.astype(np.float32))
+
+
+def test_a_quantized_model_is_not_saved_as_a_directory(config, tmp_path):
+    encoder = BertEncoder(config)
+    encoder.blocks[0].intermediate.quantize("int8")
+    with pytest.raises(UserError, match=r"layer_0/intermediate/dense/kernel is int8: the model was quantized"):
+        encoder.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()

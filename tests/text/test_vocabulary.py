@@ -126,3 +126,11 @@ def test_places_that_are_none(tmp_path):
         Vocabulary.from_file(tmp_path, what="--other")
     with pytest.raises(UserError, match="is empty"):
         Vocabulary([])
+
+
+def test_a_tokenizer_json_is_no_vocab_txt(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(
+        UserError, match=r"tokenizer\.json is no vocab\.txt, one token a line; keras-bert convert makes"
+    ):
+        Vocabulary.from_file(tmp_path / "tokenizer.json")

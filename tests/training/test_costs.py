@@ -15,6 +15,7 @@ from keras_bert.training.costs import (
     block_products,
     count_flops,
     encoder_parts,
+    head_parts,
     head_products,
     pretraining_parts,
 )
@@ -64,6 +65,19 @@ def test_parts_counted_by_hand():
         "masked-LM head": (20 + 8 + 10, 1),
         "next-sentence head": (10, 1),
     }
+
+
+def test_heads_are_those_of_the_arrays_that_are_there():
+    config = CONFIGS[1]
+    shapes = array_shapes(all_parts(config))
+    assert head_parts(shapes) == pretraining_parts(config)
+    encoder = array_shapes(encoder_parts(config))
+    assert head_parts(encoder) == []
+    squad = {"cls/squad/output_weights": (2, 8), "cls/squad/output_bias": (2,)}
+    labels = {"output_weights": (3, 8), "output_bias": (3,)}
+    assert [(part.name, part.total) for part in head_parts({**encoder, **labels, **squad})] == [
+        *(("span head", 18), ("classifier", 27))
+    ]
 
 
 def test_products_counted_by_hand():

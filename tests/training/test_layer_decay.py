@@ -114,7 +114,7 @@ def test_a_model_without_our_encoder_is_refused():
 @pytest.mark.parametrize("layer_decay", [0.0, -1.0, 1.5])
 def test_a_factor_out_of_range_is_refused(layer_decay):
     with pytest.raises(UserError, match="layer_decay must be over 0 and at most 1"):
-        layer_rates(["layer_0/output/kernel"], layer_decay)
+        BertAdamW(1e-3, layer_decay=layer_decay)
 
 
 def test_keras_own_exclusions_hold_too():

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
@@ -100,8 +101,11 @@ def test_the_linear_schedule_keeps_the_arguments_of_its_first_release():
     [
         ({"decay": "step"}, "No schedule is called 'step'; choose one of linear, polynomial, cosine, constant"),
         ({"decay": "cosine"}, "A cosine schedule needs num_train_steps. Received: None"),
-        ({"num_train_steps": 0}, "num_train_steps must be at least 1. Received: 0"),
-        ({"num_train_steps": 9, "num_warmup_steps": -1}, "num_warmup_steps must not be negative. Received: -1"),
+        ({"num_train_steps": 0}, "num_train_steps must be a whole number of at least 1. Received: 0"),
+        ({"num_train_steps": 34.5}, "num_train_steps must be a whole number of at least 1. Received: 34.5"),
+        ({"num_train_steps": float("inf")}, "num_train_steps must be a whole number of at least 1. Received: inf"),
+        ({"num_train_steps": 9, "num_warmup_steps": -1}, "num_warmup_steps must be a whole .* least 0. Received: -1"),
+        ({"num_train_steps": 9, "num_warmup_steps": "2"}, "num_warmup_steps must be a whole .* least 0. Received: '2'"),
         ({"num_train_steps": 9, "power": 2.0}, "is of polynomial schedules alone. Received: 2.0 for linear"),
         ({"num_train_steps": 9, "decay": "polynomial", "power": 0.0}, "power must be over 0.* Received: 0.0"),
         ({"decay": "constant", "end_learning_rate": 1e-5}, "has no end_learning_rate. Received: 1e-05"),
@@ -124,5 +128,46 @@ def test_the_optimizers_take_a_schedule_by_name(make):
     assert float(warm.learning_rate) == pytest.approx(1e-5)
     with pytest.raises(UserError, match=r"num_warmup_steps needs num_train_steps too\. Received: 10 and None"):
         make(2e-5, num_warmup_steps=10)
+    with pytest.raises(UserError, match=r"end_learning_rate needs num_train_steps too\. Received: 1e-06 and None"):
+        make(2e-5, end_learning_rate=1e-6)
+    with pytest.raises(UserError, match=r"power needs num_train_steps too\. Received: 2\.0 and None"):
+        make(2e-5, power=2.0)
+    with pytest.raises(UserError, match="takes the place of the options of ours"):
+        make(WarmupSchedule(1e-3, num_train_steps=9), num_train_steps=9)
     with pytest.raises(UserError, match="No schedule is called 'triangle'"):
         make(2e-5, num_train_steps=10, schedule="triangle")
+
+
+@pytest.mark.parametrize("make", [adamw, lamb])
+@pytest.mark.parametrize(
+    ("learning_rate", "options", "message"),
+    [
+        (0.0, {}, r"learning_rate must be a number over 0, or a schedule\. Received: 0\.0"),
+        (-1e-3, {"num_train_steps": 9}, r"learning_rate must be a number over 0, .* Received: -0\.001"),
+        (float("nan"), {}, "Received: nan"),
+        ("1e-4", {}, "Received: '1e-4'"),
+        (
+            1e-3,
+            {"num_train_steps": 9, "num_warmup_steps": 10},
+            r"must be at most num_train_steps, .* Received: 10 and 9",
+        ),
+        (1e-3, {"num_train_steps": 9.5}, r"num_train_steps must be a whole number of at least 1\. Received: 9\.5"),
+        (1e-3, {"layer_decay": 0}, r"layer_decay must be over 0 and at most 1\. Received: 0\."),
+        (1e-3, {"layer_decay": 1.5}, r"layer_decay must be over 0 and at most 1\. Received: 1\.5"),
+        (1e-3, {"layer_decay": "0.9"}, r"layer_decay must be over 0 and at most 1\. Received: '0\.9'"),
+    ],
+)
+def test_the_optimizers_refuse_what_cannot_be_at_once(make, learning_rate, options, message):
+    with pytest.raises(UserError, match=message):
+        make(learning_rate, **options)
+
+
+@pytest.mark.parametrize("make", [adamw, lamb])
+def test_the_optimizers_take_what_is_sensible(make):
+    assert float(make(1).learning_rate) == 1.0
+    assert make(1e-3, layer_decay=1).layer_decay == 1
+    optimizer = make(1e-3, num_train_steps=np.int64(9), num_warmup_steps=9.0)
+    optimizer.iterations.assign(3)
+    assert float(optimizer.learning_rate) == pytest.approx(1e-3 / 3)
+    assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer)).get_config()
+    assert float(make(keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.9)).learning_rate) == 0.5
