@@ -158,7 +158,8 @@ class BertConfig:
             return cls.from_name(str(name_or_path), **overrides)
         if not Path(name_or_path).exists():
             raise UserError(
-                f"--bert_config_file: {name_or_path} is neither a file nor a size; the sizes are {', '.join(SIZES)}."
+                f"--bert_config_file: {name_or_path} is neither a file nor a size; the sizes are {', '.join(SIZES)}, "
+                "L-4_H-256 and the like."
             )
         return cls.from_file(name_or_path)
 

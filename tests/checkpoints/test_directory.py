@@ -81,8 +81,9 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path, arrays, monkeypatch, 
 
 def test_a_disk_error_is_a_user_error(tmp_path, arrays, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"Cannot write .*file"):
-        save_checkpoint(tmp_path / "file", BERT_CONFIG, arrays)
+    for place in ("file", "file/deep/model"):
+        with pytest.raises(UserError, match=r"Cannot write .*: .*/file is a file where a directory was expected"):
+            save_checkpoint(tmp_path / place, BERT_CONFIG, arrays)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")

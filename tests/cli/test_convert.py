@@ -145,7 +145,7 @@ def test_a_multi_label_classifier_is_told_and_one_class_is_no_plural(golden, tmp
 def test_a_place_that_cannot_be_written_is_told_before_the_work(sources, capsys, monkeypatch, place):
     (sources / "standing").mkdir()
     refused = sources / "standing" if place == "standing" else sources
-    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(refused))
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(refused) or mode != os.W_OK | os.X_OK)
     flags = ("--init_checkpoint", sources / "google", "--output_dir", sources / place, "--format", "keras_bert")
     assert convert(*flags) == 2
     captured = capsys.readouterr()
