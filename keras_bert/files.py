@@ -179,8 +179,6 @@ def read_json(path, *, what):
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{what}: {path} is not JSON ({error}); fetch or write it again.") from error
-    except OSError as error:
-        raise UserError(f"{what}: {path} cannot be read ({error.strerror}); check its permissions.") from error
     if not isinstance(fields, dict):
         raise UserError(f"{what}: {path} holds a {type(fields).__name__} where an object of fields was expected.")
     return fields
