@@ -75,10 +75,9 @@ def product(layer, x):
 def take_positions(x, positions):
     """Returns float (B, P, H) from float (B, S, H) and int positions (B, P)."""
     batch, length, hidden_size = ops.shape(x)[0], ops.shape(x)[1], x.shape[-1]
-    first = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1): a plain gather of rows, whose
-    return ops.take(
-        ops.reshape(x, (-1, hidden_size)), first + ops.cast(positions, "int32"), axis=0
-    )  # gradient scatters
+    first = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1)
+    rows = ops.reshape(x, (-1, hidden_size))  # (B * S, H): a plain gather, whose gradient is one scatter
+    return ops.take(rows, first + ops.cast(positions, "int32"), axis=0)
 
 
 def wide(x):

@@ -96,7 +96,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
 
     def update_variable(self, variable, gradient, m, v, rate):
         """Updates one variable and its m and v; `rate` is its own."""
-        raise NotImplementedError
+        self.assign_sub(variable, rate * self.adam_update(variable, gradient, m, v))
 
     def decays(self, variable):
         """Says whether a variable decays."""
@@ -146,7 +146,7 @@ class BertAdamW(DecayedAdam):
     def update_variable(self, variable, gradient, m, v, rate):
         """Updates one variable and its m and v; on TensorFlow by Adam's kernel."""
         if not _on_tensorflow() or keras.backend.standardize_dtype(variable.dtype) not in ("float32", "float64"):
-            self.assign_sub(variable, rate * self.adam_update(variable, gradient, m, v))
+            super().update_variable(variable, gradient, m, v, rate)
             return
         if self.decay and self.decays(variable):
             _tensorflow().decay(variable, gradient, rate * self.decay)
