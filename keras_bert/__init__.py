@@ -29,7 +29,9 @@ _EXPORTS = {
     ),
     "keras_bert.serving.export": ("export",),
     "keras_bert.text.tokenizer": ("Tokenizer",),
+    "keras_bert.training.evaluation": ("evaluate_pretraining",),
     "keras_bert.training.optimizers": ("BertAdamW", "Lamb", "adamw", "lamb"),
+    "keras_bert.training.pretrain": ("pretrain",),
     "keras_bert.training.schedules": ("WarmupLinearDecay", "WarmupSchedule"),
     "keras_bert.training.strategies": ("strategy",),
 }

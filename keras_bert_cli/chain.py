@@ -80,10 +80,11 @@ class Chain:
             "reused": self.stages.reused,
         }
 
-    def command(self, name, argv, *, outputs, key=""):
+    def command(self, name, argv, *, outputs, key="", resumes=None):
         """Runs a stage that is one of our own commands, shown before it runs; `--force` replaces what is stale.
 
-        `key` is what the command depends on besides its flags and the stages before it.
+        `key` is what the command depends on besides its flags and the stages before it. `resumes` is the file by
+        which the command knows its own run, and goes on with it by itself where it was interrupted.
         """
         from keras_bert_cli.main import dispatch
         from keras_bert_cli.stages import command_line
@@ -91,6 +92,10 @@ class Chain:
         def work():
             print(command_line(argv), flush=True)
             stale = any(Path(output).exists() for output in outputs)
+            if resumes and self.stages.interrupted and resumes.exists():
+                stale = False
+            elif resumes:
+                resumes.unlink(missing_ok=True)  # it is of another run, with which this one must not go on
             return dispatch([*map(str, argv), *(["--force"] if stale else [])])
 
         return self.stages.run(name, "\n".join([*map(str, argv), key]), work, outputs=outputs)
@@ -168,7 +173,8 @@ class Chain:
                 f"--eval_every={max(1, args.num_train_steps // 4)}",
                 "--max_eval_steps=500",  # all of the docstrings' held-out records, a part of a large corpus'
             ],
-            outputs=[self.pretrained / "bert_config.json"],
+            outputs=[self.pretrained / "bert_config.json", self.pretrained / "run.json"],
+            resumes=self.pretrained / "run.json",
             key=Path(config).read_text(encoding="utf-8") if Path(config).is_file() else "",
         )
 

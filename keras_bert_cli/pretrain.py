@@ -1,8 +1,13 @@
-"""TFRecords -> pre-trained BERT: a model directory, the log, TensorBoard events and curves.
+"""TFRecords -> pre-trained BERT: a model directory, a .keras file, a SavedModel, the log and curves.
 
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
 Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
+The same command, given again after whatever has stopped it, goes on where the run stood.
 Flags and defaults are those of google-research/bert's run_pretraining.py.
+
+Example:
+  keras-bert pretrain --input_file=wiki.tfrecord --output_dir=model --bert_config_file=small \\
+      --train_batch_size=64 --learning_rate=1e-4 --num_train_steps=100000 --num_warmup_steps=10000
 """
 
 from pathlib import Path
@@ -10,151 +15,304 @@ from pathlib import Path
 from keras_bert_cli.flags import add_bool, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
+# {flag of ours or of run_pretraining.py: name of the option of `pretrain`}
+OPTIONS = {
+    **{
+        name: name
+        for name in (
+            *("train_batch_size", "eval_batch_size", "learning_rate", "num_train_steps", "num_warmup_steps", "phases"),
+            *("gradient_accumulation_steps", "optimizer", "max_minutes", "eval_every", "max_eval_steps", "masking"),
+            *("masked_lm_prob", "save_checkpoints_steps", "keep_checkpoints", "on_divergence", "dtype", "remat"),
+        )
+    },
+    "iterations_per_loop": "steps_per_loop",
+    "max_predictions_per_seq": "max_predictions",
+    "skip_damaged_records": "skip_damaged",
+    "random_seed": "seed",
+}
+
 
 def add_arguments(parser):
     """Adds run_pretraining.py's flags, and ours."""
-    parser.add_argument("--input_file", required=True, help="TFRecords to train on: paths, folders, quoted globs")
-    parser.add_argument("--eval_file", help="held-out TFRecords to measure on at the end")
-    parser.add_argument("--output_dir", required=True, help="folder for the model directory, the log and the curves")
-    parser.add_argument(
-        "--bert_config_file",
-        default="base",
-        help="a bert_config.json, or a size: tiny, mini, small, medium, base, large (default: base)",
-    )
-    parser.add_argument("--init_checkpoint", help="start from this model: ours, Google's or Hugging Face's")
-    parser.add_argument("--vocab_file", help="the records' vocabulary, where none lies beside them")
-    add_bool(parser, "do_lower_case", default=True, help="casing of that vocabulary, where no manifest tells it")
+    _add_records(parser.add_argument_group("records"))
+    _add_model(parser.add_argument_group("model"))
+    _add_training(parser.add_argument_group("training"))
+    _add_run(parser.add_argument_group("the run"))
+    _add_devices(parser.add_argument_group("devices"))
     parser.set_defaults(do_lower_case=None)  # None tells a flag that was given from the default
-    parser.add_argument("--max_seq_length", type=positive_int, help="insist on records of this length")
-    parser.add_argument(
+
+
+def _add_records(group):
+    group.add_argument("--input_file", required=True, help="TFRecords to train on: paths, folders, quoted globs")
+    group.add_argument("--eval_file", help="held-out TFRecords to measure on")
+    group.add_argument("--vocab_file", help="the records' vocabulary, where none lies beside them")
+    add_bool(group, "do_lower_case", default=True, help="casing of that vocabulary, where no manifest tells it")
+    group.add_argument("--max_seq_length", type=positive_int, help="insist on records of this length")
+    group.add_argument(
         "--max_predictions_per_seq",
         type=positive_int,
         help="insist on this number of slots; of unmasked records, the most tokens to mask (default: the manifest's)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--masking", help="of unmasked records: token, whole_word or ngram (default: the manifest's, or token)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--masked_lm_prob", type=float, help="of unmasked records: share to mask (default: the manifest's, or 0.15)"
     )
-    parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
-    parser.add_argument("--eval_batch_size", type=positive_int, default=32, help="examples a batch (default: 32)")
-    parser.add_argument("--learning_rate", type=float, default=5e-5, help="peak learning rate (default: 5e-5)")
-    parser.add_argument("--num_train_steps", type=positive_int, default=100_000, help="steps (default: 100000)")
-    parser.add_argument("--num_warmup_steps", type=int, default=10_000, help="steps of warm-up (default: 10000)")
-    parser.add_argument(
-        "--iterations_per_loop", type=positive_int, default=100, help="steps a call and a row of the log (default: 100)"
+    add_bool(group, "skip_damaged_records", default=False, help="leave damaged records out and count them")
+
+
+def _add_model(group):
+    group.add_argument("--output_dir", required=True, help="folder for the model, its checkpoints, log and curves")
+    group.add_argument(
+        "--bert_config_file",
+        default="base",
+        help="a bert_config.json, or a size: tiny, mini, small, medium, base, large (default: base)",
     )
-    parser.add_argument("--eval_every", type=positive_int, help="steps between evaluations (default: at the end alone)")
-    parser.add_argument("--max_eval_steps", type=positive_int, help="batches of the evaluation (default: all)")
-    parser.add_argument(
+    group.add_argument("--init_checkpoint", help="start from this model: ours, Google's or Hugging Face's")
+
+
+def _add_training(group):
+    group.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
+    group.add_argument("--learning_rate", type=float, default=5e-5, help="peak learning rate (default: 5e-5)")
+    group.add_argument("--num_train_steps", type=positive_int, help="steps (default: 100000, or those of --phases)")
+    group.add_argument("--num_warmup_steps", type=int, default=10_000, help="steps of warm-up (default: 10000)")
+    group.add_argument(
+        "--phases", help="LENGTH:STEPS[:BATCH],... one after the other, such as 128:90%%:256,512:10%%:64 (default: one)"
+    )
+    group.add_argument(
+        "--max_minutes",
+        type=float,
+        help="train for this time; warm-up and decay go by the share of it that is over, --num_warmup_steps of "
+        "--num_train_steps being the warm-up's",
+    )
+    group.add_argument("--optimizer", default="adamw", help="adamw, or lamb for batches of thousands (default: adamw)")
+    group.add_argument(
+        "--gradient_accumulation_steps",
+        type=positive_int,
+        default=1,
+        help="cut each batch into this many parts, one after the other, to need less memory (default: 1)",
+    )
+    group.add_argument("--random_seed", type=int, default=12345, help="of weights and order (default: 12345)")
+
+
+def _add_run(group):
+    add_bool(group, "do_train", default=True, help="train; false measures the model in --output_dir alone")
+    add_bool(group, "do_eval", default=None, help="measure, on --input_file where there is no --eval_file")
+    group.add_argument("--eval_batch_size", type=positive_int, default=32, help="examples a batch (default: 32)")
+    group.add_argument("--eval_every", type=positive_int, help="steps between evaluations (default: at the end alone)")
+    group.add_argument("--max_eval_steps", type=positive_int, help="batches of the evaluation (default: all)")
+    group.add_argument(
+        "--iterations_per_loop", type=positive_int, default=100, help="steps a row of the log (default: 100)"
+    )
+    group.add_argument(
+        "--save_checkpoints_steps", type=positive_int, default=1000, help="steps between checkpoints (default: 1000)"
+    )
+    group.add_argument(
+        "--keep_checkpoints", type=positive_int, default=3, help="how many of the newest stay (default: 3)"
+    )
+    group.add_argument(
+        "--on_divergence",
+        default="stop",
+        help="where the loss is no number or explodes: stop, or rewind to the newest checkpoint and leave the batch "
+        "out (default: stop)",
+    )
+    add_bool(group, "force", default=False, help="start over, whatever run or model stands in --output_dir")
+
+
+def _add_devices(group):
+    group.add_argument(
         "--strategy",
         default="auto",
         choices=("auto", "one_device", "mirrored", "multi_worker", "tpu"),
         help="which devices train (default: auto, the best there are)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic (default: float32)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--jit_compile",
         default="auto",
         choices=("auto", "true", "false"),
         help="compile the step with XLA (default: auto, on one device in float32)",
     )
-    parser.add_argument("--random_seed", type=int, default=12345, help="of weights and order (default: 12345)")
-    add_bool(parser, "force", default=False, help="replace a model that stands in --output_dir")
+    add_bool(group, "remat", default=False, help="compute the blocks again in the backward pass, to need less memory")
+    add_bool(
+        group,
+        "deterministic",
+        default=False,
+        help="use TensorFlow's deterministic operations, without which a resumed run on a GPU is not the same to the "
+        "last bit; on CPUs all are",
+    )
+    add_bool(group, "use_tpu", default=False, help="the same as --strategy=tpu")
+    group.add_argument("--tpu_name", help="a Cloud TPU's name or address (default: the one of this machine)")
+    group.add_argument("--tpu_zone", help="its zone (default: this machine's)")
+    group.add_argument("--gcp_project", help="its project (default: this machine's)")
+    for name in ("master", "num_tpu_cores"):
+        group.add_argument(f"--{name}", help="taken for old command lines; TensorFlow 2 finds it out by itself")
 
 
 def run(args):
     """Runs the command: prints what it resolved, trains, measures, and says what it wrote and what comes next."""
     from keras_bert.data.checking import record_files
     from keras_bert.data.manifests import sentence_task
+    from keras_bert.errors import UserError
     from keras_bert.files import refuse_existing
-    from keras_bert_cli.progress import Progress
+    from keras_bert_cli.remote_places import localized
 
+    named = args.output_dir
+    start_tensorflow()
+    args, push = localized(args)
     output_dir = Path(args.output_dir)
-    if not args.force:
+    files = record_files(args.input_file)
+    eval_files = record_files(args.eval_file) if args.eval_file else files if args.do_eval else []
+    if args.do_eval is False:
+        eval_files = []
+    if not args.do_train and not eval_files:
+        raise UserError("Nothing is left to do without --do_train and --do_eval; leave one of them as it is.")
+    if args.do_train and not args.force and not (output_dir / "run.json").exists():
         refuse_existing(
             output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
         )
-    files = record_files(args.input_file)
-    eval_files = record_files(args.eval_file) if args.eval_file else []
     tokenizer = _find_tokenizer(files, args)
-    config, origin = _find_config(args, tokenizer)
+    if args.do_train:
+        results = _train(args, files, eval_files, tokenizer, push)
+    else:
+        results = _evaluate(args, eval_files, tokenizer)
+    if push:
+        push()
+    _print_results(results, sentence_task(files), held_out=bool(eval_files))
+    if args.do_train:
+        print(f"wrote {named}: the model, model.keras, saved_model/, checkpoints/, eval_results.json,")
+        print("  train_log.jsonl, loss_curve.png, tensorboard/")
+        print(f'next: keras-bert fill_mask --model_dir={named} "Some text with a [MASK] in it."')
+    return results
 
-    start_tensorflow()
+
+def _train(args, files, eval_files, tokenizer, push):
+    """Trains as the flags say. Returns the figures."""
     from keras_bert.training.pretrain import pretrain
-    from keras_bert.training.strategies import strategy
+    from keras_bert_cli.progress import Progress
+    from keras_bert_cli.signals import StopSignals
 
-    devices = strategy(args.strategy)
-    one = devices.num_replicas_in_sync == 1
-    jit_compile = args.jit_compile == "true" or (args.jit_compile == "auto" and one and args.dtype == "float32")
-    masks = {
-        "max_predictions": args.max_predictions_per_seq,
-        "masking": args.masking,
-        "masked_lm_prob": args.masked_lm_prob,
-    }
-    print(f"devices: {_describe(devices)}, {args.dtype}, {'XLA' if jit_compile else 'no XLA'}")
-    _print_records(files, eval_files, tokenizer, args, masks)
+    config, origin = _find_config(args, tokenizer)
+    devices, jit_compile = _find_devices(args)
+    _print_records(files, eval_files, tokenizer, args)
     print(
         f"model: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
         f"vocabulary {config.vocab_size:,}, {origin}"
     )
-    with Progress() as progress:
-        results = pretrain(
+    with Progress() as progress, StopSignals() as stop:
+        return pretrain(
             files,
-            output_dir,
+            args.output_dir,
             config,
             tokenizer=tokenizer,
             init_checkpoint=args.init_checkpoint,
             eval_files=eval_files,
-            train_batch_size=args.train_batch_size,
-            eval_batch_size=args.eval_batch_size,
-            learning_rate=args.learning_rate,
-            num_train_steps=args.num_train_steps,
-            num_warmup_steps=args.num_warmup_steps,
-            steps_per_loop=args.iterations_per_loop,
-            eval_every=args.eval_every,
-            max_eval_steps=args.max_eval_steps,
             strategy=devices,
-            dtype=args.dtype,
-            jit_compile=jit_compile,
-            seed=args.random_seed,
+            restart=args.force,
+            stop=stop,
+            saved=push,
             progress=progress,
-            **masks,
+            log=progress.say,
+            jit_compile=jit_compile,
+            **{option: getattr(args, flag) for flag, option in OPTIONS.items()},
         )
-    _print_results(results, sentence_task(files), held_out=bool(eval_files))
-    print(f"wrote {output_dir}: the model, eval_results.json, train_log.jsonl, loss_curve.png, tensorboard/")
-    print(f'next: keras-bert fill_mask --model_dir={output_dir} "Some text with a [MASK] in it."')
-    return results
+
+
+def _evaluate(args, eval_files, tokenizer):
+    """Measures --init_checkpoint, or else the model in --output_dir, without training. Returns the figures."""
+    from keras_bert.training.evaluation import evaluate_pretraining
+
+    devices, jit_compile = _find_devices(args)
+    return evaluate_pretraining(
+        args.init_checkpoint or args.output_dir,
+        eval_files,
+        args.output_dir,
+        tokenizer=tokenizer,
+        strategy=devices,
+        jit_compile=jit_compile,
+        **{
+            OPTIONS[flag]: getattr(args, flag)
+            for flag in (
+                "eval_batch_size",
+                "max_eval_steps",
+                "dtype",
+                "max_predictions_per_seq",
+                "masking",
+                "masked_lm_prob",
+                "skip_damaged_records",
+                "random_seed",
+            )
+        },
+    )
+
+
+def _find_devices(args):
+    """Returns (strategy, whether XLA compiles the step), and prints them."""
+    from keras_bert.training.strategies import strategy
+
+    if args.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    tpu = {"tpu": args.tpu_name, "zone": args.tpu_zone, "project": args.gcp_project}
+    devices = strategy("tpu" if args.use_tpu else args.strategy, **tpu)
+    one = devices.num_replicas_in_sync == 1
+    jit_compile = args.jit_compile == "true" or (args.jit_compile == "auto" and one and args.dtype == "float32")
+    print(f"devices: {_describe(devices)}, {args.dtype}, {'XLA' if jit_compile else 'no XLA'}")
+    return devices, jit_compile
 
 
 def _describe(devices):
     """Returns the number of devices of a strategy and their kinds."""
-    import tensorflow as tf
+    import keras
 
-    kinds = sorted({device.device_type for device in tf.config.list_logical_devices()})
-    return f"{devices.num_replicas_in_sync} ({', '.join(kinds)})"
+    if keras.backend.backend() == "jax":
+        import jax
+
+        kinds = {device.platform.upper() for device in jax.devices()}
+    else:
+        import tensorflow as tf
+
+        kinds = {device.device_type for device in tf.config.list_logical_devices()}
+    return f"{devices.num_replicas_in_sync} ({', '.join(sorted(kinds))}, {keras.backend.backend()})"
 
 
-def _print_records(files, eval_files, tokenizer, args, masks):
+def _print_records(files, eval_files, tokenizer, args):
     """Prints what the records are, how they are masked, and how often the training will see them."""
-    from keras_bert.data.checking import common_layout
+    from keras_bert.data.checking import common_layout, group_by_length
     from keras_bert.data.dynamic import dynamic_masking
     from keras_bert.data.manifests import SENTENCE_TASKS, count_examples, sentence_task
+    from keras_bert.training.phases import parse_phases
 
-    layout = common_layout(files, args.max_seq_length, args.max_predictions_per_seq)
-    if eval_files:
-        common_layout(eval_files, layout.max_seq_length, None)
-    examples = count_examples(files)
-    print(f"records: {examples:,} examples in {len(files)} file(s), {layout}")
-    if layout.dynamic:
-        print(f"masking: {dynamic_masking(files, vocabulary=tokenizer, **masks)}; fresh each time a record is read")
+    groups = group_by_length(files)
+    for path in eval_files:
+        common_layout([path], None if args.phases else args.max_seq_length or min(groups), None)
+    for same in groups.values():
+        layout = common_layout(same, None if args.phases else args.max_seq_length, args.max_predictions_per_seq)
+        print(f"records: {count_examples(same):,} examples in {len(same)} file(s), {layout}")
+        if layout.dynamic:
+            masks = {
+                OPTIONS[flag]: getattr(args, flag) for flag in ("max_predictions_per_seq", "masking", "masked_lm_prob")
+            }
+            print(f"masking: {dynamic_masking(same, vocabulary=tokenizer, **masks)}; fresh each time a record is read")
     task = SENTENCE_TASKS[sentence_task(files)]
     print(f"sentence task: {task or 'none in these records, the loss is that of the masked tokens alone'}")
-    passes = args.num_train_steps * args.train_batch_size / max(examples, 1)
-    print(f"training: {args.num_train_steps:,} steps of {args.train_batch_size}, {passes:.1f} passes over the records")
+    if args.max_minutes:
+        print(f"training: {args.max_minutes:g} minutes; a run that is resumed goes by the time, not step by step")
+        return
+    for phase in parse_phases(
+        args.phases, num_train_steps=args.num_train_steps, train_batch_size=args.train_batch_size
+    ):
+        examples = count_examples(groups.get(phase.max_seq_length, files))
+        passes = phase.num_train_steps * phase.train_batch_size / max(examples, 1)
+        of = f" on {phase.max_seq_length} tokens" if phase.max_seq_length else ""
+        print(
+            f"training: {phase.num_train_steps:,} steps of {phase.train_batch_size}{of}, "
+            f"{passes:.1f} passes over the records"
+        )
 
 
 def _print_results(results, task, *, held_out):

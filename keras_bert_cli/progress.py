@@ -100,6 +100,13 @@ class Progress:
             count = f"{short(done)} of {short(total)}{noun} ({share:.0%})"
             self._line(f"{stage}: {count}, {short(rate)}{noun}/s, {left} left{note}")
 
+    def say(self, text):
+        """Prints a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=self.stream)
+        else:
+            self._line(text)
+
     def close(self):
         """Ends the bar, if there is one, where it stands."""
         if self._bar is not None:

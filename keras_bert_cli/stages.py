@@ -23,6 +23,7 @@ class Stages:
     Attributes:
         seconds: {stage: seconds it took, when it was run}.
         reused: names of the stages that were not run again.
+        interrupted: whether the stage that runs is one that was begun before, by the same command on the same input.
 
     Example:
         >>> import tempfile
@@ -38,7 +39,7 @@ class Stages:
     def __init__(self, folder, start, log):
         self.folder, self.log = Path(folder), log
         self.chain = hashlib.sha256(start.encode()).hexdigest()
-        self.seconds, self.reused = {}, []
+        self.seconds, self.reused, self.interrupted = {}, [], False
 
     def run(self, name, key, work, *, outputs):
         """Runs one stage, or gives back what it returned when it was run before.
@@ -52,23 +53,32 @@ class Stages:
         self.chain = hashlib.sha256(f"{self.chain}\n{name}\n{key}".encode()).hexdigest()
         note = self.folder / f"{name}.json"
         known = _read(note)
-        if known.get("chain") == self.chain and all(Path(output).exists() for output in outputs):
+        same, over = known.get("chain") == self.chain, "result" in known
+        self.interrupted = same and not over
+        if same and over and all(Path(output).exists() for output in outputs):
             self.log(f"== {name}: reused, as it was done before by the same command on the same input")
             self.reused.append(name)
         else:
-            self.log(f"== {name}" + (": done again, since its command or input has changed" if known else ""))
-            note.unlink(missing_ok=True)
+            again = ": once more, as it was interrupted" if self.interrupted else ""
+            if over:
+                again = ": done again, since its command or input has changed"
+            self.log(f"== {name}{again}")
+            _write(note, {"chain": self.chain})
             start = time.monotonic()
             result = work()
             known = {"chain": self.chain, "seconds": round(time.monotonic() - start, 1), "result": result}
-            with atomic_path(note) as temporary:
-                temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+            _write(note, known)
         self.seconds[name] = known["seconds"]
         return known["result"]
 
 
+def _write(path, note):
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
+
+
 def _read(path):
-    """Returns the note of a finished stage, or {} where there is none that can be read."""
+    """Returns the note of a stage, with its "result" if it was finished, or {} where there is none to be read."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

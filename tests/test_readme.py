@@ -41,12 +41,13 @@ def surroundings(tmp_path, monkeypatch):
 def test_the_python_examples_run_in_order(surroundings):
     text = README.read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     assert all(large in text for large in SMALLER)
     for block in blocks:
         for large, small in SMALLER.items():
             block = block.replace(large, small)
         exec(compile(block, "README.md", "exec"), surroundings)
+    assert Path("model", "saved_model", "saved_model.pb").is_file()
     assert Path("my_model", "vocab.txt").is_file()
     assert Path("serving/sentiment/1/saved_model.pb").is_file()
     classifier = surroundings["classifier"]

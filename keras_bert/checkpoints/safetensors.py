@@ -16,6 +16,9 @@ MAX_HEADER = 100_000_000  # bytes, as in the safetensors library
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 ITEM_SIZES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 ITEM_SIZES |= dict.fromkeys(("I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2"), 1)
+INTEGERS = {"I64": "int64", "U64": "uint64", "I32": "int32", "U32": "uint32", "I16": "int16", "U16": "uint16"}
+INTEGERS |= {"I8": "int8", "U8": "uint8", "BOOL": "bool"}
+CODES = {name: code for code, name in (FLOATS | INTEGERS).items()}  # of what can be written
 
 
 def open_arrays(path):
@@ -70,13 +73,32 @@ def write_arrays(path, shapes, read, *, made_for):
     Raises:
         OSError: the disk is full, or no file can be made there.
     """
+    with open(path, "wb") as file:
+        file.writelines(file_pieces(shapes, read, made_for=made_for))
+
+
+def file_pieces(shapes, read, *, made_for, dtypes=None):
+    """Yields the bytes of a .safetensors file: its header, then one array after the other.
+
+    Args:
+        shapes: {name: shape}.
+        read: name -> array of that shape; asked for one at a time.
+        made_for: "pt" or "np", the library whose layout it is.
+        dtypes: {name: name of its numbers' type}, one of CODES; float32 for all if None. They are stored bit by bit.
+
+    Example:
+        >>> pieces = file_pieces({"n": ()}, {"n": np.int64(7)}.get, made_for="np", dtypes={"n": "int64"})
+        >>> [len(piece) for piece in pieces]
+        [96, 8]
+    """
+    dtypes = dict.fromkeys(shapes, "float32") if dtypes is None else dtypes
     header, end = {"__metadata__": {"format": made_for}}, 0
     for name, shape in shapes.items():
-        begin, end = end, end + 4 * math.prod(shape)
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [begin, end]}
+        code = CODES[dtypes[name]]
+        begin, end = end, end + ITEM_SIZES[code] * math.prod(shape)
+        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that the numbers are aligned
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in shapes:
-            file.write(np.ascontiguousarray(read(name), "<f4").reshape(-1).view("u1"))
+    yield len(text).to_bytes(8, "little") + text
+    for name in shapes:
+        yield np.ascontiguousarray(read(name), np.dtype(dtypes[name]).newbyteorder("<")).reshape(-1).view("u1")

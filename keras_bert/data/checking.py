@@ -1,23 +1,20 @@
 """What can be wrong with files of pre-training records, found before training where it can be."""
 
 import contextlib
+import itertools
 import os
 from pathlib import Path
 
-from keras_bert.data.reading import first_layout
-from keras_bert.data.records import (
-    SHARD,
-    compression_of,
-    count_records,
-    feature_spec,
-    plain_message,
-    read_manifest,
-)
+from keras_bert.data.damage import Record, scan, walk
+from keras_bert.data.manifests import count_examples
+from keras_bert.data.reading import first_layout, parse, read_records
+from keras_bert.data.records import SHARD, count_records, feature_spec, layout_of, read_manifest
 from keras_bert.errors import UserError
 from keras_bert.files import expand_inputs
 
 COMPANIONS = (".manifest.json", ".vocab.txt")  # what the data tool lays beside its shards
 CHECKED_RECORDS = 64  # of a file without a manifest
+RECORDS_AT_ONCE = 256
 
 
 def record_files(file_pattern):
@@ -52,17 +49,40 @@ def _require_whole_sets(files):
             )
 
 
-def common_layout(files, max_seq_length, max_predictions):
+def readable_files(files, *, skip_damaged):
+    """Returns the files to read, and a frozenset of those that are to be read past what is damaged in them.
+
+    Args:
+        files: paths of TFRecord files.
+        skip_damaged: look for damaged records in all files, and leave out those files that have no other. False takes
+            all files for sound.
+
+    Raises:
+        UserError: no file holds an intact record.
+    """
+    if not skip_damaged:
+        return files, frozenset()
+    damaged = {path: scan(path).intact for path in files if scan(path).damaged}
+    readable = [path for path in files if damaged.get(path) != 0]
+    if not readable:
+        raise UserError(
+            f"{files[0]}{' and the rest' if len(files) > 1 else ''} hold no intact record; make them again."
+        )
+    return readable, frozenset(damaged)
+
+
+def common_layout(files, max_seq_length, max_predictions, *, skip_damaged=False):
     """Returns the RecordLayout that all files share, by their first records.
 
     Args:
         files: paths of TFRecord files.
         max_seq_length, max_predictions: the lengths to insist on, or None.
+        skip_damaged: whether damaged records are to be passed over.
 
     Raises:
         UserError: a file whose records differ, or that is empty or damaged.
     """
-    first = first_layout(files[0])
+    first = first_layout(files[0], skip_damaged=skip_damaged)
     for what, wanted, found in (
         ("max_seq_length", max_seq_length, first.max_seq_length),
         ("max_predictions", max_predictions, first.max_predictions),
@@ -70,7 +90,7 @@ def common_layout(files, max_seq_length, max_predictions):
         if None not in (wanted, found) and wanted != found:  # unmasked records have no number of predictions yet
             raise UserError(f"{files[0]} has records of {what} {found} where {wanted} was expected; make them again.")
     for path in files[1:]:
-        layout = first_layout(path)
+        layout = first_layout(path, skip_damaged=skip_damaged)
         if layout != first:
             raise UserError(
                 f"{path} has records of {layout}, {files[0]} of {first}; train on files of one kind at a time."
@@ -78,19 +98,33 @@ def common_layout(files, max_seq_length, max_predictions):
     return first
 
 
-def check_ids(path, layout, vocab_size):
-    """Raises a UserError if the manifest, or where there is none the first records, show ids past vocab_size."""
-    import tensorflow as tf
+def group_by_length(files, *, skip_damaged=False):
+    """Returns {max_seq_length: [files]}, the shortest first: the phases of a run train on records of 128, then 512.
 
+    Args:
+        files: paths of TFRecord files.
+        skip_damaged: pass over damaged records, and leave out files that have no other.
+
+    Raises:
+        UserError: a file that is empty or damaged, or holds other records.
+    """
+    groups = {}
+    for path in readable_files(files, skip_damaged=skip_damaged)[0]:
+        groups.setdefault(first_layout(path, skip_damaged=skip_damaged).max_seq_length, []).append(path)
+    return dict(sorted(groups.items()))
+
+
+def check_ids(path, layout, vocab_size, *, skip_damaged=False):
+    """Raises a UserError if the manifest, or where there is none the first records, show ids past vocab_size."""
     manifest = read_manifest(path)
     needed = manifest.get("vocab_size") if manifest else None
     if not isinstance(needed, int):
-        spec = feature_spec(layout)
-        with damaged_records_named([path]):
-            records = next(iter(tf.data.TFRecordDataset(str(path), compression_of(path)).batch(CHECKED_RECORDS)))
-            stored = tf.io.parse_example(records, spec)
-        ids = [stored[in_file] for name, in_file in layout.names.items() if name in ("input_ids", "masked_lm_ids")]
-        needed = 1 + max(int(tf.reduce_max(each)) for each in ids)
+        records = itertools.islice(read_records(path, skip_damaged=skip_damaged), CHECKED_RECORDS)
+        stored = [parse(record, source=f"A record of {path}") for record in records]
+        ids = [in_file for name, in_file in layout.names.items() if name in ("input_ids", "masked_lm_ids")]
+        needed = 1 + max(
+            int(features[name].max()) for features in stored for name in ids if len(features.get(name, ()))
+        )
     if needed > vocab_size:
         raise UserError(
             f"{path} was made with a vocabulary of at least {needed} tokens, but the model has {vocab_size}; "
@@ -98,11 +132,11 @@ def check_ids(path, layout, vocab_size):
         )
 
 
-def require_one_batch(files, batch_size):
+def require_one_batch(files, batch_size, *, skip_damaged=False):
     """Raises a UserError if the files together hold fewer records than a batch, which would yield nothing."""
     count = 0
     for path in files:
-        count += count_records(path, limit=batch_size - count)
+        count += scan(path).intact if skip_damaged else count_records(path, limit=batch_size - count)
         if count >= batch_size:
             return
     raise UserError(
@@ -112,34 +146,53 @@ def require_one_batch(files, batch_size):
 
 
 @contextlib.contextmanager
-def damaged_records_named(file_pattern):
-    """Turns TensorFlow's error about a damaged record, which names no file, into a UserError that does.
+def damaged_records_named(file_pattern, *, skip_damaged=False):
+    """Turns TensorFlow's error about a record that cannot be read, which names no file, into a UserError that does.
 
-    Put it around whatever consumes a `pretraining_dataset`: a training loop, or `model.fit`.
+    Put it around whatever consumes a `pretraining_dataset`: a training loop, or `model.fit`. The files are then read
+    through up to that record.
 
     Args:
-        file_pattern: as given to `pretraining_dataset`.
+        file_pattern, skip_damaged: as given to `pretraining_dataset`.
+
+    Raises:
+        UserError: with file, number of the record, counting from 1, and place of its first byte.
     """
     import tensorflow as tf
 
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        for path in record_files(file_pattern):
-            message = _damage(path)
-            if message:
-                raise UserError(f"{path} is damaged: {message}; make it again, or fetch it again.") from error
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError):  # of a quoted record
+        for path in readable_files(record_files(file_pattern), skip_damaged=skip_damaged)[0]:
+            _refuse_misfits(path, skip_damaged)
+        raise
+    except tf.errors.FailedPreconditionError:  # of assert_cardinality
+        check_counts(record_files(file_pattern))
         raise
 
 
-def _damage(path):
-    """Returns what TensorFlow says about the first damaged record of a file, or None."""
+def _refuse_misfits(path, skip_damaged):
+    """Raises a UserError for the first record of a file that is damaged or not like the file's first one."""
     import tensorflow as tf
 
-    spec = feature_spec(first_layout(path))
-    try:
-        for records in tf.data.TFRecordDataset(str(path), compression_of(path)).batch(256):
-            tf.io.parse_example(records, spec)
-    except tf.errors.OpError as error:
-        return plain_message(error)
-    return None
+    layout = first_layout(path, skip_damaged=skip_damaged)
+    records = (found for found in walk(path, skip_damaged=skip_damaged) if isinstance(found, Record))
+    while batch := list(itertools.islice(records, RECORDS_AT_ONCE)):
+        with contextlib.suppress(tf.errors.OpError, UnicodeDecodeError):
+            tf.io.parse_example([record.data for record in batch], feature_spec(layout))
+            continue
+        for record in batch:
+            where = f"{path} is damaged: record {record.number} (at byte {record.offset})"
+            own = layout_of(parse(record.data, source=where), where)
+            if own != layout:
+                raise UserError(f"{where} has {own}, the first one {layout}; make the file again, or fetch it again.")
+
+
+def check_counts(files):
+    """Raises a UserError if the files do not hold as many records as their manifests say."""
+    told, found = count_examples(files), sum(map(count_records, files))
+    if told != found:
+        raise UserError(
+            f"{files[0]}{' and the rest' if len(files) > 1 else ''}: {found} records where the manifest says {told}; "
+            "make them again, or take the manifest away."
+        )

@@ -3,16 +3,12 @@
 Legend: B batch, S sequence, P predictions.
 """
 
-import numpy as np
-
-from keras_bert.data.checking import check_ids, common_layout, record_files, require_one_batch
+from keras_bert.data.checking import check_ids, common_layout, readable_files, record_files, require_one_batch
 from keras_bert.data.dynamic import dynamic_masking
-from keras_bert.data.manifests import SENTENCE_TASKS, records_vocabulary, sentence_task
-from keras_bert.data.records import compression_of, feature_spec
+from keras_bert.data.manifests import SENTENCE_TASKS, count_examples, records_vocabulary, sentence_task
+from keras_bert.data.records import feature_spec
+from keras_bert.data.stream import RecordStream
 from keras_bert.errors import UserError
-
-SHUFFLE_BUFFER = 10_000  # records; the data tool has shuffled them once already
-PARALLEL_FILES = 4
 
 
 def pretraining_dataset(
@@ -30,15 +26,28 @@ def pretraining_dataset(
     masking=None,
     masked_lm_prob=None,
     remask=True,
+    start_batch=0,
+    skip_batches=(),
+    num_shards=1,
+    shard_index=0,
+    pad_remainder=False,
+    skip_damaged=False,
 ):
     """Reads pre-training TFRecords, plain or gzip, ours, google-research/bert's or tensorflow/models'.
 
     Unmasked records (`create_pretraining_data --dynamic`) are masked as they are read, by the settings of the
     manifest and with the vocabulary that lie beside them unless these are given here.
 
+    A batch is a function of the files, the seed, batch_size and its number: not of what was iterated before, of
+    tf.random.set_seed or of the number of threads. The stream is one epoch after the other, each with every record
+    once and in an order that seed and epoch decide; batches run on over the end of an epoch. With `repeat=False` there
+    is one epoch: the first, or the next one whenever the dataset is iterated again.
+    The masks of unmasked records depend on the seed, the epoch, the file's place among the files by name and the
+    record's place in the file; whatever the batch size, the shuffling and the shares, they are the same.
+
     Args:
         file_pattern: path, glob or directory, a list of them, or one string with commas between them.
-        batch_size: B.
+        batch_size: B, of all shards together.
         shuffle: files and records in an order of their own each time round; False keeps the order.
         seed: int; with the same seed and files the batches are the same, in the same order.
         repeat: go on for ever.
@@ -50,11 +59,21 @@ def pretraining_dataset(
             that were made with another one. None takes the one beside unmasked records.
         masking: for unmasked records, "token", "whole_word" or "ngram"; None takes the manifest's.
         masked_lm_prob: for unmasked records, the share of the tokens to predict; None takes the manifest's.
-        remask: draw fresh masks each time the dataset is iterated. False gives the same batches the same masks
-            whenever it is iterated, which makes figures on held-out records comparable.
+        remask: draw fresh masks in each epoch. False gives a record the same masks whenever it is read, which makes
+            figures on held-out records comparable.
+        start_batch: the number of the first batch, counting from 0. Whole epochs before it are left out by arithmetic
+            (the manifest's number of records, or counting them); the rest is read, some microseconds a record, but
+            neither parsed nor masked.
+        skip_batches: numbers of batches to leave out, counted like start_batch.
+        num_shards, shard_index: give B / num_shards rows of each batch alone, from row shard_index * B / num_shards on
+            (of a last, smaller batch those that are there, which may be none). All shares read all files.
+        pad_remainder: fill a last, smaller batch up with examples of weight 0, whatever drop_remainder says, so that
+            all batches are of one shape.
+        skip_damaged: leave out damaged records, which `keras_bert.data.damage.damaged_records` tells. All files are
+            read once before to find them, at about 0.2 GB/s.
 
     Returns:
-        A tf.data.Dataset of (x, y, sample_weight):
+        A tf.data.Dataset of (x, y, sample_weight), of known cardinality:
 
         x: {"input_ids", "input_mask", "segment_ids": int32 (B, S), "masked_lm_positions": int32 (B, P)}.
         y: {"masked_lm": int32 (B, P), "next_sentence": int32 (B,)}.
@@ -67,46 +86,55 @@ def pretraining_dataset(
     """
     import tensorflow as tf
 
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1. Received: {batch_size}.")
-    files = record_files(file_pattern)
-    layout = common_layout(files, max_seq_length, max_predictions)
-    sentence_weight = 0.0 if SENTENCE_TASKS[sentence_task(files)] is None else 1.0
+    _check_numbers(batch_size, start_batch, num_shards, shard_index)
+    files, damaged = readable_files(record_files(file_pattern), skip_damaged=skip_damaged)
+    layout = common_layout(files, max_seq_length, max_predictions, skip_damaged=skip_damaged)
+    settings = {"masking": masking, "masked_lm_prob": masked_lm_prob}
     if layout.dynamic:
-        masks = dynamic_masking(
-            files,
-            vocabulary=vocabulary,
-            masking=masking,
-            masked_lm_prob=masked_lm_prob,
-            max_predictions=max_predictions,
-        )
+        masks = dynamic_masking(files, vocabulary=vocabulary, max_predictions=max_predictions, **settings)
         vocabulary = masks.vocabulary
     else:
         masks = None
-        _refuse_masking(files[0], masking=masking, masked_lm_prob=masked_lm_prob)
+        _refuse_masking(files[0], **settings)
         vocabulary = None if vocabulary is None else records_vocabulary(files, vocabulary)
-    _check_sizes(files, layout, vocab_size, vocabulary)
+    _check_sizes(files, layout, vocab_size, vocabulary, skip_damaged=skip_damaged)
+    drop_remainder = drop_remainder and not pad_remainder
     if drop_remainder:
-        require_one_batch(files, batch_size)
+        require_one_batch(files, batch_size, skip_damaged=skip_damaged)
+    # Counting may take its time: an endless stream that is read from its beginning does without.
+    count = count_examples(files, skip_damaged=skip_damaged) if start_batch or not repeat else None
 
-    paths = tf.data.Dataset.from_tensor_slices((list(map(str, files)), list(map(compression_of, files))))
-    if shuffle:
-        paths = paths.shuffle(len(files), seed=seed, reshuffle_each_iteration=True)
-    if repeat:
-        paths = paths.repeat()
-    # Parallel and yet in a fixed order: the files take turns, whichever is read first.
-    dataset = tf.data.Dataset.zip(paths, _visits(seed, remask=remask)).interleave(
-        _read_numbered,
-        cycle_length=min(PARALLEL_FILES, len(files)),
-        block_length=16,
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
+    stream = RecordStream(
+        files, damaged, shuffle=shuffle, remask=remask and masks is not None, repeat=repeat, seed=seed
     )
-    if shuffle:
-        dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=seed + 1, reshuffle_each_iteration=True)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    parse = _parser(layout, masks, sentence_weight)
-    return dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    dataset = stream.dataset(start=start_batch * batch_size, count=count)
+    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder or repeat)
+    skipped = sorted({number for number in skip_batches if number >= start_batch})
+    dataset = _without(dataset, skipped, first=start_batch)
+    share = slice(shard_index * batch_size // num_shards, (shard_index + 1) * batch_size // num_shards)
+    sentence_weight = 0.0 if SENTENCE_TASKS[sentence_task(files)] is None else 1.0
+    parse = _parser(layout, masks, sentence_weight, seed=seed, share=share, pad=pad_remainder)
+    dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    batches = None
+    if not repeat:
+        batches = count // batch_size if drop_remainder else -(-count // batch_size)
+        batches = max(0, batches - start_batch) - sum(number < batches for number in skipped)
+    return _finished(dataset, batches)
+
+
+def _check_numbers(batch_size, start_batch, num_shards, shard_index):
+    """Raises a UserError for numbers with which there is no batch."""
+    if batch_size < 1:
+        raise UserError(f"batch_size must be at least 1. Received: {batch_size}.")
+    if start_batch < 0:
+        raise UserError(f"start_batch must be at least 0. Received: {start_batch}.")
+    if num_shards < 1 or not 0 <= shard_index < num_shards:
+        raise UserError(f"shard_index must lie below num_shards. Received: {shard_index} and {num_shards}.")
+    if batch_size % num_shards:
+        raise UserError(
+            f"A batch of {batch_size} examples cannot be shared out among {num_shards} evenly; choose a batch_size "
+            f"that is a multiple of {num_shards}."
+        )
 
 
 def _refuse_masking(path, **settings):
@@ -119,7 +147,7 @@ def _refuse_masking(path, **settings):
         )
 
 
-def _check_sizes(files, layout, vocab_size, vocabulary):
+def _check_sizes(files, layout, vocab_size, vocabulary, *, skip_damaged):
     """Raises a UserError unless ids of the records <= those of the vocabulary <= those of the model, None being any."""
     if vocabulary is not None and vocab_size is not None and len(vocabulary) > vocab_size:
         raise UserError(
@@ -128,55 +156,61 @@ def _check_sizes(files, layout, vocab_size, vocabulary):
         )
     limit = vocab_size if vocabulary is None else len(vocabulary)
     for path in files if limit is not None else ():
-        check_ids(path, layout, limit)
+        check_ids(path, layout, limit, skip_damaged=skip_damaged)
 
 
-def _visits(seed, *, remask):
-    """Returns a dataset without end: an int64 number for each time that a file is read."""
+def _without(dataset, numbers, *, first):
+    """Leaves the elements of some numbers out of a dataset; its first one has the number `first`."""
     import tensorflow as tf
 
-    if remask:
-        return tf.data.Dataset.random(seed=seed + 2, rerandomize_each_iteration=True)
-    # Not from TensorFlow's generator, which depends on tf.random.set_seed as well: runs that differ in that compare.
-    first = int(np.random.default_rng(abs(seed)).integers(1 << 30))
-    return tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    if not numbers:
+        return dataset
+    wanted = dataset.enumerate(first).filter(lambda number, _: tf.reduce_all(number != tf.constant(numbers, tf.int64)))
+    return wanted.map(lambda _, element: element)
 
 
-def _read_numbered(file, visit):
-    """Returns the records of a file, each with an int64 number that no other record or visit of the file has.
-
-    The number comes with the record from here on, since a dataset that is zipped to the batches instead cannot be
-    sharded among workers (TensorFlow 2.21 then drops half of the records without a word).
-    """
+def _finished(dataset, batches):
+    """Returns the dataset with its number of batches, None for no end, prefetched and to be shared out by batches."""
     import tensorflow as tf
 
-    path, compression = file
-    first = visit % (1 << 31) * (1 << 32)
-    records = tf.data.TFRecordDataset(path, compression_type=compression, buffer_size=1 << 20)
-    return tf.data.Dataset.zip(records, tf.data.Dataset.range(first, first + (1 << 32)))
+    cardinality = tf.data.INFINITE_CARDINALITY if batches is None else batches
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()  # a strategy cannot share out the files: it sees but one source, the epochs
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)
 
 
-def _parser(layout, masks, sentence_weight):
+def _parser(layout, masks, sentence_weight, *, seed, share, pad):
     """Returns the function from serialised records (B,) and their numbers (B,) to (x, y, sample_weight).
 
     Args:
         layout: the RecordLayout.
         masks: the DynamicMasking of unmasked records, or None.
         sentence_weight: the weight of each record in the loss of the sentence task.
+        seed: int, of the masks.
+        share: slice, the rows to take.
+        pad: whether rows of a batch that are not there become examples of weight 0.
     """
     import tensorflow as tf
 
     spec = feature_spec(layout)
+    rows = share.stop - share.start
+
+    def filled(values):
+        missing = rows - tf.shape(values)[0]
+        padded = tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
+        return tf.ensure_shape(padded, (rows, *values.shape[1:]))
 
     def parse(records, numbers):
+        records, numbers = records[share], numbers[share]
         stored = tf.io.parse_example(records, spec)
         features = {name: stored[in_file] for name, in_file in layout.names.items()}
         features = {n: tf.cast(v, tf.int32) if v.dtype == tf.int64 else v for n, v in features.items()}
         if masks is not None:
-            features |= masks.features(features["input_ids"], numbers)
+            features |= masks.features(features["input_ids"], numbers, seed=seed)
         next_sentence = features["next_sentence_labels"][:, 0]
         inputs = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
-        return (
+        batch = (
             {name: features[name] for name in inputs},
             {"masked_lm": features["masked_lm_ids"], "next_sentence": next_sentence},
             {
@@ -184,5 +218,6 @@ def _parser(layout, masks, sentence_weight):
                 "next_sentence": sentence_weight * tf.ones_like(next_sentence, tf.float32),
             },
         )
+        return tf.nest.map_structure(filled, batch) if pad else batch
 
     return parse

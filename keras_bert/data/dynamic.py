@@ -7,8 +7,7 @@ Legend: B batch, S sequence, P predictions.
 
 import dataclasses
 
-import numpy as np
-
+from keras_bert.data.draws import RecordDraws
 from keras_bert.data.manifests import agreed, records_vocabulary
 from keras_bert.data.masking import MASKINGS, mask_tokens
 from keras_bert.errors import UserError
@@ -41,12 +40,14 @@ class DynamicMasking:
     def __str__(self):
         return f"{self.masking}, {self.masked_lm_prob:.3g} of the tokens, at most {self.max_predictions} an example"
 
-    def features(self, ids, numbers):
+    def features(self, ids, numbers, *, seed):
         """Masks a batch in the graph.
 
         Args:
             ids: int32 (B, S), unmasked tokens.
-            numbers: int64 (B,), one for each record and each time it is read. The same give the same masks.
+            numbers: int64 (B,), one for each record and each time it is read. The same record, number and seed give
+                the same masks, whatever else is in the batch.
+            seed: int.
 
         Returns:
             The four features that masked records have beyond unmasked ones or otherwise: "input_ids" (B, S),
@@ -57,8 +58,7 @@ class DynamicMasking:
         options = {"rate": self.masked_lm_prob, "max_predictions": self.max_predictions, "masking": self.masking}
 
         def mask(ids, numbers):
-            rng = np.random.default_rng(numbers.view(np.uint32))  # a seed of two words a record
-            batch = mask_tokens(ids, self.vocabulary, rng=rng, **options)
+            batch = mask_tokens(ids, self.vocabulary, rng=RecordDraws(numbers, seed=seed), **options)
             return batch.input_ids, batch.positions, batch.ids, batch.weights
 
         columns = tf.numpy_function(mask, [ids, numbers], [tf.int32, tf.int32, tf.int32, tf.float32])

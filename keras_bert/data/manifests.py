@@ -5,6 +5,7 @@ The data tool writes a manifest beside its shards. Google's files have none: the
 
 from pathlib import Path
 
+from keras_bert.data.damage import scan
 from keras_bert.data.records import count_records, manifest_path, read_manifest, vocab_path
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
@@ -103,8 +104,15 @@ def records_vocabulary(files, given=None):
     return vocabulary
 
 
-def count_examples(files):
-    """Returns how many records the files hold: by the manifest of a run whose files are all there, else by counting."""
+def count_examples(files, *, skip_damaged=False):
+    """Returns how many records the files hold: by the manifest of a run whose files are all there, else by counting.
+
+    Args:
+        files: paths of TFRecord files.
+        skip_damaged: count the intact records, whatever the manifests say.
+    """
+    if skip_damaged:
+        return sum(scan(path).intact for path in files)
     files = [Path(path) for path in files]
     count = 0
     for first, manifest in runs_of(files).items():

@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_bert.data.draws import ACTION, TURN, BatchDraws, RecordDraws
 from keras_bert.errors import UserError
 
 # Of the chosen tokens 80 % become [MASK], 10 % stay, 10 % become a random token. That is drawn for each token by
@@ -71,7 +72,7 @@ def mask_tokens(tokens, vocabulary, *, rate=0.15, max_predictions=20, masking="t
         masking: "token"; "whole_word", words with all of their pieces or not at all; or "ngram", one to three
             whole words in a row. What no longer fits the number is passed over (see `choose`), so that a few
             instances stay below it.
-        rng: a numpy Generator.
+        rng: a numpy Generator, or a RecordDraws, by which an instance's masks depend on nothing else in the batch.
 
     Returns:
         A MaskedBatch.
@@ -99,18 +100,21 @@ def mask_tokens(tokens, vocabulary, *, rate=0.15, max_predictions=20, masking="t
     starts = word_starts(tokens, candidates, vocabulary) if kind.whole_words else candidates
     step = max(1, TOKENS_AT_ONCE // seq_length)
     blocks = [slice(first, first + step) for first in range(0, max(1, count), step)]
-    chosen = [choose(starts[b], candidates[b], wanted[b], weights=kind.weights, rng=rng) for b in blocks]
+    draws = rng if isinstance(rng, RecordDraws) else BatchDraws(rng)
+    chosen = [choose(starts[b], candidates[b], wanted[b], weights=kind.weights, draws=draws[b]) for b in blocks]
     places = np.concatenate([b.start * seq_length + c for b, c in zip(blocks, chosen, strict=True)])  # (N,)
 
     labels = tokens.reshape(-1)[places]
-    draws = rng.random(len(places))
-    actions = sum((draws >= bound).view(np.int8) for bound in ACTION_BOUNDS)
+    rows, columns = places // seq_length, places % seq_length
+    dice = draws.uniform(ACTION, rows, columns)
+    actions = sum((dice >= bound).view(np.int8) for bound in ACTION_BOUNDS)
     corrupted = tokens.flatten()
     corrupted[places[actions == ACTIONS.index(MASKED)]] = vocabulary.mask_id
-    at_random = places[actions == ACTIONS.index(RANDOM)]
-    corrupted[at_random] = rng.choice(vocabulary.replacement_ids, len(at_random))
+    at_random = actions == ACTIONS.index(RANDOM)
+    replacements = draws.choice(vocabulary.replacement_ids, rows[at_random], columns[at_random])
+    corrupted[places[at_random]] = replacements
 
-    counts = np.bincount(places // seq_length, minlength=count)
+    counts = np.bincount(rows, minlength=count)
     valid = np.arange(max_predictions) < counts[:, None]  # (B, P), N of them
 
     def in_slots(values, dtype, *, empty=0):
@@ -120,7 +124,7 @@ def mask_tokens(tokens, vocabulary, *, rate=0.15, max_predictions=20, masking="t
 
     return MaskedBatch(
         input_ids=corrupted.reshape(tokens.shape),
-        positions=in_slots(places % seq_length, np.int32),
+        positions=in_slots(columns, np.int32),
         ids=in_slots(labels, np.int32),
         weights=valid.astype(np.float32),
         actions=in_slots(actions, np.int8, empty=-1),
@@ -141,7 +145,7 @@ def word_starts(tokens, candidates, vocabulary):
     return starts & candidates
 
 
-def choose(starts, candidates, wanted, *, weights=(1,), rng):
+def choose(starts, candidates, wanted, *, weights=(1,), draws):
     """Chooses words, or n-grams of words, in random order, as long as they fit the number of tokens wanted.
 
     A word that does not fit what is left is passed over. N-grams are chosen as by create_masked_lm_predictions of
@@ -154,13 +158,13 @@ def choose(starts, candidates, wanted, *, weights=(1,), rng):
         candidates: bool (B, S), the tokens that may be chosen. The first of a row is a start, if it is one.
         wanted: int64 (B,), from 1 to S.
         weights: entry n - 1 is the probability of n words, in proportion.
-        rng: a numpy Generator.
+        draws: a BatchDraws or RecordDraws of the B instances.
 
     Returns:
         int64 (N,): the chosen of the B * S tokens, in ascending order.
     """
     seq_length = starts.shape[1]
-    keys = _random_keys(starts, rng)
+    keys = _random_keys(starts, draws)
     order = np.sort(keys, axis=1)
     rows = np.arange(len(starts))
     if len(weights) == 1 and np.array_equal(starts, candidates):  # words of one token: those with the smallest keys
@@ -170,7 +174,7 @@ def choose(starts, candidates, wanted, *, weights=(1,), rng):
     choice = _Choice(starts, candidates, wanted, order, longest=len(weights))
     if len(weights) == 1:
         choice.take_leading()
-    choice.take_in_turns(weights, rng)
+    choice.take_in_turns(weights, draws)
     return choice.places()
 
 
@@ -179,10 +183,10 @@ def _place_bits(seq_length):
     return np.uint32((1 << (seq_length - 1).bit_length()) - 1)
 
 
-def _random_keys(starts, rng):
+def _random_keys(starts, draws):
     """Returns uint32 (B, S): a random number above the place, so that sorting gives a random order of the places."""
     low = _place_bits(starts.shape[1])
-    keys = rng.integers(1 << 32, size=starts.shape, dtype=np.uint32)
+    keys = draws.bits(starts.shape)
     keys &= ~low
     keys |= np.arange(starts.shape[1], dtype=np.uint32)
     np.putmask(keys, ~starts, NEVER)
@@ -228,7 +232,7 @@ class _Choice:
         self._turn = np.count_nonzero(fits, axis=1)
         self._room = self._room - (sizes * fits).sum(axis=1)
 
-    def take_in_turns(self, weights, rng):
+    def take_in_turns(self, weights, draws):
         """Goes on with one word a row at a time, or an n-gram that begins with it, until each row has what it wants."""
         rows, turn, room, words = np.arange(len(self._order)), self._turn, self._room, self._words
         upto = np.cumsum(weights)[:-1] / np.sum(weights)
@@ -244,7 +248,7 @@ class _Choice:
             sizes = ends - self._edges[unit][:, None]  # of n-grams of 1, 2, ... words
             fits = sizes <= room[:, None]
             if len(weights) > 1:
-                drawn = np.searchsorted(upto, rng.random(len(rows)), side="right")  # n - 1
+                drawn = np.searchsorted(upto, draws.uniform(TURN, rows, turn), side="right")  # n - 1
                 fits &= ahead <= drawn[:, None]
                 fits[:, 1:] &= self._continues[ends[:, :-1]]
                 fits = np.logical_and.accumulate(fits, axis=1)

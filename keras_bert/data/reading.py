@@ -1,64 +1,44 @@
 """The records of a TFRecord file, and tf.train.Example messages as arrays, without TensorFlow.
 
 The inverse of wire.py, but for any file and any Example, whoever wrote it. Sources: the protocol buffer encoding
-guide, tensorflow/core/example/{example,feature}.proto and tensorflow/core/lib/io/record_reader.h.
+guide and tensorflow/core/example/{example,feature}.proto.
 """
-
-import gzip
-import itertools
-import zlib
 
 import numpy as np
 
-from keras_bert.data.records import compression_of, layout_of
-from keras_bert.data.wire import masked_crc32c
+from keras_bert.data.damage import Record, walk
+from keras_bert.data.records import layout_of
 from keras_bert.errors import UserError
 
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 LONGEST_VARINT = 10  # bytes, of 64 bits
 
 
-def read_records(path):
+def read_records(path, *, skip_damaged=False):
     """Yields the records of a TFRecord file, plain or gzip, as bytes.
 
+    Args:
+        path: the file.
+        skip_damaged: leave out what is damaged, as `keras_bert.data.damage.damaged_records` tells it.
+
     Raises:
-        UserError: the file cannot be read, or is damaged; the record is named, counting from 1.
+        UserError: the file cannot be read, or is damaged; the record is named by its number, counting from 1, and
+            the place where it begins.
     """
-    opened = gzip.open if compression_of(path) else open
-    number = 1
-    try:
-        with opened(path, "rb") as stream:
-            for number in itertools.count(1):
-                head = stream.read(12)
-                if not head:
-                    return
-                _check(head[:8], head[8:], 8, path, number)
-                size = int.from_bytes(head[:8], "little")
-                record = stream.read(size)
-                _check(record, stream.read(4), size, path, number)
-                yield record
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged: record {number} cannot be unpacked ({error}); make it again.") from error
+    for found in walk(path, skip_damaged=skip_damaged):
+        if isinstance(found, Record):
+            yield found.data
 
 
-def first_layout(path):
-    """Returns the RecordLayout of the first record of a TFRecord file.
+def first_layout(path, *, skip_damaged=False):
+    """Returns the RecordLayout of the first record of a TFRecord file (the first intact one with `skip_damaged`).
 
     Raises:
         UserError: the file is empty, damaged or holds other records.
     """
-    for record in read_records(path):
+    for record in read_records(path, skip_damaged=skip_damaged):
         return layout_of(parse(record, source=f"Record 1 of {path}"), f"{path}: record 1")
     raise UserError(f"{path} is empty: it holds no record; make it again with create_pretraining_data.")
-
-
-def _check(data, checksum, size, path, number):
-    """Raises a UserError unless data have their size and their checksum."""
-    if len(data) < size or len(checksum) < 4:
-        raise UserError(f"{path} is damaged: it ends within record {number}; make it again.")
-    if masked_crc32c(data).to_bytes(4, "little") != checksum:
-        what = "damaged" if number > 1 else "damaged, or no TFRecord file"
-        raise UserError(f"{path} is {what}: the checksum of record {number} does not fit; make it again.")
 
 
 def parse(record, *, source="The record"):

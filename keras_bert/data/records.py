@@ -112,11 +112,6 @@ def layout_of(features, where):
     return RecordLayout(lengths["S"], lengths.get("P"), names)
 
 
-def plain_message(error):
-    """Returns what a TensorFlow error says, without the names of its graph's nodes."""
-    return error.message.split("}} ")[-1].split(" [Op:")[0]
-
-
 def feature_spec(layout):
     """Returns the dict that tf.io.parse_example wants for records of this layout, keyed by the file's names."""
     import tensorflow as tf
@@ -162,9 +157,11 @@ def count_records(path, *, limit=None):
         with opened(path, "rb") as stream:
             while (limit is None or count < limit) and (head := stream.read(8)):
                 size = int.from_bytes(head, "little")
-                end += FRAME_BYTES + size
+                begin, end = end, end + FRAME_BYTES + size
                 if size > LONGEST_RECORD or stream.seek(end - 1) < end - 1 or not stream.read(1):
-                    raise UserError(f"{path} is damaged: it ends within record {count + 1}; make it again.")
+                    raise UserError(
+                        f"{path} is damaged: it ends within record {count + 1} (at byte {begin}); make it again."
+                    )
                 count += 1
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged after record {count} ({error}); make it again.") from error

@@ -182,14 +182,14 @@ def frame(data, sizes):
     messages = [body[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
     crcs = np.fromiter(map(google_crc32c.value, messages), np.int64, len(messages))
     pieces = [b""] * (3 * len(messages))
-    pieces[0::3] = map(_frame_head, sizes.tolist())
+    pieces[0::3] = map(frame_head, sizes.tolist())
     pieces[1::3] = messages
     pieces[2::3] = _masked(crcs).astype("<u4").view("V4").tolist()  # as bytes
     return b"".join(pieces)
 
 
 @functools.cache
-def _frame_head(size):
+def frame_head(size):
     """Returns the 12 bytes before a message of `size` bytes."""
     head = size.to_bytes(8, "little")
     return head + masked_crc32c(head).to_bytes(4, "little")

@@ -77,7 +77,8 @@ def take_positions(x, positions):
     batch, length, hidden_size = ops.shape(x)[0], ops.shape(x)[1], x.shape[-1]
     first = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)  # (B, 1)
     rows = ops.reshape(x, (-1, hidden_size))  # (B * S, H): a plain gather, whose gradient is one scatter
-    return ops.take(rows, first + ops.cast(positions, "int32"), axis=0)
+    taken = ops.take(rows, first + ops.cast(positions, "int32"), axis=0)
+    return ops.reshape(taken, (*ops.shape(positions), hidden_size))  # which it is, but for JAX's of an empty batch
 
 
 def wide(x):

@@ -6,10 +6,30 @@ and the backward pass computes it again. Sources: Salmon et al. 2011, "Parallel 
 (counter-based generators); the constants are Chris Wellons' lowbias32, found by search for the least bias.
 """
 
+import contextlib
+import contextvars
+
 from keras import ops
 
 MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
 SHIFTS = (16, 15, 16)
+
+_replica = contextvars.ContextVar("replica", default=None)
+
+
+@contextlib.contextmanager
+def masks_of_replica(number):
+    """Gives the calls inside masks of their own, where replicas with the same random state share a batch.
+
+    Args:
+        number: the replica's, an int32 scalar; None or 0 changes nothing. Gradients that run the layers again
+            (rematerialization) belong inside too.
+    """
+    token = _replica.set(number)
+    try:
+        yield
+    finally:
+        _replica.reset(token)
 
 
 def dropout_key(layer, training):
@@ -22,7 +42,10 @@ def dropout_key(layer, training):
     Returns:
         uint32 (2,), different for each layer and call; None where nothing is to be dropped.
     """
-    return ops.cast(layer.seed_generator.next(), "uint32") if training and layer.rate > 0 else None
+    if not training or layer.rate == 0:
+        return None
+    key, number = ops.cast(layer.seed_generator.next(), "uint32"), _replica.get()
+    return key if number is None else key ^ mixed(ops.cast(number, "uint32"))
 
 
 def drop(x, key, rate):

@@ -53,8 +53,17 @@ def decay(variable, gradient, share):
 
 
 def clip_by_global_norm(gradients, clip_norm):
-    """Scales tensors down to a common norm; each is read once for the norm, and scaled in place where it may be."""
-    return tf.clip_by_global_norm(gradients, clip_norm)[0]
+    """Scales tensors down to a common norm; each is read once for the norm, and scaled in place where it may be.
+
+    Args:
+        gradients: float32 tensors.
+        clip_norm: a number; None leaves them as they are.
+
+    Returns:
+        (the tensors, float32 (): their norm before).
+    """
+    norm = tf.linalg.global_norm(gradients)
+    return (tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)[0] if clip_norm else gradients), norm
 
 
 def dense(gradient):

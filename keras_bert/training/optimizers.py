@@ -55,6 +55,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.bias_correction = bias_correction
         self.layer_decay = layer_decay
+        self._given_reduced = False  # whether `apply_reduced` is what calls `apply`
 
     def build(self, variables):
         """Makes m and v for each variable."""
@@ -72,15 +73,31 @@ class DecayedAdam(keras.optimizers.Optimizer):
         grads = [_tensorflow().dense(g) if type(g).__name__ == "IndexedSlices" else g for g in grads]
         super().apply(grads, trainable_variables)
 
+    def apply_reduced(self, gradients, variables):
+        """Updates all variables on TensorFlow by gradients that are the sums over all replicas already.
+
+        Returns:
+            float32 (), the norm of all gradients together before clipping.
+        """
+        gradients, norm = _tensorflow().clip_by_global_norm(gradients, self.global_clipnorm)
+        self._given_reduced = True
+        try:
+            self.apply(gradients, variables)
+        finally:
+            self._given_reduced = False
+        return norm
+
     def _clip_gradients(self, grads):
         # On TensorFlow Keras clips here, each replica its own share. That is not the norm of the whole: see below.
         return grads if _on_tensorflow() else super()._clip_gradients(grads)
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         """Adds up the replicas' gradients (TensorFlow's hook), then clips: one device and eight do the same."""
+        if self._given_reduced:
+            return grads_and_vars
         gradients, variables = zip(*super()._all_reduce_sum_gradients(grads_and_vars), strict=True)
         if self.global_clipnorm:
-            gradients = _tensorflow().clip_by_global_norm(gradients, self.global_clipnorm)
+            gradients, _ = _tensorflow().clip_by_global_norm(gradients, self.global_clipnorm)
         else:
             gradients = super()._clip_gradients(gradients)
         return list(zip(gradients, variables, strict=True))

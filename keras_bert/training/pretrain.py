@@ -1,30 +1,37 @@
 """A pre-training run: records in, curves and a model directory out (run_pretraining.py of google-research/bert).
 
-Reading order of the whole program: this file, models/pretrainer.py, models/encoder.py, layers/transformer.py.
+Reading order of the whole program: this file, training/loop.py, models/pretrainer.py, models/encoder.py,
+layers/transformer.py.
 """
 
-import json
+import contextlib
+import functools
 import math
-import time
+import tempfile
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named, record_files
-from keras_bert.data.datasets import pretraining_dataset
+from keras_bert.data.damage import damaged_records
 from keras_bert.data.manifests import SENTENCE_TASKS, check_tokenizer_of, records_vocabulary, sentence_task
-from keras_bert.data.reading import first_layout
-from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, read_json
 from keras_bert.models import BertEncoder, BertPretrainer
-from keras_bert.training.logs import TrainLog, draw_curves
-from keras_bert.training.optimizers import adamw
+from keras_bert.training.evaluation import RESULTS, write_results
+from keras_bert.training.logs import LiveCurves, TrainLog
+from keras_bert.training.loop import Loop, Position
+from keras_bert.training.options import OPTIMIZERS, PretrainOptions
+from keras_bert.training.run_checkpoints import run_variables
+from keras_bert.training.run_folder import Keeper, is_over, note_run
 from keras_bert.training.schedules import WarmupLinearDecay
-from keras_bert.training.steps import make_eval_step, make_train_steps, metrics_from_sums
+from keras_bert.training.stages import make_stages
+from keras_bert.training.strategies import strategy as find_strategy
+from keras_bert.training.trainer import make_trainer
+from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named
 
 CURVES = {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}
+FINENESS = 1_000_000  # parts into which the time of a run is cut for its schedule
 
 
 def pretrain(
@@ -35,121 +42,165 @@ def pretrain(
     tokenizer=None,
     init_checkpoint=None,
     eval_files=None,
-    train_batch_size=32,
-    eval_batch_size=32,
-    learning_rate=5e-5,
-    num_train_steps=100_000,
-    num_warmup_steps=10_000,
-    steps_per_loop=100,
-    eval_every=None,
-    max_eval_steps=None,
-    max_predictions=None,
-    masking=None,
-    masked_lm_prob=None,
     strategy=None,
-    dtype="float32",
-    jit_compile=False,
-    seed=12345,
+    restart=False,
+    stop=None,
+    saved=None,
     progress=None,
+    log=None,
+    **options,
 ):
     """Pre-trains a BERT on TFRecords, masked ones or unmasked ones, which get fresh masks each time they are read.
 
+    A run that was interrupted goes on from its newest checkpoint when it is called again with the same arguments, and
+    ends as if nothing had happened, to the last bit on one device.
+
     Args:
-        input_files: TFRecord files to train on: paths, globs or directories.
-        output_dir: folder for the model directory and its logs. Logs are written as the run goes; the
-            model appears there at the end.
+        input_files: TFRecord files to train on: paths, globs or directories. With phases, those of all lengths.
+        output_dir: folder for the model, its logs and, while the run goes on, its checkpoints.
         config: the BertConfig; ignored where `init_checkpoint` has its own.
         tokenizer: the Tokenizer of the records, saved with the model.
         init_checkpoint: a checkpoint of any known format to start from; fresh weights if None. Its embeddings grow
             where the records' vocabulary extends its own.
         eval_files: held-out TFRecord files; no evaluation if None. Unmasked ones get the same masks each time.
-        train_batch_size, eval_batch_size: examples a step, over all devices.
-        learning_rate: the peak, reached after `num_warmup_steps`, then down to 0 over `num_train_steps`.
-        steps_per_loop: steps between two rows of the log; they run in one call on the device.
-        eval_every: steps between two evaluations (the first row of the log after them); at the end alone if None.
-        max_eval_steps: batches of an evaluation; all if None.
-        max_predictions, masking, masked_lm_prob: see `pretraining_dataset`.
-        strategy: a tf.distribute strategy; one device if None.
-        dtype: "float32" or "mixed_bfloat16".
-        jit_compile: whether XLA compiles the step.
-        seed: of weights, dropout and the order of records.
+        strategy: what `keras_bert.strategy` gives; one device if None.
+        restart: begin anew, whatever run stands in `output_dir`.
+        stop: callable() -> None, or (why, exit status) to save and raise Stopped. Asked every few seconds.
+        saved: called after each checkpoint, to copy it elsewhere, say.
         progress: called as progress(stage, done, total, unit, note) while training goes on.
+        log: called with a line for each thing that a person should know.
+        **options: see PretrainOptions.
 
     Returns:
         {figure: value} of the last evaluation (of the last row of training without `eval_files`). Those of the
         next sentence (with sentence_task "sop": of the sentences' order) are left out where the records have none.
 
     Raises:
-        UserError: records that do not fit, or a loss that is no number any more.
+        UserError: options or records that do not fit, another run in `output_dir`, a loss that is no number any more
+            or explodes, or a lost worker.
+        Stopped: `stop` said so.
     """
+    options, output_dir, log = PretrainOptions(**options), Path(output_dir), log or (lambda line: None)
     files, held_out = record_files(input_files), record_files(eval_files) if eval_files else []
     check_tokenizer_of([*files, *held_out], tokenizer)
     vocabulary = records_vocabulary([*files, *held_out], tokenizer)
-    strategy = tf.distribute.get_strategy() if strategy is None else strategy
-    keras.utils.set_random_seed(seed)
-    with strategy.scope():
-        model = _make_model(config, init_checkpoint, vocabulary, dtype)
-        schedule = WarmupLinearDecay(learning_rate, num_train_steps=num_train_steps, num_warmup_steps=num_warmup_steps)
-        optimizer = adamw(schedule)
-        optimizer.build(model.trainable_variables)
+    strategy = find_strategy("one_device") if strategy is None else strategy
+    model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options)
     check_tokenizer(tokenizer, model.bert_config)
-    masks = {"max_predictions": max_predictions, "masking": masking, "masked_lm_prob": masked_lm_prob}
-    batches = _batches(files, model, vocabulary, batch_size=train_batch_size, seed=seed, **masks)
-    evaluate = None
-    if held_out:
-        masks = masks if first_layout(held_out[0]).dynamic else {}
-        once = {"shuffle": False, "repeat": False, "drop_remainder": False, "remask": False}
-        records = _batches(held_out, model, vocabulary, batch_size=eval_batch_size, **once, **masks)
-        records = records.take(-1 if max_eval_steps is None else max_eval_steps)
-        evaluate = _make_evaluate(model, strategy, records, jit_compile)
-    train_steps = make_train_steps(model, optimizer, strategy, jit_compile=jit_compile)
-    iterator = iter(strategy.experimental_distribute_dataset(batches))
-
-    output_dir = Path(output_dir)
-    report = progress or (lambda *_: None)
-    report("pretrain", 0, num_train_steps, "step", "")
-    milestones = _milestones(num_train_steps, steps_per_loop)
-    with TrainLog(output_dir) as log, damaged_records_named([*files, *held_out]):
-        for start, step, figures in _train(train_steps, iterator, milestones, train_batch_size):
-            if not math.isfinite(figures["loss"]):
-                raise UserError(
-                    f"The loss is {figures['loss']} between steps {start} and {step}; "
-                    f"lower --learning_rate (now {learning_rate}) or raise --num_warmup_steps (now {num_warmup_steps})."
-                )
-            figures["learning_rate"] = float(schedule(step - 1))  # the last step's
-            due = step == num_train_steps or (eval_every and step // eval_every > start // eval_every)
-            if evaluate and due:
-                figures |= {f"eval_{name}": value for name, value in evaluate().items()}
-            log.write(step, figures)
-            note = f"loss {figures['loss']:.3f}, masked-LM accuracy {figures['masked_lm_accuracy']:.3f}"
-            report("pretrain", step, num_train_steps, "step", note)
-        curves = _curves(sentence_task(files))
-        draw_curves(log.rows, output_dir / "loss_curve.png", curves=curves, title=f"pre-training, {output_dir.name}")
-    results = {name[5:]: value for name, value in log.rows[-1].items() if name.startswith("eval_")} or log.rows[-1]
-    with atomic_path(output_dir / "eval_results.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    model.save_pretrained(output_dir, tokenizer=tokenizer)
+    trainer = make_trainer(
+        model,
+        optimizer,
+        strategy,
+        accumulation=options.gradient_accumulation_steps,
+        jit_compile=options.jit_compile,
+    )
+    stages = make_stages(trainer, model.bert_config, vocabulary, files, held_out, strategy, options)
+    left_out = {path: len(damaged_records(path)) for path in (*files, *held_out)} if options.skip_damaged else {}
+    for path, number in left_out.items():
+        if number:
+            log(f"{path}: {number} damaged record(s) are left out.")
+    chief = is_chief(strategy)
+    run = {
+        "records": sorted(_record_file(path, left_out.get(path, 0)) for path in files),
+        "init_checkpoint": None if init_checkpoint is None else str(init_checkpoint),
+        "config": model.bert_config.to_dict(),
+        **options.fixed(),
+    }
+    keeper = Keeper(output_dir, trainer, run_variables(model, optimizer), options, chief=chief, saved=saved, log=log)
+    position = Position(used=[0] * len(stages), skipped=[[] for _ in stages])
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(damaged_records_named([*files, *held_out], skip_damaged=options.skip_damaged))
+        stack.enter_context(lost_workers_named(strategy, step=lambda: position.step))
+        over = is_over(output_dir, run, restart=restart, chief=chief)
+        check_agreement(strategy, over, what="whether the run is over")
+        if over:
+            log(f"{output_dir} holds the end of this very run; nothing was left to do.")
+            return read_json(output_dir / RESULTS, what="The run's results")
+        keeper.restore(position)
+        check_agreement(strategy, position.step, what="the step to go on from")
+        if position.step:
+            log(_resumed(position, options))
+        elif options.on_divergence == "rewind":
+            keeper.save(position)
+        folder = output_dir if chief else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rows = stack.enter_context(TrainLog(folder, resume_after=position.step or None))
+        title, curves = f"pre-training, {output_dir.name}", _curves(sentence_task(files))
+        drawing = LiveCurves(folder / "loss_curve.png", curves=curves, title=title, marks=_marks(options))
+        Loop(
+            trainer,
+            stages,
+            options,
+            rate=functools.partial(_rate, options, _schedule(options)),
+            loss_limit=2 * (math.log(model.bert_config.vocab_size) + math.log(2)),
+            keeper=keeper,
+            log=rows,
+            drawer=drawing.draw,
+            stop=stop or (lambda: None),
+            progress=progress or (lambda *_: None),
+            say=log,
+        ).run(position)
+        drawing.draw(rows.rows, now=True)
+    last = rows.rows[-1]
+    results = {name[5:]: value for name, value in last.items() if name.startswith("eval_")} or last
+    if chief:
+        _write_results(output_dir, model, tokenizer, results, run)
     return results
 
 
-def _make_model(config, init_checkpoint, vocabulary, dtype):
-    """Returns the pretrainer; a checkpoint's embeddings grow where the records' vocabulary extends its own."""
-    if init_checkpoint is None:
-        return BertPretrainer(BertEncoder(config, dtype=dtype))
-    return BertPretrainer.from_pretrained(init_checkpoint, dtype=dtype, vocabulary=vocabulary)
+def _record_file(path, damaged):
+    """Returns what tells a run's record file from another one."""
+    return f"{path} ({path.stat().st_size} bytes{f', {damaged} damaged records' if damaged else ''})"
 
 
-def _batches(files, model, vocabulary, **options):
-    """Returns the `pretraining_dataset` of some files, or raises a UserError if the model cannot read them."""
-    config = model.bert_config
-    batches = pretraining_dataset(files, vocab_size=config.vocab_size, vocabulary=vocabulary, **options)
-    length = batches.element_spec[0]["input_ids"].shape[1]
-    if length > config.max_position_embeddings:
-        raise UserError(
-            f"{files[0]} has records of {length} tokens, but the model has max_position_embeddings="
-            f"{config.max_position_embeddings}; make shorter records, or take a model with more positions."
-        )
-    return batches
+def _make_model(config, init_checkpoint, vocabulary, strategy, options):
+    """Returns (pretrainer, built optimizer); a checkpoint's embeddings grow where the vocabulary extends its own."""
+    keras.utils.set_random_seed(options.seed)
+    remat = keras.RematScope(mode="full") if options.remat else contextlib.nullcontext()
+    with strategy.scope(), remat:
+        if init_checkpoint is None:
+            model = BertPretrainer(BertEncoder(config, dtype=options.dtype))
+        else:
+            model = BertPretrainer.from_pretrained(init_checkpoint, dtype=options.dtype, vocabulary=vocabulary)
+        # By the time, the rate is no function of the step: the loop sets it before each call.
+        rate = options.learning_rate if options.max_minutes else _schedule(options)
+        optimizer = OPTIMIZERS[options.optimizer](rate)
+        optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def _schedule(options):
+    """Returns the schedule over the run's steps, or over FINENESS parts of its time."""
+    total, warmup = options.total_steps, options.num_warmup_steps
+    if options.max_minutes:
+        total, warmup = FINENESS, round(FINENESS * warmup / total)
+    return WarmupLinearDecay(options.learning_rate, num_train_steps=total, num_warmup_steps=warmup)
+
+
+def _rate(options, schedule, share, step):
+    """Returns the learning rate of a step, or of the time that it falls into."""
+    return float(schedule(int(share * FINENESS) if options.max_minutes else step))
+
+
+def _resumed(position, options):
+    """Returns in a sentence where a run goes on."""
+    if options.max_minutes:
+        spent = f"{position.seconds / 60:.1f} of {options.max_minutes:g} minutes are spent"
+        return f"resumed at step {position.step:,}; {spent}, so from here on steps and rates go by this machine's speed"
+    return f"resumed at step {position.step:,}, as if it had not stopped"
+
+
+def _write_results(output_dir, model, tokenizer, results, run):
+    """Writes the figures, the model directory, the .keras file and the SavedModel; the run counts as over then."""
+    write_results(output_dir, results)
+    model.save_pretrained(output_dir, tokenizer=tokenizer)
+    # A copy of its own: in float32, and of variables that belong to no strategy.
+    copy = BertPretrainer.from_pretrained(output_dir)
+    with atomic_path(output_dir / "model.keras") as temporary:
+        copy.save(temporary.with_suffix(".keras"))
+        temporary.with_suffix(".keras").rename(temporary)
+    with atomic_path(output_dir / "saved_model") as temporary:
+        copy.encoder.export(temporary, verbose=False)
+    note_run(output_dir, run, over=True)
 
 
 def _curves(task):
@@ -163,34 +214,11 @@ def _curves(task):
     return {panel: {"training": name, "held-out": f"eval_{name}"} for panel, name in panels.items()}
 
 
-def _milestones(num_train_steps, steps_per_loop):
-    """Yields the steps after which a row is logged, the last one included.
-
-    >>> list(_milestones(250, 100))
-    [100, 200, 250]
-    """
-    yield from range(steps_per_loop, num_train_steps, steps_per_loop)
-    yield num_train_steps
-
-
-def _train(train_steps, iterator, milestones, batch_size):
-    """Trains from milestone to milestone; yields (first step, last step, mean figures of the steps between)."""
-    start = 0
-    for step in milestones:
-        begin = time.perf_counter()
-        sums = train_steps(iterator, tf.constant(step - start)).numpy()
-        rate = (step - start) * batch_size / (time.perf_counter() - begin)
-        yield start, step, {**metrics_from_sums(sums), "examples_per_second": rate}
-        start = step
-
-
-def _make_evaluate(model, strategy, records, jit_compile):
-    """Returns a function that gives {metric: value} on held-out batches."""
-    eval_step = make_eval_step(model, strategy, jit_compile=jit_compile)
-
-    def evaluate():
-        sums = sum(eval_step(batch).numpy() for batch in strategy.experimental_distribute_dataset(records))
-        figures = metrics_from_sums(sums)
-        return {**figures, "masked_lm_perplexity": math.exp(min(figures["masked_lm_loss"], 50.0))}
-
-    return evaluate
+def _marks(options):
+    """Returns {step: label} of the phases but the first; none where the steps of a phase go by the time."""
+    marks, step = {}, 0
+    for phase in options.phase_list:
+        if step and not options.max_minutes:
+            marks[step] = f"{phase.max_seq_length} tokens"
+        step += phase.num_train_steps
+    return marks

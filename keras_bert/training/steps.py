@@ -1,15 +1,13 @@
-"""One training step and one evaluation step of the pre-trainer, right on one replica and on many.
+"""One training step and one evaluation step of the pre-trainer in TensorFlow, right on one replica and on many.
 
-The loss is the global batch's: sums over all replicas / numbers over all replicas, so that one
-device and eight give the same loss (Devlin et al. 2018, section 3.1; run_pretraining.py).
+The loss is the global batch's (Devlin et al. 2018, section 3.1; run_pretraining.py), see trainer.py.
 """
 
-import numpy as np
 import tensorflow as tf
 
+from keras_bert.layers.dropout import masks_of_replica
 from keras_bert.models.losses import masked_lm_sums
-
-TASKS = ("masked_lm", "next_sentence")
+from keras_bert.training.trainer import TASKS
 
 
 def batch_sums(model, batch, *, training):
@@ -25,68 +23,80 @@ def batch_sums(model, batch, *, training):
     """
     inputs, labels, weights = batch
     logits = model(inputs, training=training)
-    masked_lm = masked_lm_sums(labels["masked_lm"], logits["masked_lm"], weights["masked_lm"])
-    next_sentence = masked_lm_sums(labels["next_sentence"], logits["next_sentence"], weights["next_sentence"])
-    return tf.stack([*masked_lm, *next_sentence])
+    return tf.concat([masked_lm_sums(labels[task], logits[task], weights[task]) for task in TASKS], axis=0)
 
 
-def metrics_from_sums(sums):
-    """Returns {metric: float} from what `batch_sums` gave, added up over any number of batches.
-
-    Where no next-sentence label weighs anything, as in records without a sentence task, that task's metrics are
-    left out and it adds nothing to the loss.
-
-    >>> metrics_from_sums([6.0, 1.0, 2.0, 0.5, 1.0, 1.0])["loss"]
-    3.5
-    >>> metrics_from_sums([6.0, 1.0, 2.0, 0.0, 0.0, 0.0])
-    {'masked_lm_loss': 3.0, 'masked_lm_accuracy': 0.5, 'loss': 3.0}
-    """
-    metrics, total = {}, 0.0
-    for task, (loss, right, count) in zip(TASKS, np.reshape(sums, (2, 3)).tolist(), strict=True):
-        if count or task == "masked_lm":
-            metrics |= {f"{task}_loss": loss / max(count, 1.0), f"{task}_accuracy": right / max(count, 1.0)}
-            total += metrics[f"{task}_loss"]
-    return {**metrics, "loss": total}
-
-
-def make_train_steps(model, optimizer, strategy, *, jit_compile):
-    """Builds `train_steps(iterator, n)`: n updates in one call on the device.
+def make_replica_step(model, optimizer, *, accumulation=1):
+    """Builds one update of the model, to be called on each replica (`strategy.run`).
 
     Args:
         model: a BertPretrainer.
-        optimizer: a built Keras optimizer.
+        optimizer: a built optimizer of ours.
+        accumulation: micro-batches into which the replica's share of the batch is cut, one after the other.
+
+    Returns:
+        A function from a batch to float32 (8,), `trainer.COLUMNS` of the global batch.
+    """
+    variables = model.trainable_variables
+
+    def sums_and_gradients(batch, counts):
+        """Returns the (6,) sums of a micro-batch, and the gradients of its share of the global loss."""
+        with tf.GradientTape() as tape:
+            sums = batch_sums(model, batch, training=True)
+            loss = sums[0] / counts[0] + sums[3] / counts[1]
+        return sums, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+
+    def accumulated(batch, counts):
+        parts = tf.nest.map_structure(
+            lambda x: tf.reshape(x, (accumulation, x.shape[0] // accumulation, *x.shape[1:])), batch
+        )
+
+        def add(i, sums, gradients):
+            more_sums, more = sums_and_gradients(tf.nest.map_structure(lambda x: x[i], parts), counts)
+            return i + 1, sums + more_sums, [a + b for a, b in zip(gradients, more, strict=True)]
+
+        start = (tf.constant(0), tf.zeros((6,)), [tf.zeros(v.shape, v.dtype) for v in variables])
+        _, sums, gradients = tf.while_loop(lambda i, *_: i < accumulation, add, start, maximum_iterations=accumulation)
+        return sums, gradients
+
+    def replica_step(batch):
+        context = tf.distribute.get_replica_context()
+        add_up = lambda tensors: context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)  # noqa: E731
+        counts = tf.maximum(add_up(tf.stack([tf.reduce_sum(batch[2][task]) for task in TASKS])), 1.0)
+        with masks_of_replica(context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else None):
+            sums, gradients = (sums_and_gradients if accumulation == 1 else accumulated)(batch, counts)
+        norm = optimizer.apply_reduced(add_up(gradients), variables)
+        tokens = tf.reduce_sum(tf.cast(batch[0]["input_mask"], tf.float32))
+        return tf.concat([add_up(tf.concat([sums, [tokens]], axis=0)), [norm]], axis=0)
+
+    return replica_step
+
+
+def make_train_steps(model, optimizer, strategy, *, accumulation=1, jit_compile=False):
+    """Builds `train_steps(iterator, n)`: n updates in one call on the device.
+
+    Args:
+        model, optimizer, accumulation: see `make_replica_step`.
         strategy: the tf.distribute strategy under whose scope both were made.
         jit_compile: whether a step is compiled by XLA.
 
     Returns:
-        A function (iterator over distributed batches, int32 scalar n) -> the (6,) sums of the n steps.
+        A function (iterator over distributed batches, int32 scalar n) -> float32 (n, 8), each step's `trainer.COLUMNS`.
     """
-    variables = model.trainable_variables
+    step = tf.function(make_replica_step(model, optimizer, accumulation=accumulation), jit_compile=jit_compile)
 
-    def replica_step(batch):
-        context = tf.distribute.get_replica_context()
-        with tf.GradientTape() as tape:
-            sums = batch_sums(model, batch, training=True)  # (6,)
-            total = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(sums))
-            loss = sums[0] / tf.maximum(total[2], 1.0) + sums[3] / tf.maximum(total[5], 1.0)
-        # Keras' optimizers add the replicas' gradients up, which with global denominators is the global gradient.
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return sums
-
-    compiled = tf.function(replica_step, jit_compile=jit_compile)
-
-    @tf.function(reduce_retracing=True)
+    @tf.function  # one graph for each shape of a batch
     def train_steps(iterator, n):
-        sums = tf.zeros((6,))
-        for _ in tf.range(n):
-            per_replica = strategy.run(compiled, args=(next(iterator),))
-            sums += strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
-        return sums
+        rows = tf.TensorArray(tf.float32, size=n, element_shape=(8,))
+        for i in tf.range(n):
+            row = strategy.run(step, args=(next(iterator),))
+            rows = rows.write(i, strategy.experimental_local_results(row)[0])  # the same on all
+        return rows.stack()
 
     return train_steps
 
 
-def make_eval_step(model, strategy, *, jit_compile):
+def make_eval_step(model, strategy, *, jit_compile=False):
     """Builds `eval_step(batch)`, which gives the (6,) sums of a distributed batch without training."""
 
     def replica_step(batch):
@@ -94,7 +104,7 @@ def make_eval_step(model, strategy, *, jit_compile):
 
     compiled = tf.function(replica_step, jit_compile=jit_compile)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function  # one graph for each shape of a batch
     def eval_step(batch):
         return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(compiled, args=(batch,)), axis=None)
 

@@ -1,41 +1,62 @@
-"""Which devices train: tf.distribute strategies by name."""
+"""Which devices train: tf.distribute strategies by name, and JAX's devices by the same names."""
 
 import json
 import os
 
+import keras
+
 from keras_bert.errors import UserError
+from keras_bert.training.preflight import check_tpu, tpu_address
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-def strategy(name="auto"):
-    """Returns a tf.distribute strategy.
+def strategy(name="auto", *, tpu=None, zone=None, project=None):
+    """Returns a tf.distribute strategy, or with KERAS_BACKEND=jax a JaxDevices, which has its `scope` too.
 
     Args:
         name: "auto" takes a TPU if there is one, several workers if TF_CONFIG names them, several GPUs
-            if there are, and else one device. The others ask for one kind.
+            if there are, and else one device; on JAX all devices. The others ask for one kind.
+        tpu: name or address of a TPU elsewhere; None takes the one of this machine (Colab, a Cloud TPU VM), or
+            the one that TPU_NAME names. Only for "auto" and "tpu".
+        zone, project: those of `tpu`, where Google Cloud cannot tell them itself.
 
     Raises:
-        UserError: an unknown name, no TPU where one was asked for, a TF_CONFIG that is not JSON, or several
-            workers after TensorFlow has started.
+        UserError: an unknown name, no TPU where one was asked for or packages that cannot drive it, a TF_CONFIG that
+            is not JSON, several workers after TensorFlow has started, or on JAX several workers.
     """
-    import tensorflow as tf
-
     if name not in NAMES:
         raise UserError(f"No strategy is called {name!r}; choose one of {', '.join(NAMES)}.")
+    if tpu and name not in ("auto", "tpu"):
+        raise UserError(f"The TPU {tpu!r} is for the strategies auto and tpu. Received: {name}.")
+    if keras.backend.backend() == "jax":
+        return _jax_devices(name, tpu)
+
+    import tensorflow as tf
+
     if name == "auto":
-        name = _best(tf)
+        name = _best(tf, tpu)
     if name == "tpu":
-        return _tpu(tf)
+        return _tpu(tf, check_tpu(tpu), zone, project)
     if name == "multi_worker":
         return _multi_worker(tf)
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
+        return tf.distribute.MirroredStrategy()  # all GPUs, or else all logical CPU devices
     return tf.distribute.get_strategy()  # the default strategy: one device, and no cost
 
 
-def _best(tf):
-    if any(key in os.environ for key in ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")):
+def _jax_devices(name, tpu):
+    from keras_bert.training.jax_trainer import JaxDevices
+
+    if tpu not in (None, "local"):
+        raise UserError(f"JAX trains on the TPU of its own machine alone; leave out the TPU {tpu!r}, and start there.")
+    if name == "tpu":
+        check_tpu(backend="jax")
+    return JaxDevices(name)
+
+
+def _best(tf, tpu=None):
+    if tpu_address(tpu):
         return "tpu"
     if "worker" in _cluster():
         return "multi_worker"
@@ -59,11 +80,14 @@ def _multi_worker(tf):
         raise UserError(f"Call strategy() before anything else uses TensorFlow ({error}).") from error
 
 
-def _tpu(tf):
+def _tpu(tf, address, zone, project):
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(address, zone=zone, project=project)
         return tf.distribute.TPUStrategy(resolver)
-    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+    except (ImportError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if not line.endswith((":", ">"))), "")  # not the heading of a stack trace
         raise UserError(
-            f"No TPU answers ({str(error).splitlines()[0]}); choose a TPU runtime, or use --strategy one_device."
+            f"No TPU answers as {address!r} ({reason}); end other programs that use it, restart the runtime, or use "
+            "--strategy one_device."
         ) from error

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_bert_cli.main import main
+
 SUBJECTS = {
     "sea": "ship sail harbour captain wave storm anchor island sailor tide deck rope".split(),
     "kitchen": "soup bread oven butter pepper onion kettle spoon recipe plate cheese flour".split(),
@@ -35,3 +37,21 @@ def text_file(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("\n\n".join("\n".join(document) for document in make_documents(40)) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def records(text_file, tmp_path, capsys):
+    """Records of length 32 with their vocabulary of 160 entries."""
+    vocab, output = tmp_path / "vocab.txt", tmp_path / "records" / "r.tfrecord"
+    assert main(["train_vocab", f"--input_file={text_file}", f"--vocab_file={vocab}", "--vocab_size=160"]) == 0
+    flags = ["--max_seq_length=32", "--max_predictions_per_seq=5", "--dupe_factor=1"]
+    made = [f"--input_file={text_file}", f"--output_file={output}", f"--vocab_file={vocab}"]
+    assert main(["create_pretraining_data", *made, *flags]) == 0
+    capsys.readouterr()
+    return output
+
+
+def pretrain(records, output, *flags):
+    """Runs the command for a few steps."""
+    small = ["--bert_config_file=tiny", "--train_batch_size=4", "--num_train_steps=3", "--num_warmup_steps=1"]
+    return main(["pretrain", f"--input_file={records}", f"--output_dir={output}", *small, *flags])

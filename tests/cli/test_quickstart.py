@@ -88,14 +88,17 @@ def test_an_output_that_is_a_file_is_an_error(tmp_path, text_file, capsys):
 
 
 def test_ctrl_c_leaves_the_stage_undone(tmp_path):
-    stages = Stages(tmp_path, "v1", lambda line: None)
-
     def interrupted():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stages.run("work", "key", interrupted, outputs=[])
-    assert list(tmp_path.iterdir()) == []
+        Stages(tmp_path, "v1", lambda line: None).run("work", "key", interrupted, outputs=[])
+    for key, said, known in (("key", "once more, as it was interrupted", True), ("other", "done again", False)):
+        lines = []
+        stages = Stages(tmp_path, "v1", lines.append)
+        stages.run("work", key, lambda: None, outputs=[])  # not reused
+        assert stages.interrupted == known
+        assert said in lines[0]
 
 
 def test_a_stage_is_done_again_when_its_output_is_gone(tmp_path):

@@ -116,7 +116,7 @@ def test_masks_are_fresh_in_each_epoch_and_each_iteration(unmasked, write_dynami
     assert len({ids_of(once).tobytes() for _ in range(3)}) == 3
 
 
-@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # as Keras says of any dataset of unknown size
+@pytest.mark.filterwarnings("error:Your input ran out of data")  # as Keras says of any dataset of unknown size
 def test_masks_are_fresh_in_each_epoch_of_fit(records):
     seen = []
 

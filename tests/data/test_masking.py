@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import chi2_contingency, chisquare
 
 from keras_bert.data import masking
+from keras_bert.data.draws import BatchDraws, RecordDraws
 from keras_bert.data.masking import ACTIONS, MASKINGS, choose, mask_tokens, word_starts
 from keras_bert.errors import UserError
 
@@ -213,7 +214,7 @@ def test_the_choice_is_distributed_as_alberts(weights, wanted):
     count = 8000
     rng = np.random.default_rng(7)
     rows = (np.tile(a, (count, 1)) for a in (STARTS, CANDIDATES))
-    places = choose(*rows, np.full(count, wanted), weights=weights, rng=rng)
+    places = choose(*rows, np.full(count, wanted), weights=weights, draws=BatchDraws(rng))
     ours = [tuple((part % 13).tolist()) for part in np.split(places, np.searchsorted(places, np.arange(1, count) * 13))]
     theirs = [one_row_as_albert_would(SEGMENTS, wanted, weights, rng) for _ in range(count)]
     outcomes = sorted({*ours, *theirs})
@@ -226,14 +227,14 @@ def test_the_choice_is_distributed_as_alberts(weights, wanted):
 def test_backing_off_by_hand():
     """Of three words two are wanted and three drawn: the first choice backs off to two, but for the last word."""
     starts = np.ones((6000, 3), bool)
-    places = choose(starts, starts, np.full(6000, 2), weights=(0, 0, 1), rng=np.random.default_rng(8))
+    places = choose(starts, starts, np.full(6000, 2), weights=(0, 0, 1), draws=BatchDraws(np.random.default_rng(8)))
     left_out = 3 - (places.reshape(-1, 2) % 3).sum(axis=1)  # 2: {0, 1}, 1: {0, 2}, 0: {1, 2}
     assert chisquare(np.bincount(left_out), 6000 * np.array([1 / 2, 1 / 6, 1 / 3])).pvalue > 1e-3
 
 
 def test_lengths_of_ngrams_where_there_is_room():
     starts = np.ones((20, 1 << 16), bool)  # so long that hardly two n-grams touch
-    places = choose(starts, starts, np.full(20, 200), weights=NGRAM, rng=np.random.default_rng(9))
+    places = choose(starts, starts, np.full(20, 200), weights=NGRAM, draws=BatchDraws(np.random.default_rng(9)))
     runs = np.diff(np.flatnonzero(np.diff(places, prepend=-9, append=places[-1] + 9) > 1))
     counts = np.bincount(runs, minlength=4)[1:4]
     assert chisquare(counts, counts.sum() * np.array([6, 3, 2]) / 11).pvalue > 1e-3
@@ -301,3 +302,42 @@ def test_same_generator_same_masks(vocabulary, strategy):
 def test_an_unknown_strategy_is_named(vocabulary):
     with pytest.raises(UserError, match=r"token, whole_word, ngram\. Received: 'spans'"):
         mask([[2, 7, 3]], vocabulary, "spans")
+
+
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_a_record_s_own_draws_make_its_masks_its_own(unmasked, vocabulary, masking, monkeypatch):
+    tokens = unmasked(50, padded=True)["input_ids"]
+    numbers = np.arange(50) << 32 | 3
+    options = {"max_predictions": 5, "masking": masking}
+
+    def masks(rows, seed=1):
+        batch = mask_tokens(tokens[rows], vocabulary, rng=RecordDraws(numbers[rows], seed=seed), **options)
+        return np.concatenate([batch.input_ids, batch.positions, batch.ids, batch.weights, batch.actions], axis=1)
+
+    every = masks(np.arange(50))
+    for rows in (np.arange(7), np.arange(20, 45), np.array([49, 3, 3]), np.arange(0)):
+        np.testing.assert_array_equal(masks(rows), every[rows])
+    monkeypatch.setattr("keras_bert.data.masking.TOKENS_AT_ONCE", 200)  # in blocks of six
+    np.testing.assert_array_equal(masks(np.arange(50)), every)
+    assert (masks(np.arange(50), seed=2) != every).any(axis=1).mean() > 0.8
+
+
+@pytest.mark.parametrize("seed", [0, -5, 1 << 70])
+def test_a_record_s_own_draws_are_random(seed):
+    draws = RecordDraws(np.arange(3000), seed=seed)
+    bits = draws.bits((3000, 31))
+    assert bits.dtype == np.uint32
+    assert bits.shape == (3000, 31)
+    shares = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8)).reshape(-1, 32).mean(axis=0)
+    assert abs(shares - 0.5).max() < 5 * 0.5 / np.sqrt(bits.size)
+    rows = np.repeat(np.arange(3000), 4)
+    places = np.tile(np.arange(4), 3000)
+    uniform = draws.uniform(1, rows, places).reshape(-1, 4)
+    assert chisquare(np.bincount((uniform.reshape(-1) * 20).astype(int), minlength=20)).pvalue > 1e-3
+    both = np.histogram2d(uniform[:, 0], uniform[:, 1], bins=5, range=[[0, 1], [0, 1]])[0]  # neighbouring places
+    assert chisquare(both.reshape(-1)).pvalue > 1e-3
+    both = np.histogram2d(uniform[:-1, 0], uniform[1:, 0], bins=5, range=[[0, 1], [0, 1]])[0]  # neighbouring records
+    assert chisquare(both.reshape(-1)).pvalue > 1e-3
+    assert (draws.uniform(2, rows, places) != uniform.reshape(-1)).all()
+    chosen = draws.choice(np.array([3, 5, 9]), rows, places)
+    assert chisquare(np.unique(chosen, return_counts=True)[1]).pvalue > 1e-3

@@ -33,7 +33,8 @@ def test_texts_without_new_words_give_the_same_logits(folder, batch):
     assert after["masked_lm"].shape == (4, 4, 30)
     np.testing.assert_array_equal(after["next_sentence"], before["next_sentence"])
     kept = [index for index in range(24) if index != 1]
-    np.testing.assert_array_equal(after["masked_lm"][..., kept], before["masked_lm"][..., kept])
+    # XLA, which is JAX's compiler, adds up the products of a wider matrix in another order.
+    np.testing.assert_allclose(after["masked_lm"][..., kept], before["masked_lm"][..., kept], atol=5e-7)
 
 
 def test_every_kind_of_model_grows(folder, tokens):

@@ -5,8 +5,10 @@ import math
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.data.records import manifest_path, vocab_path
@@ -15,9 +17,10 @@ from keras_bert.errors import UserError
 from keras_bert.models import BertPretrainer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
-from keras_bert.training import pretrain as module
+from keras_bert.training import logs
 from keras_bert.training.pretrain import pretrain
 from tests import reference_bert
+from tests.training.conftest import SEQ_LENGTH
 
 FIGURES = {"loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_loss", "next_sentence_accuracy"}
 ONCE = {"shuffle": False, "repeat": False, "drop_remainder": False}
@@ -63,21 +66,42 @@ def test_a_row_is_logged_every_few_steps(run):
     for row in rows:
         assert row.keys() >= FIGURES | {"step", "learning_rate", "examples_per_second"}
         assert row["loss"] == pytest.approx(row["masked_lm_loss"] + row["next_sentence_loss"], abs=2e-6)
+        assert 0 < row["tokens_per_second"] < row["examples_per_second"] * SEQ_LENGTH  # padding is no token
+        assert 0 < row["utilisation"] < 1
     assert [row["step"] for row in rows if "eval_loss" in row] == [120]
-    assert [call[:4] for call in calls] == [("pretrain", n, 120, "step") for n in (0, 40, 80, 120)]
+    assert {(call[0], *call[2:4]) for call in calls} == {("pretrain", 120, "step")}
+    done = [call[1] for call in calls]
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert {40, 80, 120} <= set(done)
 
 
 def test_the_directory_is_a_model_with_its_logs(run, tokenizer):
     folder, results, _ = run
     names = {path.name for path in folder.iterdir()}
-    logs = {"train_log.jsonl", "tensorboard", "loss_curve.png", "eval_results.json"}
-    assert names == logs | {"bert_config.json", "model.safetensors", "task.json", "vocab.txt", "tokenizer_config.json"}
+    about = {"train_log.jsonl", "tensorboard", "loss_curve.png", "eval_results.json", "run.json", "checkpoints"}
+    model = {"bert_config.json", "model.safetensors", "task.json", "vocab.txt", "tokenizer_config.json"}
+    assert names == about | model | {"model.keras", "saved_model"}
     assert list((folder / "tensorboard").glob("events*"))
     assert (folder / "loss_curve.png").read_bytes()[:4] == b"\x89PNG"
     assert json.loads((folder / "eval_results.json").read_text()) == results
     assert json.loads((folder / "task.json").read_text()) == {"task": "pretraining"}
     again = Tokenizer.from_pretrained(folder)
     assert again.tokenize("w3 w14") == tokenizer.tokenize("w3 w14") == ["w3", "w14"]
+
+
+def test_what_it_writes_loads_by_keras_and_by_tensorflow(run, records):
+    folder = run[0]
+    ((x, *_),) = pretraining_dataset(records[1], batch_size=8, **ONCE).take(1)
+    model = BertPretrainer.from_pretrained(folder)
+    expected = model.predict_on_batch(x)
+    for name, logits in keras.saving.load_model(folder / "model.keras").predict_on_batch(x).items():
+        np.testing.assert_array_equal(logits, expected[name])
+    inputs = {name: x[name] for name in ("input_ids", "input_mask", "segment_ids")}
+    loaded = tf.saved_model.load(str(folder / "saved_model"))
+    served = loaded.serve(inputs)
+    for name, output in model.encoder(inputs).items():
+        np.testing.assert_allclose(served[name], output, atol=1e-5)
 
 
 def figures_of(folder, batches):
@@ -125,10 +149,10 @@ def test_the_same_seed_gives_the_same_run_and_a_checkpoint_a_better_start(run, r
 
 def test_a_loss_that_is_no_number_is_a_user_error_and_no_model(records, config, tmp_path):
     with pytest.raises(
-        UserError, match=r"The loss is \w+ between steps \d+ and \d+; lower --learning_rate \(now 1e\+30"
+        UserError, match=r"The loss is nan, .* at step 2 \(batch 1 .*there is no checkpoint yet; lower .* \(now 1e\+30"
     ):
         pretrain(records[0], tmp_path / "run", config, learning_rate=1e30, **{**RUN, "num_warmup_steps": 0})
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"train_log.jsonl", "tensorboard"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "train_log.jsonl", "tensorboard"}
 
 
 def test_records_that_do_not_fit_are_a_user_error_before_anything_is_written(records, config, tmp_path):
@@ -196,7 +220,7 @@ def test_unmasked_and_masked_records_for_the_two_sides(records, dynamic_records,
 def test_without_a_sentence_task_its_figures_are_left_out(records, config, tmp_path, monkeypatch):
     train, dev = (altered(files, tmp_path / "records", sentence_task="none") for files in records)
     panels = []
-    monkeypatch.setattr(module, "draw_curves", lambda *_, curves, **options: panels.extend(curves))
+    monkeypatch.setattr(logs, "draw_curves", lambda *_, curves, **options: panels.extend(curves))
     results = pretrain(train, tmp_path / "run", config, eval_files=dev, **SHORT)
     assert results.keys() == {"masked_lm_loss", "masked_lm_accuracy", "masked_lm_perplexity", "loss"}
     assert results["loss"] == results["masked_lm_loss"]
@@ -209,7 +233,7 @@ def test_without_a_sentence_task_its_figures_are_left_out(records, config, tmp_p
 def test_a_person_reads_of_the_sentences_order(records, config, tmp_path, monkeypatch):
     train = altered(records[0], tmp_path / "records", sentence_task="sop")
     panels = {}
-    monkeypatch.setattr(module, "draw_curves", lambda *_, curves, **options: panels.update(curves))
+    monkeypatch.setattr(logs, "draw_curves", lambda *_, curves, **options: panels.update(curves))
     results = pretrain(train, tmp_path / "run", config, **SHORT)
     assert results.keys() >= FIGURES
     assert panels["sentence-order accuracy"]["training"] == "next_sentence_accuracy"

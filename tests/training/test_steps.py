@@ -11,10 +11,13 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.config import BertConfig
+from keras_bert.errors import UserError
+from keras_bert.layers.dropout import masks_of_replica
 from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.models.weights import collect_arrays
 from keras_bert.training.optimizers import BertAdamW, adamw
-from keras_bert.training.steps import batch_sums, make_eval_step, make_train_steps, metrics_from_sums
+from keras_bert.training.steps import batch_sums, make_eval_step, make_train_steps
+from keras_bert.training.trainer import COLUMNS, check_batch_size, metrics_from_sums
 from tests import reference_bert
 from tests.models.conftest import as_batch
 
@@ -79,16 +82,16 @@ def test_without_a_sentence_task_the_masked_lm_trains_alone(model, small):
     head = model.next_sentence.kernel.numpy()
     optimizer = BertAdamW(1e-2, weight_decay=0.0)
     optimizer.build(model.trainable_variables)
-    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    train_steps = make_train_steps(model, optimizer, DEFAULT)
     iterator = iter(tf.data.Dataset.from_tensors((x, y, weights)).repeat())
-    rows = [metrics_from_sums(train_steps(iterator, tf.constant(2)).numpy()) for _ in range(4)]
+    rows = [metrics_from_sums(row[:6]) for row in train_steps(iterator, tf.constant(8)).numpy()]
     for row in rows:
         assert row.keys() == {"masked_lm_loss", "masked_lm_accuracy", "loss"}
         assert row["loss"] == row["masked_lm_loss"] > 0
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert all(np.isfinite(array).all() for array in model.get_weights())
     np.testing.assert_array_equal(model.next_sentence.kernel.numpy(), head)  # nothing pulls at it
-    evaluated = make_eval_step(model, DEFAULT, jit_compile=False)(next(iterator)).numpy()
+    evaluated = make_eval_step(model, DEFAULT)(next(iterator)).numpy()
     assert evaluated[3:].tolist() == [0.0, 0.0, 0.0]
 
 
@@ -117,9 +120,9 @@ def test_one_step_is_fit_s_step(model, small):
     model.set_weights(start)
     optimizer = adamw(1e-2)
     optimizer.build(model.trainable_variables)
-    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    train_steps = make_train_steps(model, optimizer, DEFAULT)
     iterator = iterate(small[1], 3)
-    figures = metrics_from_sums(train_steps(iterator, tf.constant(1)).numpy())
+    figures = metrics_from_sums(train_steps(iterator, tf.constant(1)).numpy()[0, :6])
     assert figures["loss"] == pytest.approx(history["loss"][0], rel=1e-5)
     for name in ("masked_lm", "next_sentence"):
         assert figures[f"{name}_loss"] == pytest.approx(history[f"{name}_loss"][0], rel=1e-5)
@@ -127,20 +130,21 @@ def test_one_step_is_fit_s_step(model, small):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
     trained = model.get_weights()
-    eval_step = make_eval_step(model, DEFAULT, jit_compile=False)
+    eval_step = make_eval_step(model, DEFAULT)
     figures = metrics_from_sums(eval_step(next(iterator)).numpy())
     assert figures["loss"] == pytest.approx(evaluated["loss"], rel=1e-4)
     for one, two in zip(model.get_weights(), trained, strict=True):
         np.testing.assert_array_equal(one, two)  # an evaluation trains nothing
 
 
-def test_several_steps_in_a_call_add_up(model, small):
+def test_several_steps_in_a_call_are_a_row_each(model, small):
     optimizer = BertAdamW(0.0)  # standing still, each step sees the same weights
     optimizer.build(model.trainable_variables)
-    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
+    train_steps = make_train_steps(model, optimizer, DEFAULT)
     iterator = iterate(small[1], 1)
-    single = [train_steps(iterator, tf.constant(1)).numpy() for _ in range(3)]
-    np.testing.assert_allclose(train_steps(iterator, tf.constant(6)).numpy(), 2 * np.sum(single, 0), rtol=1e-5)
+    single = np.concatenate([train_steps(iterator, tf.constant(1)).numpy() for _ in range(3)])
+    assert single.shape == (3, len(COLUMNS))
+    np.testing.assert_array_equal(train_steps(iterator, tf.constant(6)).numpy(), np.concatenate([single, single]))
     assert int(optimizer.iterations) == 9
     assert train_steps.experimental_get_tracing_count() == 1
 
@@ -151,61 +155,69 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(small):
     still = [batch_sums(model, batch, training=False).numpy() for _ in range(2)]
     np.testing.assert_array_equal(*still)
     assert np.abs(batch_sums(model, batch, training=True).numpy() - still[0]).max() > 1e-3
-    eval_step = make_eval_step(model, DEFAULT, jit_compile=False)
+    eval_step = make_eval_step(model, DEFAULT)
     np.testing.assert_allclose(eval_step(next(iterate(small[1], 3))), still[0], rtol=1e-5)
     optimizer = BertAdamW(0.0)
     optimizer.build(model.trainable_variables)
-    train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=False)
-    assert np.abs(train_steps(iterate(small[1], 3), tf.constant(1)).numpy() - still[0]).max() > 1e-3
+    train_steps = make_train_steps(model, optimizer, DEFAULT)
+    assert np.abs(train_steps(iterate(small[1], 3), tf.constant(1)).numpy()[0, :6] - still[0]).max() > 1e-3
 
 
-@pytest.mark.slow
-def test_xla_takes_the_same_steps(small, golden):
-    losses = []
-    for jit_compile in (False, True):
-        model = BertPretrainer.from_pretrained(golden / "model")
-        optimizer = adamw(**reference_bert.TRAINING)
-        optimizer.build(model.trainable_variables)
-        train_steps = make_train_steps(model, optimizer, DEFAULT, jit_compile=jit_compile)
-        iterator = iterate(small[1], 3)
-        losses.append([metrics_from_sums(train_steps(iterator, tf.constant(1)).numpy())["loss"] for _ in range(6)])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+def test_a_row_has_the_tokens_and_the_norm_of_the_gradient(model, small):
+    x, y, weights = as_batch(small[1])
+    with tf.GradientTape() as tape:
+        sums = batch_sums(model, (x, y, weights), training=False)
+        loss = sums[0] / sums[2] + sums[3] / sums[5]
+    expected = np.sqrt(
+        sum(np.sum(np.square(tf.convert_to_tensor(g))) for g in tape.gradient(loss, model.trainable_variables))
+    )
+    optimizer = BertAdamW(0.0, global_clipnorm=expected / 2)
+    optimizer.build(model.trainable_variables)
+    row = dict(
+        zip(COLUMNS, make_train_steps(model, optimizer, DEFAULT)(iterate(small[1], 3), tf.constant(1))[0], strict=True)
+    )
+    assert float(row["tokens"]) == x["input_mask"].sum() < x["input_mask"].size
+    assert float(row["gradient_norm"]) == pytest.approx(expected, rel=1e-5)
+    moments = np.sqrt(sum(np.sum(np.square(m.numpy() / 0.1)) for m in optimizer.momentums))
+    assert moments == pytest.approx(expected / 2, rel=1e-5)  # what the optimizer got was clipped, and once
 
 
-# Trains on a golden batch with `n` virtual devices and prints the losses, the last one of an evaluation.
+# Trains on a golden batch, `copies` times over, and prints the losses, the last one of an evaluation.
 TRAJECTORY = """
 import json, sys
 import numpy as np
 import tensorflow as tf
-n, folder, schedule = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+devices, accumulation, copies, jit, folder, schedule = (json.loads(each) for each in sys.argv[1:])
 cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * n)
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 from keras_bert.models import BertPretrainer
 from keras_bert.training.optimizers import adamw
-from keras_bert.training.steps import make_eval_step, make_train_steps, metrics_from_sums
 from keras_bert.training.strategies import strategy
+from keras_bert.training.trainer import make_trainer, metrics_from_sums
 from tests.models.conftest import as_batch
-strategy = strategy("mirrored" if n > 1 else "one_device")
-assert strategy.num_replicas_in_sync == n
-x, y, weights = as_batch(dict(np.load(folder + "/golden.npz")))
+strategy = strategy("mirrored" if devices > 1 else "one_device")
+assert strategy.num_replicas_in_sync == devices
+batch = tf.nest.map_structure(
+    lambda array: np.repeat(array, copies, axis=0), as_batch(dict(np.load(folder + "/golden.npz")))
+)
 with strategy.scope():
     model = BertPretrainer.from_pretrained(folder)
     optimizer = adamw(**schedule)
     optimizer.build(model.trainable_variables)
-dataset = tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(len(x["input_ids"]), drop_remainder=True).repeat()
-iterator = iter(strategy.experimental_distribute_dataset(dataset))
-train_steps = make_train_steps(model, optimizer, strategy, jit_compile=False)
-eval_step = make_eval_step(model, strategy, jit_compile=False)
-sums = [train_steps(iterator, tf.constant(1)) for _ in range(schedule["num_train_steps"])] + [eval_step(next(iterator))]
+trainer = make_trainer(model, optimizer, strategy, accumulation=accumulation, jit_compile=jit)
+batches = trainer.batches(lambda num_shards, shard_index: tf.data.Dataset.from_tensors(batch).repeat())
+rows = [*trainer.train(batches, schedule["num_train_steps"])[:, :6]]
+rows.append(trainer.evaluate(lambda *_: tf.data.Dataset.from_tensors(batch).repeat(3), max_batches=2))
 model.save_pretrained("model")
-print(json.dumps([metrics_from_sums(each.numpy())["loss"] for each in sums]))
+print(json.dumps([metrics_from_sums(row)["loss"] for row in rows]))
 """
 
 
-def trajectory(devices, folder, schedule, *, cwd):
+def trajectory(folder, schedule, *, cwd, devices=1, accumulation=1, copies=1, jit_compile=False):
     """Returns the losses of a training run in a fresh process with so many CPU devices; saves `model` to cwd."""
+    arguments = (devices, accumulation, copies, jit_compile, str(folder), schedule)
     done = subprocess.run(
-        [sys.executable, "-c", TRAJECTORY, str(devices), str(folder), json.dumps(schedule)],
+        [sys.executable, "-c", TRAJECTORY, *map(json.dumps, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""},
@@ -215,14 +227,26 @@ def trajectory(devices, folder, schedule, *, cwd):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_our_trajectory_on_one_device_and_two(golden, devices, tmp_path):
-    # Three instances are two on one replica, with eight masked slots, and one on the other, with three: the mean
-    # of the replicas' means would be another number. The gradients' norm is over the limit: clipping each
-    # replica's share would be another step.
+WAYS = {  # the three instances, so many times over, have the same mean loss
+    "one device": {},
+    "two devices": {"devices": 2, "copies": 2},
+    "four devices": {"devices": 4, "copies": 4},
+    "three micro-batches": {"accumulation": 3},
+    "four micro-batches": {"accumulation": 4, "copies": 4},
+    "two devices, four micro-batches each": {"devices": 2, "accumulation": 4, "copies": 8},
+    "XLA": {"jit_compile": True},
+    "XLA, three micro-batches": {"accumulation": 3, "jit_compile": True},
+}
+FAST = ("two devices", "three micro-batches")
+
+
+@pytest.mark.parametrize("way", [way if way in FAST else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
+def test_our_trajectory_whatever_cuts_the_batch(golden, way, tmp_path):
+    # An instance has three or four masked slots: the mean of the parts' means would be another number. The gradients'
+    # norm is over the limit: clipping each part's share would be another step.
     folder = golden / "model"
     expected = dict(np.load(folder / "golden.npz"))
-    losses = trajectory(devices, folder, reference_bert.TRAINING, cwd=tmp_path)
+    losses = trajectory(folder, reference_bert.TRAINING, cwd=tmp_path, **WAYS[way])
     np.testing.assert_allclose(losses[:-1], expected["train_losses"], rtol=1e-5)
     assert losses[-1] < losses[-2]
     for name, array in collect_arrays(BertPretrainer.from_pretrained(tmp_path / "model")).items():
@@ -230,13 +254,37 @@ def test_our_trajectory_on_one_device_and_two(golden, devices, tmp_path):
         np.testing.assert_allclose(array, final, atol=1e-3 * np.abs(final).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_google_s_trajectory_on_one_device_and_two(shared, devices, tmp_path):
+SLOW = [pytest.param(way, marks=pytest.mark.slow) for way in ("one device", "four devices", "four micro-batches")]
+
+
+@pytest.mark.parametrize("way", ["two devices", *SLOW])
+def test_google_s_trajectory_whatever_cuts_the_batch(shared, way, tmp_path):
     folder = shared / "golden" / "model"
     expected = np.load(folder / "golden.npz")["train_losses"]
     schedule = {"learning_rate": 1e-3, "num_train_steps": 20, "num_warmup_steps": 5}
-    losses = trajectory(devices, folder, schedule, cwd=tmp_path)
+    losses = trajectory(folder, schedule, cwd=tmp_path, **WAYS[way])
     np.testing.assert_allclose(losses[:-1], expected, rtol=1e-5)
+
+
+def test_replicas_drop_other_elements(small):
+    model = BertPretrainer(BertEncoder(small[0].replace(hidden_dropout_prob=0.5)))
+    generators = [layer.seed_generator for layer in model._flatten_layers() if hasattr(layer, "seed_generator")]
+    start = [generator.state.numpy() for generator in generators]
+    sums = []
+    for number in (None, 0, 1, 1):
+        for generator, state in zip(generators, start, strict=True):
+            generator.state.assign(state)
+        with masks_of_replica(None if number is None else tf.constant(number)):
+            sums.append(batch_sums(model, as_batch(small[1]), training=True).numpy())
+    np.testing.assert_array_equal(sums[0], sums[1])  # the first replica's are those of one device
+    np.testing.assert_array_equal(sums[2], sums[3])
+    assert np.abs(sums[2] - sums[0]).max() > 1e-3
+
+
+def test_a_batch_that_cannot_be_shared():
+    check_batch_size(24, 2, 4)
+    with pytest.raises(UserError, match=r"A batch of 30 .* 2 device\(s\) and 4 .* a multiple of 8, such as 32"):
+        check_batch_size(30, 2, 4)
 
 
 FIT = """

@@ -1,5 +1,6 @@
 """Which devices train: names, what "auto" takes, and what is refused."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -10,11 +11,12 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.errors import UserError
-from keras_bert.training import strategies
+from keras_bert.training import preflight, strategies
 from keras_bert.training.strategies import strategy
 
 ROOT = Path(__file__).resolve().parents[2]
 TPU_NAMES = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
+PACKAGES = {"tensorflow-tpu": "2.20.0", "libtpu": "0.0.17", "tensorflow-text": "2.20.1", "keras": "3.15.1"}
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +72,66 @@ def test_a_tf_config_that_is_none_is_a_user_error(monkeypatch, text, name):
 
 
 def test_a_tpu_that_is_not_there_is_a_user_error():
-    with pytest.raises(UserError, match=r"No TPU answers \(.+\); choose a TPU runtime, or use --strategy one_device"):
+    with pytest.raises(UserError, match=r"No TPU is visible; .*, or use --strategy one_device"):
         strategy("tpu")
+
+
+@pytest.mark.parametrize(("tpu", "connected"), [(None, "local"), ("my-tpu", "my-tpu")])
+@pytest.mark.parametrize("name", ["auto", "tpu"])
+def test_a_tpu_is_connected_to_by_its_address_zone_and_project(monkeypatch, name, tpu, connected):
+    asked = []
+
+    def connect(*args, **options):
+        asked.append((args, options))
+        raise tf.errors.NotFoundError(None, None, "Graph execution error:\n\nNo TPU devices\n [[{{node}}]]")
+
+    monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v5e-1")
+    monkeypatch.setattr(preflight, "installed_versions", lambda: PACKAGES)
+    monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", connect)
+    with pytest.raises(UserError, match=rf"No TPU answers as '{connected}' \(No TPU devices\); end other programs"):
+        strategy(name, tpu=tpu, zone="us-west4-a", project="mine")
+    assert asked == [((connected,), {"zone": "us-west4-a", "project": "mine"})]
+
+
+def test_packages_that_cannot_drive_the_tpu_are_named_before_it_is_asked(monkeypatch):
+    monkeypatch.setenv("TPU_ACCELERATOR_TYPE", "v5e-1")
+    monkeypatch.setattr(preflight, "installed_versions", lambda: {**PACKAGES, "libtpu": "0.0.51"})
+    with pytest.raises(UserError, match=r"needs libtpu 0\.0\.17"):
+        strategy("auto")
+
+
+def test_a_named_tpu_goes_with_no_other_strategy():
+    with pytest.raises(UserError, match=r"The TPU 'mine' is for the strategies auto and tpu\. Received: mirrored"):
+        strategy("mirrored", tpu="mine")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra jax)")
+def test_on_jax_the_same_names_give_jax_devices_without_tensorflow():
+    script = (
+        "import sys, keras_bert as kb\n"
+        "for name in ('auto', 'one_device', 'mirrored'):\n"
+        "    with kb.strategy(name).scope():\n"
+        "        print(name, type(kb.strategy(name)).__name__, kb.strategy(name).num_replicas_in_sync)\n"
+        "for name, tpu in (('tpu', None), ('multi_worker', None), ('tpu', 'mine')):\n"
+        "    try:\n"
+        "        kb.strategy(name, tpu=tpu)\n"
+        "    except kb.UserError as error:\n"
+        "        print(name, tpu, 'refused')\n"
+        "print('tensorflow.python' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=3"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == [
+        "auto JaxDevices 3",
+        "one_device JaxDevices 1",
+        "mirrored JaxDevices 3",
+        "tpu None refused",
+        "multi_worker None refused",
+        "tpu mine refused",
+        "False",
+    ]
 
 
 def test_workers_after_the_start_of_tensorflow_are_refused(monkeypatch):

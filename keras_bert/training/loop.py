@@ -1,0 +1,275 @@
+"""The loop of a pre-training run: updates, rows of the log, evaluations, checkpoints, and what can come in between.
+
+What a step does is the trainer's; which batch it takes is a function of the step's number, so that a run goes on
+where a checkpoint stands as if it had never stopped.
+"""
+
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from keras_bert.errors import UserError
+from keras_bert.training.trainer import COLUMNS, TASKS, metrics_from_sums
+
+SECONDS_PER_CALL = 5.0  # of training between two looks at the clock and at whether the run is to stop
+CALLS_PER_BUDGET = 500  # at least, as the rate changes between calls alone where it goes by the time
+MAX_REWINDS = 5  # in a row from one checkpoint
+
+
+class Stopped(Exception):
+    """A run was asked to stop, and did after saving. `exit_status` is what a shell expects of the signal."""
+
+    def __init__(self, message, exit_status):
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+@dataclasses.dataclass
+class Position:
+    """Where a run stands: what a checkpoint remembers beside the variables.
+
+    Attributes:
+        step: updates so far.
+        seconds: of the run so far, over all starts, evaluations and checkpoints included.
+        used: for each phase the number of its batches that were trained on.
+        skipped: for each phase the numbers of the batches that are left out.
+        window: since the last row of the log, sums of `trainer.COLUMNS`, float64 exactly as added up step by step.
+        window_steps, window_seconds: updates since the last row, and the time of these alone.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    used: list = dataclasses.field(default_factory=list)
+    skipped: list = dataclasses.field(default_factory=list)
+    window: list = dataclasses.field(default_factory=lambda: [0.0] * len(COLUMNS))
+    window_steps: int = 0
+    window_seconds: float = 0.0
+
+    def advance(self, phase, rows, seconds):
+        """Adds steps of a phase: float32 (n, 8) rows and the time that they took."""
+        self.used[phase] += len(rows)
+        for row in rows.astype(np.float64):
+            self.window = (np.asarray(self.window) + row).tolist()
+        self.step += len(rows)
+        self.window_steps += len(rows)
+        self.window_seconds += seconds
+
+    def close_window(self):
+        """Begins a new window."""
+        self.window, self.window_steps, self.window_seconds = [0.0] * len(COLUMNS), 0, 0.0
+
+
+@dataclasses.dataclass
+class Stage:
+    """A phase with all that it needs.
+
+    Attributes:
+        end: the updates of the run at its end; where the run goes by time, their share of all tells when it ends.
+        records: callable(start_batch, skip_batches) -> make_dataset for `trainer.batches`.
+        evaluate: callable() -> {figure: value}, or None.
+        throughput: callable(steps, tokens, seconds) -> {figure: value}.
+    """
+
+    end: int
+    records: object
+    evaluate: object
+    throughput: object
+
+
+def raw_batch(done, skipped):
+    """Returns the number of the next batch in the records' own order, when `done` were used and some left out.
+
+    >>> [raw_batch(done, [1, 2]) for done in range(4)]
+    [0, 3, 4, 5]
+    """
+    number = done
+    for left_out in sorted(skipped):
+        number += left_out <= number
+    return number
+
+
+class Loop:
+    """Trains from where a run stands to its end.
+
+    Args:
+        trainer: see `make_trainer`.
+        stages: list of Stage, one a phase.
+        options: PretrainOptions.
+        rate: callable(share of the run in [0, 1], step) -> the learning rate.
+        loss_limit: above this a step's loss counts as exploded.
+        keeper: what saves: `save(position)`, `restore(position)` and `where()`, the newest checkpoint's place.
+        log: a TrainLog.
+        drawer: callable(rows), which redraws the curves when it is time.
+        stop: callable() -> None or (why, exit status), asked between calls.
+        progress: callable(stage, done, total, unit, note).
+        say: callable(line).
+    """
+
+    def __init__(self, trainer, stages, options, *, rate, loss_limit, keeper, log, drawer, stop, progress, say):
+        self.trainer, self.stages, self.options = trainer, stages, options
+        self.rate, self.loss_limit = rate, loss_limit
+        self.keeper, self.log, self.drawer = keeper, log, drawer
+        self.stop, self.progress, self.say = stop, progress, say
+        self.budget = None if options.max_minutes is None else 60.0 * options.max_minutes
+        self.total = stages[-1].end
+        self.rewinds = 0
+        self._batches = (None, None)  # (index of the stage, its batches)
+        self._seconds_per_step = []  # of each call with these batches
+
+    def run(self, position):
+        """Trains to the end of the run.
+
+        Args:
+            position: the Position to begin at; the trainer's variables are of there.
+
+        Raises:
+            UserError: the loss is no number any more, or exploded.
+            Stopped: `stop` said so; the run was saved before.
+        """
+        self.position, clock = position, time.perf_counter()
+        self._report("")
+        while not self._over():
+            index, stage = self._stage()
+            if self.budget:
+                self.trainer.set_learning_rate(self.rate(self._share(), self.position.step))
+            batches = self._batches_of(index, stage)
+            self._share_before = self._share()
+            begin = time.perf_counter()
+            rows = self.trainer.train(batches, self._steps_of_call(stage))
+            wrong = next((i for i, row in enumerate(rows) if not self._sound(row)), None)
+            if wrong is not None:
+                self._diverged(index, wrong, rows[wrong])
+                continue
+            now = time.perf_counter()
+            self._seconds_per_step.append((now - begin) / len(rows))
+            self.position.advance(index, rows, now - begin)
+            self.position.seconds += self.trainer.agreed(now - clock)
+            clock = now
+            self._report(self._note(stage, rows, now - begin))
+            self._after(index, stage)
+
+    def _after(self, index, stage):
+        """Logs, evaluates and saves what is due after a call, and stops if that is asked for."""
+        position, options = self.position, self.options
+        over, step = self._over(), position.step
+        phase_over = self._stage()[0] != index or over
+        if phase_over or step % options.steps_per_loop == 0:
+            self._log_row(stage, over)
+        asked = self.stop()
+        if step % options.save_checkpoints_steps == 0 or over or asked:
+            self.keeper.save(position)
+            self.rewinds = 0
+        if asked and not over:
+            why, status = asked
+            saved = f", saved in {self.keeper.where()}" if self.keeper.where() else ""
+            raise Stopped(f"{why}: stopped at step {step}{saved}; the same command again goes on from there.", status)
+
+    def _log_row(self, stage, over):
+        """Writes a row of the log, with an evaluation if one is due."""
+        position, every = self.position, self.options.eval_every
+        step, first = position.step, position.step - position.window_steps
+        sums = np.asarray(position.window)
+        figures = metrics_from_sums(sums[:6]) | {
+            "gradient_norm": sums[7] / position.window_steps,
+            "learning_rate": self.rate(self._share_before, step - 1),
+            "seconds": position.seconds,
+            **stage.throughput(position.window_steps, sums[6], position.window_seconds),
+        }
+        if stage.evaluate and (over or (every and step // every > first // every)):
+            figures |= {f"eval_{name}": value for name, value in stage.evaluate().items()}
+        position.close_window()
+        self.log.write(step, figures)
+        self.drawer(self.log.rows)
+
+    def _diverged(self, index, sound, row):
+        """Stops, or goes back and leaves a batch out; `sound` is the number of updates of the call before this row."""
+        loss, norm = _loss(row), row[COLUMNS.index("gradient_norm")]
+        step = self.position.step + sound + 1
+        batch = raw_batch(self.position.used[index] + sound, self.position.skipped[index])
+        options, where = self.options, self.keeper.where()
+        what = f"The loss is {loss:.4g}, the gradient's norm {norm:.4g}, at step {step} (batch {batch} of its records)"
+        good = f"the last good checkpoint is {where}" if where else "there is no checkpoint yet"
+        remedy = (
+            f"lower --learning_rate (now {options.learning_rate}) or raise --num_warmup_steps "
+            f"(now {options.num_warmup_steps})"
+        )
+        if options.on_divergence == "stop":
+            raise UserError(f"{what}; {good}; {remedy}, or go on without that batch by --on_divergence=rewind.")
+        if self.rewinds == MAX_REWINDS:
+            raise UserError(
+                f"{what}, the {MAX_REWINDS + 1}th time after {where}, whatever batch is left out; {remedy}."
+            )
+        self.rewinds += 1
+        skipped = [list(each) for each in self.position.skipped]
+        skipped[index].append(batch)
+        self.keeper.restore(self.position)
+        self.position.skipped = skipped
+        self.log.rewind(self.position.step)
+        self.say(f"{what}; back to step {self.position.step}, without that batch.")
+        self._batches = (None, None)
+
+    def _sound(self, row):
+        loss = _loss(row)
+        return math.isfinite(loss) and math.isfinite(row[COLUMNS.index("gradient_norm")]) and loss <= self.loss_limit
+
+    def _batches_of(self, index, stage):
+        """Returns the batches of a phase from where the run stands."""
+        if self._batches[0] != index:
+            skipped = self.position.skipped[index]
+            start = raw_batch(self.position.used[index], skipped)
+            self._batches = (index, self.trainer.batches(stage.records(start, skipped)))
+            self._seconds_per_step = []
+        return self._batches[1]
+
+    def _stage(self):
+        """Returns (index, Stage) of the next step."""
+        done = self._share() * self.total if self.budget else self.position.step
+        index = next((i for i, stage in enumerate(self.stages) if done < stage.end), len(self.stages) - 1)
+        return index, self.stages[index]
+
+    def _share(self):
+        """Returns how much of the run is over, of its steps or of its time."""
+        share = self.position.seconds / self.budget if self.budget else self.position.step / self.total
+        return min(1.0, share)
+
+    def _over(self):
+        return self._share() >= 1.0
+
+    def _steps_of_call(self, stage):
+        """Returns how many updates the next call makes: up to what is due next, and not for too long.
+
+        The first call compiles; the second one is the first whose time tells anything.
+        """
+        if len(self._seconds_per_step) < 2:
+            return 1
+        step, options = self.position.step, self.options
+        ends = [(step // every + 1) * every for every in (options.steps_per_loop, options.save_checkpoints_steps)]
+        if not self.budget:
+            ends.append(stage.end)
+        seconds = min(SECONDS_PER_CALL, self.budget / CALLS_PER_BUDGET) if self.budget else SECONDS_PER_CALL
+        return max(1, min(min(ends) - step, int(seconds / self._seconds_per_step[-1])))
+
+    def _report(self, note):
+        if self.budget:
+            total = max(1, int(self.budget))
+            self.progress("pretrain", min(int(self.position.seconds), total), total, "second", note)
+        else:
+            self.progress("pretrain", self.position.step, self.total, "step", note)
+
+    def _note(self, stage, rows, seconds):
+        """Returns what the bar says of a call."""
+        sums = rows.astype(np.float64).sum(0)
+        figures = metrics_from_sums(sums[:6])
+        speed = stage.throughput(len(rows), sums[6], seconds)
+        return (
+            f"loss {figures['loss']:.3f}, masked-LM accuracy {figures['masked_lm_accuracy']:.3f}, "
+            f"{speed['examples_per_second']:,.0f} examples/s, {speed['tokens_per_second']:,.0f} tokens/s, "
+            f"{speed['utilisation']:.0%} of peak"
+        )
+
+
+def _loss(row):
+    """Returns the loss of a step, by its (8,) columns."""
+    return metrics_from_sums(row[: 3 * len(TASKS)])["loss"]

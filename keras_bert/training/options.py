@@ -1,0 +1,114 @@
+"""What a pre-training run may be told, beside its records, its model and its devices: names, defaults and checks."""
+
+import dataclasses
+
+from keras_bert.errors import UserError
+from keras_bert.training.optimizers import adamw, lamb
+from keras_bert.training.phases import Phase, parse_phases
+
+OPTIMIZERS = {"adamw": adamw, "lamb": lamb}
+CHOICES = {
+    "optimizer": tuple(OPTIMIZERS),
+    "on_divergence": ("stop", "rewind"),
+    "dtype": ("float32", "mixed_bfloat16"),
+}
+# What changes no weight, so that a run may go on with another one.
+FREE = {
+    *("eval_batch_size", "eval_every", "max_eval_steps", "steps_per_loop"),
+    *("save_checkpoints_steps", "keep_checkpoints", "on_divergence"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainOptions:
+    """The options of `pretrain`.
+
+    Attributes:
+        train_batch_size, eval_batch_size: examples a step, over all devices.
+        learning_rate: the peak, reached after `num_warmup_steps`, then down to 0 over `num_train_steps`.
+        num_train_steps: None for what `phases` says, or 100,000.
+        num_warmup_steps: steps over which the rate rises.
+        phases: text such as "128:90%:256,512:10%:64", see `parse_phases`, or a list of Phase; None for one phase.
+        gradient_accumulation_steps: micro-batches a batch is cut into, one after the other, to need less memory.
+        optimizer: "adamw", or "lamb" for batches of thousands.
+        max_minutes: the time of training; evaluations and checkpoints are part of it, but for the last ones. The
+            schedule then goes by the share of this time that is over in place of the share of the steps, and ends
+            with it.
+        steps_per_loop: steps between two rows of the log.
+        eval_every: steps between two evaluations (the first row of the log after them); at the end alone if None.
+        max_eval_steps: batches of an evaluation; all if None.
+        max_predictions, masking, masked_lm_prob: see `pretraining_dataset`.
+        save_checkpoints_steps: steps between two checkpoints.
+        keep_checkpoints: how many of the newest stay.
+        on_divergence: "stop" where the loss is no number or explodes; "rewind" goes back to the newest checkpoint and
+            leaves the batch out.
+        skip_damaged: leave damaged records out and count them, instead of stopping there.
+        dtype: "float32" or "mixed_bfloat16".
+        jit_compile: whether XLA compiles the step.
+        remat: whether blocks are computed again in the backward pass, to need less memory.
+        seed: of weights, dropout and the order of records.
+    """
+
+    train_batch_size: int = 32
+    eval_batch_size: int = 32
+    learning_rate: float = 5e-5
+    num_train_steps: int | None = None
+    num_warmup_steps: int = 10_000
+    phases: str | list[Phase] | None = None
+    gradient_accumulation_steps: int = 1
+    optimizer: str = "adamw"
+    max_minutes: float | None = None
+    steps_per_loop: int = 100
+    eval_every: int | None = None
+    max_eval_steps: int | None = None
+    max_predictions: int | None = None
+    masking: str | None = None
+    masked_lm_prob: float | None = None
+    save_checkpoints_steps: int = 1000
+    keep_checkpoints: int = 3
+    on_divergence: str = "stop"
+    skip_damaged: bool = False
+    dtype: str = "float32"
+    jit_compile: bool = False
+    remat: bool = False
+    seed: int = 12345
+
+    def __post_init__(self):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} must be one of {', '.join(choices)}. Received: {getattr(self, name)!r}.")
+        for name in ("gradient_accumulation_steps", "steps_per_loop", "save_checkpoints_steps", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise UserError(f"max_minutes must be over 0. Received: {self.max_minutes}.")
+        if self.num_warmup_steps >= self.total_steps and self.max_minutes is not None:
+            raise UserError(
+                "With max_minutes the warm-up is num_warmup_steps / num_train_steps of the time, which must be less "
+                f"than all of it. Received: {self.num_warmup_steps} and {self.total_steps}."
+            )
+
+    @property
+    def phase_list(self):
+        """The run's phases, a list of Phase."""
+        if self.phases and not isinstance(self.phases, str):
+            return list(self.phases)
+        return parse_phases(self.phases, num_train_steps=self.num_train_steps, train_batch_size=self.train_batch_size)
+
+    @property
+    def total_steps(self):
+        """The steps of all phases."""
+        return sum(phase.num_train_steps for phase in self.phase_list)
+
+    @property
+    def masks(self):
+        """What `pretraining_dataset` is told about masks."""
+        return {"max_predictions": self.max_predictions, "masking": self.masking, "masked_lm_prob": self.masked_lm_prob}
+
+    def fixed(self):
+        """Returns {name: value} of what a run must keep to when it goes on, fit for JSON."""
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE}
+        phases = [dataclasses.astuple(phase) for phase in self.phase_list]
+        for name in ("num_train_steps", "train_batch_size"):
+            del kept[name]
+        return {**kept, "phases": ", ".join(":".join(map(str, phase)) for phase in phases)}

@@ -1,0 +1,87 @@
+"""The folder of a run: which run it is, how far it came, and its checkpoints."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+from keras_bert.errors import UserError
+from keras_bert.files import atomic_path, read_json
+from keras_bert.training.loop import Position
+from keras_bert.training.run_checkpoints import RunCheckpoints, check_same_run
+
+RUN, CHECKPOINTS = "run.json", "checkpoints"
+
+
+class Keeper:
+    """Saves and restores a run.
+
+    Args:
+        output_dir: the run's folder.
+        trainer: see `make_trainer`.
+        variables: what `run_variables` gives.
+        options: PretrainOptions.
+        chief: whether this process is the one that writes.
+        saved: called after each checkpoint; or None.
+        log: callable(line).
+    """
+
+    def __init__(self, output_dir, trainer, variables, options, *, chief, saved, log):
+        self.checkpoints = RunCheckpoints(Path(output_dir) / CHECKPOINTS, keep=options.keep_checkpoints, log=log)
+        self.trainer, self.variables, self.chief = trainer, variables, chief
+        self.saved, self.newest = saved, None
+
+    def save(self, position):
+        """Writes a checkpoint at a Position."""
+        if self.chief:
+            self.trainer.pull()
+            self.newest = self.checkpoints.save(position.step, self.variables, dataclasses.asdict(position))
+            if self.saved:
+                self.saved()
+
+    def restore(self, position):
+        """Goes to the newest checkpoint, if there is one: the variables, and the Position that is given."""
+        found = self.checkpoints.newest()
+        if found is not None:
+            found.load_into(self.variables)
+            self.trainer.push()
+            self.newest = found.path
+            vars(position).update(vars(Position(**found.notes)))
+
+    def where(self):
+        """Returns the newest checkpoint's folder, or None."""
+        return self.newest
+
+
+def is_over(output_dir, run, *, restart, chief):
+    """Says whether a run has come to its end already; notes what it is if it begins here.
+
+    Args:
+        output_dir: the run's folder.
+        run: {setting: value} of what the run must keep to.
+        restart: whether to begin anew, whatever stands there.
+        chief: whether this process is the one that writes.
+
+    Raises:
+        UserError: another run stands there.
+    """
+    path, checkpoints = Path(output_dir) / RUN, Path(output_dir) / CHECKPOINTS
+    if restart and chief:
+        path.unlink(missing_ok=True)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    if path.is_file() and not restart:
+        there = read_json(path, what="The note of the run")
+        check_same_run(there.get("run", {}), run, folder=str(output_dir))
+        return bool(there.get("over"))
+    if checkpoints.exists() and not restart:
+        raise UserError(f"{checkpoints} is of a run that no {RUN} tells; name another --output_dir, or give --force.")
+    if chief:
+        note_run(output_dir, run, over=False)
+    return False
+
+
+def note_run(output_dir, run, *, over):
+    with atomic_path(Path(output_dir) / RUN) as temporary:
+        temporary.write_text(
+            json.dumps({"over": over, "run": run}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )

@@ -1,0 +1,100 @@
+"""The pretrain command beyond one plain run: measuring alone, phases, time, Google's flags, places elsewhere."""
+
+import json
+import shutil
+
+import pytest
+
+from keras_bert_cli import remote_places
+from keras_bert_cli.main import main
+from tests.cli.conftest import pretrain
+
+
+@pytest.fixture
+def model(records, tmp_path, capsys):
+    assert pretrain(records, tmp_path / "model", f"--eval_file={records}", "--jit_compile=false") == 0
+    capsys.readouterr()
+    return tmp_path / "model"
+
+
+def test_the_same_command_once_more_finds_all_done(records, model, capsys):
+    flags = [f"--eval_file={records}", "--jit_compile=false"]
+    results = (model / "eval_results.json").read_text()
+    (model / "eval_results.json").write_text(json.dumps(json.loads(results) | {"loss": 1.0}))
+    assert pretrain(records, model, *flags) == 0
+    captured = capsys.readouterr()
+    assert "nothing was left to do" in captured.err
+    assert "loss = 1.0000" in captured.out  # what stands there
+    assert pretrain(records, model, *flags, "--learning_rate=1e-3", "--dtype=mixed_bfloat16") == 2
+    error = capsys.readouterr().err
+    assert "learning_rate: 5e-05 there, 0.001 here; dtype: " in error
+    assert "--force" in error
+    assert pretrain(records, model, *flags, "--learning_rate=1e-3", "--force") == 0
+    assert json.loads((model / "run.json").read_text())["run"]["learning_rate"] == 1e-3
+    assert json.loads((model / "eval_results.json").read_text())["loss"] != 1.0
+
+
+def test_measuring_without_training(records, model, capsys):
+    before = (model / "eval_results.json").read_text()
+    weights = (model / "model.safetensors").read_bytes()
+    for where in (["--do_eval"], [f"--eval_file={records}", "--eval_batch_size=3"]):
+        (model / "eval_results.json").unlink()
+        assert pretrain(records, model, "--do_train=False", "--jit_compile=false", *where) == 0
+        after = json.loads((model / "eval_results.json").read_text())
+        assert after == pytest.approx(json.loads(before), rel=1e-5)
+        assert "masked_lm_perplexity = " in capsys.readouterr().out
+    assert (model / "model.safetensors").read_bytes() == weights
+    assert pretrain(records, model, "--nodo_train", "--nodo_eval") == 2
+    assert "Nothing is left to do" in capsys.readouterr().err
+    assert pretrain(records, model.with_name("none"), "--nodo_train", "--do_eval") == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_phases_and_time_are_said_first(records, tmp_path, capsys):
+    small = ["--bert_config_file=tiny", "--num_warmup_steps=1", "--jit_compile=false", "--iterations_per_loop=2"]
+    command = ["pretrain", f"--input_file={records}", f"--output_dir={tmp_path / 'a'}", *small]
+    assert main([*command, "--phases=32:2:4,32:1:2"]) == 0
+    out = capsys.readouterr().out
+    assert "training: 2 steps of 4 on 32 tokens" in out
+    assert "training: 1 steps of 2 on 32 tokens" in out
+    command[2] = f"--output_dir={tmp_path / 'b'}"
+    flags = ["--max_minutes=0.001", "--num_train_steps=100", "--train_batch_size=4"]
+    assert main([*command, *flags]) == 0
+    assert "training: 0.001 minutes; a run that is resumed goes by the time" in capsys.readouterr().out
+    assert (tmp_path / "b" / "saved_model" / "saved_model.pb").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--phases=128"], ["LENGTH:STEPS", "'128'"]),
+        (["--phases=64:3"], ["no records of 64 tokens", "32"]),
+        (["--optimizer=sgd"], ["adamw, lamb", "sgd"]),
+        (["--on_divergence=hope"], ["stop, rewind", "hope"]),
+        (["--gradient_accumulation_steps=3"], ["A batch of 4", "3 micro-batch", "such as 3"]),
+        (["--max_minutes=-1"], ["max_minutes", "-1"]),
+        (["--use_tpu"], ["TPU"]),
+        (["--tpu_name=mine", "--strategy=one_device"], ["mine", "one_device"]),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, words):
+    assert pretrain(records, tmp_path / "model", *flags) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert all(word in error for word in words), error
+    assert not (tmp_path / "model" / "bert_config.json").exists()
+
+
+def test_records_and_results_in_another_place(records, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(remote_places, "CACHE", tmp_path / "cache")
+    there = tmp_path / "bucket" / "run"
+    places = [f"file://{records}", f"file://{there}"]  # which TensorFlow opens as it does gs://
+    flags = ["--jit_compile=false", "--save_checkpoints_steps=2"]
+    assert pretrain(*places, *flags) == 0
+    assert f"--model_dir=file://{there}" in capsys.readouterr().out
+    names = {path.name for path in there.iterdir()}
+    assert {"model.safetensors", "vocab.txt", "run.json", "eval_results.json", "checkpoints"} <= names
+    shutil.rmtree(tmp_path / "cache")  # another machine
+    assert pretrain(*places, *flags) == 0
+    assert "nothing was left to do" in capsys.readouterr().err
+    assert pretrain(f"file://{tmp_path}/nothing/*", places[1]) == 2
+    assert f"file://{tmp_path}/nothing/*" in capsys.readouterr().err

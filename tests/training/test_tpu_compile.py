@@ -1,0 +1,79 @@
+"""The training step goes through the TPU's own compiler: evidence from lowering and compiling, not a run."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.tpu_compile import CUSTOM_CALL, DYNAMIC_SHAPE, HOST_OPERATIONS, HOST_TARGET, largest
+
+ROOT = Path(__file__).resolve().parents[2]
+MISSING = [name for name in ("jax", "libtpu") if importlib.util.find_spec(name) is None]
+needs_compiler = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (extra tpu-compile)")
+HARMLESS = {"ConcatBitcast", "AssumeGatherIndicesInBound", "X64SplitLow", "X64SplitHigh", "X64Combine"}
+
+
+def compiled(*flags):
+    """Returns the figures of a compile by benchmarks/tpu_compile.py."""
+    command = [sys.executable, "-m", "benchmarks.tpu_compile", *flags]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--backend=tensorflow", "--chip=v5e", "--shape=128x128"),
+        ("--backend=tensorflow", "--chip=v6e", "--shape=32x512", "--remat"),
+        ("--backend=jax", "--chip=v5e", "--shape=32x512", "--remat"),
+        ("--backend=jax", "--chip=v6e", "--shape=128x128"),
+    ],
+)
+def test_the_step_of_base_compiles_fits_and_never_asks_its_host(flags):
+    figures = compiled("--size=base", *flags)
+    assert figures["fits"] and 1.2 < figures["arguments_gb"] < 1.3  # weights, m and v of 110 million parameters
+    assert figures["arguments_gb"] < figures["total_gb"] < 15.75
+    assert figures["host_operations"] == 0 and figures["dynamic_shapes"] == 0
+    assert set(figures["custom_calls"]) <= HARMLESS
+
+
+HLO = """
+  %a = (f32[2]{0}, token[]) infeed(%token), infeed_config=""
+  ROOT %b = f32[<=8,2]{1,0} custom-call(%a), custom_call_target="xla_python_cpu_callback"
+  %c = s32[4]{0} all-reduce(%b), replica_groups=[1,1]<=[1]
+  %send = (f32[2]{0}, u32[], token[]) send(%b), channel_id=1
+"""
+
+
+def test_host_work_and_dynamic_shapes_are_found_in_a_program():
+    assert HOST_OPERATIONS.findall(HLO) == ["infeed", "send"]
+    assert [bool(HOST_TARGET.search(target)) for target in CUSTOM_CALL.findall(HLO)] == [True]
+    assert not any(HOST_TARGET.search(target) for target in HARMLESS)
+    assert len(DYNAMIC_SHAPE.findall(HLO)) == 1
+
+
+@pytest.mark.parametrize("most", [8, 88, 1000, 1008])
+@pytest.mark.parametrize("begin", [1, 128, 4096])
+def test_the_largest_batch_is_found_in_few_compiles(most, begin):
+    tried = []
+
+    def figures(batch_size):
+        tried.append(batch_size)
+        fits = batch_size <= most
+        return {"fits": fits, "limit_gb": 15.75, "arguments_gb": 1.2, "temporaries_gb": 0.02 * batch_size}
+
+    assert largest(figures, begin) == most // 8 * 8
+    assert len(tried) == len(set(tried)) <= 12
+
+
+def test_none_fits_is_0():
+    assert largest(lambda batch_size: {"fits": False}, 128) == 0
