@@ -142,7 +142,7 @@ def _add_devices(group):
         "deterministic",
         default=False,
         help="use TensorFlow's deterministic operations, without which a resumed run on a GPU is not the same to the "
-        "last bit; on CPUs all are",
+        "last bit; on CPUs all are (on JAX set XLA_FLAGS=--xla_gpu_deterministic_ops=true instead)",
     )
     add_bool(group, "use_tpu", default=False, help="the same as --strategy=tpu")
     group.add_argument("--tpu_name", help="a Cloud TPU's name or address (default: the one of this machine)")
@@ -251,6 +251,8 @@ def _evaluate(args, eval_files, tokenizer):
 
 def _find_devices(args):
     """Returns (strategy, whether XLA compiles the step), and prints them."""
+    import keras
+
     from keras_bert.training.strategies import strategy
 
     if args.deterministic:
@@ -261,7 +263,8 @@ def _find_devices(args):
     devices = strategy("tpu" if args.use_tpu else args.strategy, **tpu)
     one = devices.num_replicas_in_sync == 1
     jit_compile = args.jit_compile == "true" or (args.jit_compile == "auto" and one and args.dtype == "float32")
-    print(f"devices: {_describe(devices)}, {args.dtype}, {'XLA' if jit_compile else 'no XLA'}")
+    xla = "XLA" if jit_compile or keras.backend.backend() == "jax" else "no XLA"
+    print(f"devices: {_describe(devices)}, {args.dtype}, {xla}")
     return devices, jit_compile
 
 

@@ -22,6 +22,8 @@ def start_tensorflow():
     with hidden_notes():
         import tensorflow as tf
 
+        if os.environ.get("KERAS_BACKEND") == "jax":  # TensorFlow only reads records then, and leaves the GPU alone
+            tf.config.set_visible_devices([], "GPU")
         tf.config.list_physical_devices()
 
 

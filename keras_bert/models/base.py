@@ -123,6 +123,22 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         model.load_report = assign_arrays(model, checkpoint)
         return model
 
+    def export(self, filepath, format="tf_saved_model", **options):
+        """Exports as Keras does; on JAX too for any batch, and any length that the model can read."""
+        if format == "tf_saved_model" and keras.backend.backend() == "jax":
+            # Left to itself Keras gives each dimension of each input a name of its own, as if they might differ.
+            axes = {2: "(batch, length)", 3: "(batch, choices, length)"}
+            shapes = {name: axes[len(x.shape)] for name, x in self.input.items()}
+            if "masked_lm_positions" in shapes:
+                shapes["masked_lm_positions"] = "(batch, predictions)"
+            conversion = {
+                "polymorphic_shapes": [shapes],
+                "polymorphic_constraints": (f"length <= {self.bert_config.max_position_embeddings}",),
+                "with_gradient": False,  # whose conversion loses the constraint
+            }
+            options["jax2tf_kwargs"] = conversion | (options.get("jax2tf_kwargs") or {})
+        super().export(filepath, format=format, **options)
+
     def save_pretrained(self, path, *, tokenizer=None, format="keras_bert"):
         """Writes a model directory: configuration, weights in float32, what the head is for, vocabulary.
 

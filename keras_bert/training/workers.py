@@ -250,7 +250,7 @@ def _gatherer(strategy):
 
 
 @contextlib.contextmanager
-def lost_workers_named(strategy, *, step=lambda: None):
+def lost_workers_named(strategy, *, step=lambda: 0):
     """Turns what TensorFlow raises, or fails to raise, when another worker is gone into a LostWorkerError.
 
     To be put around everything that workers do together. It ends when all have come to its end, so that the first to
@@ -258,7 +258,7 @@ def lost_workers_named(strategy, *, step=lambda: None):
 
     Args:
         strategy: a tf.distribute strategy; with one worker nothing is done.
-        step: called for the number of steps done, or None before the first.
+        step: called for the number of steps done.
     """
     place = place_in(strategy)
     if not place.others:
@@ -310,7 +310,7 @@ def _sentence(place, step, reason, index=None):
 starting all workers with the same command resumes from the last one.
     """
     lost = "another worker" if index is None else f"worker {index}"
-    when = "before the first step" if step is None else f"after step {step}"
+    when = f"after step {step}" if step else "before the first step"
     return (
         f"Worker {place.index} of {len(place.addresses)} lost {lost} {when} ({reason}); the checkpoints saved so far "
         "are safe, and starting all workers with the same command resumes from the last one."

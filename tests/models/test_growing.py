@@ -1,5 +1,6 @@
 """Models with an extended vocabulary: what they knew they know to the last bit, and the new words can be learned."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -34,7 +35,8 @@ def test_texts_without_new_words_give_the_same_logits(folder, batch):
     np.testing.assert_array_equal(after["next_sentence"], before["next_sentence"])
     kept = [index for index in range(24) if index != 1]
     # XLA, which is JAX's compiler, adds up the products of a wider matrix in another order.
-    np.testing.assert_allclose(after["masked_lm"][..., kept], before["masked_lm"][..., kept], atol=5e-7)
+    tolerance = 0 if keras.backend.backend() == "tensorflow" else 5e-7
+    np.testing.assert_allclose(after["masked_lm"][..., kept], before["masked_lm"][..., kept], rtol=0, atol=tolerance)
 
 
 def test_every_kind_of_model_grows(folder, tokens):

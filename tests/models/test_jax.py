@@ -66,10 +66,13 @@ def test_outputs_and_ten_steps_of_training_equal_tensorflows(tmp_path):
     assert results["jax"]["losses"][-1] < results["jax"]["losses"][0]
 
 
-@pytest.mark.parametrize("tests", ["tests/layers", "tests/models/test_golden.py", "tests/models/test_remat.py"])
+SAME = ("assigning", "checking", "export", "golden", "growing", "models", "remat")
+
+
+@pytest.mark.parametrize("tests", [["tests/layers"], [f"tests/models/test_{name}.py" for name in SAME]])
 def test_the_same_tests_pass(tests):
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-k", "not eagerly", tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-k", "not eagerly", *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

@@ -157,12 +157,12 @@ SENTENCE = (
 )
 
 
-@pytest.mark.parametrize("step", [None, 40])
-@pytest.mark.parametrize("kind", workers.KINDS)
+@pytest.mark.parametrize("step", [0, 40])
+@pytest.mark.parametrize("kind", ["UnavailableError", "AbortedError", "DeadlineExceededError", "InternalError"])
 def test_what_a_lost_worker_brings_about_is_said_in_a_sentence(two, kind, step):
     with pytest.raises(LostWorkerError) as caught, lost_workers_named(DEFAULT, step=lambda: step):
         raise getattr(tf.errors, kind)(None, None, ABORTED)
-    when = "before the first step" if step is None else "after step 40"
+    when = "after step 40" if step else "before the first step"
     assert str(caught.value) == SENTENCE.format(when, "Socket closed")
     assert caught.value.exit_status == 75
 
@@ -299,7 +299,7 @@ def test_two_workers_take_the_golden_trajectory(golden, which, request, tmp_path
         folder = request.getfixturevalue("shared") / "golden" / "model"
         schedule = {"learning_rate": 1e-3, "num_train_steps": 20, "num_warmup_steps": 5}
     command = [sys.executable, "-c", TRAJECTORY, str(folder), json.dumps(schedule)]
-    statuses, outputs = finished(start_workers(command, tmp_path), tmp_path, seconds=120)
+    statuses, outputs = finished(start_workers(command, tmp_path), tmp_path, seconds=300)
     assert statuses == [0, 0], outputs[0][-2000:] + outputs[1][-2000:]
     results = [json.loads(next(line for line in output.splitlines() if line.startswith("{"))) for output in outputs]
     assert results[0] == results[1]  # to the last bit
@@ -316,18 +316,18 @@ def test_two_workers_take_the_golden_trajectory(golden, which, request, tmp_path
         np.testing.assert_allclose(arrays[name], array, atol=1e-3 * np.abs(array).max(), err_msg=name)
 
 
-RUN = {"train_batch_size": 16, "learning_rate": 1e-3, "num_train_steps": 400, "num_warmup_steps": 10}
-SAVE_EVERY = 100
+RUN = {"train_batch_size": 16, "learning_rate": 1e-3, "num_train_steps": 200, "num_warmup_steps": 10}
+SAVE_EVERY = 50
 
 
 @pytest.mark.slow
 def test_a_killed_worker_stops_the_other_and_both_go_on(records, config, tmp_path):
-    pretrain(records[0], tmp_path / "alone", config, steps_per_loop=50, **RUN)
+    pretrain(records[0], tmp_path / "alone", config, steps_per_loop=25, **RUN)
     (tmp_path / "bert_config.json").write_text(json.dumps(config.to_dict()))
     command = [
         *(sys.executable, "-m", "keras_bert_cli.main", "pretrain", "--strategy=multi_worker"),
         *(f"--input_file={','.join(records[0])}", "--output_dir=run", "--bert_config_file=bert_config.json"),
-        *(f"--save_checkpoints_steps={SAVE_EVERY}", "--iterations_per_loop=50"),
+        *(f"--save_checkpoints_steps={SAVE_EVERY}", "--iterations_per_loop=25"),
         *(f"--{name}={value}" for name, value in RUN.items()),
     ]
     processes = start_workers(command, tmp_path)
@@ -343,15 +343,16 @@ def test_a_killed_worker_stops_the_other_and_both_go_on(records, config, tmp_pat
     assert "Traceback" not in outputs[0]
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
-    statuses, outputs = finished(start_workers(command, tmp_path), tmp_path, seconds=120)
+    statuses, outputs = finished(start_workers(command, tmp_path), tmp_path, seconds=300)
     assert statuses == [0, 0], outputs[0][-2000:] + outputs[1][-2000:]
     assert all("resumed at step" in output for output in outputs)
     arrays, expected = (collect_arrays(BertPretrainer.from_pretrained(tmp_path / name)) for name in ("run", "alone"))
     for name, array in expected.items():
-        np.testing.assert_allclose(arrays[name], array, atol=2e-3 * np.abs(array).max(), err_msg=name)
+        np.testing.assert_allclose(arrays[name], array, atol=1e-3, err_msg=name)
     rows = [
         [json.loads(line) for line in (tmp_path / name / "train_log.jsonl").read_text().splitlines()]
         for name in ("run", "alone")
     ]
-    assert [row["step"] for row in rows[0]] == list(range(50, 401, 50))
-    assert rows[0][-1]["masked_lm_loss"] == pytest.approx(rows[1][-1]["masked_lm_loss"], rel=1e-2)
+    assert [row["step"] for row in rows[0]] == list(range(25, 201, 25))
+    losses, expected = ([row["masked_lm_loss"] for row in each] for each in rows)
+    np.testing.assert_allclose(losses, expected, rtol=2e-3)
