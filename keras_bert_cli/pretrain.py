@@ -158,6 +158,7 @@ def run(args):
     from keras_bert.data.manifests import sentence_task
     from keras_bert.errors import UserError
     from keras_bert.files import refuse_existing
+    from keras_bert.training.workers import is_chief
     from keras_bert_cli.remote_places import localized
 
     named = args.output_dir
@@ -175,28 +176,28 @@ def run(args):
             output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
         )
     tokenizer = _find_tokenizer(files, args)
+    devices, jit_compile = _find_devices(args)
     if args.do_train:
-        results = _train(args, files, eval_files, tokenizer, push)
+        results = _train(args, files, eval_files, tokenizer, devices, jit_compile, push)
     else:
-        results = _evaluate(args, eval_files, tokenizer)
+        results = _evaluate(args, eval_files, tokenizer, devices, jit_compile)
     if push:
         push()
     _print_results(results, sentence_task(files), held_out=bool(eval_files))
-    if args.do_train:
+    if args.do_train and is_chief(devices):
         print(f"wrote {named}: the model, model.keras, saved_model/, checkpoints/, eval_results.json,")
         print("  train_log.jsonl, loss_curve.png, tensorboard/")
         print(f'next: keras-bert fill_mask --model_dir={named} "Some text with a [MASK] in it."')
     return results
 
 
-def _train(args, files, eval_files, tokenizer, push):
+def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
     """Trains as the flags say. Returns the figures."""
     from keras_bert.training.pretrain import pretrain
     from keras_bert_cli.progress import Progress
     from keras_bert_cli.signals import StopSignals
 
     config, origin = _find_config(args, tokenizer)
-    devices, jit_compile = _find_devices(args)
     _print_records(files, eval_files, tokenizer, args)
     print(
         f"model: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
@@ -221,11 +222,10 @@ def _train(args, files, eval_files, tokenizer, push):
         )
 
 
-def _evaluate(args, eval_files, tokenizer):
+def _evaluate(args, eval_files, tokenizer, devices, jit_compile):
     """Measures --init_checkpoint, or else the model in --output_dir, without training. Returns the figures."""
     from keras_bert.training.evaluation import evaluate_pretraining
 
-    devices, jit_compile = _find_devices(args)
     return evaluate_pretraining(
         args.init_checkpoint or args.output_dir,
         eval_files,

@@ -143,11 +143,13 @@ class Loop:
                 self._diverged(index, wrong, rows[wrong])
                 continue
             now = time.perf_counter()
-            self._seconds_per_step.append((now - begin) / len(rows))
-            self.position.advance(index, rows, now - begin)
-            self.position.seconds += self.trainer.agreed(now - clock)
+            # The workers agree on both times, and so on how many steps each call makes and on when a budget is spent.
+            between, took = self.trainer.agreed(begin - clock), self.trainer.agreed(now - begin)
             clock = now
-            self._report(self._note(stage, rows, now - begin))
+            self._seconds_per_step.append(took / len(rows))
+            self.position.advance(index, rows, took)
+            self.position.seconds += between + took
+            self._report(self._note(stage, rows, took))
             self._after(index, stage)
 
     def _after(self, index, stage):

@@ -28,7 +28,7 @@ from keras_bert.training.schedules import WarmupLinearDecay
 from keras_bert.training.stages import make_stages
 from keras_bert.training.strategies import strategy as find_strategy
 from keras_bert.training.trainer import make_trainer
-from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named
+from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named, stop_of_any
 
 CURVES = {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}
 FINENESS = 1_000_000  # parts into which the time of a run is cut for its schedule
@@ -84,38 +84,30 @@ def pretrain(
     files, held_out = record_files(input_files), record_files(eval_files) if eval_files else []
     check_tokenizer_of([*files, *held_out], tokenizer)
     vocabulary = records_vocabulary([*files, *held_out], tokenizer)
-    strategy = find_strategy("one_device") if strategy is None else strategy
-    model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options)
-    check_tokenizer(tokenizer, model.bert_config)
-    trainer = make_trainer(
-        model,
-        optimizer,
-        strategy,
-        accumulation=options.gradient_accumulation_steps,
-        jit_compile=options.jit_compile,
-    )
-    stages = make_stages(trainer, model.bert_config, vocabulary, files, held_out, strategy, options)
-    left_out = {path: len(damaged_records(path)) for path in (*files, *held_out)} if options.skip_damaged else {}
-    for path, number in left_out.items():
-        if number:
-            log(f"{path}: {number} damaged record(s) are left out.")
+    strategy, position = find_strategy("one_device") if strategy is None else strategy, Position()
     chief = is_chief(strategy)
-    run = {
-        "records": sorted(_record_file(path, left_out.get(path, 0)) for path in files),
-        "init_checkpoint": None if init_checkpoint is None else str(init_checkpoint),
-        "config": model.bert_config.to_dict(),
-        **options.fixed(),
-    }
-    keeper = Keeper(output_dir, trainer, run_variables(model, optimizer), options, chief=chief, saved=saved, log=log)
-    position = Position(used=[0] * len(stages), skipped=[[] for _ in stages])
     with contextlib.ExitStack() as stack:
         stack.enter_context(damaged_records_named([*files, *held_out], skip_damaged=options.skip_damaged))
         stack.enter_context(lost_workers_named(strategy, step=lambda: position.step))
+        model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options)
+        check_tokenizer(tokenizer, model.bert_config)
+        trainer = make_trainer(
+            model,
+            optimizer,
+            strategy,
+            accumulation=options.gradient_accumulation_steps,
+            jit_compile=options.jit_compile,
+        )
+        stages = make_stages(trainer, model.bert_config, vocabulary, files, held_out, strategy, options)
+        run = _settings(model, init_checkpoint, files, held_out, options, log)
         over = is_over(output_dir, run, restart=restart, chief=chief)
         check_agreement(strategy, over, what="whether the run is over")
         if over:
             log(f"{output_dir} holds the end of this very run; nothing was left to do.")
             return read_json(output_dir / RESULTS, what="The run's results")
+        variables = run_variables(model, optimizer)
+        keeper = Keeper(output_dir, trainer, variables, options, chief=chief, saved=saved, log=log)
+        position.used, position.skipped = [0] * len(stages), [[] for _ in stages]
         keeper.restore(position)
         check_agreement(strategy, position.step, what="the step to go on from")
         if position.step:
@@ -135,7 +127,7 @@ def pretrain(
             keeper=keeper,
             log=rows,
             drawer=drawing.draw,
-            stop=stop or (lambda: None),
+            stop=stop_of_any(strategy, stop or (lambda: None)),
             progress=progress or (lambda *_: None),
             say=log,
         ).run(position)
@@ -145,6 +137,20 @@ def pretrain(
     if chief:
         _write_results(output_dir, model, tokenizer, results, run)
     return results
+
+
+def _settings(model, init_checkpoint, files, held_out, options, log):
+    """Returns {name: value} of what a run must keep to when it goes on; says which records it leaves out."""
+    left_out = {path: len(damaged_records(path)) for path in (*files, *held_out)} if options.skip_damaged else {}
+    for path, number in left_out.items():
+        if number:
+            log(f"{path}: {number} damaged record(s) are left out.")
+    return {
+        "records": sorted(_record_file(path, left_out.get(path, 0)) for path in files),
+        "init_checkpoint": None if init_checkpoint is None else str(init_checkpoint),
+        "config": model.bert_config.to_dict(),
+        **options.fixed(),
+    }
 
 
 def _record_file(path, damaged):

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.training.steps import make_eval_step, make_train_steps
+from keras_bert.training.workers import num_workers
 
 
 class TensorFlowTrainer:
@@ -14,6 +15,9 @@ class TensorFlowTrainer:
         options = {"accumulation": accumulation, "jit_compile": jit_compile}
         self._train_steps = make_train_steps(model, optimizer, strategy, **options)
         self._eval_step = make_eval_step(model, strategy, jit_compile=jit_compile)
+        self._mean = tf.function(
+            lambda number: strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(tf.identity, (number,)), axis=None)
+        )
 
     def batches(self, make_dataset):
         """Returns an iterator over the batches of all replicas, each of which gets an equal share."""
@@ -38,10 +42,7 @@ class TensorFlowTrainer:
 
     def agreed(self, number):
         """Returns the mean of the workers' numbers, the same on all; a collective operation where there are several."""
-        if not getattr(self.strategy.extended, "_in_multi_worker_mode", lambda: False)():
-            return number
-        replicas = self.strategy.run(lambda: tf.constant(number, tf.float64))
-        return float(self.strategy.reduce(tf.distribute.ReduceOp.MEAN, replicas, axis=None))
+        return number if num_workers(self.strategy) == 1 else float(self._mean(tf.constant(number, tf.float64)))
 
     def pull(self):
         """Does nothing: the Keras variables are those that are trained."""
