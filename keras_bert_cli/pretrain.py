@@ -3,16 +3,19 @@
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
 Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
 The same command, given again after whatever has stopped it, goes on where the run stood.
-Flags and defaults are those of google-research/bert's run_pretraining.py.
+Flags and defaults are those of google-research/bert's run_pretraining.py, but that it trains without --do_train,
+measures all of --eval_file, 32 examples at a time, and logs every 100 steps.
 
 Example:
   keras-bert pretrain --input_file=wiki.tfrecord --output_dir=model --bert_config_file=small \\
       --train_batch_size=64 --learning_rate=1e-4 --num_train_steps=100000 --num_warmup_steps=10000
 """
 
+import sys
 from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.progress import Progress
 from keras_bert_cli.startup import start_tensorflow
 
 # {flag of ours or of run_pretraining.py: name of the option of `pretrain`}
@@ -163,7 +166,10 @@ def run(args):
 
     named = args.output_dir
     start_tensorflow()
-    args, push = localized(args)
+    if args.use_tpu or args.strategy == "tpu":
+        _check_tpu(args.tpu_name)
+    with Progress() as progress:
+        args, push = localized(args, progress=progress)
     output_dir = Path(args.output_dir)
     files = record_files(args.input_file)
     eval_files = record_files(args.eval_file) if args.eval_file else files if args.do_eval else []
@@ -183,7 +189,10 @@ def run(args):
         results = _evaluate(args, eval_files, tokenizer, devices, jit_compile)
     if push:
         push()
-    _print_results(results, sentence_task(files), held_out=bool(eval_files))
+    measured = (
+        "held-out:" if args.eval_file else "on the training records:" if eval_files else "last steps of training:"
+    )
+    _print_results(measured, results, sentence_task(files))
     if args.do_train and is_chief(devices):
         print(f"wrote {named}: the model, model.keras, saved_model/, checkpoints/, eval_results.json,")
         print("  train_log.jsonl, loss_curve.png, tensorboard/")
@@ -191,10 +200,24 @@ def run(args):
     return results
 
 
+def _check_tpu(name):
+    """Raises a UserError, before anything is read, unless this machine has a TPU that it can train on."""
+    import keras
+
+    from keras_bert.errors import UserError
+    from keras_bert.training.preflight import check_tpu
+
+    address = check_tpu(name, backend=keras.backend.backend())
+    if address not in (None, "local"):
+        raise UserError(
+            f"The TPU {address!r} is of another machine, which could not read the records that this one reads; start "
+            "the command there (a Cloud TPU VM), without --tpu_name."
+        )
+
+
 def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
     """Trains as the flags say. Returns the figures."""
     from keras_bert.training.pretrain import pretrain
-    from keras_bert_cli.progress import Progress
     from keras_bert_cli.signals import StopSignals
 
     config, origin = _find_config(args, tokenizer)
@@ -223,11 +246,13 @@ def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
 
 
 def _evaluate(args, eval_files, tokenizer, devices, jit_compile):
-    """Measures --init_checkpoint, or else the model in --output_dir, without training. Returns the figures."""
+    """Measures the model in --output_dir, or else --init_checkpoint, without training. Returns the figures."""
     from keras_bert.training.evaluation import evaluate_pretraining
 
     return evaluate_pretraining(
-        args.init_checkpoint or args.output_dir,
+        args.output_dir
+        if Path(args.output_dir, "bert_config.json").exists()
+        else args.init_checkpoint or args.output_dir,
         eval_files,
         args.output_dir,
         tokenizer=tokenizer,
@@ -260,7 +285,7 @@ def _find_devices(args):
 
         tf.config.experimental.enable_op_determinism()
     tpu = {"tpu": args.tpu_name, "zone": args.tpu_zone, "project": args.gcp_project}
-    devices = strategy("tpu" if args.use_tpu else args.strategy, **tpu)
+    devices = strategy("tpu" if args.use_tpu else args.strategy, **tpu, log=lambda line: print(line, file=sys.stderr))
     one = devices.num_replicas_in_sync == 1
     jit_compile = args.jit_compile == "true" or (args.jit_compile == "auto" and one and args.dtype == "float32")
     xla = "XLA" if jit_compile or keras.backend.backend() == "jax" else "no XLA"
@@ -290,12 +315,14 @@ def _print_records(files, eval_files, tokenizer, args):
     from keras_bert.data.manifests import SENTENCE_TASKS, count_examples, sentence_task
     from keras_bert.training.phases import parse_phases
 
-    groups = group_by_length(files)
+    skip = {"skip_damaged": args.skip_damaged_records}
+    groups = group_by_length(files, **skip)
+    length = None if args.phases else args.max_seq_length
     for path in eval_files:
-        common_layout([path], None if args.phases else args.max_seq_length or min(groups), None)
+        common_layout([path], None if args.phases else length or min(groups), None, **skip)
     for same in groups.values():
-        layout = common_layout(same, None if args.phases else args.max_seq_length, args.max_predictions_per_seq)
-        print(f"records: {count_examples(same):,} examples in {len(same)} file(s), {layout}")
+        layout = common_layout(same, length, args.max_predictions_per_seq, **skip)
+        print(f"records: {count_examples(same, **skip):,} examples in {len(same)} file(s), {layout}")
         if layout.dynamic:
             masks = {
                 OPTIONS[flag]: getattr(args, flag) for flag in ("max_predictions_per_seq", "masking", "masked_lm_prob")
@@ -309,7 +336,7 @@ def _print_records(files, eval_files, tokenizer, args):
     for phase in parse_phases(
         args.phases, num_train_steps=args.num_train_steps, train_batch_size=args.train_batch_size
     ):
-        examples = count_examples(groups.get(phase.max_seq_length, files))
+        examples = count_examples(groups.get(phase.max_seq_length, files), **skip)
         passes = phase.num_train_steps * phase.train_batch_size / max(examples, 1)
         of = f" on {phase.max_seq_length} tokens" if phase.max_seq_length else ""
         print(
@@ -318,9 +345,9 @@ def _print_records(files, eval_files, tokenizer, args):
         )
 
 
-def _print_results(results, task, *, held_out):
+def _print_results(measured, results, task):
     """Prints the figures; with sentence_task "sop" next_sentence_... are those of the sentences' order."""
-    print("held-out:" if held_out else "last steps of training:")
+    print(measured)
     for name, value in results.items():
         shown = name.replace("next_sentence", "sentence_order") if task == "sop" else name
         print(f"  {shown} = {value:.4f}")

@@ -75,11 +75,12 @@ class Progress:
         if stage != self._stage:
             self.close()
             self._stage, self._begin, self._last = stage, time.monotonic(), time.monotonic()
+            self._first = done  # over 0 where work is resumed
             if self.stream.isatty():
                 from tqdm import tqdm
 
                 scale = {"unit_scale": True, "unit": unit if len(unit) == 1 else f" {unit}s"}
-                self._bar = tqdm(total=total, desc=stage, file=self.stream, leave=True, **scale)
+                self._bar = tqdm(total=total, initial=done, desc=stage, file=self.stream, leave=True, **scale)
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(done - self._bar.n)
@@ -87,7 +88,7 @@ class Progress:
                 self.close()
             return
         now = time.monotonic()
-        rate = done / max(now - self._begin, 1e-3)
+        rate = max(done - self._first, 1e-3) / max(now - self._begin, 1e-3)
         noun = unit if len(unit) == 1 else f" {unit}s"
         note = f", {note}" if note else ""
         if done >= total:

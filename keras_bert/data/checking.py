@@ -5,7 +5,7 @@ import itertools
 import os
 from pathlib import Path
 
-from keras_bert.data.damage import Record, scan, walk
+from keras_bert.data.damage import Record, damaged_records, scan, walk
 from keras_bert.data.manifests import count_examples
 from keras_bert.data.reading import first_layout, parse, read_records
 from keras_bert.data.records import SHARD, count_records, feature_spec, layout_of, read_manifest
@@ -175,6 +175,11 @@ def _refuse_misfits(path, skip_damaged):
     """Raises a UserError for the first record of a file that is damaged or not like the file's first one."""
     import tensorflow as tf
 
+    if not skip_damaged and (damaged := damaged_records(path)):
+        raise UserError(
+            f"{path} is damaged: {damaged[0].reason} (at byte {damaged[0].offset}); make it again, fetch it again, or "
+            f"leave {len(damaged)} damaged record(s) out by skip_damaged (--skip_damaged_records)."
+        )
     layout = first_layout(path, skip_damaged=skip_damaged)
     records = (found for found in walk(path, skip_damaged=skip_damaged) if isinstance(found, Record))
     while batch := list(itertools.islice(records, RECORDS_AT_ONCE)):

@@ -14,6 +14,7 @@ from keras_bert.training.options import PretrainOptions
 from keras_bert.training.stages import fitting_dataset, make_evaluation
 from keras_bert.training.strategies import strategy as find_strategy
 from keras_bert.training.trainer import make_trainer
+from keras_bert.training.workers import is_chief, lost_workers_named
 
 RESULTS = "eval_results.json"
 
@@ -39,16 +40,16 @@ def evaluate_pretraining(model_dir, eval_files, output_dir=None, *, tokenizer=No
     check_tokenizer_of(files, tokenizer)
     vocabulary = records_vocabulary(files, tokenizer)
     strategy = find_strategy("one_device") if strategy is None else strategy
-    with strategy.scope():
-        model = BertPretrainer.from_pretrained(model_dir, dtype=options.dtype)
-        optimizer = adamw(options.learning_rate)  # the trainer wants one; it is not used
-        optimizer.build(model.trainable_variables)
-    check_tokenizer(tokenizer, model.bert_config)
-    trainer = make_trainer(model, optimizer, strategy, jit_compile=options.jit_compile)
-    read = functools.partial(fitting_dataset, config=model.bert_config, vocabulary=vocabulary, options=options)
-    with damaged_records_named(files, skip_damaged=options.skip_damaged):
+    with lost_workers_named(strategy), damaged_records_named(files, skip_damaged=options.skip_damaged):
+        with strategy.scope():
+            model = BertPretrainer.from_pretrained(model_dir, dtype=options.dtype)
+            optimizer = adamw(options.learning_rate)  # the trainer wants one; it is not used
+            optimizer.build(model.trainable_variables)
+        check_tokenizer(tokenizer, model.bert_config)
+        trainer = make_trainer(model, optimizer, strategy, jit_compile=options.jit_compile)
+        read = functools.partial(fitting_dataset, config=model.bert_config, vocabulary=vocabulary, options=options)
         results = make_evaluation(trainer, read, files, strategy, options)()
-    if output_dir is not None:
+    if output_dir is not None and is_chief(strategy):
         write_results(output_dir, results)
     return results
 

@@ -129,13 +129,17 @@ class Loop:
             Stopped: `stop` said so; the run was saved before.
         """
         self.position, clock = position, time.perf_counter()
+        self._share_before = max(0.0, self._share() - 0.5 / self.total)
         self._report("")
+        last = self._stage_at(self._share_before * self.total)
+        if position.window_steps and self._row_due(last):  # saved before it was logged
+            self._log_row(self.stages[last])
         while not self._over():
             index, stage = self._stage()
             if self.budget:
                 self.trainer.set_learning_rate(self.rate(self._share(), self.position.step))
             batches = self._batches_of(index, stage)
-            self._share_before = self._share()
+            self._share_before = self._share()  # when the call begins, by which the rate goes
             begin = time.perf_counter()
             rows = self.trainer.train(batches, self._steps_of_call(stage))
             wrong = next((i for i, row in enumerate(rows) if not self._sound(row)), None)
@@ -153,25 +157,37 @@ class Loop:
             self._after(index, stage)
 
     def _after(self, index, stage):
-        """Logs, evaluates and saves what is due after a call, and stops if that is asked for."""
-        position, options = self.position, self.options
-        over, step = self._over(), position.step
-        phase_over = self._stage()[0] != index or over
-        if phase_over or step % options.steps_per_loop == 0:
-            self._log_row(stage, over)
-        asked = self.stop()
-        if step % options.save_checkpoints_steps == 0 or over or asked:
-            self.keeper.save(position)
-            self.rewinds = 0
-        if asked and not over:
+        """Stops if that is asked for; else logs, evaluates and saves what is due after a call."""
+        position, over, due = self.position, self._over(), self._row_due(index)
+        asked = None if over else self.stop()
+        if asked or (due and self._evaluation_due(stage)):  # which may take longer than a preemption leaves
+            self._save()
+        if asked:
             why, status = asked
             saved = f", saved in {self.keeper.where()}" if self.keeper.where() else ""
-            raise Stopped(f"{why}: stopped at step {step}{saved}; the same command again goes on from there.", status)
+            raise Stopped(f"{why}: stopped at step {position.step}{saved}; started again, it goes on there.", status)
+        if due:
+            self._log_row(stage)
+        if over or position.step % self.options.save_checkpoints_steps == 0:
+            self._save()
 
-    def _log_row(self, stage, over):
+    def _save(self):
+        self.keeper.save(self.position)
+        self.rewinds = 0
+
+    def _row_due(self, index):
+        """Says whether a row ends here: every so many steps, and at the end of each phase, so that none is of two."""
+        return self._over() or self._stage()[0] != index or self.position.step % self.options.steps_per_loop == 0
+
+    def _evaluation_due(self, stage):
+        step, every = self.position.step, self.options.eval_every
+        first = step - self.position.window_steps
+        return bool(stage.evaluate) and (self._over() or bool(every and step // every > first // every))
+
+    def _log_row(self, stage):
         """Writes a row of the log, with an evaluation if one is due."""
-        position, every = self.position, self.options.eval_every
-        step, first = position.step, position.step - position.window_steps
+        position = self.position
+        step = position.step
         sums = np.asarray(position.window)
         figures = metrics_from_sums(sums[:6]) | {
             "gradient_norm": sums[7] / position.window_steps,
@@ -179,7 +195,7 @@ class Loop:
             "seconds": position.seconds,
             **stage.throughput(position.window_steps, sums[6], position.window_seconds),
         }
-        if stage.evaluate and (over or (every and step // every > first // every)):
+        if self._evaluation_due(stage):
             figures |= {f"eval_{name}": value for name, value in stage.evaluate().items()}
         position.close_window()
         self.log.write(step, figures)
@@ -204,10 +220,10 @@ class Loop:
                 f"{what}, the {MAX_REWINDS + 1}th time after {where}, whatever batch is left out; {remedy}."
             )
         self.rewinds += 1
-        skipped = [list(each) for each in self.position.skipped]
+        skipped, seconds = [list(each) for each in self.position.skipped], self.position.seconds
         skipped[index].append(batch)
         self.keeper.restore(self.position)
-        self.position.skipped = skipped
+        self.position.skipped, self.position.seconds = skipped, seconds  # time is not given back
         self.log.rewind(self.position.step)
         self.say(f"{what}; back to step {self.position.step}, without that batch.")
         self._batches = (None, None)
@@ -227,9 +243,12 @@ class Loop:
 
     def _stage(self):
         """Returns (index, Stage) of the next step."""
-        done = self._share() * self.total if self.budget else self.position.step
-        index = next((i for i, stage in enumerate(self.stages) if done < stage.end), len(self.stages) - 1)
+        index = self._stage_at(self._share() * self.total if self.budget else self.position.step)
         return index, self.stages[index]
+
+    def _stage_at(self, done):
+        """Returns the index of the stage after so many of the steps, or such a part of the time."""
+        return next((i for i, stage in enumerate(self.stages) if done < stage.end), len(self.stages) - 1)
 
     def _share(self):
         """Returns how much of the run is over, of its steps or of its time."""

@@ -12,11 +12,12 @@ CHOICES = {
     "on_divergence": ("stop", "rewind"),
     "dtype": ("float32", "mixed_bfloat16"),
 }
-# What changes no weight, so that a run may go on with another one.
+# What changes no weight, so that a run may go on with another one; and what changes its last bits or some records.
 FREE = {
     *("eval_batch_size", "eval_every", "max_eval_steps", "steps_per_loop"),
     *("save_checkpoints_steps", "keep_checkpoints", "on_divergence"),
 }
+INEXACT = {"jit_compile", "skip_damaged"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class PretrainOptions:
 
     def fixed(self):
         """Returns {name: value} of what a run must keep to when it goes on, fit for JSON."""
-        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE}
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE | INEXACT}
         phases = [dataclasses.astuple(phase) for phase in self.phase_list]
         for name in ("num_train_steps", "train_batch_size"):
             del kept[name]

@@ -121,19 +121,18 @@ def check_versions(versions, *, local=True):
         raise UserError(f"keras must be at least {oldest}. Received: {keras}; run pip install 'keras>={oldest}'")
 
 
-def check_paths(paths, *, remote_tpu=False, writable=(), seconds=PATH_SECONDS):
+def check_paths(paths, *, writable=(), seconds=PATH_SECONDS):
     """Refuses places that cannot be read or written, those of gs:// and other schemes among them.
 
-    Local paths are looked at by whoever reads them; here only that they are not local where the TPU is elsewhere.
+    Local paths are left to whoever reads them.
 
     Args:
         paths: {flag: path, pattern or prefix, several with commas between them; or a list of them; or None}.
-        remote_tpu: whether the TPU is on another machine, which sees nothing but remote places.
         writable: the flags among them that name a folder to write to, which need not exist.
         seconds: how long all of it may take.
 
     Raises:
-        UserError: a place that is missing, not readable or not writable, that does not answer in time, or is local.
+        UserError: a place that is missing, not readable or not writable, or that does not answer in time.
     """
     places = [
         (flag, part)
@@ -142,12 +141,6 @@ def check_paths(paths, *, remote_tpu=False, writable=(), seconds=PATH_SECONDS):
         for part in os.fspath(entry).split(",")
         if part
     ]
-    for flag, place in places:
-        if remote_tpu and "://" not in place:
-            raise UserError(
-                f"{flag}: {place} is on this machine, where the TPU cannot read it; copy it to a bucket and give its "
-                "gs:// path."
-            )
     problems = [None] * len(places)
 
     def look(i, flag, place):

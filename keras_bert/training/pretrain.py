@@ -21,7 +21,7 @@ from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.training.evaluation import RESULTS, write_results
 from keras_bert.training.logs import LiveCurves, TrainLog
 from keras_bert.training.loop import Loop, Position
-from keras_bert.training.options import OPTIMIZERS, PretrainOptions
+from keras_bert.training.options import INEXACT, OPTIMIZERS, PretrainOptions
 from keras_bert.training.run_checkpoints import run_variables
 from keras_bert.training.run_folder import Keeper, is_over, note_run
 from keras_bert.training.schedules import WarmupLinearDecay
@@ -84,6 +84,11 @@ def pretrain(
     files, held_out = record_files(input_files), record_files(eval_files) if eval_files else []
     check_tokenizer_of([*files, *held_out], tokenizer)
     vocabulary = records_vocabulary([*files, *held_out], tokenizer)
+    if options.num_warmup_steps >= options.total_steps:
+        log(
+            f"The warm-up has {options.num_warmup_steps:,} steps and the run {options.total_steps:,}, so the rate "
+            "never gets to its peak; lower num_warmup_steps."
+        )
     strategy, position = find_strategy("one_device") if strategy is None else strategy, Position()
     chief = is_chief(strategy)
     with contextlib.ExitStack() as stack:
@@ -99,8 +104,9 @@ def pretrain(
             jit_compile=options.jit_compile,
         )
         stages = make_stages(trainer, model.bert_config, vocabulary, files, held_out, strategy, options)
-        run = _settings(model, init_checkpoint, files, held_out, options, log)
-        over = is_over(output_dir, run, restart=restart, chief=chief)
+        run = _settings(model, init_checkpoint, files, options)
+        way = _way(files, held_out, strategy, options, log)
+        over = is_over(output_dir, run, way, restart=restart, chief=chief, log=log)
         check_agreement(strategy, over, what="whether the run is over")
         if over:
             log(f"{output_dir} holds the end of this very run; nothing was left to do.")
@@ -132,30 +138,36 @@ def pretrain(
             say=log,
         ).run(position)
         drawing.draw(rows.rows, now=True)
-    last = rows.rows[-1]
+    last = rows.rows[-1] if rows.rows else {"step": position.step}  # somebody took the log away
     results = {name[5:]: value for name, value in last.items() if name.startswith("eval_")} or last
     if chief:
-        _write_results(output_dir, model, tokenizer, results, run)
+        _write_results(output_dir, model, tokenizer, results)
+        note_run(output_dir, run, way, over=True)
     return results
 
 
-def _settings(model, init_checkpoint, files, held_out, options, log):
-    """Returns {name: value} of what a run must keep to when it goes on; says which records it leaves out."""
-    left_out = {path: len(damaged_records(path)) for path in (*files, *held_out)} if options.skip_damaged else {}
-    for path, number in left_out.items():
-        if number:
-            log(f"{path}: {number} damaged record(s) are left out.")
+def _settings(model, init_checkpoint, files, options):
+    """Returns {name: value} of what a run must keep to when it goes on, fit for JSON. Folders may have moved."""
     return {
-        "records": sorted(_record_file(path, left_out.get(path, 0)) for path in files),
-        "init_checkpoint": None if init_checkpoint is None else str(init_checkpoint),
+        "records": [f"{path.name} ({path.stat().st_size} bytes)" for path in files],
+        "init_checkpoint": None if init_checkpoint is None else Path(init_checkpoint).name,
         "config": model.bert_config.to_dict(),
         **options.fixed(),
     }
 
 
-def _record_file(path, damaged):
-    """Returns what tells a run's record file from another one."""
-    return f"{path} ({path.stat().st_size} bytes{f', {damaged} damaged records' if damaged else ''})"
+def _way(files, held_out, strategy, options, log):
+    """Returns {name: value} of what else the bits of a run hang on; says which records it leaves out."""
+    left_out = {path: len(damaged_records(path)) for path in (*files, *held_out)} if options.skip_damaged else {}
+    for path, number in left_out.items():
+        if number:
+            log(f"{path}: {number} damaged record(s) are left out.")
+    return {
+        "backend": keras.backend.backend(),
+        "devices": strategy.num_replicas_in_sync,
+        "damaged records left out": sum(left_out.get(path, 0) for path in files),
+        **{name: getattr(options, name) for name in sorted(INEXACT)},
+    }
 
 
 def _make_model(config, init_checkpoint, vocabulary, strategy, options):
@@ -192,21 +204,20 @@ def _resumed(position, options):
     if options.max_minutes:
         spent = f"{position.seconds / 60:.1f} of {options.max_minutes:g} minutes are spent"
         return f"resumed at step {position.step:,}; {spent}, so from here on steps and rates go by this machine's speed"
-    return f"resumed at step {position.step:,}, as if it had not stopped"
+    return f"resumed at step {position.step:,}, at the very batch where it stood"
 
 
-def _write_results(output_dir, model, tokenizer, results, run):
-    """Writes the figures, the model directory, the .keras file and the SavedModel; the run counts as over then."""
+def _write_results(output_dir, model, tokenizer, results):
+    """Writes the figures, the model directory, the .keras file and the SavedModel of the encoder."""
     write_results(output_dir, results)
     model.save_pretrained(output_dir, tokenizer=tokenizer)
     # A copy of its own: in float32, and of variables that belong to no strategy.
     copy = BertPretrainer.from_pretrained(output_dir)
-    with atomic_path(output_dir / "model.keras") as temporary:
-        copy.save(temporary.with_suffix(".keras"))
-        temporary.with_suffix(".keras").rename(temporary)
+    with atomic_path(output_dir / "model.keras") as temporary, tempfile.TemporaryDirectory(dir=output_dir) as folder:
+        copy.save(Path(folder) / "model.keras")  # Keras insists on the suffix
+        (Path(folder) / "model.keras").rename(temporary)
     with atomic_path(output_dir / "saved_model") as temporary:
         copy.encoder.export(temporary, verbose=False)
-    note_run(output_dir, run, over=True)
 
 
 def _curves(task):

@@ -14,6 +14,7 @@ from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
 
 LAST = "notes.json"  # a checkpoint of a run is whole once it has this
+RUN = "run.json"  # and a run that is over once this says so
 NANOSECONDS = 10**9  # of a second
 BESIDE_MODELS = ("*.json", "vocab.txt")  # what stands beside a checkpoint's prefix
 
@@ -110,7 +111,8 @@ class Mirror:
         self._pushed = {}  # {relative path: (bytes, second of its last change here)} of what lies there
 
     def push(self):
-        """Copies what is new or changed, `notes.json` of checkpoints last; removes what it had pushed and is gone here.
+        """Copies what is new or changed, `notes.json` of checkpoints and then `run.json` last; then removes what it had
+        pushed and is gone here.
 
         Raises:
             UserError: the remote folder cannot be written.
@@ -127,12 +129,8 @@ class Mirror:
 
     def _push(self):
         here = _local_files(self.local)
-        gone = sorted(self._pushed.keys() - here.keys(), key=lambda name: not name.endswith(f"/{LAST}"))
-        for name in gone:
-            _gfile().remove(f"{self.remote}/{name}")
-            del self._pushed[name]
         there = None
-        for name in sorted(here, key=lambda name: (name.endswith(f"/{LAST}"), name)):
+        for name in sorted(here, key=lambda name: (name == RUN, name.endswith(f"/{LAST}"), name)):
             if self._pushed.get(name) == here[name]:
                 continue
             there = _remote_files(self.remote) if there is None else there
@@ -141,6 +139,10 @@ class Mirror:
                 _gfile().makedirs(f"{self.remote}/{name}".rpartition("/")[0])
                 _gfile().copy(str(self.local / name), f"{self.remote}/{name}", overwrite=True)
             self._pushed[name] = here[name]
+        gone = sorted(self._pushed.keys() - here.keys(), key=lambda name: not name.endswith(f"/{LAST}"))
+        for name in gone:
+            _gfile().remove(f"{self.remote}/{name}")
+            del self._pushed[name]
 
     def _pull(self):
         here, there = _local_files(self.local), _remote_files(self.remote)

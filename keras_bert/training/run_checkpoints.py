@@ -99,6 +99,11 @@ class RunCheckpoints:
         names = os.listdir(self.folder) if self.folder.is_dir() else []
         return sorted(int(match[1]) for match in map(NAME.fullmatch, names) if match)
 
+    def place(self):
+        """Returns the newest one's folder, damaged or not; None if there is none."""
+        steps = self.steps()
+        return self._path(steps[-1]) if steps else None
+
     def save(self, step, variables, notes):
         """Writes a checkpoint and returns its folder; then removes all but the newest `keep`.
 

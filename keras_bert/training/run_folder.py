@@ -29,13 +29,13 @@ class Keeper:
     def __init__(self, output_dir, trainer, variables, options, *, chief, saved, log):
         self.checkpoints = RunCheckpoints(Path(output_dir) / CHECKPOINTS, keep=options.keep_checkpoints, log=log)
         self.trainer, self.variables, self.chief = trainer, variables, chief
-        self.saved, self.newest = saved, None
+        self.saved = saved
 
     def save(self, position):
         """Writes a checkpoint at a Position."""
         if self.chief:
             self.trainer.pull()
-            self.newest = self.checkpoints.save(position.step, self.variables, dataclasses.asdict(position))
+            self.checkpoints.save(position.step, self.variables, dataclasses.asdict(position))
             if self.saved:
                 self.saved()
 
@@ -45,22 +45,23 @@ class Keeper:
         if found is not None:
             found.load_into(self.variables)
             self.trainer.push()
-            self.newest = found.path
             vars(position).update(vars(Position(**found.notes)))
 
     def where(self):
         """Returns the newest checkpoint's folder, or None."""
-        return self.newest
+        return self.checkpoints.place()
 
 
-def is_over(output_dir, run, *, restart, chief):
+def is_over(output_dir, run, way, *, restart, chief, log):
     """Says whether a run has come to its end already; notes what it is if it begins here.
 
     Args:
         output_dir: the run's folder.
         run: {setting: value} of what the run must keep to.
+        way: likewise of what it may go on without, but then not to the same bits.
         restart: whether to begin anew, whatever stands there.
         chief: whether this process is the one that writes.
+        log: callable(line).
 
     Raises:
         UserError: another run stands there.
@@ -72,16 +73,23 @@ def is_over(output_dir, run, *, restart, chief):
     if path.is_file() and not restart:
         there = read_json(path, what="The note of the run")
         check_same_run(there.get("run", {}), run, folder=str(output_dir))
+        before = there.get("way", {})
+        changed = [
+            f"{name} {before.get(name)} there, {value} here" for name, value in way.items() if before.get(name) != value
+        ]
+        if changed and not there.get("over"):
+            log(f"from here on not to the same bits as without a stop: {'; '.join(changed)}.")
         return bool(there.get("over"))
     if checkpoints.exists() and not restart:
         raise UserError(f"{checkpoints} is of a run that no {RUN} tells; name another --output_dir, or give --force.")
     if chief:
-        note_run(output_dir, run, over=False)
+        note_run(output_dir, run, way, over=False)
     return False
 
 
-def note_run(output_dir, run, *, over):
+def note_run(output_dir, run, way, *, over):
+    """Notes what run a folder is of, by which settings, and whether it is over."""
     with atomic_path(Path(output_dir) / RUN) as temporary:
         temporary.write_text(
-            json.dumps({"over": over, "run": run}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps({"over": over, "run": run, "way": way}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )

@@ -3,7 +3,7 @@
 import functools
 import math
 
-from keras_bert.data.checking import group_by_length
+from keras_bert.data.checking import check_counts, group_by_length
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.data.reading import first_layout
 from keras_bert.errors import UserError
@@ -11,6 +11,7 @@ from keras_bert.training.costs import Step
 from keras_bert.training.loop import Stage
 from keras_bert.training.trainer import check_batch_size, metrics_from_sums
 from keras_bert.training.utilisation import measured_peak, step_flops, throughput
+from keras_bert.training.workers import num_workers
 
 
 def make_stages(trainer, config, vocabulary, files, held_out, strategy, options):
@@ -34,7 +35,7 @@ def make_stages(trainer, config, vocabulary, files, held_out, strategy, options)
         predictions = records(0, ())(1, 0).element_spec[0]["masked_lm_positions"].shape[1]  # or what is wrong
         evaluate = make_evaluation(trainer, read, dev[length], strategy, options) if dev else None
         step = Step(train_batch_size=phase.train_batch_size, max_seq_length=length, max_predictions_per_seq=predictions)
-        peak = measured_peak(options.dtype, strategy=strategy) if peak is None else peak
+        peak = _peak(options.dtype, strategy) if peak is None else peak
         speed = functools.partial(_speed, step, step_flops(config, step), peak)
         end += phase.num_train_steps
         stages.append(Stage(end, records, evaluate, speed))
@@ -58,6 +59,13 @@ def _length_of(phase, train, dev):
     return length
 
 
+def _peak(dtype, strategy):
+    """Returns the floating-point operations a second of all devices; of those of other workers it takes this one's."""
+    if num_workers(strategy) == 1:
+        return measured_peak(dtype, strategy=strategy)
+    return measured_peak(dtype) * strategy.num_replicas_in_sync  # together they would wait for each other
+
+
 def _speed(step, flops, peak, steps, tokens, seconds):
     examples = steps * step.train_batch_size
     return throughput(steps, examples=examples, tokens=tokens, seconds=seconds, flops=flops, peak=peak)
@@ -65,6 +73,8 @@ def _speed(step, flops, peak, steps, tokens, seconds):
 
 def _records(read, files, batch_size, options, start_batch, skip_batches):
     """Returns the make_dataset of a phase's records from a batch on."""
+    if start_batch and not options.skip_damaged:
+        check_counts(files)  # by which whole epochs are passed over
     stream = {"start_batch": start_batch, "skip_batches": tuple(skip_batches), "seed": options.seed}
     return functools.partial(_share, read, files, batch_size=batch_size, **stream, **options.masks)
 

@@ -7,11 +7,12 @@ import keras
 
 from keras_bert.errors import UserError
 from keras_bert.training.preflight import check_tpu, tpu_address
+from keras_bert.training.workers import multi_worker_strategy
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-def strategy(name="auto", *, tpu=None, zone=None, project=None):
+def strategy(name="auto", *, tpu=None, zone=None, project=None, log=None):
     """Returns a tf.distribute strategy, or with KERAS_BACKEND=jax a JaxDevices, which has its `scope` too.
 
     Args:
@@ -20,10 +21,12 @@ def strategy(name="auto", *, tpu=None, zone=None, project=None):
         tpu: name or address of a TPU elsewhere; None takes the one of this machine (Colab, a Cloud TPU VM), or
             the one that TPU_NAME names. Only for "auto" and "tpu".
         zone, project: those of `tpu`, where Google Cloud cannot tell them itself.
+        log: called with a line while this worker waits for others.
 
     Raises:
         UserError: an unknown name, no TPU where one was asked for or packages that cannot drive it, a TF_CONFIG that
             is not JSON, several workers after TensorFlow has started, or on JAX several workers.
+        LostWorkerError: another worker of TF_CONFIG does not come.
     """
     if name not in NAMES:
         raise UserError(f"No strategy is called {name!r}; choose one of {', '.join(NAMES)}.")
@@ -39,7 +42,8 @@ def strategy(name="auto", *, tpu=None, zone=None, project=None):
     if name == "tpu":
         return _tpu(tf, check_tpu(tpu), zone, project)
     if name == "multi_worker":
-        return _multi_worker(tf)
+        _cluster()  # or what is wrong with it
+        return multi_worker_strategy(log=log)
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()  # all GPUs, or else all logical CPU devices
     return tf.distribute.get_strategy()  # the default strategy: one device, and no cost
@@ -70,14 +74,6 @@ def _cluster():
         return dict(json.loads(text).get("cluster", {}))
     except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f"TF_CONFIG is not the JSON of a cluster. Received: {text[:80]!r}.") from error
-
-
-def _multi_worker(tf):
-    _cluster()
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    except RuntimeError as error:  # "Collective ops must be configured at program startup"
-        raise UserError(f"Call strategy() before anything else uses TensorFlow ({error}).") from error
 
 
 def _tpu(tf, address, zone, project):

@@ -12,6 +12,7 @@ class TensorFlowTrainer:
 
     def __init__(self, model, optimizer, strategy, *, accumulation=1, jit_compile=False):
         self.optimizer, self.strategy = optimizer, strategy
+        jit_compile = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)  # which compiles by itself
         options = {"accumulation": accumulation, "jit_compile": jit_compile}
         self._train_steps = make_train_steps(model, optimizer, strategy, **options)
         self._eval_step = make_eval_step(model, strategy, jit_compile=jit_compile)

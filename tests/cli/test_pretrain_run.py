@@ -1,7 +1,10 @@
 """The pretrain command beyond one plain run: measuring alone, phases, time, Google's flags, places elsewhere."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -82,6 +85,60 @@ def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, wor
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert all(word in error for word in words), error
     assert not (tmp_path / "model" / "bert_config.json").exists()
+
+
+def test_damaged_records_stop_or_are_left_out(records, tmp_path, capsys):
+    data = bytearray(records.read_bytes())
+    size = int.from_bytes(data[:8], "little") + 16  # each record has this size with its frame
+    data[size * 7 + 40] ^= 1
+    records.write_bytes(data)
+    flags = ["--jit_compile=false", "--num_train_steps=120", "--train_batch_size=16"]
+    assert pretrain(records, tmp_path / "model", *flags) == 2
+    error = capsys.readouterr().err
+    assert f"{records} is damaged: the checksum of record 8" in error
+    assert f"at byte {size * 7}" in error
+    assert "leave 1 damaged record(s) out" in error
+    assert (
+        pretrain(records, tmp_path / "model", *flags, "--num_train_steps=3", "--skip_damaged_records", "--force") == 0
+    )
+    assert f"{records}: 1 damaged record(s) are left out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_on_jax_the_same_command_trains_resumes_and_writes_what_tensorflow_loads(records, tmp_path):
+    pytest.importorskip("jax", reason="JAX is not installed (extra jax)")
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_bert import BertPretrainer
+
+    command = [sys.executable, "-m", "keras_bert_cli.main", "pretrain", f"--input_file={records}"]
+    flags = ["--bert_config_file=tiny", "--train_batch_size=8", "--num_warmup_steps=2", "--iterations_per_loop=4"]
+    flags += [f"--eval_file={records}", "--eval_every=8", "--save_checkpoints_steps=5", "--num_train_steps=12"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def run(output, **options):
+        return subprocess.run([*command, *flags, f"--output_dir={output}"], env=environment, text=True, **options)
+
+    done = run(tmp_path / "whole", capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "(CPU, jax), float32, XLA" in done.stdout
+    shutil.copytree(tmp_path / "whole", tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "checkpoints" / "step-00000012")  # as if it had been killed after step 10
+    note = json.loads((tmp_path / "again" / "run.json").read_text())
+    (tmp_path / "again" / "run.json").write_text(json.dumps(note | {"over": False}))
+    (tmp_path / "again" / "model.safetensors").unlink()
+    done = run(tmp_path / "again", capture_output=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "resumed at step 10" in done.stderr
+    for name in ("model.safetensors", "eval_results.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    model = BertPretrainer.from_pretrained(tmp_path / "whole")  # on TensorFlow
+    inputs = {name: np.ones((2, 9), np.int32) for name in ("input_ids", "input_mask", "segment_ids")}
+    loaded = tf.saved_model.load(str(tmp_path / "whole" / "saved_model"))
+    served, expected = loaded.serve(inputs), model.encoder(inputs)
+    for name, output in expected.items():
+        np.testing.assert_allclose(served[name], output, atol=1e-5)
 
 
 def test_records_and_results_in_another_place(records, tmp_path, capsys, monkeypatch):

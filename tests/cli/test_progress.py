@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from keras_bert_cli import progress as module
 from keras_bert_cli.progress import Progress
 
 
@@ -33,3 +34,13 @@ def test_a_stage_that_has_ended_is_told_once():
         progress("writing", 10, 10, "B")
         progress("writing", 10, 10, "B")
     assert stream.getvalue().splitlines() == ["writing: 10B"]
+
+
+def test_rate_and_time_left_leave_out_what_was_done_before(monkeypatch):
+    now = iter([0.0, 0.0, 0.0, 11.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress("pretrain", 900_000, 1_000_000, "step")
+    progress("pretrain", 900_110, 1_000_000, "step")
+    assert "10 steps/s, 2:46:29 left" in stream.getvalue()

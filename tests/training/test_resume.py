@@ -18,6 +18,7 @@ from keras_bert.errors import UserError
 from keras_bert.training import loop
 from keras_bert.training.loop import Stopped, raw_batch
 from keras_bert.training.pretrain import pretrain
+from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
 from keras_bert.training.trainer import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +90,32 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not(records, noisy, whole, tmp
     results = pretrain(records[0], tmp_path / "run", noisy, log=lines.append, **arguments)
     assert results == json.loads((whole / "eval_results.json").read_text())
     assert "nothing was left to do" in lines[0]
+
+
+def test_killed_while_it_measures(records, noisy, whole, tmp_path, monkeypatch):
+    arguments, evaluated = {"eval_files": records[1], "eval_every": 10, **RUN}, []
+
+    def killed(self, *_):
+        evaluated.append(1)
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(TensorFlowTrainer, "evaluate", killed)
+        pretrain(records[0], tmp_path / "run", noisy, **arguments)
+    assert evaluated == [1]
+    assert rows_of(tmp_path / "run")[-1]["step"] == 5
+    lines = []
+    pretrain(records[0], tmp_path / "run", noisy, log=lines.append, **arguments)
+    assert "resumed at step 10" in lines[0]  # saved before it was measured
+    assert_same_end(tmp_path / "run", whole)
+
+
+def test_another_way_to_compute_goes_on_and_says_so(records, noisy, tmp_path):
+    lines, short = [], {**RUN, "num_train_steps": 4}
+    with pytest.raises(Stopped):
+        pretrain(records[0], tmp_path, noisy, stop=stop_after(1), **short)
+    pretrain(records[0], tmp_path, noisy, jit_compile=True, log=lines.append, **short)
+    assert "not to the same bits as without a stop: jit_compile False there, True here." in lines[0]
 
 
 def test_a_damaged_checkpoint_is_passed_over(records, noisy, whole, tmp_path):
