@@ -33,6 +33,8 @@ class Position:
     Attributes:
         step: updates so far.
         seconds: of the run so far, over all starts, evaluations and checkpoints included.
+        phase: the number of the last step's phase, counting from 0.
+        learning_rate: the last step's.
         used: for each phase the number of its batches that were trained on.
         skipped: for each phase the numbers of the batches that are left out.
         window: since the last row of the log, sums of `trainer.COLUMNS`, float64 exactly as added up step by step.
@@ -41,14 +43,17 @@ class Position:
 
     step: int = 0
     seconds: float = 0.0
+    phase: int = 0
+    learning_rate: float = 0.0
     used: list = dataclasses.field(default_factory=list)
     skipped: list = dataclasses.field(default_factory=list)
     window: list = dataclasses.field(default_factory=lambda: [0.0] * len(COLUMNS))
     window_steps: int = 0
     window_seconds: float = 0.0
 
-    def advance(self, phase, rows, seconds):
-        """Adds steps of a phase: float32 (n, 8) rows and the time that they took."""
+    def advance(self, phase, rows, *, seconds, learning_rate):
+        """Adds steps of a phase: float32 (n, 8) rows, the time that they took, and the rate of the last one."""
+        self.phase, self.learning_rate = phase, learning_rate
         self.used[phase] += len(rows)
         for row in rows.astype(np.float64):
             self.window = (np.asarray(self.window) + row).tolist()
@@ -129,17 +134,14 @@ class Loop:
             Stopped: `stop` said so; the run was saved before.
         """
         self.position, clock = position, time.perf_counter()
-        self._share_before = max(0.0, self._share() - 0.5 / self.total)
         self._report("")
-        last = self._stage_at(self._share_before * self.total)
-        if position.window_steps and self._row_due(last):  # saved before it was logged
-            self._log_row(self.stages[last])
+        self._catch_up()
         while not self._over():
             index, stage = self._stage()
             if self.budget:
                 self.trainer.set_learning_rate(self.rate(self._share(), self.position.step))
             batches = self._batches_of(index, stage)
-            self._share_before = self._share()  # when the call begins, by which the rate goes
+            share = self._share()  # when the call begins, by which the rate goes
             begin = time.perf_counter()
             rows = self.trainer.train(batches, self._steps_of_call(stage))
             wrong = next((i for i, row in enumerate(rows) if not self._sound(row)), None)
@@ -151,54 +153,64 @@ class Loop:
             between, took = self.trainer.agreed(begin - clock), self.trainer.agreed(now - begin)
             clock = now
             self._seconds_per_step.append(took / len(rows))
-            self.position.advance(index, rows, took)
+            rate = self.rate(share, self.position.step + len(rows) - 1)
+            self.position.advance(index, rows, seconds=took, learning_rate=rate)
             self.position.seconds += between + took
             self._report(self._note(stage, rows, took))
-            self._after(index, stage)
+            self._after()
 
-    def _after(self, index, stage):
+    def _after(self):
         """Stops if that is asked for; else logs, evaluates and saves what is due after a call."""
-        position, over, due = self.position, self._over(), self._row_due(index)
+        position, over, due = self.position, self._over(), self._row_due()
         asked = None if over else self.stop()
-        if asked or (due and self._evaluation_due(stage)):  # which may take longer than a preemption leaves
+        if asked or (due and self._evaluation_due()):  # which may take longer than a preemption leaves
             self._save()
         if asked:
             why, status = asked
             saved = f", saved in {self.keeper.where()}" if self.keeper.where() else ""
             raise Stopped(f"{why}: stopped at step {position.step}{saved}; started again, it goes on there.", status)
         if due:
-            self._log_row(stage)
+            self._log_row()
         if over or position.step % self.options.save_checkpoints_steps == 0:
             self._save()
+
+    def _catch_up(self):
+        """Logs the row that was due when the position was saved, unless that was done before the run was left."""
+        if self.position.window_steps and self._row_due():
+            if self.log.rows and self.log.rows[-1]["step"] == self.position.step:
+                self.position.close_window()
+            else:
+                self._log_row()
 
     def _save(self):
         self.keeper.save(self.position)
         self.rewinds = 0
 
-    def _row_due(self, index):
+    def _row_due(self):
         """Says whether a row ends here: every so many steps, and at the end of each phase, so that none is of two."""
-        return self._over() or self._stage()[0] != index or self.position.step % self.options.steps_per_loop == 0
+        position = self.position
+        return self._over() or self._stage()[0] != position.phase or position.step % self.options.steps_per_loop == 0
 
-    def _evaluation_due(self, stage):
+    def _evaluation_due(self):
         step, every = self.position.step, self.options.eval_every
         first = step - self.position.window_steps
-        return bool(stage.evaluate) and (self._over() or bool(every and step // every > first // every))
+        measured = self.stages[self.position.phase].evaluate is not None
+        return measured and (self._over() or bool(every and step // every > first // every))
 
-    def _log_row(self, stage):
+    def _log_row(self):
         """Writes a row of the log, with an evaluation if one is due."""
-        position = self.position
-        step = position.step
+        position, stage = self.position, self.stages[self.position.phase]
         sums = np.asarray(position.window)
         figures = metrics_from_sums(sums[:6]) | {
             "gradient_norm": sums[7] / position.window_steps,
-            "learning_rate": self.rate(self._share_before, step - 1),
+            "learning_rate": position.learning_rate,
             "seconds": position.seconds,
             **stage.throughput(position.window_steps, sums[6], position.window_seconds),
         }
-        if self._evaluation_due(stage):
+        if self._evaluation_due():
             figures |= {f"eval_{name}": value for name, value in stage.evaluate().items()}
         position.close_window()
-        self.log.write(step, figures)
+        self.log.write(position.step, figures)
         self.drawer(self.log.rows)
 
     def _diverged(self, index, sound, row):
@@ -225,6 +237,7 @@ class Loop:
         self.keeper.restore(self.position)
         self.position.skipped, self.position.seconds = skipped, seconds  # time is not given back
         self.log.rewind(self.position.step)
+        self._catch_up()
         self.say(f"{what}; back to step {self.position.step}, without that batch.")
         self._batches = (None, None)
 

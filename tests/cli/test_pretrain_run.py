@@ -89,14 +89,16 @@ def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, wor
 
 def test_damaged_records_stop_or_are_left_out(records, tmp_path, capsys):
     data = bytearray(records.read_bytes())
-    size = int.from_bytes(data[:8], "little") + 16  # each record has this size with its frame
-    data[size * 7 + 40] ^= 1
+    offset = 0
+    for _ in range(7):
+        offset += int.from_bytes(data[offset : offset + 8], "little") + 16  # its length, and its frame's
+    data[offset + 40] ^= 1
     records.write_bytes(data)
     flags = ["--jit_compile=false", "--num_train_steps=120", "--train_batch_size=16"]
     assert pretrain(records, tmp_path / "model", *flags) == 2
     error = capsys.readouterr().err
     assert f"{records} is damaged: the checksum of record 8" in error
-    assert f"at byte {size * 7}" in error
+    assert f"at byte {offset}" in error
     assert "leave 1 damaged record(s) out" in error
     assert (
         pretrain(records, tmp_path / "model", *flags, "--num_train_steps=3", "--skip_damaged_records", "--force") == 0

@@ -92,19 +92,20 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not(records, noisy, whole, tmp
     assert "nothing was left to do" in lines[0]
 
 
-def test_killed_while_it_measures(records, noisy, whole, tmp_path, monkeypatch):
-    arguments, evaluated = {"eval_files": records[1], "eval_every": 10, **RUN}, []
+@pytest.mark.parametrize(("killed", "logged"), [("evaluate", 5), ("train", 10)])
+def test_killed_while_it_measures_or_right_after(records, noisy, whole, tmp_path, monkeypatch, killed, logged):
+    arguments, lines = {"eval_files": records[1], "eval_every": 10, **RUN}, []
+    work = getattr(TensorFlowTrainer, killed)
 
-    def killed(self, *_):
-        evaluated.append(1)
-        raise MemoryError
+    def kill(self, *arguments):
+        if int(self.optimizer.iterations) == 10:
+            raise MemoryError
+        return work(self, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(TensorFlowTrainer, "evaluate", killed)
+        patch.setattr(TensorFlowTrainer, killed, kill)
         pretrain(records[0], tmp_path / "run", noisy, **arguments)
-    assert evaluated == [1]
-    assert rows_of(tmp_path / "run")[-1]["step"] == 5
-    lines = []
+    assert rows_of(tmp_path / "run")[-1]["step"] == logged
     pretrain(records[0], tmp_path / "run", noisy, log=lines.append, **arguments)
     assert "resumed at step 10" in lines[0]  # saved before it was measured
     assert_same_end(tmp_path / "run", whole)
@@ -204,7 +205,7 @@ def test_a_time_budget_ends_the_run_and_its_schedule(records, noisy, tmp_path, m
     pretrain(records[0], tmp_path, noisy, log=lines.append, **budget)
     assert "minutes are spent" in lines[0]
     rows = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
-    assert spent == 11 / 8
+    assert spent == 10 / 8  # the next row was due when it was stopped, and is written when it goes on
     assert [row["seconds"] for row in rows] == [call / 8 for call in range(1, 25)]
     shares = np.arange(24) / 24  # of the time when each step begins
     expected = 3e-3 * np.where(shares < 0.3, shares / 0.3, 1 - shares)
