@@ -11,10 +11,11 @@ a process of its own, one after the other.
     torch        transformers' modules with the heads at the masked positions alone, records from memory
     torch_stock  transformers' BertForPreTraining as it comes, logits at all positions, records from memory
 
-The clock of each runs while it trains, from the first step's compilation on; evaluations, every so often, stand
-outside it, as do reading the records into memory (torch) and logs and checkpoints (ours). What counts in the end is one
-definition by one program for all: `evaluate_pretraining` on the model that each saved, in float32: the sum of the
-masked slots' losses over the held-out examples / the number of these slots.
+The clock of each runs while it trains, from the first step's compilation on, with logs and checkpoints (ours); reading
+the records into memory (torch) stands outside it. Nothing is measured on the way: the curves are the losses of the
+training batches. What counts is one definition by one program for all: `evaluate_pretraining` on the model that each
+saved, in float32: the sum of the masked slots' losses over the held-out examples / the number of these slots. torch's
+AdamW corrects the moments' bias; ours, as Google's, does not.
 
 Vocabulary and records are made once in --folder, by our tools; curve-NAME.jsonl and curves.png appear there as well.
 The last line is one JSON line. Wants `pip install transformers torch`.
@@ -50,7 +51,7 @@ def main():
     parser.add_argument("--learning_rate", type=float, default=1e-3, help="peak")
     parser.add_argument("--warmup", type=float, default=0.1, help="share of the time")
     parser.add_argument("--eval_batches", type=int, default=32, help=f"held-out examples / {EVAL_BATCH}")
-    parser.add_argument("--eval_every", type=int, default=200, help="steps between two points of a curve")
+    parser.add_argument("--steps_per_point", type=int, default=100, help="steps between two points of a curve")
     parser.add_argument("--sides", default="ours,torch", help=f"of {', '.join(SIDES)}, in this order")
     parser.add_argument("--only", choices=SIDES, help="run one side in this process")
     args = parser.parse_args()
@@ -120,26 +121,19 @@ def train_ours(args):
         records_of("train", args),
         args.folder / "ours",
         our_config(args),
-        eval_files=records_of("dev", args),
         restart=True,
         max_minutes=args.minutes,
         learning_rate=args.learning_rate,
         num_train_steps=PARTS,
         num_warmup_steps=round(PARTS * args.warmup),
         train_batch_size=args.batch_size,
-        eval_batch_size=EVAL_BATCH,
-        max_eval_steps=args.eval_batches,
-        eval_every=args.eval_every,
-        steps_per_loop=min(100, args.eval_every),
+        steps_per_loop=args.steps_per_point,
         dtype="mixed_bfloat16",
         log=print,
     )
-    rows = [
-        {"step": row["step"], "seconds": row["seconds"], "masked_lm_loss": row["eval_masked_lm_loss"]}
-        for row in read_lines(args.folder / "ours" / "train_log.jsonl")
-        if "eval_masked_lm_loss" in row
-    ]
-    write_lines(args.folder / "curve-ours.jsonl", rows)
+    rows = read_lines(args.folder / "ours" / "train_log.jsonl")
+    names = ("step", "seconds", "masked_lm_loss")
+    write_lines(args.folder / "curve-ours.jsonl", [{name: row[name] for name in names} for row in rows])
 
 
 def train_torch(args):
@@ -147,10 +141,9 @@ def train_torch(args):
     import torch
 
     model, optimizer = torch_model(args)
-    train, dev = (read_arrays(records_of(name, args), args) for name in ("train", "dev"))
-    dev = {name: array[: args.eval_batches * EVAL_BATCH] for name, array in dev.items()}
+    train = read_arrays(records_of("train", args))
     logits = stock_logits if args.only == "torch_stock" else gathered_logits
-    budget, spent, step, rows = 60 * args.minutes, 0.0, 0, []
+    budget, spent, losses, rows = 60 * args.minutes, 0.0, [], []
     order = batches_of(len(train["input_ids"]), args.batch_size, np.random.default_rng(0))
     while spent < budget:
         begin = time.perf_counter()
@@ -159,14 +152,16 @@ def train_torch(args):
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = {name: torch.from_numpy(array[chosen]) for chosen in [next(order)] for name, array in train.items()}
-        loss = torch_loss(logits, model, batch)
+        masked_lm, next_sentence = torch_losses(logits, model, batch)
         optimizer.zero_grad()
-        loss.backward()
+        (masked_lm + next_sentence).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        spent, step = spent + time.perf_counter() - begin, step + 1
-        if step % args.eval_every == 0 or spent >= budget:
-            rows.append({"step": step, "seconds": spent, "masked_lm_loss": held_out_loss(model, dev)})
+        losses.append(masked_lm.item())
+        spent += time.perf_counter() - begin
+        if len(losses) % args.steps_per_point == 0 or spent >= budget:
+            mean = float(np.mean(losses[rows[-1]["step"] if rows else 0 :]))
+            rows.append({"step": len(losses), "seconds": spent, "masked_lm_loss": mean})
             print(args.only, rows[-1], flush=True)
     write_lines(args.folder / f"curve-{args.only}.jsonl", rows)
     model.save_pretrained(args.folder / args.only)
@@ -188,7 +183,7 @@ def torch_model(args):
     return model, torch.optim.AdamW(groups, args.learning_rate, eps=1e-6, fused=True)
 
 
-def read_arrays(path, args):
+def read_arrays(path):
     """Returns {name: int64 array or float32 weights} of all examples of a TFRecord file."""
     from keras_bert.data.datasets import pretraining_dataset
 
@@ -242,28 +237,14 @@ def masked_lm_sum(logits, batch):
     return (losses * batch["weights"].flatten()).sum()
 
 
-def torch_loss(logits, model, batch):
-    """Returns the loss to train on."""
+def torch_losses(logits, model, batch):
+    """Returns the losses of both tasks."""
     import torch
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         masked_lm, next_sentence = logits(model, batch)
     next_sentence = torch.nn.functional.cross_entropy(next_sentence.float(), batch["next_sentence"])
-    return masked_lm_sum(masked_lm, batch) / batch["weights"].sum() + next_sentence
-
-
-def held_out_loss(model, dev):
-    """Returns the masked-LM loss of the held-out examples."""
-    import torch
-
-    model.eval()
-    total = 0.0
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        for start in range(0, len(dev["input_ids"]), EVAL_BATCH):
-            batch = {name: torch.from_numpy(array[start : start + EVAL_BATCH]) for name, array in dev.items()}
-            total += float(masked_lm_sum(gathered_logits(model, batch)[0], batch))
-    model.train()
-    return total / float(dev["weights"].sum())
+    return masked_lm_sum(masked_lm, batch) / batch["weights"].sum(), next_sentence
 
 
 def final_loss(side, args):
@@ -285,18 +266,18 @@ def write_lines(path, rows):
 
 
 def draw(curves, losses, args):
-    """Draws the held-out losses over the minutes of training."""
+    """Draws the training losses over the minutes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="tight")
     axis = figure.subplots()
     for side, rows in curves.items():
-        label = f"{side}: {losses[side]:.3f} after {rows[-1]['step']:,} steps"
+        label = f"{side}: {rows[-1]['step']:,} steps, held-out {losses[side]:.3f}"
         axis.plot(
             [row["seconds"] / 60 for row in rows], [row["masked_lm_loss"] for row in rows], "o-", ms=3, label=label
         )
     axis.set_xlabel("minutes of training")
-    axis.set_ylabel("held-out masked-LM loss")
+    axis.set_ylabel("masked-LM loss of the training batches")
     axis.set_title(f"{args.size}, batch {args.batch_size} x {args.max_seq_length}, bfloat16")
     axis.grid(alpha=0.3)
     axis.legend()

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from keras_bert_cli.startup import start_tensorflow
+
 RECORDS, FILES = ("input_file", "eval_file"), ("vocab_file", "bert_config_file")
 CACHE = Path("~", ".cache", "keras_bert")
 
@@ -28,6 +30,7 @@ def localized(args, *, progress=None):
     remote = {name: value for name, value in vars(args).items() if name in names and value and is_remote(value)}
     if not remote:
         return args, None
+    start_tensorflow()
     check_paths({f"--{name}": value for name, value in remote.items()}, writable=("--output_dir",))
     cache, local = CACHE.expanduser(), {}
     for name, value in remote.items():

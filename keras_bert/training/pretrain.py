@@ -31,6 +31,7 @@ from keras_bert.training.trainer import make_trainer
 from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named, stop_of_any
 
 CURVES = {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}
+LOSS_LIMIT = 2  # times the loss of a uniform guess: what is above it has exploded
 FINENESS = 1_000_000  # parts into which the time of a run is cut for its schedule
 
 
@@ -129,7 +130,7 @@ def pretrain(
             stages,
             options,
             rate=functools.partial(_rate, options, _schedule(options)),
-            loss_limit=2 * (math.log(model.bert_config.vocab_size) + math.log(2)),
+            loss_limit=LOSS_LIMIT * (math.log(model.bert_config.vocab_size) + math.log(2)),
             keeper=keeper,
             log=rows,
             drawer=drawing.draw,

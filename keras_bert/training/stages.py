@@ -26,7 +26,8 @@ def make_stages(trainer, config, vocabulary, files, held_out, strategy, options)
         options: PretrainOptions.
     """
     read = functools.partial(fitting_dataset, config=config, vocabulary=vocabulary, options=options)
-    train, dev = (group_by_length(paths, skip_damaged=options.skip_damaged) for paths in (files, held_out))
+    train = group_by_length(files, skip_damaged=options.skip_damaged)
+    dev = group_by_length(held_out, skip_damaged=options.skip_damaged) if held_out else {}
     stages, end, peak = [], 0, None
     for phase in options.phase_list:
         length = _length_of(phase, train, dev)
