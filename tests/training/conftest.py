@@ -1,14 +1,21 @@
 """A small corpus whose masked words can be guessed from their neighbours, as masked TFRecords."""
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from keras_bert.config import BertConfig
+from keras_bert.data.records import manifest_path, vocab_path
+from keras_bert.data.wire import frame, serialize
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 WORDS = [f"w{n}" for n in range(15)]
 SEQ_LENGTH, PREDICTIONS = 24, 4
+ONCE = {"shuffle": False, "repeat": False, "drop_remainder": False}
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +57,36 @@ def records(tmp_path_factory, tokenizer):
         )
         found.append(sorted(str(path) for path in folder.glob(f"{name}.tfrecord*")))
     return found
+
+
+def altered(files, folder, **fields):
+    """Copies record files with their vocabulary, changes fields of their manifest, and returns the copies' names."""
+    folder.mkdir(exist_ok=True)
+    for path in (*files, vocab_path(files[0])):
+        shutil.copy(path, folder)
+    manifest = json.loads(manifest_path(files[0]).read_text()) | fields
+    copies = [folder / Path(path).name for path in files]
+    manifest_path(copies[0]).write_text(json.dumps(manifest))
+    return copies
+
+
+def unmasked(files, folder):
+    """Copies record files with their masks undone, as unmasked records, and returns the copies' names."""
+    from keras_bert.data.datasets import pretraining_dataset
+
+    copies = altered(files, folder, dynamic=True)
+    for path in copies:
+        ((x, y, weights),) = pretraining_dataset(path, batch_size=10_000, **ONCE).as_numpy_iterator()
+        rows, slots = np.nonzero(weights["masked_lm"])
+        x = {name: values.copy() for name, values in x.items()}
+        x["input_ids"][rows, x["masked_lm_positions"][rows, slots]] = y["masked_lm"][rows, slots]
+        features = {name: x[name] for name in ("input_ids", "input_mask", "segment_ids")}
+        path.write_bytes(frame(*serialize(features | {"next_sentence_labels": y["next_sentence"][:, None]})))
+    return copies
+
+
+@pytest.fixture(scope="session")
+def dynamic_records(records, tmp_path_factory):
+    """(training files, held-out files), unmasked."""
+    folder = tmp_path_factory.mktemp("dynamic")
+    return [unmasked(files, folder) for files in records]

@@ -2,8 +2,6 @@
 
 import json
 import math
-import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.data.datasets import pretraining_dataset
-from keras_bert.data.records import manifest_path, vocab_path
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.records import vocab_path
 from keras_bert.errors import UserError
 from keras_bert.models import BertPretrainer
 from keras_bert.text.tokenizer import Tokenizer
@@ -20,10 +17,9 @@ from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.training import logs
 from keras_bert.training.pretrain import pretrain
 from tests import reference_bert
-from tests.training.conftest import SEQ_LENGTH
+from tests.training.conftest import ONCE, SEQ_LENGTH, altered
 
 FIGURES = {"loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_loss", "next_sentence_accuracy"}
-ONCE = {"shuffle": False, "repeat": False, "drop_remainder": False}
 RUN = {"train_batch_size": 16, "eval_batch_size": 16, "num_train_steps": 120, "num_warmup_steps": 10}
 
 
@@ -164,37 +160,6 @@ def test_records_that_do_not_fit_are_a_user_error_before_anything_is_written(rec
 
 
 SHORT = {**RUN, "num_train_steps": 2, "num_warmup_steps": 1}
-
-
-def altered(files, folder, **fields):
-    """Copies record files with their vocabulary, changes fields of their manifest, and returns the copies' names."""
-    folder.mkdir(exist_ok=True)
-    for path in (*files, vocab_path(files[0])):
-        shutil.copy(path, folder)
-    manifest = json.loads(manifest_path(files[0]).read_text()) | fields
-    copies = [folder / Path(path).name for path in files]
-    manifest_path(copies[0]).write_text(json.dumps(manifest))
-    return copies
-
-
-def unmasked(files, folder):
-    """Copies record files with their masks undone, as unmasked records, and returns the copies' names."""
-    copies = altered(files, folder, dynamic=True)
-    for path in copies:
-        ((x, y, weights),) = pretraining_dataset(path, batch_size=10_000, **ONCE).as_numpy_iterator()
-        rows, slots = np.nonzero(weights["masked_lm"])
-        x = {name: values.copy() for name, values in x.items()}
-        x["input_ids"][rows, x["masked_lm_positions"][rows, slots]] = y["masked_lm"][rows, slots]
-        features = {name: x[name] for name in ("input_ids", "input_mask", "segment_ids")}
-        path.write_bytes(frame(*serialize(features | {"next_sentence_labels": y["next_sentence"][:, None]})))
-    return copies
-
-
-@pytest.fixture(scope="module")
-def dynamic_records(records, tmp_path_factory):
-    """(training files, held-out files), unmasked."""
-    folder = tmp_path_factory.mktemp("dynamic")
-    return [unmasked(files, folder) for files in records]
 
 
 def test_unmasked_records_train_with_fresh_masks_and_are_measured_with_the_same(

@@ -1,5 +1,6 @@
 """A run that stops and goes on: by a signal, by kill -9, by a loss that is no number, by time, from phase to phase."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -90,6 +91,28 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not(records, noisy, whole, tmp
     results = pretrain(records[0], tmp_path / "run", noisy, log=lines.append, **arguments)
     assert results == json.loads((whole / "eval_results.json").read_text())
     assert "nothing was left to do" in lines[0]
+
+
+WAYS = {
+    "unmasked records": {},
+    "bfloat16": {"dtype": "mixed_bfloat16"},
+    "XLA": {"jit_compile": True},
+    "micro-batches, with rematerialization": {"gradient_accumulation_steps": 4, "remat": True},
+    "LAMB": {"optimizer": "lamb"},
+}
+
+
+@pytest.mark.parametrize(
+    "way", [way if way == "unmasked records" else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+)
+def test_however_it_trains(records, dynamic_records, noisy, tmp_path, way):
+    files = dynamic_records if way == "unmasked records" else records
+    options = {**RUN, "num_train_steps": 12, **WAYS[way]}
+    pretrain(files[0], tmp_path / "whole", noisy, **options)
+    with pytest.raises(Stopped):
+        pretrain(files[0], tmp_path / "run", noisy, stop=stop_after(2), **options)
+    pretrain(files[0], tmp_path / "run", noisy, **options)
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
 
 
 @pytest.mark.parametrize(("killed", "logged"), [("evaluate", 5), ("train", 10)])
@@ -186,6 +209,19 @@ def test_rewind_leaves_the_batch_out(records, noisy, tmp_path, monkeypatch):
     assert seen == [0, 1, 2, 0, 1, *range(3, 10), 8, 10, 8, *range(11, 27)]
     assert [row["step"] for row in rows_of(tmp_path / "run")] == [5, 10, 15, 20, 24]
     assert sum("back to step" in line for line in lines) == 3
+
+
+def test_what_was_left_out_stays_left_out_after_a_stop(records, noisy, tmp_path, monkeypatch):
+    options = {**RUN, "on_divergence": "rewind"}
+    whole = poison(monkeypatch, {2, 9})
+    pretrain(records[0], tmp_path / "whole", noisy, **options)
+    parts = poison(monkeypatch, {2, 9})
+    for calls in (5, 5, None):
+        stop = (lambda: None) if calls is None else stop_after(calls)
+        with contextlib.suppress(Stopped):
+            pretrain(records[0], tmp_path / "parts", noisy, stop=stop, **options)
+    assert set(parts) == set(whole)
+    assert_same_end(tmp_path / "parts", tmp_path / "whole")
 
 
 def test_rewind_gives_up(records, noisy, tmp_path, monkeypatch):
