@@ -14,11 +14,14 @@ Example:
 import sys
 from pathlib import Path
 
-from keras_bert_cli.pretrain_flags import OPTIONS, add_arguments
+from keras_bert_cli.pretrain_flags import OPTIONS, add_flags
 from keras_bert_cli.progress import Progress
 from keras_bert_cli.startup import start_tensorflow
 
-__all__ = ["add_arguments", "run"]
+
+def add_arguments(parser):
+    """Adds run_pretraining.py's flags, and ours."""
+    add_flags(parser)
 
 
 def run(args):

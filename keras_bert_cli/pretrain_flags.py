@@ -19,7 +19,7 @@ OPTIONS = {
 }
 
 
-def add_arguments(parser):
+def add_flags(parser):
     """Adds run_pretraining.py's flags, and ours."""
     _add_records(parser.add_argument_group("records"))
     _add_model(parser.add_argument_group("model"))
