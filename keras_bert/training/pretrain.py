@@ -121,30 +121,44 @@ def pretrain(
             log(_resumed(position, options))
         elif options.on_divergence == "rewind":
             keeper.save(position)
-        folder = output_dir if chief else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        rows = stack.enter_context(TrainLog(folder, resume_after=position.step or None))
-        title, curves = f"pre-training, {output_dir.name}", _curves(sentence_task(files))
-        drawing = LiveCurves(folder / "loss_curve.png", curves=curves, title=title, marks=_marks(options))
-        Loop(
+        last = _train(
             trainer,
             stages,
             options,
-            rate=functools.partial(_rate, options, _schedule(options)),
-            loss_limit=LOSS_LIMIT * (math.log(model.bert_config.vocab_size) + math.log(2)),
-            keeper=keeper,
-            log=rows,
-            drawer=drawing.draw,
+            keeper,
+            position,
+            folder=output_dir if chief else Path(stack.enter_context(tempfile.TemporaryDirectory())),
+            title=f"pre-training, {output_dir.name}",
+            curves=_curves(sentence_task(files)),
+            vocab_size=model.bert_config.vocab_size,
             stop=stop_of_any(strategy, stop or (lambda: None)),
             progress=progress or (lambda *_: None),
             say=log,
-        ).run(position)
-        drawing.draw(rows.rows, now=True)
-    last = rows.rows[-1] if rows.rows else {"step": position.step}  # somebody took the log away
+        )
     results = {name[5:]: value for name, value in last.items() if name.startswith("eval_")} or last
     if chief:
         _write_results(output_dir, model, tokenizer, results)
         note_run(output_dir, run, way, over=True)
     return results
+
+
+def _train(trainer, stages, options, keeper, position, *, folder, title, curves, vocab_size, **callbacks):
+    """Runs the loop from a Position to its end, with log and curves in a folder. Returns the last row of the log."""
+    drawing = LiveCurves(folder / "loss_curve.png", curves=curves, title=title, marks=_marks(options))
+    with TrainLog(folder, resume_after=position.step or None) as log:
+        Loop(
+            trainer,
+            stages,
+            options,
+            rate=functools.partial(_rate, options, _schedule(options)),
+            loss_limit=LOSS_LIMIT * (math.log(vocab_size) + math.log(2)),
+            keeper=keeper,
+            log=log,
+            drawer=drawing.draw,
+            **callbacks,
+        ).run(position)
+        drawing.draw(log.rows, now=True)
+    return log.rows[-1] if log.rows else {"step": position.step}  # somebody took the log away
 
 
 def _settings(model, init_checkpoint, files, options):

@@ -70,8 +70,8 @@ def is_over(output_dir, run, way, *, restart, chief, log):
     if restart and chief:
         path.unlink(missing_ok=True)
         shutil.rmtree(checkpoints, ignore_errors=True)
-    if path.is_file() and not restart:
-        there = read_json(path, what="The note of the run")
+    there = read_json(path, what="The note of the run") if path.is_file() and not restart else {}
+    if there.get("over") or (there and checkpoints.exists()):  # else nothing was saved that could be lost
         check_same_run(there.get("run", {}), run, folder=str(output_dir))
         before = there.get("way", {})
         changed = [
@@ -80,7 +80,7 @@ def is_over(output_dir, run, way, *, restart, chief, log):
         if changed and not there.get("over"):
             log(f"from here on not to the same bits as without a stop: {'; '.join(changed)}.")
         return bool(there.get("over"))
-    if checkpoints.exists() and not restart:
+    if checkpoints.exists() and not there and not restart:
         raise UserError(f"{checkpoints} is of a run that no {RUN} tells; name another --output_dir, or give --force.")
     if chief:
         note_run(output_dir, run, way, over=False)

@@ -164,6 +164,15 @@ def test_another_run_in_the_folder(records, noisy, whole):
     assert before == {path: path.read_bytes() for path in whole.iterdir() if path.is_file()}
 
 
+def test_a_run_that_saved_nothing_gives_way(records, noisy, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        poison(patch, {1})
+        with pytest.raises(UserError, match="there is no checkpoint yet; lower --learning_rate"):
+            pretrain(records[0], tmp_path, noisy, **{**RUN, "num_train_steps": 3})
+    pretrain(records[0], tmp_path, noisy, **{**RUN, "num_train_steps": 3, "learning_rate": 1e-3})  # as it was told
+    assert [row["learning_rate"] for row in rows_of(tmp_path)] == [pytest.approx(1e-3 / 3)]
+
+
 def test_start_over(records, noisy, tmp_path):
     short = {**RUN, "num_train_steps": 3}
     pretrain(records[0], tmp_path, noisy, **short)
