@@ -14,8 +14,8 @@ a process of its own, one after the other.
 The clock of each runs while it trains, from the first step's compilation on, with logs and checkpoints (ours); reading
 the records into memory (torch) stands outside it. Nothing is measured on the way: the curves are the losses of the
 training batches. What counts is one definition by one program for all: `evaluate_pretraining` on the model that each
-saved, in float32: the sum of the masked slots' losses over the held-out examples / the number of these slots. torch's
-AdamW corrects the moments' bias; ours, as Google's, does not.
+saved, in float32: the sum of the masked slots' losses over the held-out examples / the number of these slots. Both
+optimizers correct their moments' bias, as torch's always does; --nobias_correction runs ours as Google's code does.
 
 Vocabulary and records are made once in --folder, by our tools; curve-NAME.jsonl and curves.png appear there as well.
 The last line is one JSON line. Wants `pip install transformers torch`.
@@ -29,6 +29,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from keras_bert_cli.flags import add_bool
 
 SIDES = ("ours", "torch", "torch_stock")
 PARTS = 1000  # into which ours cuts the run to say how much of it is warm-up
@@ -49,6 +51,7 @@ def main():
     parser.add_argument("--max_predictions_per_seq", type=int, default=20)
     parser.add_argument("--dupe_factor", type=int, default=1, help="copies of the training text with other masks")
     parser.add_argument("--learning_rate", type=float, default=1e-3, help="peak")
+    add_bool(parser, "bias_correction", default=True, help="of our optimizer's moments")
     parser.add_argument("--warmup", type=float, default=0.1, help="share of the time")
     parser.add_argument("--eval_batches", type=int, default=32, help=f"held-out examples / {EVAL_BATCH}")
     parser.add_argument("--steps_per_point", type=int, default=100, help="steps between two points of a curve")
@@ -68,7 +71,7 @@ def main():
     curves = {side: read_lines(args.folder / f"curve-{side}.jsonl") for side in sides}
     draw(curves, losses, args)
     settings = ("minutes", "size", "vocab_size", "batch_size", "max_seq_length", "learning_rate", "warmup")
-    line = {name: getattr(args, name) for name in settings}
+    line = {name: getattr(args, name) for name in (*settings, "bias_correction")}
     line |= {"steps": {side: rows[-1]["step"] for side, rows in curves.items()}, "masked_lm_loss": losses}
     if "ours" in losses:
         line["ours_below"] = {side: round(loss - losses["ours"], 4) for side, loss in losses.items() if side != "ours"}
@@ -126,6 +129,7 @@ def train_ours(args):
         learning_rate=args.learning_rate,
         num_train_steps=PARTS,
         num_warmup_steps=round(PARTS * args.warmup),
+        bias_correction=args.bias_correction,
         train_batch_size=args.batch_size,
         steps_per_loop=args.steps_per_point,
         dtype="mixed_bfloat16",

@@ -19,7 +19,9 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 import time
+from pathlib import Path
 
 TOPOLOGIES = {"v5e": "v5e:2x2", "v6e": "v6e:2x2"}  # the smallest that libtpu describes; one chip of it is compiled for
 HBM_GB = {"v5e": 15.75, "v6e": 32.0}  # of 2^30 bytes: what the compiler gives a program of the 16; the data sheet's
@@ -97,7 +99,7 @@ def batch_specs(batch_size, length):
 
 
 def tensorflow_builder(model, optimizer, batch, chip, accumulation):
-    """Lowers the step by TensorFlow. Returns a function that compiles it for a chip."""
+    """Lowers the step by TensorFlow. Returns a function of the compiler's options that compiles it for a chip."""
     import tensorflow as tf
 
     from keras_bert.layers.fusion import unfused
@@ -108,17 +110,17 @@ def tensorflow_builder(model, optimizer, batch, chip, accumulation):
     with unfused():  # without the chains that TensorFlow compiles for a CPU
         flat_step = tf.function(lambda *tensors: step(tf.nest.pack_sequence_as(batch, tensors)), jit_compile=True)
         lowered = flat_step.experimental_get_compiler_ir(*flat)(stage="stablehlo_serialized")
-    return lambda: compile_stablehlo(lowered, chip)
+    return lambda options: compile_stablehlo(lowered, chip, options)
 
 
 def jax_builder(model, optimizer, batch, chip, accumulation):
-    """Lowers the step by JAX. Returns a function that compiles it for a chip."""
+    """Lowers the step by JAX. Returns a function of the compiler's options that compiles it for a chip."""
     from keras_bert.training.jax_trainer import JaxDevices, step_arguments, step_function
 
     devices = JaxDevices(devices=[chip_device(chip)])
     step = step_function(model, optimizer, devices, accumulation=accumulation)
     lowered = step.lower(*step_arguments(model, optimizer, devices, batch))
-    return lambda: lowered.compile().runtime_executable()
+    return lambda options: lowered.compile(compiler_options=options).runtime_executable()
 
 
 BUILDERS = {"tensorflow": tensorflow_builder, "jax": jax_builder}
@@ -131,7 +133,7 @@ def chip_device(chip):
     return topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGIES[chip]).devices[0]
 
 
-def compile_stablehlo(serialized, chip):
+def compile_stablehlo(serialized, chip, options):
     """Compiles a StableHLO module, as TensorFlow writes it, by the way that JAX's own programs go."""
     import numpy as np
     from jax._src import compiler
@@ -141,7 +143,11 @@ def compile_stablehlo(serialized, chip):
 
     device = chip_device(chip)
     options = compiler.get_compile_options(
-        num_replicas=1, num_partitions=1, device_assignment=np.array([[device.id]]), backend=device.client
+        num_replicas=1,
+        num_partitions=1,
+        device_assignment=np.array([[device.id]]),
+        env_options_overrides=options,
+        backend=device.client,
     )
     with mlir.make_ir_context():
         module = ir.Module.parse(serialized)
@@ -164,13 +170,16 @@ def without_copies(operation):
 def figures_of(build, chip):
     """Compiles, and returns what the program tells of itself; where it does not fit, what the compiler says."""
     begin = time.perf_counter()
-    try:
-        program = build()
-    except Exception as error:  # a JaxRuntimeError, which only this message tells from others
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        return {"fits": False, "limit_gb": HBM_GB[chip], "compiler_says": str(error).splitlines()[0][:300]}
-    memory, text = program.get_compiled_memory_stats(), program.hlo_modules()[0].to_string()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            program = build({"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
+        except Exception as error:  # a JaxRuntimeError, which only this message tells from others
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            return {"fits": False, "limit_gb": HBM_GB[chip], "compiler_says": str(error).splitlines()[0][:300]}
+        # As the compiler writes it: program.hlo_modules() cannot read back what base becomes for a v6e ("RET_CHECK").
+        (text,) = (path.read_text() for path in Path(folder).glob("*.after_codegen.txt"))
+    memory = program.get_compiled_memory_stats()
     arguments, temporaries = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     results = memory.output_size_in_bytes - memory.alias_size_in_bytes
     targets = collections.Counter(CUSTOM_CALL.findall(text))

@@ -3,6 +3,7 @@
     python -m benchmarks.training_step
     python -m benchmarks.training_step --size=base --batch_size=8
     python -m benchmarks.training_step --inference
+    python -m benchmarks.training_step --kinds=ours,ours_deterministic
 
 Each runs in a process of its own, in turn, several times; the least time of each counts. All train a masked LM and the
 next sentence with AdamW, global clipping at 1 and dropout 0.1, on random ids without padding:
@@ -11,6 +12,7 @@ next sentence with AdamW, global clipping at 1 and dropout 0.1, on random ids wi
     keras_hub       the same on KerasHub's BertBackbone with its MaskedLMHead, Keras' AdamW
     torch           transformers' BertModel and heads at the masked positions alone, fused AdamW, autocast
     torch_stock     transformers' BertForPreTraining as it comes, logits at all positions
+    ours_deterministic  ours in TensorFlow's deterministic mode, if asked for
 
 Prints a line for each process and, last, one JSON line. Wants `pip install transformers torch keras-hub`.
 """
@@ -24,7 +26,7 @@ import time
 
 import numpy as np
 
-PEERS = ("keras_hub", "torch", "torch_stock")
+DEFAULT_KINDS = ("ours", "keras_hub", "torch", "torch_stock")
 
 
 def main():
@@ -38,21 +40,22 @@ def main():
     parser.add_argument("--inference", action="store_true", help="a forward pass without dropout")
     parser.add_argument("--steps", type=int, default=8, help="timed steps of each process")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each kind")
-    parser.add_argument("--only", choices=("ours", *PEERS), help="run one kind in this process")
+    parser.add_argument("--kinds", default=",".join(DEFAULT_KINDS), help="what is run; ours is one of them")
+    parser.add_argument("--only", choices=(*DEFAULT_KINDS, "ours_deterministic"), help="run one kind in this process")
     args = parser.parse_args()
     if args.only:
         print(json.dumps(measured(args)))
         return
     command = [sys.executable, "-m", "benchmarks.training_step", *sys.argv[1:]]
-    best = {}
+    best, kinds = {}, args.kinds.split(",")
     for _ in range(args.rounds):
-        for kind in ("ours", *PEERS):
+        for kind in kinds:
             output = subprocess.run([*command, f"--only={kind}"], check=True, stdout=subprocess.PIPE, text=True).stdout
             figures = json.loads(output.splitlines()[-1])
             print(kind, figures, flush=True)
             best[kind] = min(best.get(kind, figures), figures, key=lambda each: each["wall_ms"])
-    ratios = {kind: round(best[kind]["wall_ms"] / best["ours"]["wall_ms"], 2) for kind in PEERS}
-    settings = {name: value for name, value in vars(args).items() if name not in ("only", "steps", "rounds")}
+    ratios = {kind: round(best[kind]["wall_ms"] / best["ours"]["wall_ms"], 2) for kind in kinds if kind != "ours"}
+    settings = {name: value for name, value in vars(args).items() if name not in ("only", "kinds", "steps", "rounds")}
     print(json.dumps({**settings, **best, "times_faster_than": ratios}))
 
 
@@ -61,7 +64,7 @@ def measured(args):
     from keras_bert.config import BertConfig
 
     config = BertConfig.from_name(args.size)
-    step = (our_step if args.only == "ours" else hub_step if args.only == "keras_hub" else torch_step)(config, args)
+    step = STEPS[args.only](config, args)
     for _ in range(3):
         step()
     walls, cpus = [], []
@@ -95,6 +98,16 @@ def our_step(config, args):
     encoder = kb.BertEncoder(config, dtype="mixed_bfloat16" if args.dtype == "bfloat16" else "float32")
     optimizer = kb.adamw(1e-4, num_train_steps=1000, num_warmup_steps=10)
     return keras_step(kb.BertPretrainer(encoder), optimizer, None, batch, args)
+
+
+def deterministic_step(config, args):
+    """Returns the same in TensorFlow's deterministic mode."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)  # without a seed that mode refuses whatever draws
+    tf.config.experimental.enable_op_determinism()
+    return our_step(config, args)
 
 
 def hub_step(config, args):
@@ -201,6 +214,15 @@ def torch_step(config, args):
         optimizer.step()
 
     return step
+
+
+STEPS = {
+    "ours": our_step,
+    "ours_deterministic": deterministic_step,
+    "keras_hub": hub_step,
+    "torch": torch_step,
+    "torch_stock": torch_step,
+}
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ OPTIONS = {
             *("train_batch_size", "eval_batch_size", "learning_rate", "num_train_steps", "num_warmup_steps", "phases"),
             *("gradient_accumulation_steps", "optimizer", "max_minutes", "eval_every", "max_eval_steps", "masking"),
             *("masked_lm_prob", "save_checkpoints_steps", "keep_checkpoints", "on_divergence", "dtype", "remat"),
+            "bias_correction",
         )
     },
     "iterations_per_loop": "steps_per_loop",
@@ -74,6 +75,13 @@ def _add_training(group):
         "--num_train_steps being the warm-up's",
     )
     group.add_argument("--optimizer", default="adamw", help="adamw, or lamb for batches of thousands (default: adamw)")
+    add_bool(
+        group,
+        "bias_correction",
+        default=False,
+        help="correct its moments for their start at 0, as PyTorch does and Google's code does not: worth it for short "
+        "runs of small models",
+    )
     group.add_argument(
         "--gradient_accumulation_steps",
         type=positive_int,

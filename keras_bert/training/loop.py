@@ -119,7 +119,8 @@ class Loop:
         self.stop, self.progress, self.say = stop, progress, say
         self.budget = None if options.max_minutes is None else 60.0 * options.max_minutes
         self.total = stages[-1].end
-        self.rewinds = 0
+        self.rewinds = 0  # since the last checkpoint
+        self._back_at = None  # the step that the last of them went back to
         self._batches = (None, None)  # (index of the stage, its batches)
         self._seconds_per_step = []  # of each call with these batches
 
@@ -231,14 +232,20 @@ class Loop:
             raise UserError(
                 f"{what}, the {MAX_REWINDS + 1}th time after {where}, whatever batch is left out; {remedy}."
             )
-        self.rewinds += 1
         skipped, seconds = [list(each) for each in self.position.skipped], self.position.seconds
         skipped[index].append(batch)
-        self.keeper.restore(self.position)
+        # Two batches that fail alike right after a checkpoint: what was ruined are its weights, by the update before.
+        ruined = self.rewinds and step == self._back_at + 1 and self.position.used[self.position.phase] > 0
+        if ruined:
+            last = self.position.phase
+            skipped[last].append(raw_batch(self.position.used[last] - 1, self.position.skipped[last]))
+        self.keeper.restore(self.position, before=self._back_at if ruined else None)
+        self.rewinds, self._back_at = self.rewinds + 1, self.position.step
         self.position.skipped, self.position.seconds = skipped, seconds  # time is not given back
         self.log.rewind(self.position.step)
         self._catch_up()
-        self.say(f"{what}; back to step {self.position.step}, without that batch.")
+        without = "it and the last one before that checkpoint" if ruined else "that batch"
+        self.say(f"{what}; back to step {self.position.step}, without {without}.")
         self._batches = (None, None)
 
     def _sound(self, row):

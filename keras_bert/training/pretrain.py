@@ -196,7 +196,7 @@ def _make_model(config, init_checkpoint, vocabulary, strategy, options):
             model = BertPretrainer.from_pretrained(init_checkpoint, dtype=options.dtype, vocabulary=vocabulary)
         # By the time, the rate is no function of the step: the loop sets it before each call.
         rate = options.learning_rate if options.max_minutes else _schedule(options)
-        optimizer = OPTIMIZERS[options.optimizer](rate)
+        optimizer = OPTIMIZERS[options.optimizer](rate, bias_correction=options.bias_correction)
         optimizer.build(model.trainable_variables)
     return model, optimizer
 

@@ -142,15 +142,18 @@ class RunCheckpoints:
             self._remove(self._path(other))
         return path
 
-    def newest(self):
+    def newest(self, *, before=None):
         """Returns the newest RunCheckpoint that is whole, after reading all of it once; None if there is none at all.
+
+        Args:
+            before: look at those of steps below this one alone.
 
         Raises:
             UserError: all are damaged, or one may not be read by this user.
         """
         self._restore_replaced()
         damaged = []
-        for step in reversed(self.steps()):
+        for step in reversed([step for step in self.steps() if before is None or step < before]):
             path = self._path(step)
             try:
                 found = RunCheckpoint(path, step, _verified_notes(path, step))

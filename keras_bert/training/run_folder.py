@@ -39,9 +39,14 @@ class Keeper:
             if self.saved:
                 self.saved()
 
-    def restore(self, position):
-        """Goes to the newest checkpoint, if there is one: the variables, and the Position that is given."""
-        found = self.checkpoints.newest()
+    def restore(self, position, *, before=None):
+        """Goes to the newest checkpoint, if there is one: the variables, and the Position that is given.
+
+        Args:
+            position: a Position.
+            before: go to the newest one below this step; where there is none, to the newest of all.
+        """
+        found = (before and self.checkpoints.newest(before=before)) or self.checkpoints.newest()
         if found is not None:
             found.load_into(self.variables)
             self.trainer.push()

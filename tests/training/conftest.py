@@ -1,7 +1,9 @@
 """A small corpus whose masked words can be guessed from their neighbours, as masked TFRecords."""
 
+import itertools
 import json
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from keras_bert.data.records import manifest_path, vocab_path
 from keras_bert.data.wire import frame, serialize
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.training import loop
 
 WORDS = [f"w{n}" for n in range(15)]
 SEQ_LENGTH, PREDICTIONS = 24, 4
@@ -90,3 +93,10 @@ def dynamic_records(records, tmp_path_factory):
     """(training files, held-out files), unmasked."""
     folder = tmp_path_factory.mktemp("dynamic")
     return [unmasked(files, folder) for files in records]
+
+
+@pytest.fixture
+def ticking(monkeypatch):
+    """A clock for the loop that gains a sixteenth of a second with each look at it; a call has two looks."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks) / 16))

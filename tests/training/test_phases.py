@@ -6,6 +6,7 @@ import pytest
 
 from keras_bert.checkpoints.safetensors import open_arrays
 from keras_bert.errors import UserError
+from keras_bert.training.loop import Position
 from keras_bert.training.options import FREE, PretrainOptions
 from keras_bert.training.phases import Phase, parse_phases
 from keras_bert.training.pretrain import pretrain
@@ -109,6 +110,19 @@ def test_two_phases_in_one_run_and_resumed_in_either(two_lengths, config, tmp_pa
         )
     )
     assert first == second
+
+
+def test_phases_share_a_time_budget(two_lengths, config, tmp_path, ticking, monkeypatch):
+    advance, phases = Position.advance, []
+
+    def noted(self, phase, rows, **options):
+        phases.append(phase)
+        advance(self, phase, rows, **options)
+
+    monkeypatch.setattr(Position, "advance", noted)
+    options = {**RUN, "phases": f"12:75:16,{SEQ_LENGTH}:25:8", "max_minutes": 0.05, "steps_per_loop": 1}
+    pretrain(two_lengths[0], tmp_path / "run", config, **options)
+    assert phases == [0] * 18 + [1] * 6  # an eighth of a second each
 
 
 def test_records_of_two_lengths_want_phases(two_lengths, config, tmp_path):

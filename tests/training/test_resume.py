@@ -1,14 +1,12 @@
 """A run that stops and goes on: by a signal, by kill -9, by a loss that is no number, by time, from phase to phase."""
 
 import contextlib
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ import pytest
 
 from keras_bert.checkpoints.safetensors import open_arrays
 from keras_bert.errors import UserError
-from keras_bert.training import loop
+from keras_bert.training import loop, run_folder
 from keras_bert.training.loop import Stopped, raw_batch
 from keras_bert.training.pretrain import pretrain
 from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
@@ -220,6 +218,36 @@ def test_rewind_leaves_the_batch_out(records, noisy, tmp_path, monkeypatch):
     assert sum("back to step" in line for line in lines) == 3
 
 
+def test_rewind_passes_over_a_checkpoint_of_ruined_weights(records, noisy, tmp_path, monkeypatch):
+    """The update by batch 13, the last one before the checkpoint of step 14, ruins the weights without a NaN."""
+    seen, lines, ruined = poison(monkeypatch, ()), [], False
+    judge, restore = loop.Loop._sound, run_folder.Keeper.restore
+
+    def sound(self, row):
+        nonlocal ruined
+        if ruined:
+            row[COLUMNS.index("masked_lm_loss")] = 1e6
+        good = judge(self, row)
+        ruined = ruined or seen[-1] == 13
+        return good
+
+    def restored(self, position, **options):
+        nonlocal ruined
+        restore(self, position, **options)
+        ruined = position.step == 14
+
+    monkeypatch.setattr(loop.Loop, "_sound", sound)
+    monkeypatch.setattr(run_folder.Keeper, "restore", restored)
+    pretrain(records[0], tmp_path / "run", noisy, on_divergence="rewind", log=lines.append, **RUN)
+    assert seen == [*range(15), 15, *range(7, 13), *range(16, 27)]
+    assert [row["step"] for row in rows_of(tmp_path / "run")] == [5, 10, 15, 20, 24]
+    told = [line.split("; ")[1] for line in lines if "back to step" in line]
+    assert told == [
+        "back to step 14, without that batch.",
+        "back to step 7, without it and the last one before that checkpoint.",
+    ]
+
+
 def test_what_was_left_out_stays_left_out_after_a_stop(records, noisy, tmp_path, monkeypatch):
     options = {**RUN, "on_divergence": "rewind"}
     whole = poison(monkeypatch, {2, 9})
@@ -239,11 +267,11 @@ def test_rewind_gives_up(records, noisy, tmp_path, monkeypatch):
         pretrain(records[0], tmp_path / "run", noisy, on_divergence="rewind", **RUN)
 
 
-def test_a_time_budget_ends_the_run_and_its_schedule(records, noisy, tmp_path, monkeypatch):
-    ticks = itertools.count()
-    monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks) / 16))  # two looks a call
-    lines = []
-    budget = {**RUN, "max_minutes": 0.05, "num_train_steps": 100, "num_warmup_steps": 30, "steps_per_loop": 1}
+BUDGET = {**RUN, "max_minutes": 0.05, "num_train_steps": 100, "num_warmup_steps": 30, "steps_per_loop": 1}
+
+
+def test_a_time_budget_ends_the_run_and_its_schedule(records, noisy, tmp_path, ticking):
+    lines, budget = [], BUDGET
     with pytest.raises(Stopped):
         pretrain(records[0], tmp_path, noisy, stop=stop_after(10), **budget)
     spent = json.loads((tmp_path / "train_log.jsonl").read_text().splitlines()[-1])["seconds"]
@@ -255,6 +283,14 @@ def test_a_time_budget_ends_the_run_and_its_schedule(records, noisy, tmp_path, m
     shares = np.arange(24) / 24  # of the time when each step begins
     expected = 3e-3 * np.where(shares < 0.3, shares / 0.3, 1 - shares)
     assert [row["learning_rate"] for row in rows] == pytest.approx(expected.tolist(), rel=1e-3)
+
+
+def test_a_time_budget_gives_no_time_back(records, noisy, tmp_path, ticking, monkeypatch):
+    seen = poison(monkeypatch, {9})
+    pretrain(records[0], tmp_path / "run", noisy, on_divergence="rewind", **BUDGET)
+    assert seen == [*range(10), 7, 8, *range(10, 23)]  # the call of batch 9, one look at the clock, brought no step
+    last = json.loads((tmp_path / "run" / "train_log.jsonl").read_text().splitlines()[-1])
+    assert (last["step"], last["seconds"]) == (22, 24 / 8 + 1 / 16)
 
 
 def test_batches_that_are_left_out_move_the_others_up():

@@ -25,10 +25,12 @@ HARMLESS = {
 }
 
 
-# Each shape by the one way or the other; two at a time, since a compile keeps one core busy for minutes.
+# Each shape for each chip, by the one way or the other; two at a time, as a compile keeps one core busy for minutes.
 COMPILES = [
     ("--backend=tensorflow", "--chip=v5e", "--shape=128x128"),
     ("--backend=jax", "--chip=v5e", "--shape=32x512", "--remat"),
+    ("--backend=tensorflow", "--chip=v6e", "--shape=32x512", "--remat"),
+    ("--backend=jax", "--chip=v6e", "--shape=128x128"),
 ]
 
 
