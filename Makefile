@@ -17,7 +17,7 @@ quickstart: .venv/installed  ## raw text to a served BERT, in minutes, without a
 	$(BIN)/keras-bert quickstart $(ARGS)
 
 test: .venv/installed  ## the tests, doctests included, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
 
 test-slow: .venv/installed .venv/installed-slow  ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -9,7 +9,8 @@ from keras_bert.errors import UserError
 from keras_bert.training.loop import Position
 from keras_bert.training.options import FREE, PretrainOptions
 from keras_bert.training.phases import Phase, parse_phases
-from keras_bert.training.pretrain import pretrain
+from keras_bert.training.pretrain import _make_model, pretrain
+from keras_bert.training.strategies import strategy
 from tests.training.conftest import SEQ_LENGTH
 
 
@@ -66,6 +67,14 @@ def test_what_a_run_keeps_to():
     assert one.fixed() != PretrainOptions(num_train_steps=10, train_batch_size=8, seed=1).fixed()
     assert PretrainOptions.__dataclass_fields__.keys() > FREE
     json.dumps(one.fixed())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_the_optimizer_that_is_meant(config, optimizer, corrected):
+    options = PretrainOptions(optimizer=optimizer, bias_correction=corrected)
+    _, made = _make_model(config, None, None, strategy("one_device"), options)
+    assert (type(made).__name__, made.bias_correction) == ({"adamw": "BertAdamW", "lamb": "Lamb"}[optimizer], corrected)
 
 
 @pytest.fixture(scope="module")
