@@ -31,10 +31,9 @@ setup(
         "matplotlib>=3.8",
         "scikit-learn>=1.3",
         "scipy>=1.11",
-        "seqeval>=1.2",  # entities of tags, as papers on NER count them
     ],
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors"],
+        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval"],
         "jax": ["jax"],
         "beam": ["apache-beam"],
         "tpu-compile": ["jax", "libtpu"],  # the TPU's compiler, which works without one

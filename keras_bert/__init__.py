@@ -27,6 +27,7 @@ _EXPORTS = {
         "BertSpanLabeler",
         "BertTokenClassifier",
     ),
+    "keras_bert.serving.embed": ("embed", "similar"),
     "keras_bert.serving.export": ("export",),
     "keras_bert.text.tokenizer": ("Tokenizer",),
     "keras_bert.training.evaluation": ("evaluate_pretraining",),
@@ -35,8 +36,15 @@ _EXPORTS = {
     "keras_bert.training.schedules": ("WarmupLinearDecay", "WarmupSchedule"),
     "keras_bert.training.strategies": ("strategy",),
 }
+# Tasks with names of their own: keras_bert.squad.read_examples(...).
+_SUBMODULES = {
+    "glue": "keras_bert.tasks.glue",
+    "ner": "keras_bert.tasks.tagging",
+    "squad": "keras_bert.tasks.squad",
+    "swag": "keras_bert.tasks.choices",
+}
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
-__all__ = [*sorted(_MODULE_OF), "__version__"]
+__all__ = [*sorted([*_MODULE_OF, *_SUBMODULES]), "__version__"]
 
 try:
     importlib.metadata.version("keras-bert")
@@ -50,9 +58,12 @@ else:
 
 
 def __getattr__(name):
-    if name not in _MODULE_OF:
+    if name in _SUBMODULES:
+        value = importlib.import_module(_SUBMODULES[name])
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    else:
         raise AttributeError(f"module 'keras_bert' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -23,7 +23,9 @@ def test_every_public_name_is_there(name):
     value = getattr(keras_bert, name)
     assert name in dir(keras_bert)
     assert value is getattr(keras_bert, name)
-    if name != "__version__":
+    if name in keras_bert._SUBMODULES:
+        assert value.__name__ == keras_bert._SUBMODULES[name]
+    elif name != "__version__":
         assert value.__name__ == name
         assert value.__module__.startswith("keras_bert.")
 

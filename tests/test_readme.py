@@ -1,5 +1,6 @@
-"""The Python examples of README.md and docs/models.md run as they stand, but for sizes: a tiny model, a few steps."""
+"""The Python examples of README.md and docs/ run as they stand, but for sizes: a tiny model, a few steps."""
 
+import json
 import re
 from pathlib import Path
 
@@ -68,6 +69,27 @@ def test_the_examples_of_models_run_in_order(surroundings):
     assert Path("for_transformers", "config.json").is_file()
     assert Path("for_google", "bert_model.ckpt.index").is_file()
     np.testing.assert_allclose(np.asarray(names["outputs"]["attention_scores"][0]).sum(-1), 1, atol=1e-5)
+
+
+def test_the_examples_of_fine_tuning_run_in_order(surroundings):
+    tokenizer, context = kb.Tokenizer.from_pretrained("uncased_L-12_H-768_A-12"), " ".join(surroundings["texts"])
+    kb.BertEncoder.from_pretrained("uncased_L-12_H-768_A-12").save_pretrained("model", tokenizer=tokenizer)
+    rows = [f"{n % 2}\t{n}\t{n}\t{text}\t{text}" for n, text in enumerate(surroundings["texts"])]
+    Path("glue/MRPC").mkdir(parents=True)
+    for split in ("train", "dev"):
+        lines = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String", *rows]
+        Path("glue/MRPC", f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    answers = [{"text": context.split()[3], "answer_start": context.index(context.split()[3])}]
+    paragraph = {"context": context, "qas": [{"id": "1", "question": "Who came?", "answers": answers}]}
+    article = {"title": "An article", "paragraphs": [paragraph]}
+    Path("train-v1.1.json").write_text(json.dumps({"version": "1.1", "data": [article]}))
+    text = (ROOT / "docs" / "finetuning.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    assert len(blocks) == 2
+    names = {}
+    for block in blocks:
+        exec(compile(block, "finetuning.md", "exec"), names)
+    assert names["answer"].text == names["context"][names["answer"].start : names["answer"].end] != ""
 
 
 def test_the_readme_names_the_two_set_up_commands_and_every_command():

@@ -1,11 +1,14 @@
-"""tf.data input for fine-tuning, evaluation and prediction: batches from strings in memory.
+"""Strings to rows of ids, and to batches for fine-tuning, evaluation and prediction.
 
 Legend: B batch, S sequence, N texts.
 """
 
 import numpy as np
 
+from keras_bert.data.batches import padded_batches
 from keras_bert.errors import UserError
+from keras_bert.text.bulk import BulkTokenizer
+from keras_bert.text.tokenizer import truncate
 
 
 def text_dataset(
@@ -19,7 +22,9 @@ def text_dataset(
     seed=0,
     pairs=None,
     drop_remainder=False,
-    pad_to_multiple=32,
+    pad_to_multiple=8,
+    by_length=None,
+    sample_weights=None,
 ):
     """Makes batches for fine-tuning, evaluation or prediction from strings. They are tokenised once, up front.
 
@@ -35,10 +40,12 @@ def text_dataset(
         drop_remainder: leave out a last, smaller batch.
         pad_to_multiple: S is the longest of the batch, rounded up to a multiple of this, and at most
             max_seq_length; with max_seq_length itself all batches have one shape, as TPUs want it.
+        by_length: makes batches of texts of like length. None does so where it shuffles and batches differ in length.
+        sample_weights: float (N,), what each text counts in the loss; or None.
 
     Returns:
         A tf.data.Dataset of ({"input_ids", "input_mask", "segment_ids": int32 (B, S)}, labels (B, ...)):
-        labels int32 or float32.
+        labels int32 or float32. With weights these follow.
 
     Raises:
         UserError: no texts, other things than strings, or labels that do not fit them.
@@ -52,42 +59,81 @@ def text_dataset(
         >>> x["input_ids"].tolist(), y.tolist()
         ([[2, 5, 3, 0], [2, 6, 3, 0]], [1, 0])
     """
-    import tensorflow as tf
-
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1. Received: {batch_size}.")
     texts = _as_pairs(texts, pairs)
     labels = None if labels is None else _as_labels(labels, len(texts))
-    encoded = [tokenizer.encode(text, pair, max_seq_length) for text, pair in texts]
-    lengths = np.array([e["input_mask"].sum() for e in encoded])
-    segment_starts = tf.constant([n - e["segment_ids"].sum() for n, e in zip(lengths, encoded, strict=True)], tf.int32)
-    rows = np.concatenate([e["input_ids"][:n] for n, e in zip(lengths, encoded, strict=True)])
-    ids = tf.RaggedTensor.from_row_lengths(rows, lengths)
-    if labels is not None:
-        labels = tf.constant(labels)
+    return padded_batches(
+        text_rows(texts, tokenizer, max_seq_length=max_seq_length),
+        labels,
+        batch_size=batch_size,
+        max_seq_length=max_seq_length,
+        pad_id=tokenizer.pad_id,
+        sample_weights=sample_weights,
+        shuffle=shuffle,
+        seed=seed,
+        by_length=by_length,
+        pad_to_multiple=pad_to_multiple,
+        drop_remainder=drop_remainder,
+    )
 
-    def gather(chosen):
-        batch = tf.gather(ids, chosen)
-        longest = tf.cast(tf.reduce_max(batch.row_lengths()), tf.int32)
-        seq_length = tf.minimum(max_seq_length, -(-longest // pad_to_multiple) * pad_to_multiple)
-        padded = batch.to_tensor(tokenizer.pad_id)
-        padded = tf.pad(padded, [[0, 0], [0, seq_length - tf.shape(padded)[1]]], constant_values=tokenizer.pad_id)
-        if pad_to_multiple >= max_seq_length:
-            padded.set_shape((None, max_seq_length))
-        mask = tf.sequence_mask(batch.row_lengths(), seq_length)
-        second = tf.range(seq_length) >= tf.gather(segment_starts, chosen)[:, None]
-        x = {
-            "input_ids": padded,
-            "input_mask": tf.ensure_shape(tf.cast(mask, tf.int32), padded.shape),
-            "segment_ids": tf.ensure_shape(tf.cast(mask & second, tf.int32), padded.shape),
-        }
-        return x if labels is None else (x, tf.gather(labels, chosen))
 
-    dataset = tf.data.Dataset.range(len(texts))
-    if (labels is not None) if shuffle is None else shuffle:
-        dataset = dataset.shuffle(len(texts), seed=seed, reshuffle_each_iteration=True)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
-    return dataset.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+def text_rows(texts, tokenizer, *, pairs=None, max_seq_length):
+    """Tokenises many texts or pairs at once: the ids and segments that `Tokenizer.encode` gives, without padding.
+
+    Args:
+        texts: list of str, or of (text, pair) tuples.
+        tokenizer: a Tokenizer.
+        pairs: list of the second texts, instead of tuples.
+        max_seq_length: longer texts are cut to it.
+
+    Returns:
+        {"input_ids": list of N int32 arrays, "segment_ids": list of N int32 arrays}.
+
+    Raises:
+        UserError: no texts, other things than strings, or a max_seq_length without room for [CLS] and [SEP].
+
+    Example:
+        >>> from keras_bert.text.tokenizer import Tokenizer
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
+        >>> rows = text_rows([("good", "bad")], tokenizer, max_seq_length=8)
+        >>> [rows[name][0].tolist() for name in ("input_ids", "segment_ids")]
+        [[2, 5, 3, 6, 3], [0, 0, 0, 1, 1]]
+    """
+    entries = _as_pairs(texts, pairs)
+    specials = 2 + any(pair is not None for _, pair in entries)  # [CLS] and a [SEP] after each
+    if max_seq_length < specials:
+        raise UserError(
+            f"max_seq_length must be at least {specials} to hold [CLS] and {specials - 1} [SEP]; "
+            f"received {max_seq_length}."
+        )
+    bulk = BulkTokenizer(tokenizer)
+    parts = [_split_ids(bulk, [text or "" for text in column]) for column in zip(*entries, strict=True)]
+    rows = {"input_ids": [], "segment_ids": []}
+    cls, sep = (np.array([token], np.int32) for token in (tokenizer.cls_id, tokenizer.sep_id))
+    for (_, pair), first, second in zip(entries, *parts, strict=True):
+        given = [first] if pair is None else [first, second]
+        given = _cut(given, max_seq_length - 1 - len(given))
+        ids = np.concatenate([cls, *(piece for part in given for piece in (part, sep))])
+        segments = np.zeros(len(ids), np.int32)
+        segments[2 + len(given[0]) :] = 1  # the pair and its [SEP], if there are any
+        rows["input_ids"].append(ids)
+        rows["segment_ids"].append(segments)
+    return rows
+
+
+def _split_ids(bulk, texts):
+    """Returns the ids of each text, a list of int32 arrays."""
+    ids, lengths = bulk.token_ids(texts)
+    return np.split(ids.astype(np.int32), np.cumsum(lengths)[:-1])
+
+
+def _cut(parts, room):
+    """Returns the parts without their ends where they have not room together, as `truncate` has it."""
+    if sum(map(len, parts)) <= room:
+        return parts
+    lists = [list(part) for part in parts]
+    truncate(lists, room)
+    return [part[: len(kept)] for part, kept in zip(parts, lists, strict=True)]
 
 
 def _as_pairs(texts, pairs):

@@ -1,4 +1,4 @@
-"""BertClassifier: a class (or, with one output, a number) for a text or a pair (run_classifier.py, create_model).
+"""BertClassifier: a class (or several labels, or a number) for a text or a pair (run_classifier.py, create_model).
 
 B batch, S sequence, C classes.
 """
@@ -9,20 +9,25 @@ from keras import ops
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, class_names, class_options
-from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
+
+LABEL_SEPARATOR = ","  # between the labels of one text, where they stand in one string
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class BertClassifier(HeadedModel):
     """Dropout and a dense layer on the pooled output; logits float32 (B, C).
 
-    Its own loss takes int labels (B,); a regressor's takes numbers, float (B,) or (B, 1).
+    Its own loss takes int labels (B,); a regressor's takes numbers, float (B,) or (B, 1), and that of a model for
+    several labels 0 and 1, (B, C).
 
     Args:
         encoder: a BertEncoder.
         num_classes: classes C; 1 makes it a regressor with a mean squared error.
         labels: the classes' names in order, kept in task.json and given back by the served model.
         pair: whether it is made for two texts at a time, which the served model then takes.
+        multi_label: whether each class is there or not by itself, so that a text may have several or none. The
+            probability of each is the sigmoid of its logit.
         name: the model's name.
 
     Raises:
@@ -30,9 +35,11 @@ class BertClassifier(HeadedModel):
     """
 
     TASK = "classification"
-    FIELDS = ("num_classes", "labels", "pair")
+    FIELDS = ("num_classes", "labels", "pair", "multi_label")
 
-    def __init__(self, encoder, num_classes, *, labels=None, pair=False, name="bert_classifier", **kwargs):
+    def __init__(
+        self, encoder, num_classes, *, labels=None, pair=False, multi_label=False, name="bert_classifier", **kwargs
+    ):
         # Layers
         config = encoder.bert_config
         labels = class_names(num_classes, labels)
@@ -45,18 +52,29 @@ class BertClassifier(HeadedModel):
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 
         # Config
-        self.set_head(encoder, classifier, num_classes=num_classes, labels=labels, pair=bool(pair))
+        fields = {"num_classes": num_classes, "labels": labels, "pair": bool(pair), "multi_label": bool(multi_label)}
+        self.set_head(encoder, classifier, **fields)
 
     @classmethod
-    def head_options(cls, task, *, pair=None, **given):
+    def head_options(cls, task, *, pair=None, multi_label=None, **given):
         """Returns the constructor's FIELDS from task.json's contents and from those the caller gave."""
-        return class_options(cls.__name__, task, pair=task.get("pair", False) if pair is None else pair, **given)
+        flags = {"pair": pair, "multi_label": multi_label}
+        flags = {name: task.get(name, False) if value is None else value for name, value in flags.items()}
+        return class_options(cls.__name__, task, **flags, **given)
+
+    @property
+    def kind(self):
+        """What it answers: "classes" (one of them), "multi_label" (any number of them) or "regression" (a number)."""
+        if self.multi_label:
+            return "multi_label"
+        return "regression" if self.num_classes == 1 else "classes"
 
     def task(self):
-        """Returns the head's kind, its number of classes and their names, and `pair` if it takes pairs."""
-        task = super().task()
-        return task if self.pair else {name: value for name, value in task.items() if name != "pair"}
+        """Returns the head's kind, its number of classes and their names, and `pair` and `multi_label` if it is so."""
+        return {name: value for name, value in super().task().items() if value is not False}
 
     def default_loss(self):
-        """Cross-entropy; a mean squared error for a single output."""
-        return "mse" if self.num_classes == 1 else SparseCrossEntropy()
+        """Cross-entropy, of each label by itself where there may be several; a mean squared error for a number."""
+        if self.kind == "regression":
+            return "mse"
+        return SigmoidCrossEntropy() if self.multi_label else SparseCrossEntropy()

@@ -18,7 +18,8 @@ def cross_entropy(labels, logits):
 
     A label that is none of 0 ... C - 1 gives NaN with many classes and on GPUs; on a CPU TensorFlow names it.
     """
-    if logits.shape[-1] < FUSED_CLASSES:
+    classes = logits.shape[-1]  # None where they are the positions of sequences of any length
+    if classes is None or classes < FUSED_CLASSES:
         return ops.sparse_categorical_crossentropy(labels, ops.cast(logits, "float32"), from_logits=True)
     return _many_class_cross_entropy(logits, ops.cast(labels, "uint32"), fuse=worth_fusing(logits))
 
@@ -79,11 +80,7 @@ class SparseCrossEntropy(keras.losses.Loss):
         if self.ignored_label is not None:
             y_true = ops.cast(y_true, "int32")
             weights = ops.cast(ops.not_equal(y_true, self.ignored_label), "float32")
-            if sample_weight is not None:
-                sample_weight = ops.cast(sample_weight, "float32")
-                missing = len(weights.shape) - len(sample_weight.shape)
-                weights = weights * ops.reshape(sample_weight, (*ops.shape(sample_weight), *[1] * missing))
-            sample_weight = weights
+            sample_weight = weights if sample_weight is None else weights * _aligned(sample_weight, weights)
         return super().__call__(y_true, y_pred, sample_weight=sample_weight)
 
     def call(self, y_true, y_pred):
@@ -96,3 +93,36 @@ class SparseCrossEntropy(keras.losses.Loss):
     def get_config(self):
         """Returns the constructor's arguments."""
         return {**super().get_config(), "ignored_label": self.ignored_label}
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class SigmoidCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of each label by itself, in float32: weighted sum over texts and labels / sum of weights.
+
+    A `sample_weight` weighs a text with all its labels, (B,), or each label of each text, (B, C).
+
+    Example:
+        >>> logits = ops.convert_to_tensor([[0.0, 9.0], [0.0, 0.0]])
+        >>> float(SigmoidCrossEntropy()(ops.array([[1, 1], [0, 0]]), logits, sample_weight=ops.array([0.0, 1.0])))
+        0.6931471824645996
+    """
+
+    def __init__(self, name="sigmoid_cross_entropy", reduction="mean_with_sample_weight", dtype="float32"):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Returns the loss."""
+        if sample_weight is not None:
+            sample_weight = ops.ones_like(y_pred, dtype="float32") * _aligned(sample_weight, y_pred)
+        return super().__call__(y_true, y_pred, sample_weight=sample_weight)
+
+    def call(self, y_true, y_pred):
+        """Returns one loss a label, float32 (B, C), from labels (B, C) that are 0 or 1 and logits (B, C)."""
+        logits = ops.cast(y_pred, "float32")
+        return ops.softplus(logits) - logits * ops.cast(y_true, "float32")
+
+
+def _aligned(weights, values):
+    """Returns weights, float32 (B, ...), with axes of one at their end, as many as `values` has."""
+    missing = len(values.shape) - len(weights.shape)
+    return ops.reshape(ops.cast(weights, "float32"), (*ops.shape(weights), *[1] * missing))

@@ -22,7 +22,13 @@ class BertSpanLabeler(HeadedModel):
 
     Args:
         encoder: a BertEncoder.
+        null_score_diff_threshold: of a model trained on questions without an answer as well (SQuAD 2.0), which are
+            labelled 0 and 0: how far the score of no answer may lie over that of the best answer before there is
+            none. None where each question has an answer. It is kept in task.json, and may be set on the model.
         name: the model's name.
+
+    Raises:
+        ValueError: a threshold that is no number.
 
     Example:
         >>> from keras_bert.config import BertConfig
@@ -33,8 +39,11 @@ class BertSpanLabeler(HeadedModel):
 
     TASK = "question_answering"
     ARRAYS = "cls/squad/output"
+    FIELDS = ("null_score_diff_threshold",)
 
-    def __init__(self, encoder, *, name="bert_span_labeler", **kwargs):
+    def __init__(self, encoder, *, null_score_diff_threshold=None, name="bert_span_labeler", **kwargs):
+        if not isinstance(null_score_diff_threshold, int | float | None):
+            raise ValueError(f"null_score_diff_threshold must be a number. Received: {null_score_diff_threshold!r}.")
         # Layers
         labeler = dense(2, encoder.bert_config.initializer_range, name="span_labeler", dtype=encoder.policy)
 
@@ -45,7 +54,11 @@ class BertSpanLabeler(HeadedModel):
         super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
 
         # Config
-        self.set_head(encoder, labeler)
+        self.set_head(encoder, labeler, null_score_diff_threshold=null_score_diff_threshold)
+
+    def task(self):
+        """Returns the head's kind, and the threshold if it has one."""
+        return {name: value for name, value in super().task().items() if value is not None}
 
     def default_loss(self):
         """Cross-entropy over the positions, of the start and of the end."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
+from keras_bert.models.classifier import LABEL_SEPARATOR
 from keras_bert.text.vocabulary import MASK
 
 
@@ -37,20 +38,32 @@ def embedding(model, inputs, tokenizer, options):
 
 
 def classes(model, inputs, tokenizer, options):
-    """Returns `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), or `score` (B,)."""
+    """Returns `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), or `score` (B,).
+
+    Where a text may have several labels, `label` is those of a probability of 0.5 or more, with commas between them.
+    """
     logits = model(inputs, training=False)
-    if model.num_classes == 1:
+    if model.kind == "regression":
         return {"score": logits[:, 0]}
     names = tf.constant([str(label) for label in model.labels])
-    probabilities = tf.nn.softmax(logits)
     # TF Serving's row format wants the batch first in every output: the names are repeated for each text.
-    labels = tf.broadcast_to(names, tf.shape(probabilities))
-    label = tf.gather(names, tf.argmax(logits, axis=-1))
+    labels = tf.broadcast_to(names, tf.shape(logits))
+    if model.multi_label:
+        probabilities, label = tf.sigmoid(logits), _joined(labels, logits >= 0)
+    else:
+        probabilities, label = tf.nn.softmax(logits), tf.gather(names, tf.argmax(logits, axis=-1))
     return {
         "label": label,
         "probabilities": probabilities,
         "labels": tf.ensure_shape(labels, (None, model.num_classes)),
     }
+
+
+def _joined(labels, chosen):
+    """Joins the chosen ones of each row of strings (B, C), where `chosen` is bool (B, C)."""
+    later = tf.cumsum(tf.cast(chosen, tf.int32), axis=1) > 1
+    with_separator = tf.where(later, LABEL_SEPARATOR + labels, labels)
+    return tf.strings.reduce_join(tf.where(chosen, with_separator, ""), axis=1)
 
 
 def filled_masks(model, inputs, tokenizer, options):

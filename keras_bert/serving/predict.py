@@ -4,8 +4,10 @@ Runs on any Keras backend. B batch, S sequence, H hidden, C classes, M masks, V 
 """
 
 import numpy as np
+from scipy.special import expit
 
 from keras_bert.errors import UserError
+from keras_bert.models.classifier import LABEL_SEPARATOR
 from keras_bert.serving.inputs import batches, check_length, check_texts, check_top_k, check_vocabulary, keeping
 from keras_bert.text.vocabulary import MASK
 
@@ -69,33 +71,6 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
     return answers
 
 
-def embed(model, tokenizer, texts, *, normalize=True, max_seq_length=128, batch_size=32):
-    """Gives each text one vector: the mean over its tokens' last hidden states, [CLS] and [SEP] among them.
-
-    Args:
-        model: a BertEncoder.
-        tokenizer: its Tokenizer.
-        texts: list of str.
-        normalize: whether each vector is given length 1, so that a dot product is a cosine.
-        max_seq_length: longer texts are cut to it.
-        batch_size: texts that the model reads at a time.
-
-    Returns:
-        {"embedding": float32 (B, H)}, B being all texts.
-    """
-    texts = check_texts(texts)
-    _check(model, tokenizer, max_seq_length)
-    means = [np.zeros((0, model.bert_config.hidden_size), np.float32)]
-    for inputs in batches(tokenizer, texts, max_seq_length=max_seq_length, batch_size=batch_size):
-        hidden = np.asarray(model.predict_on_batch(inputs)["sequence_output"], np.float32)  # (B, S, H)
-        weights = inputs["input_mask"][..., None].astype(np.float32)
-        means.append((hidden * weights).sum(axis=1) / weights.sum(axis=1))
-    embedding = np.concatenate(means)
-    if normalize:
-        embedding /= np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-6)
-    return {"embedding": embedding}
-
-
 def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_size=32):
     """Classifies texts, or pairs of texts.
 
@@ -109,7 +84,8 @@ def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_si
 
     Returns:
         {"label": list of str, "probabilities": float32 (B, C)}, B being all texts; of a regressor
-        {"score": float32 (B,)}.
+        {"score": float32 (B,)}. Where a text may have several labels, "label" is those of a probability of 0.5 or
+        more, with commas between them.
     """
     texts = check_texts(texts)
     if pairs is not None:
@@ -121,9 +97,13 @@ def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_si
     for inputs in batches(tokenizer, texts, pairs, max_seq_length=max_seq_length, batch_size=batch_size):
         logits.append(np.asarray(model.predict_on_batch(inputs), np.float32))
     logits = np.concatenate(logits)  # (B, C)
-    if model.num_classes == 1:
+    if model.kind == "regression":
         return {"score": logits[:, 0]}
-    return {"label": [str(model.labels[i]) for i in logits.argmax(axis=1)], "probabilities": _softmax(logits)}
+    names = [str(label) for label in model.labels]
+    if model.multi_label:
+        chosen = [[name for name, logit in zip(names, row, strict=True) if logit >= 0] for row in logits]
+        return {"label": [LABEL_SEPARATOR.join(each) for each in chosen], "probabilities": expit(logits)}
+    return {"label": [names[i] for i in logits.argmax(axis=1)], "probabilities": _softmax(logits)}
 
 
 def _check(model, tokenizer, max_seq_length, *, pair=False):

@@ -1,6 +1,6 @@
-"""A classifier of texts or pairs: examples in, a model directory with its figures and pictures out.
+"""A classifier of texts or pairs, or a regression: examples in, a model directory with its figures and pictures out.
 
-N examples, C classes.
+N examples, C classes (1 for a number), R rows: an example has several where a long text is read in windows.
 """
 
 import dataclasses
@@ -8,96 +8,80 @@ import json
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
-from keras_bert.data.texts import text_dataset
-from keras_bert.files import atomic_path
-from keras_bert.models import BertClassifier, BertEncoder
-from keras_bert.models.weights import assign_arrays
-from keras_bert.tasks.metrics import classification_metrics, mean_and_sd
-from keras_bert.tasks.plots import draw_confusion
-from keras_bert.tasks.table import write_tsv
-from keras_bert.training.finetune import finetune_runs
-from keras_bert.training.logs import draw_curves
-
-CURVES = {
-    "loss": {"training": "loss", "held-out": "val_loss"},
-    "accuracy": {"training": "accuracy", "held-out": "val_accuracy"},
-}
+from keras_bert.data.batches import padded_batches
+from keras_bert.files import atomic_path, read_json
+from keras_bert.models import BertClassifier
+from keras_bert.tasks.kinds import KINDS
+from keras_bert.tasks.metrics import SMALLER_IS_BETTER
+from keras_bert.tasks.predicting import predict_rows
+from keras_bert.tasks.runs import best_of_runs, model_maker, write_model
+from keras_bert.tasks.table import write_table
+from keras_bert.tasks.windows import encode_texts
 
 
-class Predictor:
-    """Gives any model's logits on the same examples, which are tokenised once.
-
-    They go through the model in order of length, so that little of a batch is padding.
-
-    Args:
-        examples: Examples (tasks/examples.py).
-        tokenizer: a Tokenizer.
-        max_seq_length: longer texts are cut to it.
-        batch_size: examples at a time.
-    """
-
-    def __init__(self, examples, tokenizer, *, max_seq_length, batch_size):
-        pairs = examples.pairs or [None] * len(examples)
-        lengths = [len(text) + len(pair or "") for text, pair in zip(examples.texts, pairs, strict=True)]
-        self.order = np.argsort(lengths, kind="stable")
-        both = [(examples.texts[i], pairs[i]) for i in self.order]
-        self.dataset = text_dataset(both, None, tokenizer, max_seq_length=max_seq_length, batch_size=batch_size)
-
-    def logits(self, model):
-        """Returns float32 (N, C), in the order of the examples."""
-        ordered = model.predict(self.dataset, verbose=0)
-        logits = np.empty_like(ordered)
-        logits[self.order] = ordered
-        return logits
-
-
-def classifier_maker(config, classes, *, pair=False, checkpoint=None, dtype=None):
+def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoint=None, **options):
     """Returns a function that makes the classifier as it is before fine-tuning.
 
     Args:
         config: the BertConfig, with the rates of dropout to train with.
-        classes: the classes' names.
+        classes: the classes' names; none for a regression.
         pair: whether it reads two texts.
+        multi_label: whether a text may have several of the classes, or none.
         checkpoint: an opened Checkpoint to load the encoder from; fresh weights if None. A head that it has
             for the very same classes is loaded too, any other is left out.
-        dtype: a Keras dtype policy or its name.
+        **options: those of `model_maker`.
 
     Returns:
         callable() -> BertClassifier, with `load_report` where there is a checkpoint.
     """
-    if checkpoint is not None and checkpoint.task.get("labels") != list(classes):
-        encoder = {name: shape for name, shape in checkpoint.shapes.items() if not name.startswith("output_")}
-        checkpoint = dataclasses.replace(checkpoint, shapes=encoder)
+    if checkpoint is not None and bool(checkpoint.task.get("multi_label")) != multi_label:
+        checkpoint = dataclasses.replace(checkpoint, task={})  # its head means something else
 
-    def make():
-        model = BertClassifier(BertEncoder(config, dtype=dtype), len(classes), labels=list(classes), pair=pair)
-        if checkpoint is not None:
-            model.load_report = assign_arrays(model, checkpoint)
-        return model
+    def head(encoder):
+        names = list(classes) or None
+        return BertClassifier(encoder, len(classes) or 1, labels=names, pair=pair, multi_label=multi_label)
 
-    return make
+    return model_maker(config, head, checkpoint=checkpoint, **options)
 
 
-@dataclasses.dataclass
-class BestRun:
-    """What is kept of several runs: the one of highest accuracy (of equal ones the first), and every accuracy."""
+def predict_logits(
+    model,
+    examples,
+    tokenizer,
+    *,
+    batch_size=8,
+    max_seq_length=128,
+    long_texts="cut",
+    doc_stride=None,
+    progress=None,
+):
+    """Gives each example's logits.
 
-    accuracies: list[float] = dataclasses.field(default_factory=list)
-    seed: int | None = None
-    model: BertClassifier | None = None
-    weights: list | None = None
-    history: dict | None = None
-    logits: np.ndarray | None = None
+    Args:
+        model: a BertClassifier.
+        examples: Examples (tasks/examples.py).
+        tokenizer: its Tokenizer.
+        batch_size: rows at a time.
+        max_seq_length, long_texts, doc_stride: what becomes of a text that is longer, see `encode_texts`.
+        progress: called as progress("predict", done, total, "example").
 
-    def add(self, seed, model, history, logits):
-        """Adds a run, and keeps its history, its logits and a copy of its weights if it is the best so far."""
-        accuracy = history["val_accuracy"][-1]
-        if not self.accuracies or accuracy > max(self.accuracies):
-            self.seed, self.model, self.weights = seed, model, model.get_weights()
-            self.history, self.logits = history, logits
-        self.accuracies.append(accuracy)
+    Returns:
+        float32 (N, C), in the order of the examples. Of a text in windows those of the mean of the windows'
+        probabilities, or the mean of their numbers.
+    """
+    reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
+    rows, counts = encode_texts(examples.texts, examples.pairs, tokenizer, **reading)
+    sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length}
+    return _join_windows(model, predict_rows(model, rows, **sizes, progress=progress), counts)
+
+
+def _join_windows(model, logits, counts):
+    """Returns float32 (N, C) from the logits of the windows (R, C) and how many each example has (N,)."""
+    if len(logits) == len(counts):
+        return logits
+    starts = np.cumsum(counts) - counts
+    return KINDS[model.kind].join(np.asarray(logits, np.float64), starts, counts).astype(np.float32)
 
 
 def train_classifier(
@@ -108,85 +92,125 @@ def train_classifier(
     *,
     seeds,
     max_seq_length=128,
-    train_batch_size=32,
+    long_texts="cut",
+    doc_stride=None,
     eval_batch_size=8,
-    on_start=None,
+    metric=None,
     **options,
 ):
     """Fine-tunes a classifier once for each seed and keeps the best on the held-out examples.
 
+    A regression is trained on numbers with mean 0 and standard deviation 1, whatever the labels' scale; the model that
+    comes back gives numbers on that scale.
+
     Args:
         make_model: callable() -> BertClassifier before training, such as `classifier_maker` gives.
         tokenizer: the Tokenizer of its vocabulary.
-        train, evaluation: Examples with labels.
+        train, evaluation: Examples with labels; `train.weights` says what each counts in the loss.
         seeds: a list of int; each draws the new weights, dropout and the order of the batches.
-        max_seq_length: longer texts are cut to it.
-        train_batch_size, eval_batch_size: examples a batch.
-        on_start: callable(model), called once when the first model stands and before it is trained.
-        **options: those of `finetune`.
+        max_seq_length, long_texts, doc_stride: what becomes of a text that is longer, see `encode_texts`. Each window
+            is trained on with the text's label.
+        eval_batch_size: examples a batch.
+        metric: the figure that chooses the best run; None takes accuracy, micro F1 of several labels, or Pearson's
+            correlation of numbers.
+        **options: those of `best_of_runs` and `finetune`.
 
     Returns:
-        model, results, logits: the best run's BertClassifier; a dict of its figures and of all accuracies,
-        their mean and standard deviation; its logits float32 (N, C) on `evaluation`. `results["history"]` has the
-        best run's figures after each epoch.
+        model, results, logits: the best run's BertClassifier; a dict of its figures, those of all runs, their mean and
+        standard deviation (see BestRun); its logits float32 (N, C) on `evaluation`.
 
     Raises:
-        UserError: a length that the model cannot read, and what `finetune` raises.
+        UserError: a metric of another kind, a length that the model cannot read, and what `finetune` raises.
     """
-    held_out = Predictor(evaluation, tokenizer, max_seq_length=max_seq_length, batch_size=eval_batch_size)
+    kind = KINDS[train.kind]
+    metric = kind.choose_metric(metric)
+    reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
+    rows, counts = encode_texts(train.texts, train.pairs, tokenizer, **reading)
+    held_rows, held_counts = encode_texts(evaluation.texts, evaluation.pairs, tokenizer, **reading)
+    scale = _Scale.of(train.labels) if train.kind == "regression" else _Scale()
+    labels = np.repeat(scale.standardise(train.labels), counts, axis=0)
+    weights = None if train.weights is None else np.repeat(train.weights, counts, axis=0)
 
-    def make():
-        nonlocal on_start
-        model = make_model()
-        if on_start is not None:
-            on_start(model)
-            on_start = None
-        return model
+    def make_dataset(seed, batch_size):
+        sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
+        return padded_batches(rows, labels, sample_weights=weights, seed=seed, **sizes)
 
-    def make_dataset(seed):
-        sizes = {"max_seq_length": max_seq_length, "batch_size": train_batch_size}
-        return text_dataset(train.texts, train.labels, tokenizer, pairs=train.pairs, seed=seed, **sizes)
+    def predict(model):
+        logits = predict_rows(model, held_rows, batch_size=eval_batch_size, max_seq_length=max_seq_length)
+        return scale.restore(_join_windows(model, logits, held_counts))
 
-    def evaluate(model):
-        nonlocal logits
-        logits = held_out.logits(model)
-        return classification_metrics(evaluation.labels, logits)
-
-    best, logits = BestRun(), None
-    for seed, model, history in finetune_runs(make, make_dataset, seeds, evaluate=evaluate, **options):
-        best.add(seed, model, history.history, logits)
-    best.model.set_weights(best.weights)
-    mean, sd = mean_and_sd(best.accuracies)
-    results = {
-        **classification_metrics(evaluation.labels, best.logits),
-        "accuracies": best.accuracies,
-        "accuracy_mean": mean,
-        "accuracy_sd": sd,
-        "seed": best.seed,
-        "seeds": list(seeds),
-        "global_step": best.history["step"][-1],
-        "train_examples": len(train),
-        "eval_examples": len(evaluation),
-        "classes": list(best.model.labels),
-        "history": best.history,
-    }
-    return best.model, results, best.logits
+    best = best_of_runs(
+        lambda: scale.unfold(make_model()),
+        make_dataset,
+        seeds=seeds,
+        predict=predict,
+        measure=lambda logits: kind.measure(evaluation.labels, logits),
+        metric=metric,
+        larger_is_better=metric not in SMALLER_IS_BETTER,
+        **options,
+    )
+    sizes = {"train_examples": len(train), "train_windows": len(labels), "eval_examples": len(evaluation)}
+    results = {**best.results, "metric": metric, **sizes, "classes": list(best.model.labels)}
+    return scale.fold(best.model), results, best.outputs
 
 
-def write_predictions(path, examples, logits, classes):
-    """Writes a TSV: the text (and its pair), the label, its probability, and each class's in a column of its own."""
-    probabilities = softmax(np.asarray(logits, np.float64), axis=1)  # (N, C)
-    answers = probabilities.argmax(axis=1)
-    columns = {"text": examples.texts, **({} if examples.pairs is None else {"pair": examples.pairs})}
-    columns["label"] = [classes[answer] for answer in answers]
-    columns["probability"] = [f"{p:.6f}" for p in probabilities.max(axis=1)]
-    for name, column in zip(classes, probabilities.T, strict=True):
-        columns[f"probability of {name}"] = [f"{p:.6f}" for p in column]
-    write_tsv(path, columns)
+@dataclasses.dataclass(frozen=True)
+class _Scale:
+    """What a regression's labels are on: `mean` and `sd` of the training set. Of classes nothing."""
+
+    mean: float = 0.0
+    sd: float = 1.0
+
+    @classmethod
+    def of(cls, numbers):
+        return cls(float(numbers.mean()), float(numbers.std()) or 1.0)
+
+    def standardise(self, labels):
+        return labels if self == _Scale() else ((labels - self.mean) / self.sd).astype(np.float32)
+
+    def restore(self, numbers):
+        return numbers if self == _Scale() else (numbers * self.sd + self.mean).astype(np.float32)
+
+    def fold(self, model):
+        """Makes a model that gives standardised numbers give those of the labels' scale. Returns it."""
+        return _scale_head(model, self.sd, self.mean)
+
+    def unfold(self, model):
+        """Undoes that where the head comes from a checkpoint. Returns the model."""
+        report = getattr(model, "load_report", None)
+        from_checkpoint = report is not None and set(model.head_variables()) <= set(report.loaded)
+        return _scale_head(model, 1 / self.sd, -self.mean / self.sd) if from_checkpoint else model
 
 
-def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, title):
-    """Writes eval_results.json, confusion.png, curves.png and, last of all, the model directory.
+def _scale_head(model, factor, offset):
+    """Multiplies what a model's dense layer gives and adds to it, in its weights."""
+    if (factor, offset) != (1.0, 0.0):
+        model.head.kernel.assign(model.head.kernel * factor)
+        model.head.bias.assign(model.head.bias * factor + offset)
+    return model
+
+
+def prediction_columns(examples, logits, classes, *, kind="classes"):
+    """Returns {column: list}, as `write_table` takes them: what was read, the answer, and all probabilities.
+
+    Args:
+        examples: the Examples.
+        logits: float (N, C).
+        classes: the C classes' names.
+        kind: what the answers are, a key of KINDS.
+    """
+    read = {"id": examples.ids, "text": examples.texts, "pair": examples.pairs}
+    read = {name: column for name, column in read.items() if column is not None}
+    return {**read, **KINDS[kind].answers(logits, classes)}
+
+
+def write_predictions(path, examples, logits, classes, *, kind="classes", label_separator=","):
+    """Writes predictions as .tsv or .jsonl: `prediction_columns`, with a column for each class's probability in TSV."""
+    write_table(path, prediction_columns(examples, logits, classes, kind=kind), separator=label_separator)
+
+
+def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, title, table=None):
+    """Writes eval_results.json, the held-out examples' picture, curves.png and, last of all, the model directory.
 
     Args:
         output_dir: a Path; made if need be.
@@ -194,16 +218,19 @@ def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, t
         tokenizer: the model's Tokenizer.
         evaluation: the held-out Examples.
         title: the heading of the pictures.
+        table: how tables were read, kept in task.json for `load_classifier`: columns and lengths; or None.
+
+    Returns:
+        The picture's name.
     """
     output_dir = Path(output_dir)
-    with atomic_path(output_dir / "eval_results.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draw_confusion(evaluation.labels, logits.argmax(axis=1), model.labels, output_dir / "confusion.png", title=title)
-    history = results["history"]
-    # The figures of the held-out examples may be there for the last epoch alone: all lists end together.
-    rows = [
-        {name: values[-back] for name, values in history.items() if back <= len(values)}
-        for back in range(len(history["step"]), 0, -1)
-    ]
-    draw_curves(rows, output_dir / "curves.png", curves=CURVES, title=title)
-    model.save_pretrained(output_dir, tokenizer=tokenizer)
+    kind = KINDS[model.kind]
+    for other in KINDS.values():  # of a model of another kind that is replaced
+        (output_dir / other.picture).unlink(missing_ok=True)
+    kind.draw(evaluation.labels, logits, model.labels, output_dir / kind.picture, title)
+    write_model(output_dir, model, tokenizer, results, metric=results["metric"], title=title)
+    if table is not None:
+        task = read_json(output_dir / "task.json", what="The model's task")
+        with atomic_path(output_dir / "task.json") as temporary:
+            temporary.write_text(json.dumps({**task, "table": table}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return kind.picture

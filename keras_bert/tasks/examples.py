@@ -1,58 +1,136 @@
 """The tables of one classifier: classes found in the training set, labels as numbers. Imports no TensorFlow.
 
-N examples.
+N examples, C classes.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.table import class_names, read_table
+from keras_bert.files import read_lines, require_file
+from keras_bert.tasks.kinds import KINDS, kind_of
+from keras_bert.tasks.labels import example_weights
+from keras_bert.tasks.splitting import split_examples
+from keras_bert.tasks.table import READERS, is_table, read_table
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Rows of a table: texts, second texts or None, and labels as numbers (N,) or None."""
+    """Rows of a table.
+
+    Attributes:
+        texts: list of N str.
+        pairs: the second texts, or None.
+        labels: int32 (N,), classes; float32 (N, C), 1 for each of several labels that is there; float32 (N,), numbers;
+            or None.
+        ids: what identifies the rows, or None.
+        weights: what each label counts in the loss, float32 in the shape of classes or of several labels; or None.
+    """
 
     texts: list[str]
     pairs: list[str] | None = None
     labels: np.ndarray | None = None
+    ids: list[str] | None = None
+    weights: np.ndarray | None = None
 
     def __len__(self):
         return len(self.texts)
 
+    @property
+    def kind(self):
+        """What the labels are, a key of KINDS (tasks/kinds.py)."""
+        return kind_of(self.labels)
 
-def read_examples(train_file, eval_file, predict_file=None, *, text_column, pair_column, label_column):
+    def take(self, rows):
+        """Returns the Examples of some rows, by their numbers."""
+        texts, pairs, ids = (None if c is None else [c[i] for i in rows] for c in (self.texts, self.pairs, self.ids))
+        labels, weights = (None if array is None else array[rows] for array in (self.labels, self.weights))
+        return Examples(texts, pairs, labels, ids, weights)
+
+
+def read_examples(
+    train_file,
+    eval_file=None,
+    predict_file=None,
+    *,
+    text_column="text",
+    pair_column=None,
+    label_column="label",
+    id_column=None,
+    kind="classes",
+    label_separator=",",
+    class_weights=None,
+    eval_share=0.1,
+    seed=12345,
+):
     """Reads the tables; the classes are the training set's.
 
     Args:
-        train_file, eval_file: tables with labels, as `read_table` takes them.
-        predict_file: a table without, or None.
+        train_file, eval_file: tables with labels, as `read_table` takes them. Without an eval_file a share of the
+            training set is held out.
+        predict_file: a table without, or texts one a line, see `read_inputs`; or None.
         text_column, pair_column, label_column: the columns' names; pair_column may be None.
+        id_column: a column of predict_file to keep beside the predictions; or None.
+        kind: what a label is: "classes" (one of them), "multi_label" (any number of them, with separators between them
+            or as a JSON list) or "regression" (a number).
+        label_separator: what stands between several labels.
+        class_weights: what each class counts in training, see `example_weights`; None for all alike.
+        eval_share, seed: of `split_examples`, without an eval_file.
 
     Returns:
-        (classes, train, evaluation, prediction): a list of str and three Examples, the last perhaps None.
+        (classes, train, evaluation, prediction): a list of str, empty for numbers, and three Examples, the last
+        perhaps None.
 
     Raises:
-        UserError: what `read_table` raises, or a single class.
+        UserError: what `read_table` and `split_examples` raise, or labels that are all the same.
     """
+    row = KINDS[kind]
+    read_label = functools.partial(row.read, separator=label_separator) if kind == "multi_label" else row.read
     columns = {"text_column": text_column, "pair_column": pair_column}
-    texts, pairs, labels = read_table(train_file, **columns, label_column=label_column)
-    classes = class_names(labels)
-    if len(classes) < 2:
+    labelled = {**columns, "label_column": label_column, "read_label": read_label}
+    texts, pairs, labels, _ = read_table(train_file, **labelled)
+    if len(set(labels)) < 2:
+        shown = label_separator.join(labels[0]) if kind == "multi_label" else labels[0]
         raise UserError(
-            f"{train_file}: all {len(texts)} rows have the label {classes[0]!r}; a classifier needs two or more."
+            f"{train_file}: all {len(texts)} rows have the label {shown!r}; a {row.what} needs two or more."
         )
-    index = {name: number for number, name in enumerate(classes)}
+    classes = row.classes(labels)
+    train = Examples(texts, pairs, row.numbers(labels, classes))
+    if class_weights is not None and not classes:
+        raise UserError("class_weights are for classes, and a regression has none; leave them out.")
+    if eval_file is None:
+        train, evaluation = split_examples(train, share=eval_share, seed=seed)
+    else:
+        texts, pairs, labels, _ = read_table(eval_file, **labelled, classes=classes or None)
+        evaluation = Examples(texts, pairs, row.numbers(labels, classes))
+    if class_weights is not None:
+        train = dataclasses.replace(train, weights=example_weights(train.labels, classes, class_weights))
+    prediction = None if predict_file is None else read_inputs(predict_file, **columns, id_column=id_column)
+    return classes, train, evaluation, prediction
 
-    def numbers(labels):
-        return np.array([index[label] for label in labels], np.int32)
 
-    train = Examples(texts, pairs, numbers(labels))
-    texts, pairs, labels = read_table(eval_file, **columns, label_column=label_column, classes=classes)
-    evaluation = Examples(texts, pairs, numbers(labels))
-    if predict_file is None:
-        return classes, train, evaluation, None
-    texts, pairs, _ = read_table(predict_file, **columns, label_column=None)
-    return classes, train, evaluation, Examples(texts, pairs)
+def read_inputs(path, *, text_column="text", pair_column=None, id_column=None):
+    """Reads what is to be labelled: a table, as `read_table` takes it, or any other UTF-8 file with one text a line.
+
+    Returns:
+        Examples without labels.
+
+    Raises:
+        UserError: what `read_table` raises, no line, or columns asked of lines.
+    """
+    if is_table(path):
+        columns = {"text_column": text_column, "pair_column": pair_column, "id_column": id_column}
+        texts, pairs, _, ids = read_table(path, **columns, label_column=None)
+        return Examples(texts, pairs, ids=ids)
+    named = pair_column or id_column
+    if named is not None:
+        raise UserError(
+            f"{path} is read as one text a line, which has no column {named!r}; give a table, whose name ends in "
+            f"{', '.join(READERS)}."
+        )
+    texts = [line.strip() for line in read_lines(require_file(path, what="The texts"))]
+    if not texts:
+        raise UserError(f"{path} is empty; one text a line was expected.")
+    return Examples(texts)

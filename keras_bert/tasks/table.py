@@ -6,13 +6,32 @@ and spreadsheets do. JSONL has one object a line.
 
 import csv
 import json
+from pathlib import Path
 
 from keras_bert.errors import UserError
 from keras_bert.files import OPENERS, atomic_path, read_lines, require_file
 
 
-def read_table(path, *, text_column="text", pair_column=None, label_column="label", classes=None):
-    r"""Reads texts, the second texts of pairs, and labels.
+def read_class(cell):
+    """Returns the class that a cell of labels names, or raises a ValueError that says what is wrong with the cell."""
+    if isinstance(cell, list):
+        raise ValueError(f"the label is the list {cell!r:.60}; one class was expected, multi_label is for several.")
+    if not cell:
+        raise ValueError("the label is empty; fill it in, or remove the row.")
+    return cell
+
+
+def read_table(
+    path,
+    *,
+    text_column="text",
+    pair_column=None,
+    label_column="label",
+    id_column=None,
+    classes=None,
+    read_label=read_class,
+):
+    r"""Reads texts, the second texts of pairs, labels and what identifies the rows.
 
     Args:
         path: a file whose name ends in .tsv, .csv or .jsonl, and then perhaps .gz, .xz or .bz2. The first
@@ -20,11 +39,13 @@ def read_table(path, *, text_column="text", pair_column=None, label_column="labe
         text_column: the column of the text.
         pair_column: the column of the second text; None for single texts.
         label_column: the column of the label; None where there is none to read.
+        id_column: a column to keep beside the predictions; None for none.
         classes: the labels that may occur; None for any.
+        read_label: callable(cell) -> label: a str, a tuple of str, or a number, see tasks/labels.py. The cell is a str,
+            or a list in JSONL.
 
     Returns:
-        texts, pairs, labels: lists of str of one length; pairs is None without `pair_column`, and labels
-        without `label_column`.
+        texts, pairs, labels, ids: lists of one length; pairs, labels and ids are None without their column.
 
     Raises:
         UserError: no such file or kind of file, not UTF-8, no row, a column that is not there, a row with
@@ -36,34 +57,61 @@ def read_table(path, *, text_column="text", pair_column=None, label_column="labe
         ...     path = pathlib.Path(folder, "t.tsv")
         ...     _ = path.write_text("text\tlabel\na fine day\tgood\nrain\tbad\n")
         ...     read_table(path)
-        (['a fine day', 'rain'], None, ['good', 'bad'])
+        (['a fine day', 'rain'], None, ['good', 'bad'], None)
     """
     path = require_file(path, what="The table")
-    columns = [text_column, pair_column, label_column]
-    wanted = [name for name in columns if name is not None]
+    columns = [text_column, pair_column, label_column, id_column]
+    wanted = list(dict.fromkeys(name for name in columns if name is not None))
     read_rows = READERS[_kind(path)]
     lists = {name: [] for name in wanted}
-    for number, cells in read_rows(path, wanted):
+    labels = []
+    for number, cells in read_rows(path, wanted, label_column):
         for name in wanted:
             lists[name].append(cells[name])
         if label_column is not None:
-            _check_label(path, number, cells[label_column], classes)
+            labels.append(_read_label(path, number, cells[label_column], read_label, classes))
     if not lists[text_column]:
         raise UserError(f"{path} has no rows; a table with the columns {', '.join(wanted)} was expected.")
-    return tuple(None if name is None else lists[name] for name in columns)
+    texts, pairs, cells, ids = (None if name is None else lists[name] for name in columns)
+    return texts, pairs, None if cells is None else labels, ids
 
 
-def class_names(labels):
-    """Returns the distinct labels in order: by value where all are whole numbers, else by letter.
+def is_table(path):
+    """Says whether the name of a file is that of a table.
 
-    >>> class_names(["b", "a", "b"]), class_names(["10", "9", "10"])
-    (['a', 'b'], ['9', '10'])
+    >>> is_table("a.tsv.gz"), is_table("a.txt")
+    (True, False)
     """
-    names = set(labels)
-    try:
-        return sorted(names, key=lambda name: (int(name), name))
-    except ValueError:
-        return sorted(names)
+    return _suffix(Path(path)) in READERS
+
+
+def write_table(path, columns, *, separator=","):
+    """Writes columns as .tsv or .jsonl, by the file's name, whole or not at all.
+
+    JSONL has an object a row. In TSV a dict is a column for each of its keys ("probability of good"), a list one
+    string with a separator between its entries, and a float has six decimals.
+
+    Args:
+        path: the file.
+        columns: {name: list of str, float, list of str or dict of floats}, all of one length. A dict stands under
+            a plural ("probabilities"), whose singular names the TSV's columns.
+        separator: between a list's entries.
+
+    Raises:
+        UserError: another ending of the name.
+    """
+    check_writable(path)
+    if _suffix(Path(path)) == ".tsv":
+        return write_tsv(path, dict(_flat_columns(columns, separator)))
+    lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in _rows(columns))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes("".join(f"{line}\n" for line in lines).encode())
+
+
+def check_writable(path, *, what="The predictions"):
+    """Raises a UserError if `write_table` does not know what to write by a file's name."""
+    if Path(path).suffix.lower() not in WRITABLE:
+        raise UserError(f"{what}: {path} must end in {' or '.join(WRITABLE)}; rename it.")
 
 
 def write_tsv(path, columns):
@@ -73,28 +121,56 @@ def write_tsv(path, columns):
         path: the file.
         columns: {name: list of str}, all of one length.
     """
-    rows = [columns, *zip(*columns.values(), strict=True)]
+    rows = [columns, *_rows(columns)]
     lines = ("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
     with atomic_path(path) as temporary:
         temporary.write_bytes("".join(lines).encode())
 
 
-def _kind(path):
+def _rows(columns):
+    return zip(*columns.values(), strict=True)
+
+
+def _flat_columns(columns, separator):
+    """Yields (name, list of str) of the columns of a TSV."""
+    for name, values in columns.items():
+        first = values[0] if values else ""
+        if isinstance(first, dict):
+            singular = name.removesuffix("ies") + "y"
+            for key in first:
+                yield f"{singular} of {key}", [f"{value[key]:.6f}" for value in values]
+        elif isinstance(first, list):
+            yield name, [separator.join(value) for value in values]
+        else:
+            yield name, [f"{value:.6f}" if isinstance(value, float) else value for value in values]
+
+
+def _suffix(path):
     suffixes = [suffix for suffix in path.suffixes if suffix not in OPENERS]
-    kind = suffixes[-1].lower() if suffixes else ""
+    return suffixes[-1].lower() if suffixes else ""
+
+
+def _kind(path):
+    kind = _suffix(path)
     if kind not in READERS:
         raise UserError(f"{path}: the name of a table ends in {', '.join(READERS)}; convert it, or rename it.")
     return kind
 
 
-def _check_label(path, number, label, classes):
-    if not label:
-        raise UserError(f"{path}, line {number}: the label is empty; fill it in, or remove the row.")
-    if classes is not None and label not in classes:
-        raise UserError(
-            f"{path}, line {number}: the label {label!r} is none of the training set's: {shorten(classes)}; "
-            "correct it, or add training examples of it."
-        )
+def _read_label(path, number, cell, read_label, classes):
+    """Returns the label of a cell, or raises a UserError that names the line."""
+    try:
+        label = read_label(cell)
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: {error}") from error
+    if classes is not None:
+        for name in label if isinstance(label, tuple) else (label,):
+            if name not in classes:
+                raise UserError(
+                    f"{path}, line {number}: the label {name!r} is none of the training set's: {shorten(classes)}; "
+                    "correct it, or add training examples of it."
+                )
+    return label
 
 
 def shorten(names, most=20):
@@ -118,13 +194,13 @@ def _check_columns(path, present, wanted):
             raise UserError(f"{path} has {list(present).count(name)} columns called {name!r}; rename all but one.")
 
 
-def _read_tsv(path, wanted):
+def _read_tsv(path, wanted, label_column):
     """Yields (line number, {column: cell}) of an unquoted TSV."""
     lines = enumerate(read_lines(path), 1)
     return _named_cells(path, ((number, line.split("\t")) for number, line in lines if line.strip()), wanted)
 
 
-def _read_csv(path, wanted):
+def _read_csv(path, wanted, label_column):
     """Yields (line number, {column: cell}) of a CSV; of a row over several lines the last one's number."""
     reader = csv.reader((f"{line}\n" for line in read_lines(path)), strict=True)
 
@@ -156,8 +232,11 @@ def _named_cells(path, rows, wanted):
         yield number, {name: row[place].strip() for name, place in places.items()}
 
 
-def _read_jsonl(path, wanted):
-    """Yields (line number, {column: cell}) of a file with one JSON object a line; numbers are read as their text."""
+def _read_jsonl(path, wanted, label_column):
+    """Yields (line number, {column: cell}) of a file with one JSON object a line.
+
+    Numbers are read as their text; a label may be a list and stays one.
+    """
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -170,11 +249,17 @@ def _read_jsonl(path, wanted):
         if number == 1:
             _check_columns(path, row, wanted)
         for name in wanted:
-            if not isinstance(row.get(name), (str, int, float)):
+            if not isinstance(row.get(name), (str, int, float, *([list] if name == label_column else []))):
                 state = "is no text" if name in row else "is missing"
                 raise UserError(f"{path}, line {number}: {name!r} {state}; a string or a number was expected.")
-        # json.dumps writes true and 1.5 as they stood in the file
-        yield number, {n: row[n].strip() if isinstance(row[n], str) else json.dumps(row[n]) for n in wanted}
+        yield number, {name: _as_cell(row[name]) for name in wanted}
+
+
+def _as_cell(value):
+    if isinstance(value, list):
+        return value
+    return value.strip() if isinstance(value, str) else json.dumps(value)  # true and 1.5 as they stood in the file
 
 
 READERS = {".tsv": _read_tsv, ".csv": _read_csv, ".jsonl": _read_jsonl}
+WRITABLE = (".tsv", ".jsonl")

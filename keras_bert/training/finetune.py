@@ -10,6 +10,8 @@ import keras
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.training.class_weights import weigh_classes
 from keras_bert.training.optimizers import adamw
 
 
@@ -21,10 +23,17 @@ def finetune(
     num_train_steps=None,
     learning_rate=5e-5,
     warmup_proportion=0.1,
+    weight_decay=0.01,
+    layer_decay=None,
+    class_weights=None,
     seed=12345,
     evaluate=None,
     evaluate_each_epoch=True,
-    metrics=("accuracy",),
+    early_stopping=None,
+    metric=None,
+    larger_is_better=True,
+    loss=None,
+    metrics=None,
     jit_compile="auto",
     steps_per_execution=1,
     callbacks=(),
@@ -41,12 +50,21 @@ def finetune(
         num_train_steps: updates, instead of `epochs`. A dataset without end needs them.
         learning_rate: the peak, reached after the warm-up, then down to 0 at the last step.
         warmup_proportion: share of the steps over which the rate rises.
+        weight_decay: of the matrices.
+        layer_decay: a factor of the rate from each layer to the one below, such as 0.9; None for one rate.
+        class_weights: {class number: weight} or a list of weights, what the labels of each class count in the loss,
+            which is the weighted mean; None for all alike. `balanced_class_weights` makes them from labels.
         seed: of dropout and of whatever draws at random without a seed of its own. The order of the
             batches comes from the dataset's.
         evaluate: callable(model) -> {name: number}, called after each epoch; the figures stand in the history
             as "val_" + name.
         evaluate_each_epoch: False calls it after the last step alone.
-        metrics: Keras metrics to watch on the training batches.
+        early_stopping: this many epochs without a better `metric` end the run, and at its end the model has the
+            weights of its best epoch; None trains to the end.
+        metric: which of the figures of `evaluate` that is.
+        larger_is_better: False for a loss.
+        loss: None takes the model's own.
+        metrics: Keras metrics to watch on the training batches; None takes the accuracy where labels are classes.
         jit_compile: as Keras' `compile` takes it; "auto" is XLA on one GPU and none on a CPU, where it was
             slower and compiling took the time of a small run.
         steps_per_execution: steps that Keras runs in one call on the device.
@@ -60,8 +78,8 @@ def finetune(
         Keras' history: `history.history` has one figure an epoch of "loss", the metrics, "val_..." and "step".
 
     Raises:
-        UserError: a number out of range, a dataset whose length is unknown without `num_train_steps`, or a
-            loss that is no number any more.
+        UserError: a number out of range, a dataset whose length is unknown without `num_train_steps`, class weights
+            that do not fit, early stopping without a figure to go by, or a loss that is no number any more.
 
     Example:
         >>> from keras_bert.config import BertConfig
@@ -76,11 +94,20 @@ def finetune(
         [2, 3]
     """
     steps_per_epoch, total = _count_steps(train_dataset, epochs, num_train_steps)
+    best = None
+    if early_stopping is not None:
+        _check_early_stopping(early_stopping, metric, evaluate, evaluate_each_epoch)
+        best = BestEpoch(early_stopping, metric, larger_is_better)
+    if class_weights is not None:
+        classes = None if isinstance(model.output, dict) else model.output.shape[-1]
+        train_dataset = weigh_classes(train_dataset, class_weights, classes)
     if compile_model:
         _check_schedule(learning_rate, warmup_proportion)
+        schedule = {"num_train_steps": total, "num_warmup_steps": int(total * warmup_proportion)}
         model.compile(
-            adamw(learning_rate, num_train_steps=total, num_warmup_steps=int(total * warmup_proportion)),
-            metrics=list(metrics),
+            adamw(learning_rate, **schedule, weight_decay=weight_decay, layer_decay=layer_decay),
+            loss=loss,
+            metrics=_default_metrics(model, loss) if metrics is None else list(metrics),
             jit_compile=jit_compile,
             steps_per_execution=steps_per_execution,
         )
@@ -92,6 +119,7 @@ def finetune(
         steps_per_epoch or total,
         evaluate=evaluate,
         evaluate_each_epoch=evaluate_each_epoch,
+        best=best,
         progress=progress,
         stage=stage,
     )
@@ -106,13 +134,18 @@ def finetune(
     )
 
 
-def finetune_runs(make_model, make_dataset, seeds, **options):
+def finetune_runs(
+    make_model, make_dataset, seeds, *, model=None, on_start=None, runs_before=0, runs_in_all=None, **options
+):
     """Fine-tunes once for each seed; every run is the one that `finetune` with that seed would be.
 
     Args:
         make_model: callable() -> the model as it is before training, its new weights drawn at random.
         make_dataset: callable(seed) -> batches in the order that the seed gives, as many for every seed.
         seeds: a list of int.
+        model: the model of earlier runs with other options, to be started over; None takes the first that is made.
+        on_start: callable(model), called once, before the first run.
+        runs_before, runs_in_all: for the stage that `progress` is told: where these runs are part of more.
         **options: those of `finetune`.
 
     Yields:
@@ -122,17 +155,31 @@ def finetune_runs(make_model, make_dataset, seeds, **options):
     Raises:
         UserError: see `finetune`.
     """
-    model = None
+    total = runs_in_all or len(seeds)
     for number, seed in enumerate(seeds, 1):
         keras.utils.set_random_seed(seed)
         fresh = make_model()
-        first = model is None
-        if first:
+        if model is None:
             model = fresh
         else:
             _start_over(model, fresh)
-        stage = "fine-tune" if len(seeds) == 1 else f"run {number} of {len(seeds)}, seed {seed}"
-        yield seed, model, finetune(model, make_dataset(seed), seed=seed, stage=stage, compile_model=first, **options)
+        if on_start is not None and number == 1:
+            on_start(model)
+        del fresh  # a model's memory
+        stage = "fine-tune" if total == 1 else f"run {runs_before + number} of {total}, seed {seed}"
+        dataset = make_dataset(seed)
+        yield seed, model, finetune(model, dataset, seed=seed, stage=stage, compile_model=number == 1, **options)
+
+
+def is_better(new, old, *, larger_is_better=True):
+    """Says whether a figure is better than another; what is no number is worse than any.
+
+    >>> is_better(0.5, 0.4), is_better(0.5, 0.4, larger_is_better=False), is_better(0.0, float("nan"))
+    (True, False, True)
+    """
+    if math.isnan(old):
+        return not math.isnan(new)
+    return new > old if larger_is_better else new < old
 
 
 def _count_steps(dataset, epochs, num_train_steps):
@@ -159,6 +206,19 @@ def _check_schedule(learning_rate, warmup_proportion):
         raise UserError(f"warmup_proportion must be from 0 to 1. Received: {warmup_proportion}.")
 
 
+def _check_early_stopping(early_stopping, metric, evaluate, evaluate_each_epoch):
+    if early_stopping < 1:
+        raise UserError(f"early_stopping must be at least 1 epoch. Received: {early_stopping}.")
+    if evaluate is None or metric is None or not evaluate_each_epoch:
+        raise UserError("early_stopping goes by a held-out figure after each epoch; give evaluate and metric.")
+
+
+def _default_metrics(model, loss):
+    """Returns the accuracy if the model's own loss reads one class an example; Keras' knows no ignored labels."""
+    own = model.default_loss() if loss is None else None
+    return ["accuracy"] if isinstance(own, SparseCrossEntropy) and own.ignored_label is None else []
+
+
 def _seed_dropout(model, seed):
     """Gives every dropout layer a state that follows from `seed`, not from what was drawn when it was made."""
     rng = np.random.default_rng(seed)
@@ -175,13 +235,33 @@ def _start_over(model, fresh):
         variable.assign(keras.ops.zeros_like(variable))
 
 
+class BestEpoch:
+    """Keeps the weights of the best epoch, and knows when to stop waiting for a better one."""
+
+    def __init__(self, patience, metric, larger_is_better):
+        self.patience, self.metric, self.larger_is_better = patience, metric, larger_is_better
+        self.figure = self.weights = None
+        self.waited = 0
+
+    def add(self, figures, model):
+        """Takes an epoch's figures, and says whether the run is to end."""
+        if self.metric not in figures:
+            raise UserError(f"{self.metric} is not measured here; choose one of {', '.join(figures)}.")
+        figure = figures[self.metric]
+        if self.figure is None or is_better(figure, self.figure, larger_is_better=self.larger_is_better):
+            self.figure, self.weights, self.waited = figure, model.get_weights(), 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
 class _Watch(keras.callbacks.Callback):
     """Ends a run at its last step, tells how far it is, and adds the evaluation to each epoch's figures."""
 
-    def __init__(self, total, steps_per_epoch, *, evaluate, evaluate_each_epoch, progress, stage):
+    def __init__(self, total, steps_per_epoch, *, evaluate, evaluate_each_epoch, best, progress, stage):
         super().__init__()
         self.total, self.steps_per_epoch = total, steps_per_epoch
-        self.evaluate, self.evaluate_each_epoch = evaluate, evaluate_each_epoch
+        self.evaluate, self.evaluate_each_epoch, self.best = evaluate, evaluate_each_epoch, best
         self.progress, self.stage = progress, stage
         self.before = self.done = 0
 
@@ -200,5 +280,12 @@ class _Watch(keras.callbacks.Callback):
             raise UserError(f"The loss is {logs['loss']} after {self.done} steps; take a lower learning rate.")
         logs["step"] = self.done
         if self.evaluate is not None and (self.evaluate_each_epoch or self.done == self.total):
+            figures = self.evaluate(self.model)
             # Keras hands the same dict to its History, which comes after this callback.
-            logs.update({f"val_{name}": value for name, value in self.evaluate(self.model).items()})
+            logs.update({f"val_{name}": value for name, value in figures.items()})
+            if self.best is not None and self.best.add(figures, self.model):
+                self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if self.best is not None and self.best.waited:  # the last epoch was not the best one
+            self.model.set_weights(self.best.weights)

@@ -49,7 +49,8 @@ def classify(folder, output, *flags, source=("bert_config_file", "vocab_file"), 
     """Runs the command with short texts; `source` says where the model comes from."""
     places = {"bert_config_file": "config.json", "vocab_file": "vocab.txt", "init_checkpoint": "pretrained"}
     start = [f"--{name}={folder / places[name]}" for name in source]
-    tables = [f"--train_file={folder / train}", f"--eval_file={folder / dev}", f"--output_dir={output}"]
+    tables = [f"--train_file={folder / train}", f"--output_dir={output}"]
+    tables += [f"--eval_file={folder / dev}"] if dev else []
     return main(["classify", *tables, *start, "--max_seq_length=16", *flags])
 
 
@@ -64,12 +65,13 @@ def trained(folder, tmp_path_factory):
 
 def test_it_learns_and_says_so(trained):
     results = json.loads((trained / "eval_results.json").read_text())
-    assert results["accuracy"] == results["f1_macro"] == max(results["accuracies"]) == 1.0
+    assert results["accuracy"] == results["f1_macro"] == max(run["accuracy"] for run in results["runs"]) == 1.0
     assert results["loss"] < 0.5
     assert results["majority_share"] == 0.25
     assert results["seeds"] == [12345, 12346]
-    assert results["accuracy_mean"] == pytest.approx(np.mean(results["accuracies"]))
-    assert results["accuracy_sd"] == pytest.approx(np.std(results["accuracies"], ddof=1))
+    accuracies = [run["accuracy"] for run in results["runs"]]
+    assert results["accuracy_mean"] == pytest.approx(np.mean(accuracies))
+    assert results["accuracy_sd"] == pytest.approx(np.std(accuracies, ddof=1))
     assert results["global_step"] == 60
     assert results["history"]["step"] == list(range(4, 61, 4))
     assert results["history"]["val_accuracy"][-1] == 1.0
@@ -83,11 +85,15 @@ def test_it_writes_a_model_directory_with_pictures(trained):
     for name in ("confusion.png", "curves.png"):
         assert (trained / name).read_bytes()[:4] == b"\x89PNG"
     task = json.loads((trained / "task.json").read_text())
-    assert task == {"task": "classification", "num_classes": 4, "labels": sorted(COLOURS)}
+    table = {
+        **{"text_column": "text", "pair_column": None, "label_column": "label", "label_separator": ","},
+        **{"max_seq_length": 16, "long_texts": "cut", "doc_stride": None},
+    }
+    assert task == {"task": "classification", "num_classes": 4, "labels": sorted(COLOURS), "table": table}
 
 
 def test_the_saved_model_answers_as_the_predictions_say(folder, trained):
-    texts, _, labels = read_table(trained / "predictions.tsv")
+    texts, _, labels, _ = read_table(trained / "predictions.tsv")
     assert texts == read_table(folder / "unlabelled.tsv", label_column=None)[0]
     assert labels == [text.split()[0] for text in texts]
     model, tokenizer = BertClassifier.from_pretrained(trained), Tokenizer.from_pretrained(trained)
@@ -170,6 +176,11 @@ def refusal(capsys, folder, output, *flags, **options):
         (["--predict_file=nowhere.tsv"], ["init_checkpoint"], ["nowhere.tsv does not exist"]),
         (["--learning_rate=-1"], ["init_checkpoint"], ["learning_rate", "-1"]),
         (["--num_train_epochs=0"], ["init_checkpoint"], ["epochs must be greater than 0"]),
+        (["--metric=f1_makro"], ["init_checkpoint"], ["f1_makro", "did you mean f1_macro?"]),
+        (["--class_weights=pink=2"], ["init_checkpoint"], ["'pink' is none of the classes: blue, green, grey, red"]),
+        (["--multi_label", "--regression"], ["init_checkpoint"], ["--multi_label and --regression"]),
+        (["--regression"], ["init_checkpoint"], ["train.tsv, line 2: the label 'red' is no number"]),
+        (["--predictions_file=a.tsv"], ["init_checkpoint"], ["--predictions_file without --predict_file"]),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(folder, tmp_path, capsys, flags, source, words):
@@ -214,3 +225,65 @@ def refusal_of_itself(capsys, folder):
     assert classify(folder, output, "--force", source=["init_checkpoint"]) == 2
     assert (output / "model.safetensors").read_bytes() == before
     return capsys.readouterr().err
+
+
+QUICK = ["--train_batch_size=4", "--learning_rate=3e-3", "--dropout=0"]
+
+
+def test_several_labels_in_windows_without_a_held_out_table(folder, tmp_path, capsys):
+    rows = [{"text": f"{text} " * 6, "label": text.split()} for text in TEXTS]
+    (folder / "several.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    output = tmp_path / "several"
+    flags = ["--multi_label", "--eval_share=0.25", "--class_weights=balanced", "--long_texts=windows", "--seed=3"]
+    flags += [f"--predict_file={folder / 'unlabelled.tsv'}", f"--predictions_file={tmp_path / 'p.jsonl'}"]
+    flags += ["--id_column=id", "--num_train_epochs=12", "--early_stopping=12", "--max_seq_length=10"]
+    assert classify(folder, output, *flags, *QUICK, train="several.jsonl", dev=None) == 0
+    printed = capsys.readouterr().out
+    assert "training: 12 texts with 8 labels: " in printed
+    assert "held out: 4, a share of 0.25 of --train_file by seed 3; to label: 16" in printed
+    assert "always the most frequent set of labels: accuracy 0.25" in printed
+    assert "24 windows of 12 training texts" in printed
+    results = json.loads((output / "eval_results.json").read_text())
+    assert results["metric"] == "f1_micro"
+    assert (results["train_examples"], results["eval_examples"]) == (12, 4)
+    assert (output / "labels.png").exists()
+    model = BertClassifier.from_pretrained(output)
+    assert (model.kind, model.labels) == ("multi_label", sorted(COLOURS + ANIMALS))
+    predictions = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in predictions] == [str(i) for i in range(16)]
+    assert list(predictions[0]["probabilities"]) == model.labels
+    assert all(row["labels"] == [n for n, p in row["probabilities"].items() if p >= 0.5] for row in predictions)
+
+
+def test_numbers(folder, tmp_path, capsys):
+    scores = [str(100 * COLOURS.index(text.split()[0])) for text in TEXTS]
+    write_tsv(folder / "scores.tsv", {"text": TEXTS, "score": scores})
+    flags = ["--regression", "--label_column=score", "--num_train_epochs=15", *QUICK]
+    flags += [f"--predict_file={folder / 'unlabelled.tsv'}"]
+    assert classify(folder, tmp_path / "n", *flags, train="scores.tsv", dev="scores.tsv") == 0
+    assert "training: 16 texts with numbers from 0 to 300, mean 150" in capsys.readouterr().out
+    results = json.loads((tmp_path / "n" / "eval_results.json").read_text())
+    assert results["pearson"] > 0.9
+    assert results["mean_squared_error"] < 0.5 * results["label_variance"]
+    assert (tmp_path / "n" / "scatter.png").read_bytes()[:4] == b"\x89PNG"
+    texts, _, answers, _ = read_table(tmp_path / "n" / "predictions.tsv", label_column="score")
+    model, tokenizer = BertClassifier.from_pretrained(tmp_path / "n"), Tokenizer.from_pretrained(tmp_path / "n")
+    served = predict(model, tokenizer, texts, max_seq_length=16)["score"]
+    np.testing.assert_allclose(np.array(answers, float), served, rtol=1e-3, atol=0.1)
+
+
+def test_predictions_are_not_written_over_what_is_there(folder, tmp_path, capsys):
+    (tmp_path / "p.tsv").write_text("mine")
+    flags = [f"--predict_file={folder / 'unlabelled.tsv'}", f"--predictions_file={tmp_path / 'p.tsv'}"]
+    assert "p.tsv exists already; add --force" in refusal(capsys, folder, tmp_path / "out", *flags)
+    assert (tmp_path / "p.tsv").read_text() == "mine"
+    flags[1] = "--predictions_file=p.csv"
+    assert "p.csv must end in .tsv or .jsonl" in refusal(capsys, folder, tmp_path / "out", *flags)
+
+
+@pytest.mark.parametrize("text", ["balance", "a=", "=1", "a=1,b"])
+def test_class_weights_that_are_none(text, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["classify", "--train_file=t.tsv", "--output_dir=o", f"--class_weights={text}"])
+    assert caught.value.code == 2
+    assert "expected none, balanced, or weights such as a=1,b=3" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_bert.data.texts import text_dataset
+from keras_bert.data.texts import text_dataset, text_rows
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 
@@ -47,7 +47,7 @@ def test_length_follows_the_batch_up_to_the_limit(tokenizer):
     lengths = [
         x["input_ids"].shape[1] for x in collect(text_dataset(texts, None, tokenizer, batch_size=1, max_seq_length=100))
     ]
-    assert lengths == [32, 32, 100]
+    assert lengths == [8, 24, 100]
 
 
 def test_one_shape_when_asked(tokenizer):
@@ -103,3 +103,35 @@ def test_float_labels_and_the_last_batch(tokenizer):
 def test_bad_input(tokenizer, texts, labels, options, message):
     with pytest.raises(UserError, match=message):
         text_dataset(texts, labels, tokenizer, **options)
+
+
+def test_rows_of_many_lengths_are_what_encode_gives(tokenizer):
+    rng = np.random.default_rng(0)
+    texts, pairs = ([" ".join(f"a{i}" for i in rng.integers(0, 40, n)) for n in rng.integers(0, 12, 60)] for _ in "ab")
+    texts[0], pairs[1] = "Ünknown words, [SEP] and a1b0b1!", "a1 a2 a3 a4 a5 a6 a7 a8 a9"
+    for second in (None, pairs):
+        for limit in (4, 9, 30):
+            rows = text_rows(texts, tokenizer, pairs=second, max_seq_length=limit)
+            for number, text in enumerate(texts):
+                expected = tokenizer.encode(text, second and second[number], limit)
+                length = expected["input_mask"].sum()
+                for name in ("input_ids", "segment_ids"):
+                    np.testing.assert_array_equal(rows[name][number], expected[name][:length])
+                    assert rows[name][number].dtype == np.int32
+
+
+def test_texts_of_like_length_share_a_batch(tokenizer):
+    texts = ["a1 " * (1 + number % 30) for number in range(240)]
+    dataset = text_dataset(texts, range(240), tokenizer, batch_size=8, max_seq_length=32)
+    batches = collect(dataset)
+    assert sorted(np.concatenate([labels for _, labels in batches])) == list(range(240))
+    assert sum(x["input_mask"].size for x, _ in batches) < 1.25 * sum(x["input_mask"].sum() for x, _ in batches)
+    one_shape = text_dataset(texts, range(240), tokenizer, batch_size=8, max_seq_length=32, pad_to_multiple=32)
+    spread = [x["input_mask"].sum(axis=1).std() for x, _ in collect(one_shape)]
+    assert np.mean(spread) > 5  # nothing to gain, so like lengths are not sought
+
+
+def test_weights_follow_their_texts(tokenizer):
+    dataset = text_dataset(TEXTS, range(5), tokenizer, batch_size=2, sample_weights=[0.0, 1.0, 2.0, 3.0, 4.0])
+    for _, labels, weights in collect(dataset):
+        assert labels.tolist() == weights.tolist()

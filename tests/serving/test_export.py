@@ -13,8 +13,9 @@ import tensorflow as tf
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
+from keras_bert.serving.embed import embed
 from keras_bert.serving.export import export
-from keras_bert.serving.predict import embed, fill_mask, predict
+from keras_bert.serving.predict import fill_mask, predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -50,7 +51,7 @@ def assert_equal_to_python(answers, models, tokenizer, texts, others):
     """Compares the five models' answers with predict.py's, within 1e-5."""
     options = {"max_seq_length": LENGTH}
     expected = {
-        "embed": embed(models["embed"], tokenizer, texts, **options),
+        "embed": {"embedding": embed(models["embed"], tokenizer, texts, **options)},
         "classify": predict(models["classify"], tokenizer, texts, **options),
         "pair": predict(models["pair"], tokenizer, texts, others, **options),
         "score": predict(models["score"], tokenizer, texts, **options),
@@ -161,7 +162,7 @@ def test_tokens_that_the_tokenizer_keeps_are_kept(models, tokenizer, tmp_path):
 
 def test_without_normalize_the_vector_is_the_mean(models, tokenizer, texts, tmp_path):
     each = export(models["embed"], tokenizer, tmp_path / "1", max_seq_length=LENGTH, normalize=False)
-    expected = embed(models["embed"], tokenizer, texts, max_seq_length=LENGTH, normalize=False)["embedding"]
+    expected = embed(models["embed"], tokenizer, texts, max_seq_length=LENGTH, normalize=False)
     np.testing.assert_allclose(ask(load(each), texts)["embedding"], expected, atol=1e-5)
 
 
@@ -174,7 +175,7 @@ def test_the_golden_strings_give_what_python_gives(shared, tmp_path):
     config = BertConfig.from_name("tiny", vocab_size=len(lines), initializer_range=0.3)
     model = BertEncoder(config)
     each = export(model, tokenizer, tmp_path / "1")
-    expected = embed(model, tokenizer, strings)["embedding"]
+    expected = embed(model, tokenizer, strings)
     np.testing.assert_allclose(ask(load(each), strings)["embedding"], expected, atol=1e-5)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertPretrainer
-from keras_bert.serving.predict import embed, fill_mask, predict
+from keras_bert.serving.embed import embed
+from keras_bert.serving.predict import fill_mask, predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -91,8 +92,8 @@ def test_a_vocabulary_of_another_size_is_a_user_error(models, config):
 
 def test_an_embedding_is_the_mean_over_the_real_tokens(models, tokenizer, texts):
     model = models["embed"]
-    plain = embed(model, tokenizer, texts, normalize=False, max_seq_length=40, batch_size=4)["embedding"]
-    normal = embed(model, tokenizer, texts, max_seq_length=40)["embedding"]
+    plain = embed(model, tokenizer, texts, normalize=False, max_seq_length=40, batch_size=4)
+    normal = embed(model, tokenizer, texts, max_seq_length=40)
     for text, mean, unit in zip(texts, plain, normal, strict=True):
         unpadded = tokenizer.encode(text)
         inputs = {name: each[None, :] for name, each in tokenizer.encode(text, max_seq_length=40).items()}

@@ -1,23 +1,29 @@
-"""The parts of a classifier's training: examples from tables, predictions in order, heads kept or made anew."""
+"""The parts of a classifier's training: predictions in order, windows, weights, scales, heads kept or made anew."""
 
 import json
 
 import keras
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
-from keras_bert.tasks.classify import BestRun, Predictor, classifier_maker, train_classifier, write_predictions
-from keras_bert.tasks.examples import Examples, read_examples
+from keras_bert.tasks.classify import (
+    classifier_maker,
+    predict_logits,
+    train_classifier,
+    write_output,
+    write_predictions,
+)
+from keras_bert.tasks.examples import Examples
 from keras_bert.tasks.table import read_table
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 WORDS = [f"w{i}" for i in range(20)]
-COLUMNS = {"text_column": "text", "pair_column": None, "label_column": "label"}
 
 
 @pytest.fixture(scope="module")
@@ -28,34 +34,19 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def config(tokenizer):
     return BertConfig.from_name(
-        "L-1_H-16", vocab_size=tokenizer.vocab_size, max_position_embeddings=32, initializer_range=0.2
+        "L-1_H-64",
+        vocab_size=tokenizer.vocab_size,
+        max_position_embeddings=32,
+        initializer_range=0.2,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
 
 
-def write_rows(path, *rows):
-    path.write_text("".join("\t".join(row) + "\n" for row in rows))
-    return path
-
-
-def test_classes_come_from_the_training_set(tmp_path):
-    train = write_rows(tmp_path / "train.tsv", ("text", "label"), ("a", "yes"), ("b", "no"), ("c", "maybe"))
-    dev = write_rows(tmp_path / "dev.tsv", ("text", "label"), ("d", "yes"), ("e", "no"))
-    unlabelled = write_rows(tmp_path / "test.tsv", ("text",), ("f",))
-    classes, train, dev, test = read_examples(train, dev, unlabelled, **COLUMNS)
-    assert classes == ["maybe", "no", "yes"]
-    assert train.labels.tolist() == [2, 1, 0]
-    assert dev.labels.tolist() == [2, 1]
-    assert (test.texts, test.labels, len(test)) == (["f"], None, 1)
-
-
-def test_a_label_that_training_lacks_and_a_single_class(tmp_path):
-    train = write_rows(tmp_path / "train.tsv", ("text", "label"), ("a", "yes"), ("b", "no"))
-    dev = write_rows(tmp_path / "dev.tsv", ("text", "label"), ("d", "yes"), ("e", "No"))
-    with pytest.raises(UserError, match=r"dev.tsv, line 3: the label 'No' is none of the training set's: no, yes"):
-        read_examples(train, dev, **COLUMNS)
-    train = write_rows(tmp_path / "train.tsv", ("text", "label"), ("a", "yes"), ("b", "yes"))
-    with pytest.raises(UserError, match="all 2 rows have the label 'yes'"):
-        read_examples(train, dev, **COLUMNS)
+def alone(model, tokenizer, text, pair=None, length=None):
+    """Returns a model's logits (C,) on one text, asked by itself."""
+    encoded = tokenizer.encode(text, pair, length)
+    return np.asarray(model({name: ids[None] for name, ids in encoded.items()}, training=False))[0]
 
 
 def test_predictions_keep_the_order_whatever_the_lengths(tokenizer, config):
@@ -65,12 +56,27 @@ def test_predictions_keep_the_order_whatever_the_lengths(tokenizer, config):
     texts = [" ".join(rng.choice(WORDS, length)) for length in (9, 1, 20, 3, 3, 0, 12)]
     pairs = [" ".join(rng.choice(WORDS, length)) for length in (1, 2, 30, 4, 1, 5, 3)]
     for second in (None, pairs):
-        predictor = Predictor(Examples(texts, second), tokenizer, max_seq_length=24, batch_size=2)
-        logits = predictor.logits(model)
+        logits = predict_logits(model, Examples(texts, second), tokenizer, max_seq_length=24, batch_size=2)
         for row, text in enumerate(texts):
-            encoded = tokenizer.encode(text, second and second[row], 24)
-            alone = model({name: ids[None] for name, ids in encoded.items()}, training=False)
-            np.testing.assert_allclose(logits[row], alone[0], atol=1e-5)
+            expected = alone(model, tokenizer, text, second and second[row], 24)
+            np.testing.assert_allclose(logits[row], expected, atol=1e-5)
+
+
+def test_a_long_text_in_windows_gets_the_mean_of_their_probabilities(tokenizer, config):
+    keras.utils.set_random_seed(0)
+    model = BertClassifier(BertEncoder(config), 3)
+    texts = ["w1", " ".join(WORDS[:10]), "w2 w3"]
+    windows = [" ".join(WORDS[start:stop]) for start, stop in ((0, 6), (3, 9), (6, 10))]
+    options = {"max_seq_length": 8, "long_texts": "windows", "doc_stride": 3}
+    logits = predict_logits(model, Examples(texts), tokenizer, **options)
+    expected = softmax([alone(model, tokenizer, window) for window in windows], axis=1).mean(axis=0)
+    np.testing.assert_allclose(softmax(logits[1]), expected, atol=1e-5)
+    for row in (0, 2):
+        np.testing.assert_allclose(softmax(logits[row]), softmax(alone(model, tokenizer, texts[row])), atol=1e-5)
+    regressor = BertClassifier(BertEncoder(config), 1)
+    numbers = predict_logits(regressor, Examples(texts), tokenizer, **options)
+    expected = np.mean([alone(regressor, tokenizer, window)[0] for window in windows])
+    assert numbers[1, 0] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_head_is_kept_for_the_same_classes_alone(tokenizer, config, tmp_path):
@@ -81,13 +87,17 @@ def test_a_head_is_kept_for_the_same_classes_alone(tokenizer, config, tmp_path):
     checkpoint = open_checkpoint(tmp_path / "classifier")
     kernel = np.asarray(saved.head.kernel)
 
-    same = classifier_maker(config, ["no", "yes"], checkpoint=checkpoint)()
+    same = classifier_maker(config, ["no", "yes"], pair=True, checkpoint=checkpoint)()
     assert same.load_report.new == []
     np.testing.assert_array_equal(same.head.kernel, kernel)
-    other = classifier_maker(config, ["no", "perhaps"], checkpoint=checkpoint)()
-    assert other.load_report.new == ["output_weights", "output_bias"]
-    assert np.abs(np.asarray(other.head.kernel) - kernel).max() > 0.01
-    np.testing.assert_array_equal(other.encoder.token_embedding.embeddings, saved.encoder.token_embedding.embeddings)
+    for classes, several in ((["no", "perhaps"], False), (["no", "yes"], True)):
+        other = classifier_maker(config, classes, pair=True, multi_label=several, checkpoint=checkpoint)()
+        assert other.multi_label == several
+        assert other.load_report.new == ["output_weights", "output_bias"]
+        assert np.abs(np.asarray(other.head.kernel) - kernel).max() > 0.01
+        np.testing.assert_array_equal(
+            other.encoder.token_embedding.embeddings, saved.encoder.token_embedding.embeddings
+        )
 
 
 def test_training_starts_from_the_pretrained_encoder(tokenizer, config, tmp_path):
@@ -107,34 +117,120 @@ def test_training_starts_from_the_pretrained_encoder(tokenizer, config, tmp_path
         model.encoder.token_embedding.embeddings, pretrained.encoder.token_embedding.embeddings, atol=1e-6
     )
     assert logits.shape == (3, 2)
-    assert results["accuracies"] == [results["accuracy"]] == [results["accuracy_mean"]]
+    assert [run["accuracy"] for run in results["runs"]] == [results["accuracy"]] == [results["accuracy_mean"]]
     assert results["accuracy_sd"] is None
     assert results["majority_share"] == pytest.approx(2 / 3)
     assert results["accuracy"] == np.mean(logits.argmax(axis=1) == examples.labels)
+    assert (results["metric"], results["classes"], results["train_windows"]) == ("accuracy", ["a", "b"], 3)
 
 
-class FakeModel:
-    def get_weights(self):
-        return [self.weight]
+SINGLE = Examples([f"{word} w0" for word in WORDS[:16]], labels=np.arange(16, dtype=np.int32) % 2)
 
 
-def test_the_best_run_is_kept_and_of_equal_ones_the_first():
-    best, model = BestRun(), FakeModel()
-    for seed, accuracy in enumerate([0.5, 0.8, 0.8, 0.6]):
-        model.weight = seed * 10
-        best.add(seed, model, {"val_accuracy": [0.9, accuracy]}, f"logits {seed}")
-    assert (best.seed, best.weights, best.logits) == (1, [10], "logits 1")
-    assert best.accuracies == [0.5, 0.8, 0.8, 0.6]
+def train(config, tokenizer, examples, *, steps=60, rate=3e-3, classes=("a", "b"), **options):
+    """Trains a one-layer model on a few texts, eight times each, which are its held-out examples too."""
+    often = examples.take(np.tile(np.arange(len(examples)), 8))
+    made = {name: options.pop(name) for name in ("multi_label", "checkpoint") if name in options}
+    make = classifier_maker(config, classes, **made)
+    sizes = {"max_seq_length": 8, "train_batch_size": 8, "eval_batch_size": 16, "evaluate_each_epoch": False}
+    return train_classifier(
+        make, tokenizer, often, examples, seeds=[1], num_train_steps=steps, learning_rate=rate, **sizes, **options
+    )
+
+
+def test_several_labels_are_learnt(tokenizer, config):
+    # w0 and w1 are there or not, each a label of its own; none of them is a set too.
+    numbers = np.arange(16)[:, None] >> np.arange(2) & 1
+    texts = [
+        " ".join([*(WORDS[i] for i in np.flatnonzero(row)), WORDS[4 + place]]) for place, row in enumerate(numbers)
+    ]
+    examples = Examples(texts, labels=numbers.astype(np.float32))
+    model, results, logits = train(config, tokenizer, examples, classes=WORDS[:2], multi_label=True)
+    assert model.kind == "multi_label"
+    assert results["f1_micro"] == results["accuracy"] == 1.0
+    assert results["metric"] == "f1_micro"
+    np.testing.assert_array_equal(logits >= 0, numbers.astype(bool))
+
+
+def test_numbers_are_learnt_whatever_their_scale(tokenizer, config, tmp_path):
+    labels = np.array([125 * i - 20000 for i in range(16)], np.float32)
+    examples = Examples(SINGLE.texts, labels=labels)
+    model, results, logits = train(config, tokenizer, examples, classes=(), steps=120)
+    assert results["pearson"] > 0.95
+    assert results["mean_squared_error"] < 0.1 * results["label_variance"]
+    assert results["metric"] == "pearson"
+    # The saved model gives numbers on the labels' scale.
+    np.testing.assert_allclose(predict_logits(model, examples, tokenizer, max_seq_length=8), logits, rtol=1e-4)
+    assert results["mean_squared_error"] == pytest.approx(np.mean((logits[:, 0] - labels) ** 2), rel=1e-4)
+    # Trained on, it goes on where it stood: a step at next to no rate changes nothing.
+    model.save_pretrained(tmp_path / "model", tokenizer=tokenizer)
+    again, _, numbers = train(
+        config, tokenizer, examples, classes=(), steps=1, rate=1e-12, checkpoint=open_checkpoint(tmp_path / "model")
+    )
+    assert again.load_report.new == []
+    np.testing.assert_allclose(numbers, logits, rtol=1e-3)
+
+
+def test_weights_move_what_is_learnt(tokenizer, config):
+    # The same text with both labels, three to one: the probabilities learnt are the shares of the weights.
+    weights = np.array([1, 1, 1, 27] * 2, np.float32)
+    examples = Examples(["w1"] * 8, labels=np.array([0, 0, 0, 1] * 2, np.int32), weights=weights)
+    logits = train(config, tokenizer, examples, steps=40)[2]
+    assert softmax(logits[0])[1] == pytest.approx(0.9, abs=0.05)
+
+
+def test_every_window_is_trained_on_with_the_text_s_label(tokenizer, config):
+    # What decides stands at the end, past what is read when it is cut.
+    texts = [" ".join(["w1"] * 6 + ["w18" if i % 2 else "w19"] * 4) for i in range(8)]
+    examples = Examples(texts, labels=np.arange(8, dtype=np.int32) % 2)
+    for long_texts, windows, accuracy in (("cut", 8, 0.5), ("windows", 16, 1.0)):
+        _, results, logits = train(config, tokenizer, examples, long_texts=long_texts, doc_stride=4)
+        assert (results["train_windows"], results["train_examples"]) == (8 * windows, 64)
+        assert logits.shape == (8, 2)
+        assert results["accuracy"] == accuracy
+
+
+def test_the_metric_chooses_the_best_run(tokenizer, config):
+    make = classifier_maker(config, ["a", "b"])
+    options = {"num_train_steps": 2, "learning_rate": 3e-3, "max_seq_length": 8, "evaluate_each_epoch": False}
+    _, results, _ = train_classifier(make, tokenizer, SINGLE, SINGLE, seeds=[1, 2], metric="loss", **options)
+    losses = [run["loss"] for run in results["runs"]]
+    assert results["loss"] == min(losses) < max(losses)
+    assert results["loss_mean"] == pytest.approx(np.mean(losses))
+    with pytest.raises(UserError, match=r"did you mean accuracy\?"):
+        train_classifier(make, tokenizer, SINGLE, SINGLE, seeds=[1], metric="acuracy")
 
 
 def test_predictions_file(tmp_path):
-    examples = Examples(["first\ttext", "second"], ["p", "q"])
-    write_predictions(tmp_path / "p.tsv", examples, np.log([[0.25, 0.75], [0.5, 0.5]]), ["no", "yes"])
+    examples = Examples(["first\ttext", "second"], ["p", "q"], ids=["7", "8"])
+    logits = np.log([[0.25, 0.75], [0.5, 0.5]])
+    write_predictions(tmp_path / "p.tsv", examples, logits, ["no", "yes"])
     lines = (tmp_path / "p.tsv").read_text().splitlines()
-    assert lines[0] == "text\tpair\tlabel\tprobability\tprobability of no\tprobability of yes"
-    assert lines[1] == "first text\tp\tyes\t0.750000\t0.250000\t0.750000"
-    assert read_table(tmp_path / "p.tsv", pair_column="pair") == (
+    assert lines[0] == "id\ttext\tpair\tlabel\tprobability\tprobability of no\tprobability of yes"
+    assert lines[1] == "7\tfirst text\tp\tyes\t0.750000\t0.250000\t0.750000"
+    assert read_table(tmp_path / "p.tsv", pair_column="pair", id_column="id") == (
         ["first text", "second"],
         ["p", "q"],
         ["yes", "no"],
+        ["7", "8"],
     )
+    write_predictions(tmp_path / "p.jsonl", examples, logits, ["no", "yes"], kind="multi_label")
+    row = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[1])
+    assert row["labels"] == []
+    assert row["text"] == "second"
+
+
+def test_what_is_written_is_of_one_model(tokenizer, config, tmp_path):
+    numbers = Examples(["w1", "w2", "w3"], labels=np.array([0.5, 2.0, 1.0], np.float32))
+    rows = {"scatter.png": (numbers, [], "pearson"), "confusion.png": (SINGLE, ["a", "b"], "accuracy")}
+    for picture, (examples, classes, metric) in rows.items():
+        model = classifier_maker(config, classes)()
+        logits = np.random.default_rng(0).normal(size=(len(examples), model.num_classes))
+        results = {"metric": metric, "history": {"step": [1, 2], "loss": [0.7, 0.5], f"val_{metric}": [0.3]}}
+        options = {"title": "t", "table": {"text_column": "sentence"}}
+        assert write_output(tmp_path, model, tokenizer, results, examples, logits, **options) == picture
+        assert {file.name for file in tmp_path.glob("*.png")} == {picture, "curves.png"}
+        task = json.loads((tmp_path / "task.json").read_text())
+        assert task == {**model.task(), "table": {"text_column": "sentence"}}
+        assert json.loads((tmp_path / "eval_results.json").read_text()) == results
+    assert BertClassifier.from_pretrained(tmp_path).labels == ["a", "b"]

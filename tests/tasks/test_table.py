@@ -7,7 +7,8 @@ import json
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.table import class_names, read_table, write_tsv
+from keras_bert.tasks.labels import read_labels, read_number
+from keras_bert.tasks.table import check_writable, is_table, read_table, write_table, write_tsv
 
 ROWS = [
     ('a "fine" day', "go, out", "good"),
@@ -36,25 +37,26 @@ def tables(tmp_path):
 
 @pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl"])
 def test_the_formats_give_the_same_rows(tables, kind):
-    texts, pairs, labels = read_table(tables[kind], text_column="first", pair_column="second")
+    texts, pairs, labels, ids = read_table(tables[kind], text_column="first", pair_column="second", id_column="id")
     assert list(zip(texts, pairs, labels, strict=True)) == ROWS
-    texts, pairs, labels = read_table(tables[kind], text_column="second", label_column=None)
-    assert (texts, pairs, labels) == ([row[1] for row in ROWS], None, None)
+    assert ids == ["0", "1", "2"]
+    texts, pairs, labels, ids = read_table(tables[kind], text_column="second", label_column=None)
+    assert (texts, pairs, labels, ids) == ([row[1] for row in ROWS], None, None, None)
 
 
 def test_a_tsv_has_no_quotes_and_may_carry_a_bom_and_crlf(tmp_path):
     path = write_text(tmp_path / "t.tsv", b'\xef\xbb\xbftext\tlabel\r\n"a\tx\r\n\r\nb"\ty\r\n')
-    assert read_table(path) == (['"a', 'b"'], None, ["x", "y"])
+    assert read_table(path) == (['"a', 'b"'], None, ["x", "y"], None)
 
 
 def test_a_csv_cell_may_hold_commas_quotes_and_line_ends(tmp_path):
     path = write_text(tmp_path / "t.csv", 'text,label\n"a, ""b""\nc",x\n\nd,y\n')
-    assert read_table(path) == (['a, "b"\nc', "d"], None, ["x", "y"])
+    assert read_table(path) == (['a, "b"\nc', "d"], None, ["x", "y"], None)
 
 
 def test_a_compressed_table(tmp_path):
     path = write_text(tmp_path / "t.tsv.gz", gzip.compress(b"text\tlabel\na\tx\n"))
-    assert read_table(path) == (["a"], None, ["x"])
+    assert read_table(path) == (["a"], None, ["x"], None)
 
 
 def test_jsonl_labels_may_be_numbers_and_booleans(tmp_path):
@@ -66,7 +68,7 @@ def test_jsonl_labels_may_be_numbers_and_booleans(tmp_path):
 
 def test_empty_texts_are_texts(tmp_path):
     path = write_text(tmp_path / "t.tsv", "text\tlabel\n\tx\n")
-    assert read_table(path) == ([""], None, ["x"])
+    assert read_table(path) == ([""], None, ["x"], None)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,8 @@ def test_empty_texts_are_texts(tmp_path):
         ("t.jsonl", '["a", "x"]\n', "line 1: .* is no JSON object"),
         ("t.csv", 'text,label\n"a,x\n', "line 2: no CSV"),
         ("t.tsv", "text\tlabel\na\t\n", "line 2: the label is empty"),
+        ("t.jsonl", '{"text": "a", "label": ["x"]}\n', "line 1: the label is the list .*; one class was expected"),
+        ("t.jsonl", '{"text": ["a"], "label": "x"}\n', "line 1: 'text' is no text"),
         ("t.tsv", "text\tlabel\na\tx\nb\tz\n", "line 3: the label 'z' is none of the training set's: x, y"),
         ("t.csv", "text,label\n\na,x\nb,z\n", "line 4: the label 'z'"),
         ("t.jsonl", '{"text": "a", "label": "z"}\n', "line 1: the label 'z'"),
@@ -110,13 +114,80 @@ def test_a_table_that_is_missing_or_a_directory(tmp_path):
         read_table(tmp_path)
 
 
-def test_classes_stand_in_order():
-    assert class_names(["neutral", "bad", "good", "bad"]) == ["bad", "good", "neutral"]
-    assert class_names([str(i) for i in range(11)]) == [str(i) for i in range(11)]
-    assert class_names(["1", "a", "10", "2"]) == ["1", "10", "2", "a"]
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.tsv", 'text\tlabel\na\ty, x\nb\t\nc\t["y", 3]\n'),
+        ("t.csv", 'text,label\na,"x,y,x"\nb,\nc,"[""y"", 3]"\n'),
+        ("t.jsonl", '{"text": "a", "label": ["y", "x"]}\n{"text": "b", "label": []}\n{"text": "c", "label": "3,y"}\n'),
+    ],
+)
+def test_several_labels_in_a_cell(tmp_path, name, content):
+    path = write_text(tmp_path / name, content)
+    options = {"read_label": read_labels, "classes": ["3", "x", "y"]}
+    assert read_table(path, **options)[2] == [("x", "y"), (), ("3", "y")]
+    with pytest.raises(UserError, match=r"line \d: the label 'x' is none of the training set's: 3, y"):
+        read_table(path, read_label=read_labels, classes=["3", "y"])
+
+
+@pytest.mark.parametrize(
+    ("read_label", "cell", "message"),
+    [
+        (read_labels, "[1", "the label '\\[1' is no JSON list"),
+        (read_labels, '[["a"]]', "is no list of strings or numbers"),
+        (read_number, "four", "the label 'four' is no number, which a regression needs"),
+        (read_number, "", "the label '' is no number"),
+        (read_number, "nan", "the label 'nan' is no number"),
+    ],
+)
+def test_cells_that_hold_no_such_label(tmp_path, read_label, cell, message):
+    path = write_text(tmp_path / "t.tsv", f"text\tlabel\na\t{cell}\n")
+    with pytest.raises(UserError, match=f"line 2: .*{message}"):
+        read_table(path, read_label=read_label)
+
+
+def test_numbers(tmp_path):
+    path = write_text(tmp_path / "t.jsonl", '{"text": "a", "label": -1.5}\n{"text": "b", "label": "2e3"}\n')
+    assert read_table(path, read_label=read_number)[2] == [-1.5, 2000.0]
 
 
 def test_what_is_written_can_be_read(tmp_path):
     write_tsv(tmp_path / "t.tsv", {"text": ["a\tb\n c", '"d"'], "label": ["x", "y"]})
-    assert read_table(tmp_path / "t.tsv") == (["a b c", '"d"'], None, ["x", "y"])
+    assert read_table(tmp_path / "t.tsv") == (["a b c", '"d"'], None, ["x", "y"], None)
     assert [file.name for file in tmp_path.iterdir()] == ["t.tsv"]
+
+
+COLUMNS = {
+    "text": ["a\tb", "c"],
+    "labels": [["x", "y"], []],
+    "score": [0.5, 2.0],
+    "probabilities": [{"x": 0.25, "y": 1.0}, {"x": 0.125, "y": 0.0}],
+}
+
+
+def test_a_tsv_of_predictions_is_flat(tmp_path):
+    write_table(tmp_path / "t.tsv", COLUMNS, separator="|")
+    assert (tmp_path / "t.tsv").read_text() == (
+        "text\tlabels\tscore\tprobability of x\tprobability of y\n"
+        "a b\tx|y\t0.500000\t0.250000\t1.000000\n"
+        "c\t\t2.000000\t0.125000\t0.000000\n"
+    )
+
+
+def test_jsonl_of_predictions_keeps_what_they_are(tmp_path):
+    write_table(tmp_path / "t.jsonl", COLUMNS)
+    rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert rows == [dict(zip(COLUMNS, row, strict=True)) for row in zip(*COLUMNS.values(), strict=True)]
+    assert [file.name for file in tmp_path.iterdir()] == ["t.jsonl"]
+
+
+def test_what_a_name_says_of_a_file():
+    assert [is_table(name) for name in ("a.tsv", "a.CSV", "b/a.jsonl.xz", "a.txt", "a")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    with pytest.raises(UserError, match=r"--output_file: a\.csv must end in \.tsv or \.jsonl"):
+        check_writable("a.csv", what="--output_file")

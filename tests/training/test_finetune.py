@@ -10,7 +10,7 @@ from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert.training.finetune import finetune, finetune_runs
+from keras_bert.training.finetune import BestEpoch, finetune, finetune_runs
 
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [f"{first} {second}" for first in WORDS[:4] for second in WORDS[4:8]]
@@ -154,3 +154,117 @@ def test_numbers_out_of_range(make_dataset, options, message):
 def test_a_dataset_of_unknown_length_needs_steps(make_dataset):
     with pytest.raises(UserError, match="say num_train_steps"):
         finetune(make_model(), make_dataset().repeat())
+
+
+@pytest.mark.parametrize(
+    ("figures", "larger_is_better", "epochs", "best"),
+    [
+        ([0.1, 0.4, 0.3, 0.4, 0.9], True, 4, 1),  # as good is no better
+        ([0.5, 0.4, 0.4, 0.6, 0.1], False, 4, 1),
+        ([float("nan"), 0.2, float("nan"), 0.1, 0.9], True, 4, 1),
+        ([0.1, 0.2, 0.1, 0.4, 0.3], True, 5, 3),
+    ],
+)
+def test_when_to_stop_and_what_was_best(figures, larger_is_better, epochs, best):
+    watch, layer = BestEpoch(2, "f1", larger_is_better), keras.layers.Dense(1)
+    layer.build((1,))
+    for epoch, figure in enumerate(figures, 1):
+        layer.bias.assign([epoch - 1])
+        if watch.add({"f1": figure}, layer):
+            break
+    assert epoch == epochs
+    assert watch.weights[1].tolist() == [best]
+
+
+def test_early_stopping_puts_the_best_weights_back(make_dataset):
+    model, seen, figures = make_model(), [], iter([0.1, 0.4, 0.3, 0.2, 0.9])
+
+    def evaluate(model):
+        seen.append(weights_of(model))
+        return {"f1": next(figures)}
+
+    options = {"metric": "f1", "learning_rate": 1e-2, "early_stopping": 2}
+    history = finetune(model, make_dataset(), epochs=5, evaluate=evaluate, **options).history
+    assert history["val_f1"] == [0.1, 0.4, 0.3, 0.2]
+    for weights, expected in zip(weights_of(model), seen[1], strict=True):
+        np.testing.assert_array_equal(weights, expected)
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(seen[1], seen[3], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"early_stopping": 0, "metric": "f1"}, "at least 1 epoch. Received: 0"),
+        ({"early_stopping": 1}, "give evaluate and metric"),
+        ({"early_stopping": 1, "metric": "f1", "evaluate": None}, "give evaluate and metric"),
+        ({"early_stopping": 1, "metric": "f1", "evaluate_each_epoch": False}, "after each epoch"),
+        ({"early_stopping": 1, "metric": "f2"}, "f2 is not measured here; choose one of f1"),
+    ],
+)
+def test_early_stopping_needs_a_figure(make_dataset, options, message):
+    with pytest.raises(UserError, match=message):
+        finetune(make_model(), make_dataset(), **{"evaluate": lambda _: {"f1": 0.5}} | options)
+
+
+def moved_by(make_dataset, **options):
+    """{path: how far the first step moved each variable}."""
+    keras.utils.set_random_seed(1)
+    model = make_model(layers=2, dropout=0.0)
+    before = {v.path: np.asarray(v) for v in model.trainable_variables}
+    options = {"num_train_steps": 1, "learning_rate": 1e-3, "warmup_proportion": 0.0, "weight_decay": 0.0} | options
+    finetune(model, make_dataset(shuffle=False), **options)
+    return {v.path: np.abs(np.asarray(v) - before[v.path]).max() for v in model.trainable_variables}
+
+
+def test_lower_layers_learn_at_lower_rates(make_dataset):
+    plain, decayed = moved_by(make_dataset), moved_by(make_dataset, layer_decay=0.5)
+    factors = {"classifier/kernel": 1.0, "layer_1/intermediate/kernel": 0.25, "layer_0/intermediate/kernel": 0.125}
+    for name, factor in factors.items():
+        (path,) = (path for path in plain if path.endswith(name))
+        assert decayed[path] == pytest.approx(factor * plain[path], rel=1e-2)
+
+
+def test_weight_decay(make_dataset):
+    plain, decayed = moved_by(make_dataset), moved_by(make_dataset, weight_decay=100.0)
+    kernels = [path for path in plain if path.endswith("intermediate/kernel")]
+    assert all(decayed[path] > 5 * plain[path] for path in kernels)
+    assert all(decayed[path] == pytest.approx(plain[path]) for path in plain if path.endswith("/bias"))
+
+
+def test_class_weights_move_the_answers(make_dataset):
+    shares = []
+    for weights in ({0: 1.0, 1: 0.0}, {0: 0.0, 1: 1.0}):
+        keras.utils.set_random_seed(1)
+        model = make_model(dropout=0.0)
+        finetune(model, make_dataset(), epochs=8, learning_rate=1e-2, class_weights=weights)
+        answers = model.predict(make_dataset(shuffle=False), verbose=0).argmax(axis=1)
+        shares.append(answers.mean())
+    assert shares == [0.0, 1.0]  # what weighs nothing is not learnt
+
+
+def test_another_loss_and_the_default_metrics(make_dataset):
+    history = finetune(make_model(), make_dataset(), num_train_steps=2).history
+    assert {"accuracy", "loss"} <= set(history)
+    options = {"num_train_steps": 2, "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    history = finetune(make_model(), make_dataset(), **options).history
+    assert set(history) == {"loss", "step"}
+
+
+def test_runs_go_on_with_the_model_of_earlier_ones(make_dataset):
+    stages = []
+    options = {"epochs": 1, "progress": lambda stage, *_: stages.append(stage)}
+    (_, model, _), *_ = finetune_runs(make_model, make_dataset, [7], **options)
+    started = []
+    more = {"model": model, "on_start": started.append, "runs_before": 1, "runs_in_all": 3, "learning_rate": 1e-2}
+    runs = {}
+    for seed, again, _ in finetune_runs(make_model, make_dataset, [7, 8], **options, **more):
+        assert again is model
+        runs[seed] = weights_of(again)
+    assert started == [model]
+    assert list(dict.fromkeys(stages)) == ["fine-tune", "run 2 of 3, seed 7", "run 3 of 3, seed 8"]
+    for seed, weights in runs.items():
+        keras.utils.set_random_seed(seed)
+        alone = make_model()
+        finetune(alone, make_dataset(seed), seed=seed, epochs=1, learning_rate=1e-2)
+        for ours, theirs in zip(weights_of(alone), weights, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -1,0 +1,160 @@
+"""Multiple choice: which of several endings fits, as in SWAG (Devlin et al. 2018, section 4.4).
+
+    [CLS] He sat down at the table. [SEP] He began to eat. [SEP]      a row, and a number, for each choice:
+    [CLS] He sat down at the table. [SEP] He flew away. [SEP]         the highest is the answer
+
+    train = kb.swag.read_choices("swag/train.csv")
+    model = kb.BertMultipleChoice.from_pretrained("uncased_L-12_H-768_A-12")
+    model.compile(kb.adamw(2e-5, num_train_steps=13800, num_warmup_steps=1380), metrics=["accuracy"])
+    model.fit(kb.swag.dataset(train, tokenizer), epochs=3)
+    kb.swag.evaluate(model, tokenizer, kb.swag.read_choices("swag/val.csv"))["accuracy"]
+
+Legend: N questions, C choices, B batch, S sequence.
+"""
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from keras_bert.data.batches import padded_batches
+from keras_bert.data.texts import text_rows
+from keras_bert.tasks.choices_files import Questions, read_choices, split_choices, write_answers
+
+__all__ = [
+    "Questions",
+    "choice_logits",
+    "choice_metrics",
+    "dataset",
+    "encode_choices",
+    "evaluate",
+    "predict_choices",
+    "read_choices",
+    "split_choices",
+    "train_chooser",
+    "write_answers",
+]
+LONGEST = 128  # pieces of a row, where nobody says
+
+
+def encode_choices(questions, tokenizer, *, max_seq_length=LONGEST):
+    """Returns the rows of all questions, N * C of them: [CLS] context [SEP] start choice [SEP].
+
+    Args:
+        questions: Questions.
+        tokenizer: a Tokenizer.
+        max_seq_length: where both do not fit, the longer one loses its end.
+
+    Returns:
+        {"input_ids", "segment_ids"}: lists of N * C int32 arrays, the choices of a question following one another.
+    """
+    parts = zip(questions.contexts, questions.starts, questions.choices, strict=True)
+    texts = [(context, f"{start} {choice}".strip()) for context, start, choices in parts for choice in choices]
+    return text_rows(texts, tokenizer, max_seq_length=max_seq_length)
+
+
+def dataset(questions, tokenizer, *, max_seq_length=LONGEST, batch_size=16, shuffle=None, seed=0, **options):
+    """Makes batches for `fit`, `evaluate` or `predict`.
+
+    Args:
+        questions: Questions, with labels or without.
+        tokenizer: a Tokenizer.
+        max_seq_length: longer rows are cut.
+        batch_size: B.
+        shuffle: a new order each pass; None shuffles where there are labels.
+        seed: of that order.
+        **options: further ones of `padded_batches`.
+
+    Returns:
+        A tf.data.Dataset of ({"input_ids", "input_mask", "segment_ids": int32 (B, C, S)}, labels int32 (B,)), or of the
+        first alone.
+    """
+    rows = encode_choices(questions, tokenizer, max_seq_length=max_seq_length)
+    options |= {"max_seq_length": max_seq_length, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    shape = {"num_choices": questions.num_choices, "pad_id": tokenizer.pad_id}
+    return padded_batches(rows, questions.labels, **shape, **options)
+
+
+def choice_metrics(labels, logits):
+    """Measures logits against labels.
+
+    Args:
+        labels: int (N,).
+        logits: float (N, C).
+
+    Returns:
+        {"accuracy", "loss"}: the share of right answers, and the mean cross-entropy in nats.
+
+    >>> choice_metrics([0, 1], np.zeros((2, 2)))
+    {'accuracy': 0.5, 'loss': 0.6931471805599453}
+    """
+    labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
+    right = logits.argmax(axis=1) == labels
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return {"accuracy": float(right.mean()), "loss": float(losses.mean())}
+
+
+def train_chooser(make_model, tokenizer, train, evaluation, *, max_seq_length=LONGEST, eval_batch_size=8, **options):
+    """Fine-tunes a BertMultipleChoice once for each seed and keeps the best on the held-out questions, by accuracy.
+
+    Args:
+        make_model: callable() -> BertMultipleChoice before training, such as `model_maker` gives.
+        tokenizer: the Tokenizer of its vocabulary.
+        train, evaluation: Questions with labels.
+        max_seq_length: longer rows are cut.
+        eval_batch_size: held-out questions at a time.
+        **options: those of `best_of_runs`.
+
+    Returns:
+        A BestRun, whose outputs are the logits (N, C) of the held-out questions.
+    """
+    from keras_bert.tasks.runs import best_of_runs
+
+    rows, held_out = (encode_choices(each, tokenizer, max_seq_length=max_seq_length) for each in (train, evaluation))
+
+    def make_dataset(seed, batch_size):
+        shape = {"num_choices": train.num_choices, "pad_id": tokenizer.pad_id, "max_seq_length": max_seq_length}
+        return padded_batches(rows, train.labels, batch_size=batch_size, seed=seed, **shape)
+
+    def predict(model):
+        sizes = {"num_choices": evaluation.num_choices, "max_seq_length": max_seq_length}
+        return _logits(model, held_out, batch_size=eval_batch_size, **sizes)
+
+    def measure(logits):
+        return choice_metrics(evaluation.labels, logits)
+
+    return best_of_runs(make_model, make_dataset, predict=predict, measure=measure, metric="accuracy", **options)
+
+
+def choice_logits(model, tokenizer, questions, *, max_seq_length=LONGEST, batch_size=32, progress=None):
+    """Asks a model.
+
+    Args:
+        model: a BertMultipleChoice.
+        tokenizer: its Tokenizer.
+        questions: Questions.
+        max_seq_length: longer rows are cut.
+        batch_size: questions at a time.
+        progress: called as progress(stage, done, total, "example") after each batch.
+
+    Returns:
+        Logits, float32 (N, C).
+    """
+    rows = encode_choices(questions, tokenizer, max_seq_length=max_seq_length)
+    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+    return _logits(model, rows, num_choices=questions.num_choices, progress=progress, **sizes)
+
+
+def predict_choices(model, tokenizer, questions, **options):
+    """Returns the probability of each choice, float64 (N, C). See `choice_logits`."""
+    return softmax(choice_logits(model, tokenizer, questions, **options).astype(np.float64), axis=1)
+
+
+def evaluate(model, tokenizer, questions, **options):
+    """Measures a model on questions with labels. See `choice_logits`; returns the figures of `choice_metrics`."""
+    return choice_metrics(questions.labels, choice_logits(model, tokenizer, questions, **options))
+
+
+def _logits(model, rows, **options):
+    """Returns the logits of rows, float32 (N, C)."""
+    from keras_bert.tasks.predicting import predict_rows
+
+    return predict_rows(model, rows, stage="answer", **options)

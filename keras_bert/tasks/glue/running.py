@@ -1,0 +1,117 @@
+"""A GLUE task's models: their head, their training, and what they say of whole splits.
+
+N examples, C classes.
+"""
+
+from keras_bert.data.batches import padded_batches
+from keras_bert.data.texts import text_rows
+from keras_bert.errors import UserError
+from keras_bert.models import BertClassifier
+from keras_bert.tasks.glue.figures import metrics
+from keras_bert.tasks.glue.rows import suffix
+from keras_bert.tasks.predicting import predict_rows
+from keras_bert.tasks.runs import best_of_runs
+from keras_bert.training.finetune import finetune_runs
+
+
+def make_head(task):
+    """Returns a function from a BertEncoder to the task's model, as `model_maker` takes it."""
+    labels = list(task.labels) or None
+
+    def head(encoder):
+        return BertClassifier(encoder, task.num_classes, labels=labels, pair=task.pair)
+
+    return head
+
+
+class Splits:
+    """Some splits of a task, tokenised once, to run models on and to measure them.
+
+    Args:
+        task: a GlueTask.
+        examples: {split: Examples}.
+        tokenizer: a Tokenizer.
+        max_seq_length: longer texts are cut to it.
+        batch_size: examples at a time.
+        columns: which columns of the logits are the task's labels; None for all as they are.
+        progress: called as progress("predict dev", done, total, "example"), with the split's name.
+    """
+
+    def __init__(self, task, examples, tokenizer, *, max_seq_length, batch_size, columns=None, progress=None):
+        self.task, self.examples, self.columns, self.progress = task, examples, columns, progress
+        self.sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+        self.rows = {
+            split: text_rows(each.texts, tokenizer, pairs=each.pairs, max_seq_length=max_seq_length)
+            for split, each in examples.items()
+        }
+
+    def predict(self, model):
+        """Returns {split: logits float32 (N, C)}."""
+        logits = {
+            split: predict_rows(model, rows, progress=self.progress, stage=f"predict {split}", **self.sizes)
+            for split, rows in self.rows.items()
+        }
+        return logits if self.columns is None else {split: each[:, self.columns] for split, each in logits.items()}
+
+    def counts(self):
+        """Returns the number of examples of the first split."""
+        return len(next(iter(self.examples.values())))
+
+    def measure(self, logits):
+        """Returns {name: figure}; those of a mismatched split end in "_mismatched"."""
+        return {
+            name + suffix(split): figure
+            for split, each in logits.items()
+            for name, figure in metrics(self.task, self.examples[split].labels, each).items()
+        }
+
+
+def train_task(task, make_model, train, held_out, tokenizer, *, max_seq_length, train_batch_size=32, **options):
+    """Fine-tunes on a task, as often as `best_of_runs` is told.
+
+    Args:
+        task: a GlueTask.
+        make_model: callable() -> the model before training, such as `model_maker` gives.
+        train: Examples with labels.
+        held_out: the Splits to measure on; None for none, and then one run, kept as it ends.
+        tokenizer: the Tokenizer of the model.
+        max_seq_length: longer texts are cut to it.
+        train_batch_size: examples a batch.
+        **options: those of `best_of_runs`: seeds, grid, learning_rate, epochs and so on.
+
+    Returns:
+        model, results: the best run's model; its figures and the spread over the runs, for eval_results.json.
+
+    Raises:
+        UserError: several runs with nothing to choose by, and what `best_of_runs` raises.
+    """
+    rows = text_rows(train.texts, tokenizer, pairs=train.pairs, max_seq_length=max_seq_length)
+
+    def make_dataset(seed, batch_size):
+        sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length}
+        return padded_batches(rows, train.labels, pad_id=tokenizer.pad_id, seed=seed, **sizes)
+
+    if held_out is None:
+        model, results = _train_once(make_model, make_dataset, train_batch_size=train_batch_size, **options)
+        return model, {"task": task.name, **results, "train_examples": len(train)}
+    best = best_of_runs(
+        make_model,
+        make_dataset,
+        predict=held_out.predict,
+        measure=held_out.measure,
+        metric=task.metrics[0],
+        train_batch_size=train_batch_size,
+        **options,
+    )
+    counts = {"train_examples": len(train), "eval_examples": held_out.counts()}
+    return best.model, {"task": task.name, **best.results, **counts}
+
+
+def _train_once(make_model, make_dataset, *, seeds, grid=({},), **options):
+    """Fine-tunes from one seed and measures nothing."""
+    if len(seeds) > 1 or len(grid) > 1 or options.get("early_stopping"):
+        raise UserError("Several runs, a grid and early stopping choose by the dev set; measure on it (--do_eval).")
+    options |= grid[0]
+    batch_size = options.pop("train_batch_size")
+    [(seed, model, history)] = finetune_runs(make_model, lambda seed: make_dataset(seed, batch_size), seeds, **options)
+    return model, {"seed": seed, "global_step": history.history["step"][-1], "history": history.history}

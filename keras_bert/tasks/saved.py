@@ -1,0 +1,86 @@
+"""A saved classifier, ready to label a table: its model, its tokenizer, and how its own tables were read."""
+
+import dataclasses
+
+from keras_bert.checkpoints import open_checkpoint
+from keras_bert.errors import UserError
+from keras_bert.models import BertClassifier
+from keras_bert.tasks.classify import predict_logits, prediction_columns
+from keras_bert.text.tokenizer import Tokenizer
+
+# What task.json calls the other heads: the command that asks them.
+ELSEWHERE = {
+    "pretraining": "fill_mask",
+    "question_answering": "squad",
+    "token_classification": "ner",
+    "multiple_choice": "swag",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedClassifier:
+    """A classifier and what task.json says of it.
+
+    Attributes:
+        model: a BertClassifier.
+        tokenizer: its Tokenizer.
+        table: how the tables were read that it was trained on: "text_column", "pair_column", "label_separator",
+            "max_seq_length", "long_texts" and "doc_stride"; {} of a model that `write_output` did not write.
+    """
+
+    model: BertClassifier
+    tokenizer: Tokenizer
+    table: dict
+
+    def predictions(self, examples, **options):
+        """Labels examples.
+
+        Args:
+            examples: Examples, such as `read_inputs` gives.
+            **options: those of `predict_logits`; lengths that are not given are the table's.
+
+        Returns:
+            {column: list}, see `prediction_columns`.
+
+        Raises:
+            UserError: pairs are missing where the model was trained on such, or see `encode_texts`.
+        """
+        if self.model.pair and examples.pairs is None:
+            raise UserError(
+                "The model was trained on pairs of texts; give a table, and the name of its column of second texts "
+                "(pair_column)."
+            )
+        known = {
+            name: self.table[name] for name in ("max_seq_length", "long_texts", "doc_stride") if name in self.table
+        }
+        logits = predict_logits(self.model, examples, self.tokenizer, **{**known, **options})
+        return prediction_columns(examples, logits, self.model.labels, kind=self.model.kind)
+
+
+def load_classifier(path, *, dtype=None):
+    """Loads what `keras-bert classify` or `BertClassifier.save_pretrained` wrote.
+
+    Args:
+        path: a model directory with a task.json and a vocabulary.
+        dtype: a Keras dtype policy or its name.
+
+    Returns:
+        A SavedClassifier.
+
+    Raises:
+        UserError: no model is there, it is damaged, or it has another head; then the command that asks it is named.
+    """
+    task = open_checkpoint(path).task
+    kind = task.get("task")
+    if kind in ELSEWHERE:
+        raise UserError(f"{path} is no classifier, it was saved for {kind}; ask it by keras-bert {ELSEWHERE[kind]}.")
+    if kind != BertClassifier.TASK:
+        raise UserError(
+            f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."
+        )
+    tokenizer = Tokenizer.from_pretrained(path)
+    model = BertClassifier.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
+    missing = [name for name in model.load_report.new if name in model.head_variables()]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}, the classifier's own weights; save the model again.")
+    return SavedClassifier(model, tokenizer, dict(task.get("table") or {}))

@@ -1,0 +1,210 @@
+"""SQuAD files to examples, as run_squad.py's read_squad_examples reads them: SQuAD 1.1 and 2.0, KorQuAD 1, XQuAD.
+
+A file is JSON, {"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers", "is_impossible"}]}]}]}.
+Legend: W words.
+"""
+
+import bisect
+import dataclasses
+import functools
+import json
+import lzma
+import re
+import zlib
+
+from keras_bert.errors import UserError
+from keras_bert.files import MAGIC, OPENERS, require_file
+
+_WORD = re.compile("[^ \t\r\n\u202f]+")  # run_squad.py's white space: these five alone
+KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
+
+
+class Context:
+    """A text that questions are asked about, cut at white space.
+
+    Attributes:
+        text: the text.
+        words: list of its W words.
+
+    Example:
+        >>> context = Context("In  the end.")
+        >>> context.words, context.starts, context.word_at(5)
+        (['In', 'the', 'end.'], [0, 4, 8], 1)
+    """
+
+    def __init__(self, text):
+        self.text = text
+        self.words = _WORD.findall(text)
+
+    @functools.cached_property
+    def starts(self):
+        """The character that each word begins with, a list of W int."""
+        return [match.start() for match in _WORD.finditer(self.text)]
+
+    def word_at(self, character):
+        """Returns the number of the last word that begins at a character or before it; -1 before the first."""
+        return bisect.bisect_right(self.starts, character) - 1
+
+
+@dataclasses.dataclass(slots=True)
+class Example:
+    """One question.
+
+    Attributes:
+        id: its id in the file.
+        question: its text.
+        context: the Context, one object for all questions about it.
+        answers: the texts of all answers that count as right; None where the file does not say, as in a test set.
+        is_impossible: whether a file of SQuAD 2.0 says that the context has no answer.
+        answer: of a training example, the text of the answer to learn, "" where there is none.
+        span: of a training example with an answer, the numbers of its first and its last word.
+    """
+
+    id: str
+    question: str
+    context: Context
+    answers: tuple[str, ...] | None = None
+    is_impossible: bool = False
+    answer: str | None = None
+    span: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LostAnswer:
+    """An answer of a training file that does not stand where the file says; its question is left out."""
+
+    id: str
+    answer: str
+    found: str
+
+    def __str__(self):
+        return f"question {self.id}: could not find answer {self.answer!r}, where {self.found!r} stands"
+
+
+class Examples(list):
+    """A list of Example, and what reading them showed.
+
+    Attributes:
+        version: what the file calls itself, such as "1.1" or "KorQuAD_v1.0_dev".
+        lost: list of LostAnswer.
+        several: the number of training questions with several answers, of which the first is learnt.
+    """
+
+    def __init__(self, examples=(), *, version="", lost=(), several=0):
+        super().__init__(examples)
+        self.version, self.lost, self.several = version, list(lost), several
+
+
+def read_examples(path, *, training=False, version_2_with_negative=False):
+    """Reads the questions of a SQuAD file, in order.
+
+    Args:
+        path: the file, plain or packed as .gz, .xz or .bz2.
+        training: whether each question is to have an answer to learn. A question whose answer does not stand
+            where the file says is left out; `.lost` lists them.
+        version_2_with_negative: whether a question may have no answer, as in SQuAD 2.0.
+
+    Returns:
+        Examples.
+
+    Raises:
+        UserError: no such file, no JSON, a field that is missing or of another kind, no question at all, or a
+            training question without an answer where each must have one.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> qa = {"id": "q", "question": "Who?", "answers": [{"text": "Rollo", "answer_start": 7}]}
+        >>> data = {"data": [{"paragraphs": [{"context": "It was Rollo.", "qas": [qa]}]}]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "train.json")
+        ...     _ = path.write_text(json.dumps(data))
+        ...     [example] = read_examples(path, training=True)
+        >>> example.question, example.answer, example.span
+        ('Who?', 'Rollo', (2, 2))
+    """
+    path = require_file(path, what="The SQuAD file")
+    contents = load_json(path)
+    version = str(contents.get("version", "")) if isinstance(contents, dict) else ""
+    examples = Examples(version=version)
+    for number, paragraph in enumerate(_paragraphs(contents, path), 1):
+        where = (path, number, None)
+        context = Context(_field(paragraph, "context", str, where))
+        for index, qa in enumerate(_field(paragraph, "qas", list, where), 1):
+            example = _example(qa, context, (path, number, index), version_2_with_negative)
+            if not training or _learns(example, qa, examples, (path, number, index)):
+                examples.append(example)
+    if not examples:
+        left = f" that can be learnt; {len(examples.lost)} answers stand elsewhere" if examples.lost else ""
+        raise UserError(f"{path} has no question{left}; a SQuAD file with paragraphs and their qas was expected.")
+    return examples
+
+
+def load_json(path):
+    """Returns what a JSON file holds, plain or packed; its content tells, not its name."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+        suffix = next((suffix for suffix, magic in MAGIC.items() if magic.match(head)), None)
+        with OPENERS[suffix](path) if suffix else open(path, "rb") as file:
+            return json.loads(file.read())
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}); fetch or compress it again.") from error
+    except ValueError as error:  # no JSON, or not UTF-8
+        raise UserError(f"{path} is not JSON ({error}); a SQuAD file was expected.") from error
+
+
+def _paragraphs(contents, path):
+    for article in _field(contents, "data", list, (path, None, None)):
+        yield from _field(article, "paragraphs", list, (path, None, None))
+
+
+def _field(record, name, kind, where):
+    """Returns a field of a JSON object, or raises a UserError that says which is wrong and where."""
+    value = record.get(name) if isinstance(record, dict) else None
+    if not isinstance(value, kind):
+        path, paragraph, question = where
+        place = f"{path}" if paragraph is None else f"{path}, paragraph {paragraph}"
+        place += "" if question is None else f", question {question}"
+        raise UserError(f"{place}: {name!r} must be {KINDS[kind]}. Received: {value!r:.60}.")
+    return value
+
+
+def _example(qa, context, where, version_2_with_negative):
+    """Returns the Example of one entry of qas, without the answer to learn."""
+    name, question = _field(qa, "id", str, where), _field(qa, "question", str, where)
+    answers = None
+    if "answers" in qa:
+        answers = tuple([_field(answer, "text", str, where) for answer in _field(qa, "answers", list, where)])
+    return Example(name, question, context, answers, version_2_with_negative and bool(qa.get("is_impossible", False)))
+
+
+def _learns(example, qa, examples, where):
+    """Gives a training example its answer. Returns whether it has one, or rightly none."""
+    if example.is_impossible:
+        example.answer = ""
+        return True
+    if not example.answers:
+        raise UserError(
+            f"{where[0]}: question {example.id} has no answer; to train on questions without one, as SQuAD 2.0 has "
+            "them, add --version_2_with_negative (version_2_with_negative=True)."
+        )
+    first = qa["answers"][0]
+    example.answer, start = first["text"], _field(first, "answer_start", int, where)
+    examples.several += len(example.answers) > 1
+    example.span, found = _find_words(example.context, example.answer, start)
+    if example.span is None:
+        examples.lost.append(LostAnswer(example.id, example.answer, found))
+    return example.span is not None
+
+
+def _find_words(context, answer, start):
+    """Returns the first and the last word of an answer, or None where it is not in them, and the text of these."""
+    end = start + len(answer) - 1
+    if not 0 <= start <= end < len(context.text):
+        return None, ""
+    first, last = context.word_at(start), context.word_at(end)
+    found = " ".join(context.words[first : last + 1])  # none where the answer begins before the first word
+    words = " ".join(answer.split())
+    if not words or words not in found:
+        return None, found
+    return (first % len(context.words), last), found

@@ -1,0 +1,276 @@
+"""Tags for words, as in named-entity recognition (Devlin et al. 2018, section 5.3), from files to entities in raw text.
+
+    train = kb.ner.read_conll("train.txt")
+    names = kb.ner.tag_names(train.tags)
+    model = kb.BertTokenClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=names)
+    model.compile(kb.adamw(5e-5, num_train_steps=1200, num_warmup_steps=120))
+    model.fit(kb.ner.dataset(train, tokenizer, names), epochs=3)
+    kb.ner.evaluate(model, tokenizer, kb.ner.read_conll("test.txt", labels=names))["f1"]
+    kb.ner.tag(model, tokenizer, "Jim Henson was a puppeteer.")
+
+Legend: N sentences.
+"""
+
+import re
+
+import numpy as np
+
+from keras_bert.data.batches import padded_batches
+from keras_bert.errors import UserError
+from keras_bert.tasks.conll import Sentences, read_conll, write_conll
+from keras_bert.tasks.conll_tags import PLAIN, convert, entities, tag_names
+from keras_bert.tasks.tagging_files import read_files, scheme_of, write_entities, write_tags
+from keras_bert.tasks.tagging_metrics import tagging_metrics, type_table
+from keras_bert.tasks.tagging_pieces import encode_words
+from keras_bert.text import characters
+from keras_bert.text.characters import regex_class
+
+__all__ = [
+    "Sentences",
+    "convert",
+    "dataset",
+    "encode_words",
+    "entities",
+    "evaluate",
+    "main_metric",
+    "predict_tags",
+    "read_conll",
+    "read_files",
+    "scheme_of",
+    "tag",
+    "tag_names",
+    "tagging_metrics",
+    "train_tagger",
+    "type_table",
+    "write_conll",
+    "write_entities",
+    "write_tags",
+]
+LONGEST = 128  # pieces of a window, where nobody says
+_CJK = regex_class(characters.CJK)
+_MARK = regex_class(characters.PUNCTUATION)
+_LETTER = rf"[^\s{_CJK}{_MARK}]"
+# What newspapers' tokenizers take for a word: marks inside stay ("U.S", "don't"), those around it are words themselves.
+_WORD = re.compile(rf"{_LETTER}+(?:[{_MARK}]+{_LETTER}+)*|[{_CJK}{_MARK}]")
+
+
+def main_metric(names):
+    """Returns the figure that a tagger is chosen by: "f1", or "accuracy" where its tags are plain."""
+    return "accuracy" if scheme_of(names) == PLAIN else "f1"
+
+
+def dataset(sentences, tokenizer, names, *, max_seq_length=LONGEST, batch_size=32, shuffle=None, seed=0, **options):
+    """Makes batches for `fit` and `evaluate`.
+
+    Args:
+        sentences: Sentences with tags.
+        tokenizer: a Tokenizer.
+        names: the tags' names, whose places are the labels.
+        max_seq_length: longer sentences become several windows, and each word is learnt in one.
+        batch_size: B.
+        shuffle: a new order each pass; None shuffles.
+        seed: of that order.
+        **options: further ones of `padded_batches`.
+
+    Returns:
+        A tf.data.Dataset of ({"input_ids", "input_mask", "segment_ids": int32 (B, S)}, labels int32 (B, S)); labels are
+        -100 but at the first piece of a word.
+    """
+    pieces = encode_words(sentences.words, tokenizer, max_seq_length=max_seq_length, joined=sentences.joined)
+    options |= {"max_seq_length": max_seq_length, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    return padded_batches(pieces.rows, pieces.token_labels(sentences.tags, names), pad_id=tokenizer.pad_id, **options)
+
+
+def train_tagger(
+    make_model,
+    tokenizer,
+    names,
+    train,
+    evaluation,
+    *,
+    max_seq_length=LONGEST,
+    eval_batch_size=8,
+    strict=False,
+    **options,
+):
+    """Fine-tunes a tagger once for each seed and keeps the best on the held-out sentences, by F1 (or accuracy).
+
+    Args:
+        make_model: callable() -> BertTokenClassifier before training, such as `model_maker` gives.
+        tokenizer: the Tokenizer of its vocabulary.
+        names: its tags' names, such as `tag_names` gives.
+        train, evaluation: Sentences with tags among them.
+        max_seq_length: longer sentences become windows.
+        eval_batch_size: rows of the held-out sentences at a time.
+        strict: see `tagging_metrics`.
+        **options: those of `best_of_runs`.
+
+    Returns:
+        best, tags: a BestRun, whose results have the figures of `tagging_metrics` and "loss", the mean cross-entropy
+        of a word's tag; and the tags of the held-out sentences.
+    """
+    from keras_bert.tasks.runs import best_of_runs
+
+    taught, held_out = (
+        encode_words(each.words, tokenizer, max_seq_length=max_seq_length, joined=train.joined)
+        for each in (train, evaluation)
+    )
+    labels, scheme = taught.token_labels(train.tags, names), scheme_of(names)
+
+    def make_dataset(seed, batch_size):
+        options = {"pad_id": tokenizer.pad_id, "max_seq_length": max_seq_length, "seed": seed}
+        return padded_batches(taught.rows, labels, batch_size=batch_size, **options)
+
+    def predict(model):
+        return _logits(model, held_out, max_seq_length=max_seq_length, batch_size=eval_batch_size)
+
+    def measure(logits):
+        figures = tagging_metrics(evaluation.tags, held_out.word_tags(logits, names)[0], scheme=scheme, strict=strict)
+        del figures["by_type"]
+        return {**figures, "loss": held_out.cross_entropy(logits, evaluation.tags, names)}
+
+    best = best_of_runs(
+        make_model,
+        make_dataset,
+        predict=predict,
+        measure=measure,
+        metric=main_metric(names),
+        metrics=(),  # Keras' accuracy would count the pieces that have no label
+        **options,
+    )
+    tags, _ = held_out.word_tags(best.outputs, names)
+    best.results["by_type"] = tagging_metrics(evaluation.tags, tags, scheme=scheme, strict=strict)["by_type"]
+    return best, tags
+
+
+def predict_tags(model, tokenizer, sentences, *, max_seq_length=None, batch_size=32, joined=None, progress=None):
+    """Tags sentences of words.
+
+    Args:
+        model: a BertTokenClassifier.
+        tokenizer: its Tokenizer.
+        sentences: Sentences, or lists of str.
+        max_seq_length: longer sentences become windows; None takes 128, or all that the model reads if that is less.
+        batch_size: rows at a time.
+        joined: whether the words stand together as they are; None looks whether there are spaces among them.
+        progress: called as progress(stage, done, total, "example") after each batch.
+
+    Returns:
+        tags, scores: lists of N lists of tags (the model's, in BIO), and of float arrays of their probabilities (NaN
+        for a word without a piece).
+    """
+    if not isinstance(sentences, Sentences):
+        sentences = Sentences([list(words) for words in sentences])
+    joined = sentences.joined if joined is None else joined
+    max_seq_length = _length(model, tokenizer, max_seq_length)
+    pieces = encode_words(sentences.words, tokenizer, max_seq_length=max_seq_length, joined=joined)
+    logits = _logits(model, pieces, max_seq_length=max_seq_length, batch_size=batch_size, progress=progress)
+    return pieces.word_tags(logits, model.labels)
+
+
+def evaluate(model, tokenizer, sentences, *, strict=False, **options):
+    """Measures a model on tagged sentences.
+
+    Args:
+        model: a BertTokenClassifier.
+        tokenizer: its Tokenizer.
+        sentences: Sentences with tags.
+        strict: see `tagging_metrics`.
+        **options: those of `predict_tags`.
+
+    Returns:
+        The figures of `tagging_metrics`.
+    """
+    tags, _ = predict_tags(model, tokenizer, sentences, **options)
+    return tagging_metrics(sentences.tags, tags, scheme=scheme_of(model.labels), strict=strict)
+
+
+def tag(model, tokenizer, texts, *, by_character=False, max_seq_length=None, batch_size=32, progress=None):
+    """Finds the entities of raw texts.
+
+    Args:
+        model: a BertTokenClassifier with tags of entities, or plain ones, of which each word then has one.
+        tokenizer: its Tokenizer.
+        texts: a str, or a list of str.
+        by_character: whether the model was taught characters, spaces among them, as with KLUE's files.
+        max_seq_length, batch_size, progress: see `predict_tags`.
+
+    Returns:
+        A list of {"text", "type", "start", "end", "score"} for each text (of one str the one list): the place in the
+        text, `text[start:end]`, and the mean probability of the words' tags.
+
+    Example:
+        >>> from keras_bert.config import BertConfig
+        >>> from keras_bert.models import BertEncoder, BertTokenClassifier
+        >>> from keras_bert.text.tokenizer import Tokenizer
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "jim", "sings"]))
+        >>> encoder = BertEncoder(BertConfig.from_name("L-1_H-64", vocab_size=7))
+        >>> model = BertTokenClassifier(encoder, 2, labels=["B-WHO", "I-WHO"])
+        >>> [(found["text"], found["type"]) for found in tag(model, tokenizer, "jim")]
+        [('jim', 'WHO')]
+    """
+    if isinstance(texts, str):
+        options = {"by_character": by_character, "max_seq_length": max_seq_length, "batch_size": batch_size}
+        return tag(model, tokenizer, [texts], progress=progress, **options)[0]
+    texts = list(texts)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UserError(f"texts must be strings. Entry {number} is {text!r:.80}.")
+    if not texts:
+        return []
+    places = [_places(text, by_character) for text in texts]
+    words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, places, strict=True)]
+    options = {"max_seq_length": max_seq_length, "batch_size": batch_size, "progress": progress}
+    tags, scores = predict_tags(model, tokenizer, words, joined=by_character, **options)
+    found = entities if scheme_of(model.labels) != PLAIN else _single_words
+    return [
+        [_entity(text, spans, each, of_words) for each in found(of_text)]
+        for text, spans, of_text, of_words in zip(texts, places, tags, scores, strict=True)
+    ]
+
+
+def _places(text, by_character):
+    """Returns the (start, end) of each word of a text, or of each character."""
+    if by_character:
+        return [(place, place + 1) for place in range(len(text))]
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def _single_words(tags):
+    return [(tag, place, place + 1) for place, tag in enumerate(tags)]
+
+
+def _entity(text, places, entity, scores):
+    """Returns an entity of words as one of the text."""
+    kind, first, last = entity
+    start, end = places[first][0], places[last - 1][1]
+    scores = scores[first:last]
+    score = float(np.nanmean(scores)) if not np.isnan(scores).all() else None
+    return {"text": text[start:end], "type": kind, "start": start, "end": end, "score": score}
+
+
+def _logits(model, pieces, *, max_seq_length, batch_size, progress=None):
+    """Returns a float32 array (S_r, C) for each row of pieces."""
+    from keras_bert.tasks.predicting import predict_rows
+
+    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+    return predict_rows(model, pieces.rows, per_token=True, progress=progress, stage="tag", **sizes)
+
+
+def _length(model, tokenizer, max_seq_length):
+    """Returns the longest window, or raises a UserError if the model cannot read it or has another vocabulary."""
+    config = model.bert_config
+    if tokenizer.vocab_size != config.vocab_size:
+        raise UserError(
+            f"The vocabulary has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
+            "use the vocab.txt that the model was trained with."
+        )
+    if max_seq_length is None:
+        return min(LONGEST, config.max_position_embeddings)
+    if max_seq_length > config.max_position_embeddings:
+        raise UserError(
+            f"max_seq_length is {max_seq_length}, but the model reads {config.max_position_embeddings} pieces at most; "
+            "take a smaller one, longer texts become windows."
+        )
+    return max_seq_length

@@ -1,0 +1,145 @@
+"""Texts, one a line -> sentence embeddings in a .npy or JSONL file, and a search among them.
+
+    keras-bert embed --model_dir model --input_file sentences.txt --output_file sentences.npy
+    keras-bert embed --model_dir model --input_file sentences.txt --query "Who plays the guitar?" --top_k 3
+
+Row i of the .npy file, float32 (lines, hidden size), is line i of the text; a line of .jsonl is {"text", "embedding"}.
+Beside sentence-transformers' files (modules.json) the pooling, the length and the cut are what they say.
+"""
+
+from pathlib import Path
+
+from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.startup import start_tensorflow
+
+KINDS = (".npy", ".jsonl")
+SHOWN = 200  # characters of a text that was found
+
+
+def add_arguments(parser):
+    """Adds the flags."""
+    parser.add_argument(
+        "--model_dir", required=True, help="the model: our directory, a Google checkpoint or a Hugging Face directory"
+    )
+    parser.add_argument("--input_file", required=True, help="texts, one a line; files, also packed, and quoted globs")
+    parser.add_argument("--output_file", help="where to write the vectors: NAME.npy or NAME.jsonl")
+    parser.add_argument(
+        "--pooling", choices=("mean", "cls", "max"), help="of the last hidden states (default: the model's, or mean)"
+    )
+    add_bool(parser, "normalize", default=None, help="give each vector length 1; None: as the model's own, or true")
+    parser.add_argument(
+        "--max_seq_length", type=positive_int, help="longer texts are cut (default: the model's own, or 128)"
+    )
+    parser.add_argument("--batch_size", type=positive_int, default=32, help="texts at a time (default: 32)")
+    parser.add_argument("--query", action="append", default=[], help="find the texts nearest to it; may be repeated")
+    parser.add_argument("--top_k", type=positive_int, default=5, help="texts to find for a query (default: 5)")
+    add_bool(parser, "force", default=False, help="replace --output_file")
+
+
+def run(args):
+    """Runs the command: prints what it resolved, embeds, writes, searches, and says what comes next."""
+    from keras_bert.files import expand_inputs, read_lines
+
+    _check(args)
+    texts = [line for path in expand_inputs(args.input_file) for line in read_lines(path)]
+    _check_texts(args, texts)
+
+    start_tensorflow()
+    from keras_bert.serving.embed import embed
+    from keras_bert.serving.loading import load
+    from keras_bert_cli.progress import Progress
+
+    loaded = load(args.model_dir, task="embed")
+    options = _options(args, loaded.model.bert_config)
+    print(f"model: {args.model_dir} ({loaded})")
+    length = "length 1" if options["normalize"] else "as they are"
+    print(
+        f"vectors: {options['pooling']} of the last hidden states, {length}, "
+        f"texts of up to {options['max_seq_length']} tokens"
+    )
+    print(f"texts: {len(texts):,}", flush=True)
+    with Progress() as progress:
+        vectors = embed(loaded.model, loaded.tokenizer, texts, batch_size=args.batch_size, progress=progress, **options)
+    if args.output_file:
+        _write(Path(args.output_file), texts, vectors)
+        print(f"wrote: {args.output_file}, {len(vectors):,} vectors of {vectors.shape[1]}")
+        print(f"next: {_next(args)}")
+    queries = embed(loaded.model, loaded.tokenizer, args.query, **options)
+    found = _search(args, texts, vectors, queries)
+    return {"texts": texts, "embedding": vectors, "found": found}
+
+
+def _check(args):
+    """Raises a UserError, before any work, if there is nothing to do or the results would have no place to go to."""
+    from keras_bert.errors import UserError
+    from keras_bert.files import refuse_existing
+
+    if not args.output_file and not args.query:
+        raise UserError("Nothing to do: name --output_file for the vectors, or a --query to search the texts for.")
+    if args.output_file:
+        if Path(args.output_file).suffix not in KINDS:
+            raise UserError(f"--output_file: {args.output_file} must end in {' or '.join(KINDS)}, which says its form.")
+        if not args.force:
+            refuse_existing(args.output_file, what="--output_file", remedy="add --force to replace it")
+
+
+def _check_texts(args, texts):
+    from keras_bert.errors import UserError
+
+    if not any(text.strip() for text in texts):
+        raise UserError(f"--input_file: {args.input_file} has no text; one text a line was expected.")
+
+
+def _options(args, config):
+    """Returns pooling, normalize and max_seq_length: the flags', and else the model's own."""
+    from keras_bert.errors import UserError
+    from keras_bert.serving.embed import sentence_settings
+
+    settings = sentence_settings(args.model_dir, config)
+    given = {name: getattr(args, name) for name in settings}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    if settings["pooling"] is None:
+        raise UserError(f"{args.model_dir} asks for a pooling that is not known here; choose one by --pooling.")
+    return settings
+
+
+def _write(path, texts, vectors):
+    """Writes the vectors, whole or not at all."""
+    import json
+
+    import numpy as np
+
+    from keras_bert.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        if path.suffix == ".npy":
+            with open(temporary, "wb") as file:
+                np.save(file, vectors)
+        else:
+            with open(temporary, "w", encoding="utf-8") as file:
+                for text, vector in zip(texts, vectors, strict=True):
+                    numbers = [float(f"{value:.8g}") for value in vector]
+                    file.write(json.dumps({"text": text, "embedding": numbers}, ensure_ascii=False) + "\n")
+
+
+def _next(args):
+    """Returns the next command to run."""
+    return f'keras-bert embed --model_dir {args.model_dir} --input_file {args.input_file} --query "..."'
+
+
+def _search(args, texts, vectors, queries):
+    """Prints the texts nearest to each query and returns them: [{"query", "nearest": [{"line", "score", "text"}]}]."""
+    from keras_bert.serving.embed import similar
+
+    lines = [number for number, text in enumerate(texts) if text.strip()]  # a blank one is nobody's answer
+    rows, scores = similar(queries, vectors[lines], args.top_k)
+    found = []
+    for query, places, cosines in zip(args.query, rows, scores, strict=True):
+        print(f"nearest to {query!r}:")
+        nearest = []
+        for place, cosine in zip((lines[row] for row in places), cosines, strict=True):
+            text = texts[place] if len(texts[place]) <= SHOWN else texts[place][: SHOWN - 3] + "..."
+            print(f"  {cosine:.4f}  line {place + 1}: {text}")
+            nearest.append({"line": int(place) + 1, "score": float(cosine), "text": texts[place]})
+        found.append({"query": query, "nearest": nearest})
+    return found

@@ -1,0 +1,317 @@
+"""What the fine-tuning commands share: run_classifier.py's flags and ours, the model they mean, and what is printed."""
+
+import argparse
+import difflib
+import itertools
+import math
+from pathlib import Path
+
+from keras_bert_cli.flags import add_bool, natural_number, positive_int
+
+# Devlin et al. 2018, appendix A.3: what worked well on all tasks.
+PAPER_GRID = "train_batch_size=16,32;learning_rate=5e-5,3e-5,2e-5;num_train_epochs=2,3,4"
+# flag: (option of keras_bert.tasks.runs, its type)
+GRID_FLAGS = {
+    "train_batch_size": ("train_batch_size", int),
+    "learning_rate": ("learning_rate", float),
+    "num_train_epochs": ("epochs", float),
+}
+
+
+def add_model_flags(parser):
+    """Adds the flags that say which model is fine-tuned."""
+    parser.add_argument(
+        "--init_checkpoint",
+        help="the model to fine-tune: our directory, a Google checkpoint or a Hugging Face directory",
+    )
+    add_bool(parser, "from_scratch", default=False, help="take its config and vocabulary alone, and fresh weights")
+    parser.add_argument(
+        "--bert_config_file", help="without --init_checkpoint: a bert_config.json, or a size, tiny ... large"
+    )
+    parser.add_argument("--vocab_file", help="the vocabulary, where none lies beside the checkpoint")
+    add_bool(
+        parser, "do_lower_case", default=None, help="lower-case the text; None takes what the vocabulary was made for"
+    )
+    parser.add_argument(
+        "--dropout", type=float, help="rate of dropout, everywhere; the model keeps it (default: the config's rates)"
+    )
+    parser.add_argument(
+        "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic (default: float32)"
+    )
+
+
+def add_training_flags(
+    parser,
+    *,
+    learning_rate=5e-5,
+    num_train_epochs=3.0,
+    max_seq_length=128,
+    train_batch_size=32,
+    warmup_proportion=0.1,
+):
+    """Adds the flags of the training; the defaults are Google's for the task."""
+
+    def add(name, kind, default, help):
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help} (default: {default})")
+
+    add("max_seq_length", positive_int, max_seq_length, "longer inputs are cut")
+    add("train_batch_size", positive_int, train_batch_size, "examples a step")
+    add("eval_batch_size", positive_int, 8, "examples a batch")
+    add("predict_batch_size", positive_int, 8, "examples a batch")
+    add("learning_rate", float, learning_rate, "peak learning rate")
+    add("num_train_epochs", float, num_train_epochs, "passes over the examples")
+    parser.add_argument("--num_train_steps", type=positive_int, help="steps, instead of --num_train_epochs")
+    add("warmup_proportion", float, warmup_proportion, "share of the steps with a rising rate")
+    add("num_runs", positive_int, 1, "seeds to train, one after the other; the best is saved")
+    add("seed", int, 12345, "the first of them")
+    parser.add_argument("--layer_decay", type=float, help="factor of the rate from each layer to the one below: 0.9")
+    add("reinit_layers", natural_number, 0, "blocks at the top that begin anew, the pooler with them: 1 to 3")
+    add_bool(parser, "freeze_encoder", default=False, help="train the head alone, on the encoder's features")
+    parser.add_argument(
+        "--early_stopping", type=positive_int, help="epochs without a better held-out figure that end a run: 1 or 2"
+    )
+    parser.add_argument(
+        "--grid",
+        type=parse_grid,
+        help="train at every combination and keep the best: paper (batch 16 and 32, rate 5e-5, 3e-5 and 2e-5, 2 to 4 "
+        "epochs), or values of one's own, 'learning_rate=5e-5,3e-5;num_train_epochs=2,3'",
+    )
+    add_bool(parser, "eval_each_epoch", default=True, help="measure after each epoch, not at the end alone")
+
+
+def add_do_flags(parser):
+    """Adds --do_train, --do_eval and --do_predict; None does what the files at hand allow."""
+    kinds = {"train": "fine-tune", "eval": "measure on held-out examples", "predict": "label the test set"}
+    for name, what in kinds.items():
+        add_bool(parser, f"do_{name}", default=None, help=f"{what}; None does what the files at hand allow")
+
+
+def add_output_flags(parser):
+    """Adds --output_dir and --force."""
+    parser.add_argument("--output_dir", required=True, help="folder for the model directory, figures and pictures")
+    add_bool(parser, "force", default=False, help="replace a model that stands in --output_dir")
+
+
+def parse_grid(text):
+    """An argparse type: the points of a grid, as `best_of_runs` takes them.
+
+    >>> parse_grid("learning_rate=5e-5,3e-5;num_train_epochs=2")
+    ({'learning_rate': 5e-05, 'epochs': 2.0}, {'learning_rate': 3e-05, 'epochs': 2.0})
+    >>> len(parse_grid("paper"))
+    18
+    """
+    axes = {}
+    for part in (PAPER_GRID if text == "paper" else text).split(";"):
+        name, _, values = (piece.strip() for piece in part.partition("="))
+        if name not in GRID_FLAGS:
+            near = difflib.get_close_matches(name, GRID_FLAGS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; expected 'paper', or {', '.join(GRID_FLAGS)}"
+            raise argparse.ArgumentTypeError(f"{name!r} is no part of a grid{hint}")
+        option, kind = GRID_FLAGS[name]
+        try:
+            numbers = [kind(value) for value in values.split(",")]
+        except ValueError:
+            numbers = [0]
+        if option in axes or not all(number > 0 for number in numbers) or len(set(numbers)) < len(numbers):
+            raise argparse.ArgumentTypeError(
+                f"{part.strip()!r}: each of a grid's flags stands once, with different numbers over 0, as in {name}=2,3"
+            )
+        axes[option] = numbers
+    return tuple(dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values()))
+
+
+def check_output(args):
+    """Raises a UserError, before any work, if the results would have no place to go to."""
+    import os
+
+    from keras_bert.errors import UserError
+    from keras_bert.files import refuse_existing
+
+    output_dir = Path(args.output_dir)
+    if getattr(args, "do_train", None) is not False:
+        if not args.force:
+            refuse_existing(
+                output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
+            )
+        if args.init_checkpoint and Path(args.init_checkpoint).resolve() == output_dir.resolve():
+            raise UserError(
+                f"--output_dir and --init_checkpoint are both {output_dir}; the result needs a place of its own."
+            )
+    standing = next(folder for folder in (output_dir, *output_dir.absolute().parents) if folder.exists())
+    if not standing.is_dir() or not os.access(standing, os.W_OK):
+        state = "is no directory" if not standing.is_dir() else "may not be written to"
+        raise UserError(f"--output_dir: {output_dir} cannot be made, since {standing} {state}; choose another place.")
+
+
+def find_model(args, *, pair):
+    """Returns the model that the flags mean.
+
+    Args:
+        args: those of `add_model_flags`, and `max_seq_length`.
+        pair: whether its inputs are two texts.
+
+    Returns:
+        tokenizer, config, checkpoint: a Tokenizer, a BertConfig with the rates of dropout to train with, and the
+        opened Checkpoint to load, or None for fresh weights.
+
+    Raises:
+        UserError: no model is named, or its parts do not fit one another or the length.
+    """
+    from keras_bert.checkpoints import open_checkpoint
+    from keras_bert.config import BertConfig
+    from keras_bert.errors import UserError
+    from keras_bert.serving.inputs import check_length
+
+    if args.init_checkpoint:
+        checkpoint = open_checkpoint(args.init_checkpoint)
+        config, source = checkpoint.config, args.init_checkpoint
+    elif args.bert_config_file:
+        checkpoint, config, source = None, None, args.bert_config_file
+        if not args.vocab_file:
+            raise UserError("--bert_config_file without --init_checkpoint needs --vocab_file, the vocabulary.")
+    else:
+        raise UserError(
+            "Nothing to fine-tune: name a model by --init_checkpoint, or give --bert_config_file and --vocab_file "
+            "to start from fresh weights."
+        )
+    tokenizer = _find_tokenizer(args)
+    if args.bert_config_file:
+        named = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=tokenizer.vocab_size)
+        if config is not None:
+            _check_same_shape(named, config, args)
+        config = named if config is None else config
+    if tokenizer.vocab_size != config.vocab_size:
+        raise UserError(
+            f"The vocabulary has {tokenizer.vocab_size} entries, but {source} has vocab_size {config.vocab_size}; "
+            "give the vocabulary that belongs to the model."
+        )
+    check_length(config, args.max_seq_length, pair=pair)
+    if args.dropout is not None:
+        config = config.replace(hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout)
+    return tokenizer, config, None if args.from_scratch else checkpoint
+
+
+def _find_tokenizer(args):
+    """Returns the Tokenizer, by --vocab_file or by what lies beside the checkpoint; --do_lower_case must fit it."""
+    from keras_bert.errors import UserError
+    from keras_bert.text.tokenizer import Tokenizer
+    from keras_bert.text.vocabulary import Vocabulary
+
+    wanted = args.do_lower_case
+    if args.vocab_file:
+        vocabulary = Vocabulary.from_file(args.vocab_file)
+        if wanted and vocabulary.looks_cased:
+            raise UserError(
+                f"--do_lower_case, but {args.vocab_file} has entries with upper-case letters, which would never be "
+                "found; leave the flag out."
+            )
+        return Tokenizer(vocabulary, do_lower_case=not vocabulary.looks_cased if wanted is None else wanted)
+    tokenizer = Tokenizer.from_pretrained(args.init_checkpoint)
+    if wanted is not None and wanted != tokenizer.do_lower_case:
+        does = "lower-cases" if tokenizer.do_lower_case else "keeps upper case"
+        raise UserError(f"--do_lower_case={wanted}, but {args.init_checkpoint} {does}; leave the flag out.")
+    return tokenizer
+
+
+def _check_same_shape(named, config, args):
+    from keras_bert.config import COUNTS
+    from keras_bert.errors import UserError
+
+    for field in COUNTS:
+        if getattr(named, field) != getattr(config, field):
+            raise UserError(
+                f"--bert_config_file {args.bert_config_file} has {field} {getattr(named, field)}, but "
+                f"{args.init_checkpoint} has {getattr(config, field)}; leave --bert_config_file out."
+            )
+
+
+def training_options(args):
+    """Returns what the flags of `add_training_flags` say, as options of `best_of_runs`.
+
+    Raises:
+        UserError: flags that do not go together.
+    """
+    from keras_bert.errors import UserError
+
+    in_grid = {name for point in args.grid or () for name in point}
+    if args.num_train_steps and "epochs" in in_grid:
+        raise UserError("--grid names num_train_epochs, which --num_train_steps takes the place of; leave one out.")
+    if args.early_stopping and not args.eval_each_epoch:
+        raise UserError("--early_stopping needs a figure after each epoch; leave --eval_each_epoch=False out.")
+    return {
+        "seeds": range(args.seed, args.seed + args.num_runs),
+        "grid": args.grid or ({},),
+        "train_batch_size": args.train_batch_size,
+        "learning_rate": args.learning_rate,
+        "epochs": args.num_train_epochs,
+        "num_train_steps": args.num_train_steps,
+        "warmup_proportion": args.warmup_proportion,
+        "layer_decay": args.layer_decay,
+        "early_stopping": args.early_stopping,
+        "evaluate_each_epoch": args.eval_each_epoch,
+    }
+
+
+def maker_options(args):
+    """Returns what the flags say of the model before training, as options of `model_maker`."""
+    return {"dtype": args.dtype, "reinit_layers": args.reinit_layers, "freeze_encoder": args.freeze_encoder}
+
+
+def print_device(args):
+    """Prints the kinds of devices and the arithmetic."""
+    import tensorflow as tf
+
+    kinds = ", ".join(sorted({device.device_type for device in tf.config.list_logical_devices()}))
+    print(f"device: {kinds}, {args.dtype}")
+
+
+def print_vocabulary(tokenizer):
+    """Prints the vocabulary's size and casing."""
+    print(f"vocabulary: {tokenizer.vocab_size:,} entries, {'lower-cased' if tokenizer.do_lower_case else 'cased'}")
+
+
+def print_model(args, model):
+    """Prints the model's size, where its weights come from, and the schedule of its training."""
+    config, report = model.bert_config, getattr(model, "load_report", None)
+    shape = f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {model.count_params():,} weights"
+    print(f"model: {shape}, " + ("fresh" if report is None else f"from {args.init_checkpoint}"))
+    if report is not None:
+        print(
+            f"checkpoint: {len(report.loaded)} weights loaded, {len(report.unused)} of other heads left; "
+            f"newly initialised: {', '.join(report.new) or 'none'}"
+        )
+    if args.freeze_encoder:
+        print(f"frozen: the encoder; {sum(math.prod(v.shape) for v in model.trainable_variables):,} weights train")
+    length = f"{args.num_train_steps:,} steps" if args.num_train_steps else f"{args.num_train_epochs:g} epochs"
+    points = f", a grid of {len(args.grid)} points" if args.grid else ""
+    runs = f", {args.num_runs} runs" if args.num_runs > 1 else ""
+    print(
+        f"schedule: {length} of batch {args.train_batch_size}, peak rate {args.learning_rate:g}{points}{runs}",
+        flush=True,
+    )
+
+
+def print_runs(results, metric):
+    """Prints the mean and standard deviation of several runs, and which was saved; of one run nothing.
+
+    Args:
+        results: those of `best_of_runs`.
+        metric: the figure by which the best was chosen.
+    """
+    runs = results["runs"]
+    if len(runs) == 1:
+        return
+    settings = [name for _, (name, _) in sorted(GRID_FLAGS.items()) if name in runs[0]]
+    points = {}
+    for run in runs:
+        points.setdefault(tuple(run[name] for name in settings), []).append(run[metric])
+    best = tuple(results[name] for name in settings)
+    for point, figures in points.items() if len(points) > 1 else ():
+        at = ", ".join(f"{name} {value:g}" for name, value in zip(settings, point, strict=True))
+        print(f"{at}: {metric} {sum(figures) / len(figures):.4f}" + (" (the best)" if point == best else ""))
+    figures = points[best]
+    if len(figures) > 1:
+        each = ", ".join(f"{figure:.4f}" for figure in figures)
+        mean, sd = results[f"{metric}_mean"], results[f"{metric}_sd"]
+        spread = f"{metric} {mean:.4f} ± {sd:.4f} ({each})"
+        print(f"{len(figures)} runs: {spread}; the best, seed {results['seed']}, is saved")

@@ -1,0 +1,131 @@
+"""Which files `ner` and `swag` work on, and what they do with them: named by flags, or by their names in --data_dir."""
+
+from pathlib import Path
+
+# flag: what its file is called, up to the first dot
+NAMES = {
+    "train_file": ("train",),
+    "eval_file": ("dev", "val", "valid", "validation", "devel"),
+    "test_file": ("test",),
+}
+# --do_...: the files that it is done with
+NEEDS = {"train": ("train_file",), "eval": ("eval_file",), "predict": ("test_file", "predict_file")}
+
+
+def add_file_flags(parser, *, kind, unlabelled):
+    """Adds the flags of the files.
+
+    Args:
+        kind: what they are, as "CoNLL-style file".
+        unlabelled: what --predict_file may be.
+    """
+    parser.add_argument("--data_dir", help="folder with the files train.*, dev.* (or val.*) and test.*")
+    parser.add_argument("--train_file", help=f"{kind} to train on")
+    parser.add_argument("--eval_file", help=f"held-out {kind} to measure on")
+    parser.add_argument(
+        "--eval_share",
+        type=float,
+        default=0.1,
+        help="share of the training file that is held out where there is no --eval_file (default: 0.1)",
+    )
+    parser.add_argument("--test_file", help=f"{kind} to measure the best model on, once")
+    parser.add_argument("--predict_file", help=unlabelled)
+
+
+def find_files(args):
+    """Returns the files to work on, by the flags of `add_file_flags` and of `add_do_flags`.
+
+    Where --do_train, --do_eval and --do_predict say nothing, everything is done that the files allow; where one is on,
+    the others count as off, as in Google's programs.
+
+    Returns:
+        {"train_file", "eval_file", "test_file", "predict_file"}: a path or None. Without a train_file nothing is
+        trained.
+
+    Raises:
+        UserError: a folder or file that is not there, or nothing to do.
+    """
+    from keras_bert.errors import UserError
+
+    files = _named_files(args)
+    asked = {what: getattr(args, f"do_{what}") for what in NEEDS}
+    wanted = set()
+    for what, names in NEEDS.items():
+        # A model that is trained is measured on a share of its training file, if there is no other.
+        if asked[what] and not any(files[name] for name in names) and not (what == "eval" and asked["train"]):
+            raise UserError(f"--do_{what} needs a file: give {' or '.join(f'--{name}' for name in names)}.")
+        if asked[what] or (asked[what] is None and not any(asked.values())):
+            wanted.update(names)
+    if "train_file" in wanted and files["train_file"]:
+        wanted.add("eval_file")
+    files = {name: path if name in wanted else None for name, path in files.items()}
+    if not any(files.values()):
+        raise UserError("Nothing to do: give --train_file, or --eval_file, --test_file or --predict_file for a model.")
+    return files
+
+
+def _named_files(args):
+    """Returns the path that each flag names, or that --data_dir has under its name."""
+    from keras_bert.errors import UserError
+
+    files = {name: getattr(args, name) for name in (*NAMES, "predict_file")}
+    if args.data_dir:
+        found = {name: _find_file(args.data_dir, name) for name in NAMES if files[name] is None}
+        if not any((*found.values(), *files.values())):
+            raise UserError(f"--data_dir: {args.data_dir} has no file train.*, dev.* or test.*; check the path.")
+        files |= found
+    return files
+
+
+def _find_file(folder, flag):
+    """Returns the one file of a folder whose name is that of a flag's, or None."""
+    from keras_bert.errors import UserError
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        state = "is a file" if folder.exists() else "does not exist"
+        raise UserError(f"--data_dir: {folder} {state}; a folder with train.*, dev.* and test.* was expected.")
+    found = sorted(path for path in folder.iterdir() if path.is_file() and path.name.split(".")[0] in NAMES[flag])
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise UserError(f"--data_dir: {folder} has {names}; say which is meant by --{flag}.")
+    return found[0] if found else None
+
+
+def with_saved_model(args):
+    """Returns the flags of a command that does not train: its model is that in --output_dir, or else --init_checkpoint.
+
+    Raises:
+        UserError: neither is there.
+    """
+    import argparse
+
+    from keras_bert.errors import UserError
+
+    saved = args.output_dir if (Path(args.output_dir) / "bert_config.json").exists() else args.init_checkpoint
+    if not saved:
+        raise UserError(
+            f"Nothing to answer with: {args.output_dir} holds no model; add --train_file, or name a fine-tuned "
+            "model by --init_checkpoint."
+        )
+    own = {"init_checkpoint": str(saved), "from_scratch": False, "bert_config_file": None, "dropout": None}
+    return argparse.Namespace(**{**vars(args), **own})
+
+
+def find_folds(folder):
+    """Returns the folders in a --data_dir that hold a training file each, in order; none if it has files of its own."""
+    folder = Path(folder or "")
+    if not folder.name or not folder.is_dir() or _find_file(folder, "train_file") or _find_file(folder, "eval_file"):
+        return []
+    folders = sorted(child for child in folder.iterdir() if child.is_dir())
+    return [child for child in folders if _find_file(child, "train_file")]
+
+
+def update_results(output_dir, results):
+    """Writes the figures of a model that was not trained now into eval_results.json, beside what stands there."""
+    from keras_bert.files import read_json
+    from keras_bert.tasks.runs import write_results
+
+    file = Path(output_dir) / "eval_results.json"
+    before = read_json(file, what="The results") if file.exists() else {}
+    write_results(output_dir, {**before, **results})

@@ -1,0 +1,137 @@
+"""The predict command: tables and lines in, the answers of a saved classifier out, and what it refuses."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bert.config import BertConfig
+from keras_bert.models import BertClassifier, BertEncoder, BertSpanLabeler
+from keras_bert.serving.predict import predict as ask
+from keras_bert.tasks.table import read_table, write_tsv
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_cli.main import main
+
+TEXTS = ["red dog", "blue cat dog", "", "green hen red cat blue dog"]
+HEADS = {
+    "single": {"num_classes": 3, "labels": ["a", "b", "c"]},
+    "pair": {"num_classes": 2, "labels": ["no", "yes"], "pair": True},
+    "several": {"num_classes": 3, "labels": ["a", "b", "c"], "multi_label": True},
+    "number": {"num_classes": 1},
+}
+TABLE = {"text_column": "sentence", "pair_column": "other", "label_separator": "|", "max_seq_length": 8}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model of each kind, as classify leaves it, and texts as a table and as lines."""
+    folder = tmp_path_factory.mktemp("predict")
+    words = sorted({word for text in TEXTS for word in text.split()})
+    tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *words]))
+    positions = {"max_position_embeddings": 16, "initializer_range": 0.3}
+    config = BertConfig.from_name("L-1_H-16", vocab_size=tokenizer.vocab_size, **positions)
+    keras.utils.set_random_seed(0)
+    for name, head in HEADS.items():
+        BertClassifier(BertEncoder(config), **head).save_pretrained(folder / name, tokenizer=tokenizer)
+        task = json.loads((folder / name / "task.json").read_text())
+        table = {**TABLE, "pair_column": "other" if name == "pair" else None, "long_texts": "cut", "doc_stride": None}
+        (folder / name / "task.json").write_text(json.dumps({**task, "table": table}))
+    BertSpanLabeler(BertEncoder(config)).save_pretrained(folder / "span", tokenizer=tokenizer)
+    write_tsv(folder / "t.tsv", {"no": list("1234"), "sentence": TEXTS, "other": TEXTS[::-1]})
+    (folder / "t.txt").write_text("\n".join(TEXTS) + "\n")
+    return folder
+
+
+def predict(folder, model, output, *flags, source="t.tsv"):
+    """Runs the command."""
+    places = [f"--model_dir={folder / model}", f"--input_file={folder / source}", f"--output_file={output}"]
+    return main(["predict", *places, *flags])
+
+
+def expected(folder, model, pairs=None, length=8):
+    """Returns what serving says of the same texts."""
+    loaded, tokenizer = BertClassifier.from_pretrained(folder / model), Tokenizer.from_pretrained(folder / model)
+    return ask(loaded, tokenizer, TEXTS, pairs, max_seq_length=length)
+
+
+@pytest.mark.parametrize("source", ["t.tsv", "t.txt"])
+def test_a_table_and_lines_give_the_same(folder, tmp_path, capsys, source):
+    assert predict(folder, "single", tmp_path / "p.tsv", source=source) == 0
+    printed = capsys.readouterr().out
+    assert "answers with one of 3 classes: a, b, c" in printed
+    assert f"input: 4 texts of {folder / source}; longer than 8: cut" in printed
+    texts, _, labels, chosen = read_table(tmp_path / "p.tsv", id_column="probability of b")
+    answer = expected(folder, "single")
+    assert (texts, labels) == (TEXTS, answer["label"])
+    np.testing.assert_allclose(np.array(chosen, float), answer["probabilities"][:, 1], atol=2e-6)
+
+
+def test_pairs_and_ids(folder, tmp_path):
+    assert predict(folder, "pair", tmp_path / "p.jsonl", "--id_column=no") == 0
+    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    answer = expected(folder, "pair", TEXTS[::-1])
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["pair"] for row in rows] == TEXTS[::-1]
+    assert [row["label"] for row in rows] == answer["label"]
+    np.testing.assert_allclose([row["probabilities"]["yes"] for row in rows], answer["probabilities"][:, 1], atol=2e-6)
+
+
+def test_several_labels_with_their_separator(folder, tmp_path):
+    assert predict(folder, "several", tmp_path / "p.tsv") == 0
+    labels = read_table(tmp_path / "p.tsv", label_column=None, id_column="labels")[3]
+    assert [label.replace("|", ",") for label in labels] == expected(folder, "several")["label"]
+    assert any("|" in label for label in labels)
+
+
+def test_numbers_in_windows(folder, tmp_path):
+    flags = ["--long_texts=windows", "--doc_stride=1", "--max_seq_length=5"]
+    assert predict(folder, "number", tmp_path / "p.tsv", *flags) == 0
+    numbers = np.array(read_table(tmp_path / "p.tsv", label_column=None, id_column="score")[3], float)
+    cut = expected(folder, "number", length=5)["score"]
+    np.testing.assert_allclose(numbers[:3], cut[:3], atol=2e-6)
+    model, tokenizer = BertClassifier.from_pretrained(folder / "number"), Tokenizer.from_pretrained(folder / "number")
+    words = TEXTS[3].split()
+    windows = [" ".join(words[start : start + 3]) for start in range(4)]
+    mean = ask(model, tokenizer, windows, max_seq_length=5)["score"].mean()
+    assert numbers[3] == pytest.approx(mean, abs=1e-5)
+    assert numbers[3] != pytest.approx(cut[3], abs=1e-4)
+
+
+def test_columns_by_flags(folder, tmp_path):
+    assert predict(folder, "single", tmp_path / "p.tsv", "--text_column=other") == 0
+    assert read_table(tmp_path / "p.tsv")[0] == TEXTS[::-1]
+
+
+def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, capsys):
+    (tmp_path / "p.tsv").write_text("mine")
+    assert predict(folder, "single", tmp_path / "p.tsv") == 2
+    assert "--output_file" in capsys.readouterr().err
+    assert (tmp_path / "p.tsv").read_text() == "mine"
+    assert predict(folder, "single", tmp_path / "p.tsv", "--force") == 0
+    assert read_table(tmp_path / "p.tsv")[0] == TEXTS
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "source", "flags", "words"),
+    [
+        ("span", "p.tsv", "t.tsv", [], ["span is no classifier", "question_answering", "keras-bert squad"]),
+        ("nowhere", "p.tsv", "t.tsv", [], ["nowhere does not exist"]),
+        ("single", "p.csv", "t.tsv", [], ["--output_file", "p.csv must end in .tsv or .jsonl"]),
+        ("single", "p.tsv", "nowhere.tsv", [], ["nowhere.tsv does not exist"]),
+        ("single", "p.tsv", "t.tsv", ["--text_column=text"], ["no column 'text'", "'no', 'sentence', 'other'"]),
+        ("single", "p.tsv", "t.tsv", ["--max_seq_length=17"], ["17", "to 16"]),
+        ("single", "p.tsv", "t.txt", ["--pair_column=b"], ["t.txt is read as one text a line", "'b'"]),
+        ("pair", "p.tsv", "t.txt", [], ["trained on pairs", "pair_column"]),
+        ("single", "t.tsv/p.tsv", "t.tsv", [], ["is a file where a directory was expected"]),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(folder, capsys, tmp_path, model, output, source, flags, words):
+    if output == "t.tsv/p.tsv":
+        (tmp_path / "t.tsv").write_text("")
+    assert predict(folder, model, tmp_path / output, *flags, source=source) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.count("\n") == 0
+    assert all(word in error for word in words), error
+    assert not (tmp_path / output).exists()
