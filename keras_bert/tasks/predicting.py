@@ -45,56 +45,27 @@ def predict_rows(
     lengths = np.array([len(row) for row in rows["input_ids"]])
     longest = lengths[: len(lengths) // each * each].reshape(-1, each).max(axis=1)  # (N,)
     order = np.argsort(longest, kind="stable")
-    # Outputs of different lengths cannot be joined: then each length is a run of its own, of the same traced graph.
-    padded = -(-longest[order] // LENGTH_MULTIPLE)
-    groups = np.split(order, np.flatnonzero(np.diff(padded)) + 1) if per_token else [order]
-    watch = _Watch(progress, stage, len(order), batch_size)
-    outputs = []
-    for group in groups:
-        picked = (group[:, None] * each + np.arange(each)).ravel()
-        batches = padded_batches(
-            {name: [rows[name][i] for i in picked] for name in ("input_ids", "segment_ids")},
-            batch_size=batch_size,
-            max_seq_length=max_seq_length,
-            num_choices=num_choices,
-            pad_to_multiple=LENGTH_MULTIPLE,
-        )
-        watch.begin(len(group))
-        outputs.append(model.predict(batches, verbose=0, callbacks=[watch]))
-    join = _join_tokens if per_token else _join
-    return keras.tree.map_structure(lambda *arrays: join(arrays, groups, longest), *outputs)
+    picked = (order[:, None] * each + np.arange(each)).ravel()
+    batches = padded_batches(
+        {name: [rows[name][i] for i in picked] for name in ("input_ids", "segment_ids")},
+        batch_size=batch_size,
+        max_seq_length=max_seq_length,
+        num_choices=num_choices,
+        pad_to_multiple=LENGTH_MULTIPLE,
+    )
+    found, done = [None] * len(order), 0
+    for batch in batches.as_numpy_iterator():
+        outputs = model.predict_on_batch(batch)
+        chosen = order[done : done + len(batch["input_ids"])]
+        for row, number in enumerate(chosen):
+            found[number] = _of_row(outputs, row, longest[number] if per_token else None)
+        done += len(chosen)
+        if progress is not None:
+            progress(stage, done, len(order), "example")
+    join = list if per_token else np.stack
+    return keras.tree.map_structure(lambda *arrays: join(arrays), *found)
 
 
-def _join(arrays, groups, lengths):
-    """Returns float32 (N, ...) from the outputs of one group, in the rows' order."""
-    (array,), (order,) = arrays, groups
-    joined = np.empty(array.shape, np.float32)
-    joined[order] = array
-    return joined
-
-
-def _join_tokens(arrays, groups, lengths):
-    """Returns a list of N float32 arrays (S_i, ...) from the outputs of each group."""
-    joined = [None] * len(lengths)
-    for array, group in zip(arrays, groups, strict=True):
-        for row, number in zip(array, group, strict=True):
-            joined[number] = np.array(row[: lengths[number]], np.float32)  # a copy, so that the padding can go
-    return joined
-
-
-class _Watch(keras.callbacks.Callback):
-    """Tells how many examples are done, over several calls of `predict`."""
-
-    def __init__(self, progress, stage, total, batch_size):
-        super().__init__()
-        self.progress, self.stage, self.total, self.batch_size = progress, stage, total, batch_size
-        self.before = self.ahead = 0
-
-    def begin(self, count):
-        """Notes that a call with `count` examples follows."""
-        self.before, self.ahead = self.before + self.ahead, count
-
-    def on_predict_batch_end(self, batch, logs=None):
-        if self.progress is not None:
-            done = self.before + min((batch + 1) * self.batch_size, self.ahead)
-            self.progress(self.stage, done, self.total, "example")
+def _of_row(outputs, row, length):
+    """Returns the outputs of one row of a batch, cut to a length; copies, so that the padding can go."""
+    return keras.tree.map_structure(lambda array: np.array(array[row][:length], np.float32), outputs)
