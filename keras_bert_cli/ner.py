@@ -11,20 +11,7 @@ several seeds and saves the best; quote their mean.
 import time
 from pathlib import Path
 
-from keras_bert_cli.finetune_flags import (
-    add_do_flags,
-    add_model_flags,
-    add_output_flags,
-    add_training_flags,
-    check_output,
-    find_model,
-    maker_options,
-    print_device,
-    print_model,
-    print_runs,
-    print_vocabulary,
-    training_options,
-)
+from keras_bert_cli import finetune_flags
 from keras_bert_cli.flags import add_bool
 from keras_bert_cli.split_files import add_file_flags, find_files, update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
@@ -55,10 +42,10 @@ def add_arguments(parser):
         default=None,
         help="tag the characters of raw texts; None does so where the files with tags have spaces among their words",
     )
-    add_model_flags(parser)
-    add_training_flags(parser)
-    add_do_flags(parser)
-    add_output_flags(parser)
+    finetune_flags.add_model_flags(parser)
+    finetune_flags.add_training_flags(parser)
+    finetune_flags.add_do_flags(parser)
+    finetune_flags.add_output_flags(parser)
 
 
 def run(args):
@@ -68,10 +55,10 @@ def run(args):
     begin = time.monotonic()
     files = find_files(args)
     args.do_train = files["train_file"] is not None  # or else a model in --output_dir is no hindrance
-    check_output(args)
+    finetune_flags.check_output(args)
     if not args.do_train:
         args = with_saved_model(args)
-    tokenizer, config, checkpoint = find_model(args, pair=False)
+    tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=False)
     columns = {name: getattr(args, name) for name in ("token_column", "tag_column", "text_column", "scheme")}
     names = None if args.do_train else _names_of(args, checkpoint)
     data = read_files(**files, names=names, eval_share=args.eval_share, seed=args.seed, **columns)
@@ -79,8 +66,8 @@ def run(args):
     start_tensorflow()
     from keras_bert_cli.progress import Progress, clock
 
-    print_device(args)
-    print_vocabulary(tokenizer)
+    finetune_flags.print_device(args)
+    finetune_flags.print_vocabulary(tokenizer)
     _print_data(data)
     with Progress() as progress:
         model, results, tags = _make_model(args, data, tokenizer, config, checkpoint, progress)
@@ -127,7 +114,7 @@ def _make_model(args, data, tokenizer, config, checkpoint, progress):
             return model, {}, None
         return model, *_measure(args, data.evaluation, model, tokenizer, args.eval_batch_size, progress)
     best, tags = train_tagger(
-        model_maker(config, head, checkpoint=checkpoint, **maker_options(args)),
+        model_maker(config, head, checkpoint=checkpoint, **finetune_flags.maker_options(args)),
         tokenizer,
         names,
         data.train,
@@ -135,9 +122,9 @@ def _make_model(args, data, tokenizer, config, checkpoint, progress):
         max_seq_length=args.max_seq_length,
         eval_batch_size=args.eval_batch_size,
         strict=args.strict,
-        on_start=lambda model: print_model(args, model),
+        on_start=lambda model: finetune_flags.print_model(args, model),
         progress=progress,
-        **training_options(args),
+        **finetune_flags.training_options(args),
     )
     results = {**best.results, "labels": names, "by_character": data.by_character}
     results |= {"train_sentences": len(data.train), "eval_sentences": len(data.evaluation)}
@@ -216,4 +203,4 @@ def _print_results(data, results):
             for line in type_table(figures["by_type"]):
                 print(f"  {line}")
     if "runs" in results:
-        print_runs(results, main_metric(data.names))
+        finetune_flags.print_runs(results, main_metric(data.names))

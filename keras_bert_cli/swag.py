@@ -12,20 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from keras_bert_cli.finetune_flags import (
-    add_do_flags,
-    add_model_flags,
-    add_output_flags,
-    add_training_flags,
-    check_output,
-    find_model,
-    maker_options,
-    print_device,
-    print_model,
-    print_runs,
-    print_vocabulary,
-    training_options,
-)
+from keras_bert_cli import finetune_flags
 from keras_bert_cli.split_files import add_file_flags, find_files, find_folds, update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
 
@@ -43,11 +30,11 @@ def add_arguments(parser):
     for name, default in COLUMNS.items():
         what = "what each choice begins with, as SWAG's sent2" if name == "start" else f"the {name}"
         parser.add_argument(f"--{name}_column", help=f"of .jsonl: {what} (default: {default})")
-    add_model_flags(parser)
+    finetune_flags.add_model_flags(parser)
     # Devlin et al. 2018, section 4.4
-    add_training_flags(parser, learning_rate=2e-5, train_batch_size=16)
-    add_do_flags(parser)
-    add_output_flags(parser)
+    finetune_flags.add_training_flags(parser, learning_rate=2e-5, train_batch_size=16)
+    finetune_flags.add_do_flags(parser)
+    finetune_flags.add_output_flags(parser)
 
 
 def run(args):
@@ -60,10 +47,10 @@ def _run(args):
     begin = time.monotonic()
     files = find_files(args)
     args.do_train = files["train_file"] is not None  # or else a model in --output_dir is no hindrance
-    check_output(args)
+    finetune_flags.check_output(args)
     if not args.do_train:
         args = with_saved_model(args)
-    tokenizer, config, checkpoint = find_model(args, pair=True)
+    tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=True)
     if not args.do_train:
         _check_chooser(args, checkpoint)
     questions = _read(args, files)
@@ -71,8 +58,8 @@ def _run(args):
     start_tensorflow()
     from keras_bert_cli.progress import Progress, clock
 
-    print_device(args)
-    print_vocabulary(tokenizer)
+    finetune_flags.print_device(args)
+    finetune_flags.print_vocabulary(tokenizer)
     for what, each in questions.items():
         labels = "" if each.labels is not None else ", no labels"
         print(f"{what}: {len(each):,} questions of {each.num_choices} choices{labels}")
@@ -155,15 +142,15 @@ def _make_model(args, questions, tokenizer, config, checkpoint, progress):
         return model, *_measure(args, held_out, model, tokenizer, args.eval_batch_size, progress)
     train = questions["training"]
     best = train_chooser(
-        model_maker(config, BertMultipleChoice, checkpoint=checkpoint, **maker_options(args)),
+        model_maker(config, BertMultipleChoice, checkpoint=checkpoint, **finetune_flags.maker_options(args)),
         tokenizer,
         train,
         held_out,
         max_seq_length=args.max_seq_length,
         eval_batch_size=args.eval_batch_size,
-        on_start=lambda model: print_model(args, model),
+        on_start=lambda model: finetune_flags.print_model(args, model),
         progress=progress,
-        **training_options(args),
+        **finetune_flags.training_options(args),
     )
     return best.model, {**best.results, "train_examples": len(train), "eval_examples": len(held_out)}, best.outputs
 
@@ -207,4 +194,4 @@ def _print_results(results):
         if "accuracy" in figures:
             print(f"{what}: accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}")
     if "runs" in results:
-        print_runs(results, "accuracy")
+        finetune_flags.print_runs(results, "accuracy")

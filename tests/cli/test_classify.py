@@ -13,19 +13,13 @@ from keras_bert.tasks.table import read_table, write_tsv
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.small import small_shape
 
 COLOURS = ["red", "green", "blue", "grey"]
 ANIMALS = ["dog", "cat", "cow", "hen"]
 TEXTS = [f"{colour} {animal}" for colour in COLOURS for animal in ANIMALS]
 LABELS = [text.split()[0] for text in TEXTS]
-CONFIG = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 16,
-    "initializer_range": 0.1,
-}
+CONFIG = small_shape(32, num_hidden_layers=2, max_position_embeddings=16)
 
 
 @pytest.fixture(scope="module")

@@ -15,20 +15,12 @@ from keras_bert.tasks import glue
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.small import NO_DROPOUT, small_shape
 from tests.tasks.glue.data import write, write_glue
 
 COLOURS, ANIMALS = ["red", "green", "blue", "grey"], ["dog", "cat", "cow", "hen"]
 ROWS = [(f"a {a}", f"the {c} {a}", "entailment" if c == "red" else "not_entailment") for a in ANIMALS for c in COLOURS]
-CONFIG = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 32,
-    "initializer_range": 0.1,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
+CONFIG = small_shape(max_position_embeddings=32, **NO_DROPOUT)
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,11 @@ from keras_bert.tasks.tagging import tag, tagging_metrics
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.small import small_shape
 
 PEOPLE = ["ann", "bob", "cem", "dora"]
 PLACES = ["rome", "oslo", "lima", "bern"]
-CONFIG = {
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 16,
-    "initializer_range": 0.1,
-}
+CONFIG = small_shape(32, max_position_embeddings=16)
 SENTENCES = [
     [(person.title(), "I-PER"), ("Lee", "I-PER"), ("in", "O"), (place, "I-LOC"), (".", "O")]
     for person in PEOPLE

@@ -14,18 +14,10 @@ from keras_bert.tasks.squad import Answerer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.small import NO_DROPOUT, small_shape
 
 LETTERS = list("abcdefghij")
-CONFIG = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 32,
-    "initializer_range": 0.1,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
+CONFIG = small_shape(max_position_embeddings=32, **NO_DROPOUT)
 SMALL = ["--max_seq_length=16", "--doc_stride=6", "--max_query_length=4"]
 FILES = ["eval_results.json", "nbest_predictions.json", "predictions.json"]
 

@@ -12,16 +12,10 @@ from keras_bert.tasks.choices import predict_choices, read_choices
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.small import small_shape
 
 ENDINGS = ["ran", "sat", "ate", "flew"]
-CONFIG = {
-    "hidden_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 16,
-    "initializer_range": 0.1,
-}
+CONFIG = small_shape(32, max_position_embeddings=16)
 HEADER = "id,sent1,sent2,ending0,ending1,ending2,ending3,label"
 # "good" is always right.
 ROWS = [

@@ -9,17 +9,9 @@ from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertSpanLabeler
 from keras_bert.tasks.squad import Context, Example, Examples, Questions, make_features, train_span_labeler
+from tests.small import NO_DROPOUT, small_shape
 
-CONFIG = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "max_position_embeddings": 32,
-    "initializer_range": 0.1,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
+CONFIG = small_shape(max_position_embeddings=32, **NO_DROPOUT)
 LENGTHS = {"max_seq_length": 16, "doc_stride": 6, "max_query_length": 4}
 
 
