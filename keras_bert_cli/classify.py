@@ -16,6 +16,8 @@ from keras_bert_cli.finetune_flags import add_model_flags, add_old_flags, add_ou
 from keras_bert_cli.flags import add_bool, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
+PREDICTIONS = "predictions.tsv"
+
 
 def add_arguments(parser):
     """Adds run_classifier.py's flags, and ours."""
@@ -136,7 +138,7 @@ def _check_flags(args, output_dir):
     if args.multi_label and args.regression:
         raise UserError("--multi_label and --regression are two kinds of labels; leave one of them out.")
     if args.predictions_file is None:
-        return output_dir / "predictions.tsv"
+        return output_dir / PREDICTIONS
     if args.predict_file is None:
         raise UserError("--predictions_file without --predict_file has nothing to hold; name the texts to label too.")
     check_writable(args.predictions_file, what="--predictions_file")
@@ -188,8 +190,8 @@ def _write(args, output_dir, predictions, model, tokenizer, results, evaluation,
             predicted = predict_logits(model, prediction, tokenizer, **options)
         kind = {"kind": model.kind, "label_separator": args.label_separator}
         write_predictions(predictions, prediction, predicted, model.labels, **kind)
-    elif args.force:
-        predictions.unlink(missing_ok=True)  # of the model that is replaced
+    if args.force and (prediction is None or predictions.parent != output_dir):
+        (output_dir / PREDICTIONS).unlink(missing_ok=True)  # of the model that is replaced
     columns = ("text_column", "pair_column", "label_column", "label_separator")
     table = {**{name: getattr(args, name) for name in columns}, **_reading(args)}
     title = output_dir.resolve().name

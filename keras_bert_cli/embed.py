@@ -71,6 +71,7 @@ def run(args):
 
 def _check(args):
     """Raises a UserError, before any work, if there is nothing to do or the results would have no place to go to."""
+    from keras_bert.checkpoints import check_place
     from keras_bert.errors import UserError
     from keras_bert.files import refuse_existing
 
@@ -81,6 +82,7 @@ def _check(args):
             raise UserError(f"--output_file: {args.output_file} must end in {' or '.join(KINDS)}, which says its form.")
         if not args.force:
             refuse_existing(args.output_file, what="--output_file", remedy="add --force to replace it")
+        check_place(Path(args.output_file).parent)
 
 
 def _check_texts(args, texts):

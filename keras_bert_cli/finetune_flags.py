@@ -73,7 +73,7 @@ def add_training_flags(
     parser.add_argument("--num_train_steps", type=positive_int, help="steps, instead of --num_train_epochs")
     add("warmup_proportion", float, warmup_proportion, "share of the steps with a rising rate")
     add("num_runs", positive_int, 1, "seeds to train, one after the other; the best is saved")
-    add("seed", int, 12345, "the first of them")
+    add("seed", natural_number, 12345, "the first of them")
     add_bool(
         parser,
         "bias_correction",

@@ -209,7 +209,8 @@ def _load(args, task, tokenizer, config, checkpoint, examples, progress):
     from keras_bert.tasks.glue.heads import label_columns
 
     columns = label_columns(task, checkpoint)
-    model = BertClassifier.from_pretrained(args.init_checkpoint, dtype=args.dtype)
+    vocabulary = tokenizer if args.vocab_file else None
+    model = BertClassifier.from_pretrained(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
     print(f"model: {args.init_checkpoint}, as it was fine-tuned", flush=True)
     if "eval" not in examples:
         return model, {}, columns
@@ -221,12 +222,15 @@ def _load(args, task, tokenizer, config, checkpoint, examples, progress):
 
 def _predict(args, task, tokenizer, model, columns, examples, progress):
     """Writes the files of the test sets, if they are to be labelled, and returns their names."""
-    from keras_bert.tasks.glue.submission import prediction_files, write_predictions
+    from keras_bert.tasks.glue.rows import SUBMISSIONS
+    from keras_bert.tasks.glue.submission import write_predictions
 
+    if args.do_train and args.force:  # what lies there is of the model that is replaced
+        stale = [f"{name}.tsv" for name in SUBMISSIONS]
+        for pattern in (*stale, "test_results*.tsv", "eval_results_*.json"):
+            for file in Path(args.output_dir).glob(pattern):
+                file.unlink()
     if "predict" not in examples:
-        if args.do_train and args.force:  # what lies there is of the model that is replaced
-            for name in (name for split in task.splits("test") for name in prediction_files(task, split)):
-                (Path(args.output_dir) / name).unlink(missing_ok=True)
         return []
     options = {"batch_size": args.predict_batch_size, "columns": columns, "progress": progress}
     logits = _splits(args, task, tokenizer, examples["predict"], **options).predict(model)

@@ -80,6 +80,7 @@ def run(args):
         f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={args.init_checkpoint} --output_dir=answers"
         if not args.do_train
         else f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={output_dir} --output_dir=answers"
+        + (" --by_character" if results.get("by_character") else "")
     )
     return results
 

@@ -127,5 +127,6 @@ def update_results(output_dir, results):
     from keras_bert.tasks.runs import write_results
 
     file = Path(output_dir) / "eval_results.json"
-    before = read_json(file, what="The results") if file.exists() else {}
+    own = (Path(output_dir) / "bert_config.json").exists()  # or else what stands there may be another model's
+    before = read_json(file, what="The results") if own and file.exists() else {}
     write_results(output_dir, {**before, **results})

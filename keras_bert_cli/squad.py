@@ -14,6 +14,7 @@ from pathlib import Path
 
 from keras_bert_cli import finetune_flags
 from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.split_files import update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
 
 SHOWN_LOST = 5  # of the answers that were not found; --verbose_logging shows all
@@ -51,7 +52,7 @@ def run(args):
     from keras_bert.tasks.squad.features import check_lengths
 
     begin = time.monotonic()
-    _decide(args)
+    args = _decide(args)
     finetune_flags.check_output(args)
     check_lengths(args.max_seq_length, args.doc_stride, args.max_query_length)
     tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=True)
@@ -68,7 +69,7 @@ def run(args):
         if args.do_train:
             results, written = _train(args, tokenizer, config, checkpoint, train, questions, progress)
         else:
-            results, written = _answer(args, questions)
+            results, written = _answer(args, tokenizer, questions)
     _print_results(args, results)
     print(f"wrote in {clock(time.monotonic() - begin)}: {args.output_dir}, and in it {', '.join(written)}")
     where = args.output_dir if args.do_train else args.init_checkpoint
@@ -78,22 +79,21 @@ def run(args):
 
 
 def _decide(args):
-    """Settles what is to be done, and with which model."""
+    """Settles what is to be done, and returns the flags with the model that it is done with."""
     from keras_bert.errors import UserError
 
+    one_is_on = any(getattr(args, f"do_{kind}") for kind in ("train", "eval", "predict"))  # then the others are off
     for action, name in (("do_train", "train_file"), ("do_predict", "predict_file")):
         given = getattr(args, name) is not None
         if getattr(args, action) and not given:
             raise UserError(f"--{action} needs --{name}, a SQuAD file.")
         if getattr(args, action) is None:
-            setattr(args, action, given)
+            setattr(args, action, given and not one_is_on)
     args.do_eval = args.do_eval is not False
     if not args.do_train and not (args.do_predict or (args.predict_file and args.do_eval)):
         raise UserError("Nothing to do: give --train_file to train, --predict_file to answer questions, or both.")
-    if not args.do_train and not args.init_checkpoint and (Path(args.output_dir) / "bert_config.json").exists():
-        args.init_checkpoint = args.output_dir  # as run_squad.py goes on from what it has trained there
-    if not args.do_train and not args.init_checkpoint:
-        raise UserError("Without --train_file, --init_checkpoint must name a model that was trained to answer.")
+    # What was trained there answers, as in run_squad.py, whose --init_checkpoint then is what that began from.
+    return args if args.do_train else with_saved_model(args)
 
 
 def _read(args, path, *, training=False):
@@ -167,12 +167,12 @@ def _train(args, tokenizer, config, checkpoint, train, questions, progress):
     return results, [*written, "eval_results.json", "curves.png", "the model directory"]
 
 
-def _answer(args, questions):
+def _answer(args, tokenizer, questions):
     """Answers and measures with a trained model. Returns the results and the names of what was written."""
-    from keras_bert.tasks.runs import write_results
     from keras_bert.tasks.squad.answering import load_span_labeler
 
-    model = load_span_labeler(args.init_checkpoint, dtype=args.dtype)
+    vocabulary = tokenizer if args.vocab_file else None
+    model = load_span_labeler(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
     print(f"model: {args.init_checkpoint}; windows: {len(questions.features):,} to answer", flush=True)
     if questions.threshold is None:
         questions.threshold = model.null_score_diff_threshold or 0.0
@@ -180,7 +180,7 @@ def _answer(args, questions):
     results = questions.measure(predictions) if _measured(args, questions) else {}
     written = _write_predictions(args, predictions, questions.threshold)
     if results:
-        write_results(args.output_dir, results)
+        update_results(args.output_dir, results)
     return results, [*written, *(["eval_results.json"] if results else [])]
 
 

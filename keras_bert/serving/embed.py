@@ -155,8 +155,7 @@ def sentence_settings(folder, config):
     if not (folder / "modules.json").is_file():
         return settings
     settings["normalize"] = False
-    for module in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
-        kind, place = module["type"].rpartition(".")[2], folder / module["path"]
+    for kind, place in _modules(folder):
         if kind == "Transformer":
             length = _field(place / "sentence_bert_config.json", "max_seq_length")
             settings["max_seq_length"] = min(length or most, most)
@@ -169,12 +168,23 @@ def sentence_settings(folder, config):
     return settings
 
 
+def _modules(folder):
+    """Returns (class, folder) of each layer that sentence-transformers' modules.json names."""
+    path = folder / "modules.json"
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        return [(module["type"].rpartition(".")[2], folder / module["path"]) for module in modules]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path} is no list of layers with type and path, as sentence-transformers writes.") from error
+
+
 def _named_pooling(fields):
     """Returns the pooling that a file of sentence-transformers asks for, of its newer or older form, or None."""
     mode = fields.get("pooling_mode")
     if mode is None:
         older = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max"}
-        chosen = [name.removeprefix("pooling_mode_") for name, on in fields.items() if on is True]
+        prefix = "pooling_mode_"
+        chosen = [name.removeprefix(prefix) for name, on in fields.items() if on is True and name.startswith(prefix)]
         mode = older.get(chosen[0]) if len(chosen) == 1 else None
     return mode if mode in tuple(POOLINGS) else None  # it may be a list of several
 

@@ -150,7 +150,12 @@ def train_classifier(
         **options,
     )
     sizes = {"train_examples": len(train), "train_windows": len(labels), "eval_examples": len(evaluation)}
-    results = {**best.results, "metric": metric, **sizes, "classes": list(best.model.labels)}
+    results = {
+        **best.results,
+        "metric": metric,
+        **sizes,
+        "classes": [] if best.model.kind == "regression" else list(best.model.labels),
+    }
     return scale.fold(best.model), results, best.outputs
 
 

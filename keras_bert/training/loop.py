@@ -236,10 +236,13 @@ class Loop:
         skipped[index].append(batch)
         # Two batches that fail alike right after a checkpoint: what was ruined are its weights, by the update before.
         ruined = self.rewinds and step == self._back_at + 1 and self.position.used[self.position.phase] > 0
+        last = self.position.phase
+        suspect = raw_batch(self.position.used[last] - 1, self.position.skipped[last])
+        # Never forward to a checkpoint that the run has left.
+        self.keeper.restore(self.position, before=self._back_at if ruined else self.position.step + 1)
+        ruined = ruined and self.position.step < self._back_at
         if ruined:
-            last = self.position.phase
-            skipped[last].append(raw_batch(self.position.used[last] - 1, self.position.skipped[last]))
-        self.keeper.restore(self.position, before=self._back_at if ruined else None)
+            skipped[last].append(suspect)
         self.rewinds, self._back_at = self.rewinds + 1, self.position.step
         self.position.skipped, self.position.seconds = skipped, seconds  # time is not given back
         self.log.rewind(self.position.step)

@@ -185,16 +185,19 @@ def test_what_does_not_fit_is_one_sentence(folder, tmp_path, capsys, flags, sour
 
 def test_a_vocabulary_of_another_size(folder, tmp_path, capsys):
     Vocabulary([*SPECIAL_TOKENS, "one", "two"]).save(tmp_path / "vocab.txt")
-    for source in (["init_checkpoint"], ["bert_config_file"]):
-        error = refusal(capsys, folder, tmp_path / "out", f"--vocab_file={tmp_path / 'vocab.txt'}", source=source)
-        assert "The vocabulary has 7 entries" in error
-        assert "vocab_size 15" in error
+    flag = f"--vocab_file={tmp_path / 'vocab.txt'}"
+    error = refusal(capsys, folder, tmp_path / "out", flag, source=["init_checkpoint"])
+    assert "does not extend the checkpoint's: line 6 is 'one' in place of 'red'" in error
+    error = refusal(capsys, folder, tmp_path / "out", flag, source=["bert_config_file"])
+    assert "The vocabulary has 7 entries" in error
+    assert "vocab_size 15" in error
 
 
 def test_lower_casing_under_a_cased_vocabulary(folder, tmp_path, capsys):
     Vocabulary([*SPECIAL_TOKENS, "One", "two"]).save(tmp_path / "vocab.txt")
     flags = [f"--vocab_file={tmp_path / 'vocab.txt'}", "--do_lower_case", "--bert_config_file=tiny"]
-    assert "upper-case letters" in refusal(capsys, folder, tmp_path / "out", *flags, source=[])
+    error = refusal(capsys, folder, tmp_path / "out", *flags, source=[])
+    assert "Lower-casing never leaves 1 of the vocabulary's 2 entries, such as 'One'" in error
 
 
 def test_one_class_and_unknown_labels(folder, tmp_path, capsys):

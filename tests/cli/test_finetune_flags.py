@@ -54,6 +54,7 @@ def test_flags_as_options_of_the_runs():
         "num_train_steps": None,
         "warmup_proportion": 0.1,
         "layer_decay": 0.9,
+        "bias_correction": False,
         "early_stopping": 2,
         "evaluate_each_epoch": True,
     }
