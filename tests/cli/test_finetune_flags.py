@@ -63,6 +63,12 @@ def test_flags_as_options_of_the_runs():
     assert finetune_flags.maker_options(args) == made
 
 
+def test_a_seed_is_a_natural_number(capsys):
+    with pytest.raises(SystemExit):
+        parse("--seed=-1")
+    assert "at least 0, received '-1'" in capsys.readouterr().err
+
+
 def test_the_paper_s_grid():
     points = parse("--grid=paper").grid
     assert len(points) == len({tuple(point.values()) for point in points}) == 18

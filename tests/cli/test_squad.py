@@ -112,6 +112,15 @@ def test_without_a_checkpoint_the_model_in_the_output_answers(folder, trained, c
     assert squad(folder, trained, model=None, predict_file="dev.json") == 0
     assert "exact match 100.00, F1 100.00 (16 questions)" in capsys.readouterr().out
     assert (trained / "model.safetensors").read_bytes() == before
+    assert len(load(trained / "eval_results.json")["runs"]) == 1  # what the training told stays
+
+
+def test_one_action_leaves_the_others_off(folder, trained):
+    # As run_squad.py: --init_checkpoint is what the model in --output_dir began from.
+    before = (trained / "model.safetensors").read_bytes()
+    files = {"train_file": "train.json", "predict_file": "dev.json"}
+    assert squad(folder, trained, "--do_predict", model="pretrained", **files) == 0
+    assert (trained / "model.safetensors").read_bytes() == before
 
 
 def test_what_it_says(run):
@@ -190,7 +199,9 @@ def test_what_does_not_fit_is_one_sentence(folder, tmp_path, capsys, flags, file
 
 def test_no_model_and_no_place(folder, tmp_path, capsys):
     assert squad(folder, tmp_path / "out", model=None, predict_file="dev.json") == 2
-    assert "--init_checkpoint must name a model" in capsys.readouterr().err
+    assert (
+        "holds no model; add --train_file, or name a fine-tuned model by --init_checkpoint" in capsys.readouterr().err
+    )
     assert squad(folder, folder / "pretrained", train_file="train.json", predict_file="dev.json") == 2
     assert "--force" in capsys.readouterr().err
 

@@ -107,7 +107,8 @@ def write_settings(folder, pooling, *, modules=MODULES, length=48):
 
 def test_settings_of_sentence_transformers(tmp_path, config):
     assert sentence_settings(tmp_path, config) == {"pooling": "mean", "normalize": True, "max_seq_length": 64}
-    write_settings(tmp_path, {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False})
+    older = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False, "include_prompt": True}
+    write_settings(tmp_path, older)
     assert sentence_settings(tmp_path, config) == {"pooling": "cls", "normalize": True, "max_seq_length": 48}
     write_settings(tmp_path, {"pooling_mode": "max"}, modules=MODULES[:2], length=500)
     assert sentence_settings(tmp_path, config) == {"pooling": "max", "normalize": False, "max_seq_length": 64}
@@ -118,6 +119,10 @@ def test_settings_of_sentence_transformers(tmp_path, config):
     write_settings(tmp_path, {"pooling_mode": "mean"}, modules=(*MODULES[:2], ("Dense", "2_Dense")))
     with pytest.raises(UserError, match="asks for a layer Dense after the pooling"):
         sentence_settings(tmp_path, config)
+    for damaged in ("[", '[{"type": 3, "path": "a"}]', '["a"]', '[{"path": "a"}]'):
+        (tmp_path / "modules.json").write_text(damaged)
+        with pytest.raises(UserError, match="modules.json is no list of layers"):
+            sentence_settings(tmp_path, config)
 
 
 @pytest.mark.slow
