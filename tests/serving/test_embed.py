@@ -121,7 +121,7 @@ def test_settings_of_sentence_transformers(tmp_path, config):
         sentence_settings(tmp_path, config)
     for damaged in ("[", '[{"type": 3, "path": "a"}]', '["a"]', '[{"path": "a"}]'):
         (tmp_path / "modules.json").write_text(damaged)
-        with pytest.raises(UserError, match="modules.json is no list of layers"):
+        with pytest.raises(UserError, match=r"modules\.json is no list of layers"):
             sentence_settings(tmp_path, config)
 
 
