@@ -109,14 +109,8 @@ def finetune(
         _check_schedule(learning_rate, warmup_proportion)
         schedule = {"num_train_steps": total, "num_warmup_steps": int(total * warmup_proportion)}
         options = {"weight_decay": weight_decay, "layer_decay": layer_decay, "bias_correction": bias_correction}
-        model.compile(
-            adamw(learning_rate, **schedule, **options),
-            loss=loss,
-            metrics=_default_metrics(model, loss) if metrics is None else list(metrics),
-            jit_compile=jit_compile,
-            steps_per_execution=steps_per_execution,
-        )
-        model.optimizer.build(model.trainable_variables)  # variables made inside the graph would trace it twice
+        how = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
+        _compile(model, adamw(learning_rate, **schedule, **options), loss, metrics, **how)
     keras.utils.set_random_seed(seed)
     _seed_dropout(model, seed)
     watch = _Watch(
@@ -128,18 +122,7 @@ def finetune(
         progress=progress,
         stage=stage,
     )
-    with warnings.catch_warnings():
-        # Tags and spans are read off the tokens: their models keep the checkpoint's pooler and do not train it.
-        warnings.filterwarnings("ignore", message="Gradients do not exist for variables.*pooler")
-        return model.fit(
-            train_dataset,
-            epochs=math.ceil(total / (steps_per_epoch or total)),
-            # A dataset that knows its length begins each pass anew; of another, one "epoch" is the whole run.
-            steps_per_epoch=None if steps_per_epoch else total,
-            shuffle=False,  # the dataset shuffles
-            callbacks=[watch, *callbacks],
-            verbose=0,
-        )
+    return _fit(model, train_dataset, steps_per_epoch, total, [watch, *callbacks])
 
 
 def finetune_runs(
@@ -205,6 +188,29 @@ def _count_steps(dataset, epochs, num_train_steps):
     if not epochs > 0:
         raise UserError(f"epochs must be greater than 0. Received: {epochs}.")
     return steps_per_epoch, max(1, round(epochs * steps_per_epoch))
+
+
+def _compile(model, optimizer, loss, metrics, **how):
+    """Compiles a model with its built optimizer: variables made inside the graph would trace it twice."""
+    metrics = _default_metrics(model, loss) if metrics is None else list(metrics)
+    model.compile(optimizer, loss=loss, metrics=metrics, **how)
+    optimizer.build(model.trainable_variables)
+
+
+def _fit(model, dataset, steps_per_epoch, total, callbacks):
+    """Runs `model.fit` over all steps. Returns Keras' history."""
+    with warnings.catch_warnings():
+        # Tags and spans are read off the tokens: their models keep the checkpoint's pooler and do not train it.
+        warnings.filterwarnings("ignore", message="Gradients do not exist for variables.*pooler")
+        return model.fit(
+            dataset,
+            epochs=math.ceil(total / (steps_per_epoch or total)),
+            # A dataset that knows its length begins each pass anew; of another, one "epoch" is the whole run.
+            steps_per_epoch=None if steps_per_epoch else total,
+            shuffle=False,  # the dataset shuffles
+            callbacks=callbacks,
+            verbose=0,
+        )
 
 
 def _check_schedule(learning_rate, warmup_proportion):

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,8 @@ HARMLESS = {
     "X64SplitHigh",
     "X64Combine",
 }
-# A note of the compiler's makers to themselves, which libtpu 0.0.51 leaves in a program for a v6e.
-A_BUG_S_NUMBER = re.compile(r"\(b/\d+\)$")
+# libtpu 0.0.51 writes the number of a bug of its makers' where a v6e's program needs a name.
+HARMLESS_ON = {"v5e": HARMLESS, "v6e": HARMLESS | {"TODO(b/522284627)"}}
 
 
 # Each shape for each chip, by the one way or the other; two at a time, as a compile keeps one core busy for minutes.
@@ -61,7 +60,7 @@ def test_the_step_of_base_compiles_fits_and_never_asks_its_host(processes, flags
     assert figures["fits"] and 1.2 < figures["arguments_gb"] < 1.3  # weights, m and v of 110 million parameters
     assert figures["arguments_gb"] < figures["total_gb"] < 15.75
     assert figures["host_operations"] == 0 and figures["dynamic_shapes"] == 0
-    assert {name for name in figures["custom_calls"] if not A_BUG_S_NUMBER.search(name)} <= HARMLESS
+    assert set(figures["custom_calls"]) <= HARMLESS_ON[figures["chip"]]
 
 
 HLO = """
@@ -75,7 +74,7 @@ HLO = """
 def test_host_work_and_dynamic_shapes_are_found_in_a_program():
     assert HOST_OPERATIONS.findall(HLO) == ["infeed", "send"]
     assert [bool(HOST_TARGET.search(target)) for target in CUSTOM_CALL.findall(HLO)] == [True]
-    assert not any(HOST_TARGET.search(target) for target in HARMLESS)
+    assert not any(HOST_TARGET.search(target) for target in HARMLESS_ON["v6e"])
     assert len(DYNAMIC_SHAPE.findall(HLO)) == 1
 
 
