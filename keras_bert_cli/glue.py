@@ -10,7 +10,6 @@ model of --output_dir, or --init_checkpoint if it has a head. --num_runs trains 
 their mean.
 """
 
-import argparse
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from keras_bert_cli.finetune_flags import (
     add_training_flags,
 )
 from keras_bert_cli.flags import add_bool
+from keras_bert_cli.saved_models import update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
 
 KINDS = {"train": "train", "eval": "dev", "predict": "test"}
@@ -62,7 +62,7 @@ def run(args):
     if args.submission:
         return _zip(args)
     begin = time.monotonic()
-    task, todo = _resolve(args)
+    task, todo, args = _resolve(args)
     tokenizer, config, checkpoint = _find_model(args, task)
     examples = {kind: _read(args, task, kind) for kind in todo}
 
@@ -85,7 +85,7 @@ def run(args):
 
 
 def _resolve(args):
-    """Returns the GlueTask and what is to be done, and sets --do_train and --init_checkpoint to what they come to."""
+    """Returns the GlueTask, what is to be done, and the flags with the model that it is done with."""
     from keras_bert.errors import UserError
     from keras_bert.tasks.glue import TASKS, find_task
     from keras_bert_cli.finetune_flags import check_output
@@ -98,9 +98,10 @@ def _resolve(args):
     todo = _what_to_do(args, task)
     args.do_train = "train" in todo  # a model in --output_dir stands in the way of training alone
     check_output(args)
-    if not args.do_train:
-        args.init_checkpoint = _saved_model(args, task)
-    return task, todo
+    if args.do_train:
+        return task, todo, args
+    what = f"model of {task.trained_as or task.name}"
+    return task, todo, with_saved_model(args, what=what, remedy="add --do_train")
 
 
 def _what_to_do(args, task):
@@ -128,30 +129,14 @@ def _has(args, task, split):
     return has_examples(task, args.data_dir, split, tfds=args.tfds, language=args.language)
 
 
-def _saved_model(args, task):
-    """Returns where the model lies that is to answer without training: --output_dir, or else --init_checkpoint."""
-    from keras_bert.errors import UserError
-
-    if (Path(args.output_dir) / "bert_config.json").exists():
-        return args.output_dir
-    if not args.init_checkpoint:
-        raise UserError(
-            f"--output_dir: {args.output_dir} holds no model of {task.trained_as or task.name}; add --do_train, or "
-            "name a fine-tuned one by --init_checkpoint."
-        )
-    return args.init_checkpoint
-
-
 def _find_model(args, task):
     """Returns the Tokenizer, the BertConfig and the Checkpoint; without training it must have the task's head."""
     from keras_bert.tasks.glue.heads import label_columns
     from keras_bert_cli.finetune_flags import find_model
 
-    if args.do_train:
-        return find_model(args, pair=task.pair)
-    saved = {"from_scratch": False, "bert_config_file": None, "dropout": None}
-    found = find_model(argparse.Namespace(**{**vars(args), **saved}), pair=task.pair)
-    label_columns(task, found[-1])
+    found = find_model(args, pair=task.pair)
+    if not args.do_train:
+        label_columns(task, found[-1])
     return found
 
 
@@ -241,19 +226,20 @@ def _predict(args, task, tokenizer, model, columns, examples, progress):
 def _write(args, task, model, tokenizer, results, examples):
     """Writes the figures, and the model if it was trained here, and returns the names of the files."""
     from keras_bert.files import read_json
-    from keras_bert.tasks.runs import write_model, write_results
+    from keras_bert.tasks.runs import write_model
 
     if args.do_train:
-        write_model(args.output_dir, model, tokenizer, results, metric=task.metrics[0], title=task.name)
+        reading = {name: getattr(args, name) for name in args.reading}
+        title = {"metric": task.metrics[0], "title": task.name}
+        write_model(args.output_dir, model, tokenizer, results, **title, reading=reading)
         return ["eval_results.json", "curves.png", "the model"]
     if "eval" not in examples:
         return []
     name = "eval_results.json" if args.eval_split == "dev" else f"eval_results_{args.eval_split}.json"
     file = Path(args.output_dir) / name
-    before = read_json(file, what="The results") if file.exists() else {}  # with the runs of the training
-    if before.get("task", task.name) != task.name:  # MNLI's, whose model AX is asked of
-        before, name = {}, name.replace("eval_results", f"eval_results_{task.name}")
-    write_results(args.output_dir, {**before, **results}, name=name)
+    if file.exists() and read_json(file, what="The results").get("task", task.name) != task.name:
+        name = name.replace("eval_results", f"eval_results_{task.name}")  # AX's, beside those of MNLI's model
+    update_results(args.output_dir, results, name)
     return [name]
 
 

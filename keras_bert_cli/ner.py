@@ -13,7 +13,8 @@ from pathlib import Path
 
 from keras_bert_cli import finetune_flags
 from keras_bert_cli.flags import add_bool
-from keras_bert_cli.split_files import add_file_flags, find_files, update_results, with_saved_model
+from keras_bert_cli.saved_models import update_results, with_saved_model
+from keras_bert_cli.split_files import add_file_flags, find_files
 from keras_bert_cli.startup import start_tensorflow
 
 EVAL, TEST, TAGS, ENTITIES = "eval_predictions.txt", "test_predictions.txt", "predictions.txt", "predictions.jsonl"

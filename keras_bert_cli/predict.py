@@ -52,21 +52,21 @@ def run(args):
 
     saved = load_classifier(args.model_dir, dtype=args.dtype)
     flags = {name: value for name, value in vars(args).items() if name in DEFAULTS and value is not None}
-    table = {**DEFAULTS, **saved.table, **flags}
-    table["max_seq_length"] = min(table["max_seq_length"], _most_tokens(args, saved))
-    pair_column = table["pair_column"] if args.pair_column or is_table(args.input_file) else None
+    reading = {**DEFAULTS, **saved.reading, **flags}
+    reading["max_seq_length"] = min(reading["max_seq_length"], _most_tokens(args, saved))
+    pair_column = reading["pair_column"] if args.pair_column or is_table(args.input_file) else None
     examples = read_inputs(
-        args.input_file, text_column=table["text_column"], pair_column=pair_column, id_column=args.id_column
+        args.input_file, text_column=reading["text_column"], pair_column=pair_column, id_column=args.id_column
     )
-    _print_resolved(args, saved, examples, table)
+    _print_resolved(args, saved, examples, reading)
     with Progress() as progress:
         columns = saved.predictions(
             examples,
             batch_size=args.predict_batch_size,
             progress=progress,
-            **{name: table[name] for name in ("max_seq_length", "long_texts", "doc_stride")},
+            **{name: reading[name] for name in ("max_seq_length", "long_texts", "doc_stride")},
         )
-    write_table(output, columns, separator=table["label_separator"])
+    write_table(output, columns, separator=reading["label_separator"])
     print(f"wrote in {clock(time.monotonic() - begin)}: {output}, {len(examples):,} predictions")
     return str(output)
 
@@ -91,7 +91,7 @@ def _most_tokens(args, saved):
     return saved.model.bert_config.max_position_embeddings
 
 
-def _print_resolved(args, saved, examples, table):
+def _print_resolved(args, saved, examples, reading):
     from keras_bert.tasks.table import shorten
 
     model = saved.model
@@ -104,5 +104,5 @@ def _print_resolved(args, saved, examples, table):
     shape = f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}"
     print(f"model: {args.model_dir} ({shape}, {args.dtype}), answers with {answers[model.kind]}")
     kind = "texts" if examples.pairs is None else "pairs"
-    longer = "cut" if table["long_texts"] == "cut" else "read in windows"
-    print(f"input: {len(examples):,} {kind} of {args.input_file}; longer than {table['max_seq_length']}: {longer}")
+    longer = "cut" if reading["long_texts"] == "cut" else "read in windows"
+    print(f"input: {len(examples):,} {kind} of {args.input_file}; longer than {reading['max_seq_length']}: {longer}")

@@ -92,26 +92,6 @@ def _find_file(folder, flag):
     return found[0] if found else None
 
 
-def with_saved_model(args):
-    """Returns the flags of a command that does not train: its model is that in --output_dir, or else --init_checkpoint.
-
-    Raises:
-        UserError: neither is there.
-    """
-    import argparse
-
-    from keras_bert.errors import UserError
-
-    saved = args.output_dir if (Path(args.output_dir) / "bert_config.json").exists() else args.init_checkpoint
-    if not saved:
-        raise UserError(
-            f"Nothing to answer with: {args.output_dir} holds no model; add --train_file, or name a fine-tuned "
-            "model by --init_checkpoint."
-        )
-    own = {"init_checkpoint": str(saved), "from_scratch": False, "bert_config_file": None, "dropout": None}
-    return argparse.Namespace(**{**vars(args), **own})
-
-
 def find_folds(folder):
     """Returns the folders in a --data_dir that hold a training file each, in order; none if it has files of its own."""
     folder = Path(folder or "")
@@ -119,14 +99,3 @@ def find_folds(folder):
         return []
     folders = sorted(child for child in folder.iterdir() if child.is_dir())
     return [child for child in folders if _find_file(child, "train_file")]
-
-
-def update_results(output_dir, results):
-    """Writes the figures of a model that was not trained now into eval_results.json, beside what stands there."""
-    from keras_bert.files import read_json
-    from keras_bert.tasks.runs import write_results
-
-    file = Path(output_dir) / "eval_results.json"
-    own = (Path(output_dir) / "bert_config.json").exists()  # or else what stands there may be another model's
-    before = read_json(file, what="The results") if own and file.exists() else {}
-    write_results(output_dir, {**before, **results})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from keras_bert_cli import finetune_flags
 from keras_bert_cli.flags import add_bool, positive_int
-from keras_bert_cli.split_files import update_results, with_saved_model
+from keras_bert_cli.saved_models import update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
 
 SHOWN_LOST = 5  # of the answers that were not found; --verbose_logging shows all

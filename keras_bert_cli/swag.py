@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from keras_bert_cli import finetune_flags
-from keras_bert_cli.split_files import add_file_flags, find_files, find_folds, update_results, with_saved_model
+from keras_bert_cli.saved_models import update_results, with_saved_model
+from keras_bert_cli.split_files import add_file_flags, find_files, find_folds
 from keras_bert_cli.startup import start_tensorflow
 
 EVAL, TEST, ANSWERS = "eval_predictions.tsv", "test_predictions.tsv", "predictions.tsv"

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_bert.layers.dropout import drop
-from keras_bert.layers.fusion import fusible
+from keras_bert.layers.fusion import fusible, lengths_may_vary
 
 FUSED_WIDTH = 256  # of H; below it compiling a chain takes longer than it saves in a run of some thousand steps
 
@@ -60,9 +60,9 @@ def worth_fusing(x, training=True):
     """Returns whether the chains of a call on x, (B, ..., H), are to be fused.
 
     So they are in training, if x is wide enough and all dimensions but the batch's are known as the graph is made:
-    of a dataset whose batches have many lengths each would be compiled anew, for seconds.
+    of a dataset whose batches have many lengths each is compiled anew, for seconds (`fusion.any_length`).
     """
-    return bool(training) and x.shape[-1] >= FUSED_WIDTH and None not in x.shape[1:]
+    return bool(training) and x.shape[-1] >= FUSED_WIDTH and (lengths_may_vary() or None not in x.shape[1:])
 
 
 def product(layer, x):

@@ -9,7 +9,7 @@ runner may be installed (`use_runner`) that compiles the chain alone and leaves 
 import contextlib
 import functools
 
-_state = {"runner": None, "enabled": True}
+_state = {"runner": None, "enabled": True, "any_length": False}
 
 
 def fusible(function):
@@ -39,11 +39,28 @@ def use_runner(runner):
     _state["runner"] = runner
 
 
-@contextlib.contextmanager
 def unfused():
     """Runs chains as plain operations inside, for graphs that go to other programs."""
-    before, _state["enabled"] = _state["enabled"], False
+    return _setting("enabled", False)
+
+
+def any_length():
+    """Fuses chains inside though their lengths are unknown as the graph is made: each new one is compiled as it comes.
+
+    That takes seconds a length, so it pays where each comes for some tens of steps.
+    """
+    return _setting("any_length", True)
+
+
+def lengths_may_vary():
+    """Says whether chains of unknown length are to be fused."""
+    return _state["any_length"]
+
+
+@contextlib.contextmanager
+def _setting(name, value):
+    before, _state[name] = _state[name], value
     try:
         yield
     finally:
-        _state["enabled"] = before
+        _state[name] = before

@@ -4,13 +4,11 @@ N examples, C classes (1 for a number), R rows: an example has several where a l
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 
 from keras_bert.data.batches import padded_batches
-from keras_bert.files import atomic_path, read_json
 from keras_bert.models import BertClassifier
 from keras_bert.tasks.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
@@ -214,7 +212,7 @@ def write_predictions(path, examples, logits, classes, *, kind="classes", label_
     write_table(path, prediction_columns(examples, logits, classes, kind=kind), separator=label_separator)
 
 
-def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, title, table=None):
+def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, title, reading=None):
     """Writes eval_results.json, the held-out examples' picture, curves.png and, last of all, the model directory.
 
     Args:
@@ -223,7 +221,7 @@ def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, t
         tokenizer: the model's Tokenizer.
         evaluation: the held-out Examples.
         title: the heading of the pictures.
-        table: how tables were read, kept in task.json for `load_classifier`: columns and lengths; or None.
+        reading: how tables were read, for `load_classifier`: columns and lengths; or None.
 
     Returns:
         The picture's name.
@@ -233,9 +231,5 @@ def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, t
     for other in KINDS.values():  # of a model of another kind that is replaced
         (output_dir / other.picture).unlink(missing_ok=True)
     kind.draw(evaluation.labels, logits, model.labels, output_dir / kind.picture, title)
-    write_model(output_dir, model, tokenizer, results, metric=results["metric"], title=title)
-    if table is not None:
-        task = read_json(output_dir / "task.json", what="The model's task")
-        with atomic_path(output_dir / "task.json") as temporary:
-            temporary.write_text(json.dumps({**task, "table": table}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_model(output_dir, model, tokenizer, results, metric=results["metric"], title=title, reading=reading)
     return kind.picture

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, read_json
 from keras_bert.models import BertEncoder
 from keras_bert.models.weights import assign_arrays, encoder_variables
 from keras_bert.tasks.metrics import mean_and_sd
@@ -235,7 +235,7 @@ def write_results(output_dir, results, name="eval_results.json"):
         temporary.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_model(output_dir, model, tokenizer, results, *, metric, title):
+def write_model(output_dir, model, tokenizer, results, *, metric, title, reading=None):
     """Writes eval_results.json, curves.png and, last of all, the model directory.
 
     Args:
@@ -245,6 +245,8 @@ def write_model(output_dir, model, tokenizer, results, *, metric, title):
         results: those of a BestRun, to which more may have been added.
         metric: the figure to draw beside the loss.
         title: the picture's heading.
+        reading: how its texts were read, such as {"max_seq_length": 128}, kept in task.json under "reading" for whoever
+            asks the model later; or None.
     """
     output_dir = Path(output_dir)
     write_results(output_dir, results)
@@ -261,3 +263,8 @@ def write_model(output_dir, model, tokenizer, results, *, metric, title):
             curves[name] = lines
     draw_curves(rows, output_dir / "curves.png", curves=curves, title=title)
     model.save_pretrained(output_dir, tokenizer=tokenizer)
+    if reading is not None:
+        task = read_json(output_dir / "task.json", what="The model's task")
+        with atomic_path(output_dir / "task.json") as temporary:
+            text = json.dumps({**task, "reading": reading}, indent=2, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")

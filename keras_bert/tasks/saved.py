@@ -24,20 +24,21 @@ class SavedClassifier:
     Attributes:
         model: a BertClassifier.
         tokenizer: its Tokenizer.
-        table: how the tables were read that it was trained on: "text_column", "pair_column", "label_separator",
-            "max_seq_length", "long_texts" and "doc_stride"; {} of a model that `write_output` did not write.
+        reading: how the tables were read that it was trained on: "text_column", "pair_column", "label_separator",
+            "max_seq_length", "long_texts" and "doc_stride"; of a model that `keras-bert glue` trained the length alone,
+            and {} of one that neither wrote.
     """
 
     model: BertClassifier
     tokenizer: Tokenizer
-    table: dict
+    reading: dict
 
     def predictions(self, examples, **options):
         """Labels examples.
 
         Args:
             examples: Examples, such as `read_inputs` gives.
-            **options: those of `predict_logits`; lengths that are not given are the table's.
+            **options: those of `predict_logits`; lengths that are not given are those of `reading`.
 
         Returns:
             {column: list}, see `prediction_columns`.
@@ -51,7 +52,7 @@ class SavedClassifier:
                 "(pair_column)."
             )
         known = {
-            name: self.table[name] for name in ("max_seq_length", "long_texts", "doc_stride") if name in self.table
+            name: self.reading[name] for name in ("max_seq_length", "long_texts", "doc_stride") if name in self.reading
         }
         logits = predict_logits(self.model, examples, self.tokenizer, **{**known, **options})
         return prediction_columns(examples, logits, self.model.labels, kind=self.model.kind)
@@ -83,4 +84,4 @@ def load_classifier(path, *, dtype=None):
     missing = [name for name in model.load_report.new if name in model.head_variables()]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}, the classifier's own weights; save the model again.")
-    return SavedClassifier(model, tokenizer, dict(task.get("table") or {}))
+    return SavedClassifier(model, tokenizer, dict(task.get("reading") or {}))

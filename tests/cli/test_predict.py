@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
         BertClassifier(BertEncoder(config), **head).save_pretrained(folder / name, tokenizer=tokenizer)
         task = json.loads((folder / name / "task.json").read_text())
         table = {**TABLE, "pair_column": "other" if name == "pair" else None, "long_texts": "cut", "doc_stride": None}
-        (folder / name / "task.json").write_text(json.dumps({**task, "table": table}))
+        (folder / name / "task.json").write_text(json.dumps({**task, "reading": table}))
     BertSpanLabeler(BertEncoder(config)).save_pretrained(folder / "span", tokenizer=tokenizer)
     write_tsv(folder / "t.tsv", {"no": list("1234"), "sentence": TEXTS, "other": TEXTS[::-1]})
     (folder / "t.txt").write_text("\n".join(TEXTS) + "\n")

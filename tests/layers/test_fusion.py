@@ -3,6 +3,7 @@
 import pytest
 
 from keras_bert.layers import fusion
+from keras_bert.layers.common import worth_fusing
 
 
 @fusion.fusible
@@ -48,3 +49,17 @@ def test_without_a_runner_chains_are_plain_functions(runner):
 def test_whoever_calls_a_chain_says_whether_to_fuse():
     with pytest.raises(TypeError, match="fuse"):
         weighted(1.0, 2.0, weight=3.0)
+
+
+def test_unknown_lengths_are_fused_where_that_was_said_alone():
+    class Known:
+        shape = (None, 5, 256)
+
+    class Unknown:
+        shape = (None, None, 256)
+
+    assert (worth_fusing(Known), worth_fusing(Unknown)) == (True, False)
+    with fusion.any_length():
+        assert (worth_fusing(Known), worth_fusing(Unknown)) == (True, True)
+        assert not worth_fusing(Unknown, training=False)
+    assert not worth_fusing(Unknown)

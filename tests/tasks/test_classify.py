@@ -227,10 +227,10 @@ def test_what_is_written_is_of_one_model(tokenizer, config, tmp_path):
         model = classifier_maker(config, classes)()
         logits = np.random.default_rng(0).normal(size=(len(examples), model.num_classes))
         results = {"metric": metric, "history": {"step": [1, 2], "loss": [0.7, 0.5], f"val_{metric}": [0.3]}}
-        options = {"title": "t", "table": {"text_column": "sentence"}}
+        options = {"title": "t", "reading": {"text_column": "sentence"}}
         assert write_output(tmp_path, model, tokenizer, results, examples, logits, **options) == picture
         assert {file.name for file in tmp_path.glob("*.png")} == {picture, "curves.png"}
         task = json.loads((tmp_path / "task.json").read_text())
-        assert task == {**model.task(), "table": {"text_column": "sentence"}}
+        assert task == {**model.task(), "reading": {"text_column": "sentence"}}
         assert json.loads((tmp_path / "eval_results.json").read_text()) == results
     assert BertClassifier.from_pretrained(tmp_path).labels == ["a", "b"]

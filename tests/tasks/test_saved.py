@@ -51,9 +51,9 @@ def test_a_saved_model_answers_as_it_did(config, tokenizer, tmp_path, kind):
     model.save_pretrained(tmp_path / "m", tokenizer=tokenizer)
     task = json.loads((tmp_path / "m" / "task.json").read_text())
     reading = {"max_seq_length": 6, "long_texts": "windows", "doc_stride": 2}
-    (tmp_path / "m" / "task.json").write_text(json.dumps({**task, "table": reading}))
+    (tmp_path / "m" / "task.json").write_text(json.dumps({**task, "reading": reading}))
     saved = load_classifier(tmp_path / "m")
-    assert saved.table == reading
+    assert saved.reading == reading
     assert saved.model.kind == kind
     examples = Examples(TEXTS)
     expected = KINDS[kind].answers(predict_logits(model, examples, tokenizer, **reading), model.labels)
@@ -66,7 +66,7 @@ def test_a_saved_model_answers_as_it_did(config, tokenizer, tmp_path, kind):
 def test_a_model_of_pairs_wants_pairs(config, tokenizer, tmp_path):
     BertClassifier(BertEncoder(config), 2, pair=True).save_pretrained(tmp_path / "m", tokenizer=tokenizer)
     saved = load_classifier(tmp_path / "m")
-    assert saved.table == {}
+    assert saved.reading == {}
     with pytest.raises(UserError, match="trained on pairs of texts; give a table"):
         saved.predictions(Examples(TEXTS), max_seq_length=16)
     assert len(saved.predictions(Examples(TEXTS, TEXTS), max_seq_length=16)["label"]) == 3

@@ -10,6 +10,7 @@ from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.training import xla
 from keras_bert.training.finetune import BestEpoch, finetune, finetune_runs
 
 WORDS = [f"w{i}" for i in range(12)]
@@ -268,3 +269,21 @@ def test_runs_go_on_with_the_model_of_earlier_ones(make_dataset):
         finetune(alone, make_dataset(seed), seed=seed, epochs=1, learning_rate=1e-2)
         for ours, theirs in zip(weights_of(alone), weights, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_long_runs_compile_the_layers_chains_for_every_length_and_give_the_same_weights(monkeypatch, tokenizer):
+    monkeypatch.setattr("keras_bert.layers.common.FUSED_WIDTH", 8)
+    texts = [" ".join(WORDS[:count]) for count in (1, 2, 5)]
+    weights = []
+    for fused_from in (3, 4):
+        monkeypatch.setattr("keras_bert.training.finetune.FUSED_FROM_STEPS", fused_from)
+        xla._compiled.cache_clear()
+        keras.utils.set_random_seed(4)
+        model = make_model()
+        options = {"batch_size": 1, "max_seq_length": 8, "pad_to_multiple": 1, "seed": 2}
+        history = finetune(model, text_dataset(texts, [0, 1, 1], tokenizer, **options), epochs=1, learning_rate=1e-2)
+        assert history.history["step"] == [3]
+        assert (xla._compiled.cache_info().currsize >= 4) == (fused_from == 3)
+        weights.append(model.get_weights())
+    for fused, plain in zip(*weights, strict=True):
+        np.testing.assert_allclose(fused, plain, atol=1e-4)
