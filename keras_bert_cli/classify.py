@@ -203,7 +203,7 @@ def _print_data(args, tokenizer, classes, train, evaluation, prediction):
     import numpy as np
 
     from keras_bert.tasks.table import shorten
-    from keras_bert_cli.finetune_flags import print_device, print_vocabulary
+    from keras_bert_cli.finetune_flags import print_device, print_shared, print_vocabulary
 
     print_device(args)
     print_vocabulary(tokenizer)
@@ -219,6 +219,7 @@ def _print_data(args, tokenizer, classes, train, evaluation, prediction):
     split = "" if args.eval_file else f", a share of {args.eval_share:g} of --train_file by seed {args.seed}"
     labelled = f"; to label: {len(prediction):,}" if prediction is not None else ""
     print(f"held out: {len(evaluation):,}{split}{labelled}")
+    print_shared(*(list(zip(each.texts, each.pairs or each.texts, strict=True)) for each in (train, evaluation)))
 
 
 def _print_results(kind, results):

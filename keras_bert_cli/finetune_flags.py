@@ -255,6 +255,8 @@ def training_options(args):
     """
     from keras_bert.errors import UserError
 
+    if args.seed + args.num_runs > 2**32:
+        raise UserError(f"--seed: a seed is a number below 2**32, of every run. Received: {args.seed}.")
     in_grid = {name for point in args.grid or () for name in point}
     if args.num_train_steps and "epochs" in in_grid:
         raise UserError("--grid names num_train_epochs, which --num_train_steps takes the place of; leave one out.")
@@ -291,6 +293,19 @@ def print_device(args):
 def print_vocabulary(tokenizer):
     """Prints the vocabulary's size and casing."""
     print(f"vocabulary: {tokenizer.vocab_size:,} entries, {'lower-cased' if tokenizer.do_lower_case else 'cased'}")
+
+
+def print_shared(train, held_out):
+    """Prints how many held-out texts the training has too, if it has any.
+
+    Args:
+        train, held_out: lists of str, or of tuples of str.
+    """
+    from keras_bert.tasks.splitting import count_shared
+
+    shared = count_shared(train, held_out)
+    if shared:
+        print(f"note: {shared:,} of {len(held_out):,} held-out texts stand in the training file too; figures flatter")
 
 
 def print_model(args, model):

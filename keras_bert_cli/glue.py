@@ -21,7 +21,7 @@ from keras_bert_cli.finetune_flags import (
     add_training_flags,
 )
 from keras_bert_cli.flags import add_bool
-from keras_bert_cli.saved_models import update_results, with_saved_model
+from keras_bert_cli.saved_models import settle_reading, update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
 
 KINDS = {"train": "train", "eval": "dev", "predict": "test"}
@@ -229,9 +229,8 @@ def _write(args, task, model, tokenizer, results, examples):
     from keras_bert.tasks.runs import write_model
 
     if args.do_train:
-        reading = {name: getattr(args, name) for name in args.reading}
-        title = {"metric": task.metrics[0], "title": task.name}
-        write_model(args.output_dir, model, tokenizer, results, **title, reading=reading)
+        about = {"metric": task.metrics[0], "title": task.name, "reading": settle_reading(args, None)}
+        write_model(args.output_dir, model, tokenizer, results, **about)
         return ["eval_results.json", "curves.png", "the model"]
     if "eval" not in examples:
         return []

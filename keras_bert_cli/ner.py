@@ -41,10 +41,12 @@ def add_arguments(parser):
         parser,
         "by_character",
         default=None,
-        help="tag the characters of raw texts; None does so where the files with tags have spaces among their words",
+        help="tag the characters of raw texts; None does so where the files that the model was trained on have spaces "
+        "among their words",
     )
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser)
+    parser.set_defaults(reading={**parser.get_default("reading"), "by_character": None})
     finetune_flags.add_do_flags(parser)
     finetune_flags.add_output_flags(parser)
 
@@ -77,12 +79,8 @@ def run(args):
     output_dir = Path(args.output_dir)
     what = f"{output_dir}, a model directory, and in it" if args.do_train else f"in {output_dir}:"
     print(f"wrote in {clock(time.monotonic() - begin)}: {what} {', '.join(written)}")
-    print(
-        f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={args.init_checkpoint} --output_dir=answers"
-        if not args.do_train
-        else f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={output_dir} --output_dir=answers"
-        + (" --by_character" if results.get("by_character") else "")
-    )
+    saved = output_dir if args.do_train else args.init_checkpoint
+    print(f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={saved} --output_dir=answers")
     return results
 
 
@@ -128,7 +126,7 @@ def _make_model(args, data, tokenizer, config, checkpoint, progress):
         progress=progress,
         **finetune_flags.training_options(args),
     )
-    results = {**best.results, "labels": names, "by_character": data.by_character}
+    results = {**best.results, "labels": names}
     results |= {"train_sentences": len(data.train), "eval_sentences": len(data.evaluation)}
     return best.model, results, tags
 
@@ -163,8 +161,9 @@ def _write(args, data, model, tokenizer, results, tags, progress):
         return ["eval_results.json", *written] if results else written
     for name in {TEST, TAGS, ENTITIES} - set(written):
         (output_dir / name).unlink(missing_ok=True)  # of the model that is replaced
-    title, metric = output_dir.resolve().name, main_metric(data.names)
-    write_model(output_dir, model, tokenizer, results, metric=metric, title=title)
+    about = {"metric": main_metric(data.names), "title": output_dir.resolve().name}
+    reading = {**finetune_flags.settle_reading(args, None), "by_character": _by_character(args, data)}
+    write_model(output_dir, model, tokenizer, results, **about, reading=reading)
     return ["eval_results.json", "curves.png", *written]
 
 
@@ -174,14 +173,19 @@ def _write_predictions(args, data, model, tokenizer, output_dir, progress):
 
     options = {"max_seq_length": args.max_seq_length, "batch_size": args.predict_batch_size, "progress": progress}
     if isinstance(data.prediction, list):
-        by_character = data.by_character if args.by_character is None else args.by_character
-        found = tag(model, tokenizer, data.prediction, by_character=by_character, **options)
+        found = tag(model, tokenizer, data.prediction, by_character=_by_character(args, data), **options)
         write_entities(output_dir / ENTITIES, data.prediction, found)
         return ENTITIES
-    tags, _ = predict_tags(model, tokenizer, data.prediction, joined=data.by_character or None, **options)
+    joined = _by_character(args, data) or None
+    tags, _ = predict_tags(model, tokenizer, data.prediction, joined=joined, **options)
     scheme = args.scheme if data.train is None else data.train.scheme
     write_tags(output_dir / TAGS, data.prediction, tags, scheme=scheme)
     return TAGS
+
+
+def _by_character(args, data):
+    """Returns whether raw texts are tagged by their characters: as the flag, the files or the saved model say."""
+    return data.by_character if args.by_character is None else args.by_character
 
 
 def _print_data(data):
@@ -190,6 +194,10 @@ def _print_data(data):
     for what, sentences in (("training", data.train), ("held out", data.evaluation), ("test", data.test)):
         if sentences is not None:
             print(f"{what}: {describe(sentences)}")
+    if data.train is not None:
+        finetune_flags.print_shared(
+            *([" ".join(words) for words in each.words] for each in (data.train, data.evaluation))
+        )
     if data.prediction is not None:
         print(f"to tag: {len(data.prediction):,} {'texts' if isinstance(data.prediction, list) else 'sentences'}")
     print(f"tags: {len(data.names)}: {', '.join(data.names)}", flush=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from keras_bert_cli import finetune_flags
 from keras_bert_cli.flags import add_bool, positive_int
-from keras_bert_cli.saved_models import update_results, with_saved_model
+from keras_bert_cli.saved_models import add_reading_flag, settle_reading, update_results, with_saved_model
 from keras_bert_cli.startup import start_tensorflow
 
 SHOWN_LOST = 5  # of the answers that were not found; --verbose_logging shows all
@@ -30,9 +30,9 @@ def add_arguments(parser):
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser, max_seq_length=384)
     finetune_flags.add_old_flags(parser)
+    add_reading_flag(parser, "doc_stride", 128, "tokens by which a long context's next window begins later")
+    add_reading_flag(parser, "max_query_length", 64, "longer questions are cut to so many tokens")
     for name, default, help in (
-        ("doc_stride", 128, "tokens by which a long context's next window begins later"),
-        ("max_query_length", 64, "longer questions are cut to so many tokens"),
         ("n_best_size", 20, "positions to look at, and answers in nbest_predictions.json"),
         ("max_answer_length", 30, "tokens of the longest answer"),
     ):
@@ -54,8 +54,8 @@ def run(args):
     begin = time.monotonic()
     args = _decide(args)
     finetune_flags.check_output(args)
-    check_lengths(args.max_seq_length, args.doc_stride, args.max_query_length)
     tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=True)
+    check_lengths(args.max_seq_length, args.doc_stride, args.max_query_length)
     train = _read(args, args.train_file, training=True) if args.do_train else None
     asked = _read(args, args.predict_file) if args.predict_file and (args.do_predict or args.do_eval) else None
 
@@ -162,8 +162,8 @@ def _train(args, tokenizer, config, checkpoint, train, questions, progress):
         predictions = questions.predict(model)
     results = {**best.results, "train_examples": len(train), "train_features": len(features)}
     written = _write_predictions(args, predictions, model.null_score_diff_threshold)
-    metric = "f1" if measured else "loss"
-    write_model(args.output_dir, model, tokenizer, results, metric=metric, title=Path(args.output_dir).resolve().name)
+    about = {"metric": "f1" if measured else "loss", "title": Path(args.output_dir).resolve().name}
+    write_model(args.output_dir, model, tokenizer, results, **about, reading=settle_reading(args, None))
     return results, [*written, "eval_results.json", "curves.png", "the model directory"]
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from keras_bert_cli import finetune_flags
-from keras_bert_cli.saved_models import update_results, with_saved_model
+from keras_bert_cli.saved_models import settle_reading, update_results, with_saved_model
 from keras_bert_cli.split_files import add_file_flags, find_files, find_folds
 from keras_bert_cli.startup import start_tensorflow
 
@@ -64,6 +64,8 @@ def _run(args):
     for what, each in questions.items():
         labels = "" if each.labels is not None else ", no labels"
         print(f"{what}: {len(each):,} questions of {each.num_choices} choices{labels}")
+    if "training" in questions:
+        finetune_flags.print_shared(*(_texts(questions[what]) for what in ("training", "held out")))
     with Progress() as progress:
         model, results, logits = _make_model(args, questions, tokenizer, config, checkpoint, progress)
         written = _write(args, questions, model, tokenizer, results, logits, progress)
@@ -128,6 +130,14 @@ def _read(args, files):
     return {what: found[name] for name, what in names.items() if name in found}
 
 
+def _texts(questions):
+    """Returns each question with its choices, a tuple of str."""
+    return [
+        (context, start, *choices)
+        for context, start, choices in zip(questions.contexts, questions.starts, questions.choices, strict=True)
+    ]
+
+
 def _make_model(args, questions, tokenizer, config, checkpoint, progress):
     """Returns the model, trained if there is a training set, its results and the logits of the held-out questions."""
     from keras_bert.models import BertMultipleChoice
@@ -183,7 +193,9 @@ def _write(args, questions, model, tokenizer, results, logits, progress):
         write_answers(output_dir / name, questions[what], logits)
         written.append(name)
     if args.do_train:
-        write_model(output_dir, model, tokenizer, results, metric="accuracy", title=output_dir.resolve().name)
+        reading = settle_reading(args, None)
+        title = output_dir.resolve().name
+        write_model(output_dir, model, tokenizer, results, metric="accuracy", title=title, reading=reading)
         return ["eval_results.json", "curves.png", *written]
     if results:
         update_results(output_dir, results)

@@ -13,7 +13,7 @@ import numpy as np
 from keras_bert.errors import UserError
 
 POOL_BATCHES = 50  # sorted together: like lengths in a batch, while who shares one still changes from pass to pass
-IGNORED_LABEL = -100  # models/losses.py: the label of a token that has none
+IGNORED_LABEL = -100  # of a token that has no label; as in PyTorch and Hugging Face's data
 
 
 def padded_batches(

@@ -10,7 +10,6 @@ from keras_bert.layers.common import worth_fusing
 from keras_bert.layers.fusion import fusible
 
 FUSED_CLASSES = 4096  # with so many a pass over the logits takes longer than calling a compiled chain
-IGNORED_LABEL = -100  # as in PyTorch and Hugging Face's data: a token that has no label
 
 
 def cross_entropy(labels, logits):

@@ -6,10 +6,11 @@ B batch, S sequence, C classes.
 import keras
 from keras import ops
 
+from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, class_names, class_options
-from keras_bert.models.losses import IGNORED_LABEL, SparseCrossEntropy
+from keras_bert.models.losses import SparseCrossEntropy
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

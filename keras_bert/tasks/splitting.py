@@ -45,12 +45,28 @@ def split_examples(examples, *, share=0.1, seed=12345):
     return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
 
 
+def count_shared(train, held_out):
+    """Returns how many held-out texts stand among those of the training too, but for white space.
+
+    Args:
+        train, held_out: iterables of str, or of tuples of str.
+
+    >>> count_shared(["a b", "c"], ["a  b", "d", "a b"])
+    2
+    """
+    known = set(map(_key, train))
+    return sum(_key(text) in known for text in held_out)
+
+
+def _key(text):
+    return tuple(" ".join(part.split()) for part in ((text,) if isinstance(text, str) else text))
+
+
 def _groups(examples):
     """Returns a number for each example, int (N,), the same for those of the same text."""
     numbers = {}
-    columns = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
-    keys = (tuple(" ".join(text.split()) for text in both) for both in zip(*columns, strict=True))
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    rows = examples.texts if examples.pairs is None else zip(examples.texts, examples.pairs, strict=True)
+    return np.array([numbers.setdefault(_key(text), len(numbers)) for text in rows])
 
 
 def _choose(groups, strata, share, rng):

@@ -90,6 +90,7 @@ def read_files(
         scheme = PLAIN
     if eval_file is not None:
         evaluation = read_conll(eval_file, scheme=scheme, labels=names, **columns)
+        scheme = evaluation.scheme
     test = None if test_file is None else read_conll(test_file, scheme=scheme, labels=names, **columns)
     prediction = None
     if predict_file is not None:

@@ -10,7 +10,7 @@ from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli import finetune_flags
+from keras_bert_cli import finetune_flags, saved_models
 
 
 def parse(*flags, **defaults):
@@ -33,13 +33,25 @@ def model(tmp_path_factory):
 
 def test_google_s_defaults_and_a_task_s_own():
     args = parse()
-    assert (args.max_seq_length, args.train_batch_size) == (128, 32)
+    assert (saved_models.settle_reading(args, None), args.train_batch_size) == ({"max_seq_length": 128}, 32)
     assert (args.eval_batch_size, args.predict_batch_size) == (8, 8)
     assert (args.learning_rate, args.num_train_epochs, args.warmup_proportion) == (5e-5, 3.0, 0.1)
     assert (args.do_train, args.do_eval, args.do_predict) == (None, None, None)
     args = parse("--do_train", "--nodo_eval", "--do_predict=False", max_seq_length=384, learning_rate=3e-5)
     assert (args.do_train, args.do_eval, args.do_predict) == (True, False, False)
-    assert (args.max_seq_length, args.learning_rate) == (384, 3e-5)
+    assert (saved_models.settle_reading(args, None), args.learning_rate) == ({"max_seq_length": 384}, 3e-5)
+
+
+def test_a_saved_model_is_asked_with_the_length_it_was_trained_with():
+    saved = types.SimpleNamespace(task={"reading": {"max_seq_length": 12}})
+    for do_train, flags, length in ((False, [], 12), (False, ["--max_seq_length=20"], 20), (True, [], 128)):
+        args = parse(*flags)
+        args.do_train = do_train
+        assert saved_models.settle_reading(args, saved) == {"max_seq_length": length}
+        assert args.max_seq_length == length
+    args = parse("--nodo_train")
+    saved_models.settle_reading(args, types.SimpleNamespace(task={}))  # of a model that says nothing
+    assert args.max_seq_length == 128
 
 
 def test_flags_as_options_of_the_runs():
@@ -67,6 +79,19 @@ def test_a_seed_is_a_natural_number(capsys):
     with pytest.raises(SystemExit):
         parse("--seed=-1")
     assert "at least 0, received '-1'" in capsys.readouterr().err
+
+
+def test_every_run_s_seed_is_one_that_numpy_takes():
+    assert list(finetune_flags.training_options(parse("--seed=4294967294", "--num_runs=2"))["seeds"])[-1] == 2**32 - 1
+    with pytest.raises(UserError, match="--seed: a seed is a number below 2"):
+        finetune_flags.training_options(parse("--seed=4294967295", "--num_runs=2"))
+
+
+def test_texts_on_both_sides_are_said(capsys):
+    finetune_flags.print_shared(["a b", "c"], ["d"])
+    assert capsys.readouterr().out == ""
+    finetune_flags.print_shared([("a b", "c"), ("c", "d")], [("c", "d"), ("a  b", "c"), ("c", "")])
+    assert capsys.readouterr().out.startswith("note: 2 of 3 held-out texts stand in the training file too")
 
 
 def test_the_paper_s_grid():

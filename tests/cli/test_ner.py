@@ -72,7 +72,7 @@ def test_it_learns_and_says_so(trained):
     assert [run["seed"] for run in results["runs"]] == [12345, 12346]
     assert results["f1_mean"] == pytest.approx(sum(run["f1"] for run in results["runs"]) / 2)
     assert results["labels"] == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
-    assert (results["train_sentences"], results["eval_sentences"], results["by_character"]) == (16, 6, False)
+    assert (results["train_sentences"], results["eval_sentences"]) == (16, 6)
     assert results["history"]["val_f1"][-1] == 1.0
 
 
@@ -84,6 +84,7 @@ def test_it_writes_a_model_directory_and_predictions_as_the_files_are(folder, tr
     task = json.loads((trained / "task.json").read_text())
     assert task["task"] == "token_classification"
     assert task["labels"] == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert task["reading"] == {"max_seq_length": 12, "by_character": False}
     rows = [line.split("\t") for line in (trained / "test_predictions.txt").read_text().split("\n") if line]
     assert rows == [[word, tag, tag] for word, tag in SENTENCES[0] * 3 + SENTENCES[5]]
     rows = [line.split("\t") for line in (trained / "predictions.txt").read_text().split("\n") if line]
@@ -126,7 +127,7 @@ def test_characters_with_plain_tags_of_which_a_share_is_held_out(folder, tmp_pat
     flags = [f"--train_file={train}", "--eval_share=0.5", f"--predict_file={folder / 'texts.jsonl'}", "--strict"]
     assert ner(folder, tmp_path / "out", *flags, "--scheme=none", "--num_train_steps=1") == 0
     results = json.loads((tmp_path / "out" / "eval_results.json").read_text())
-    assert results["by_character"] is True
+    assert json.loads((tmp_path / "out" / "task.json").read_text())["reading"]["by_character"] is True
     assert (results["train_sentences"], results["eval_sentences"]) == (4, 4)
     assert results["labels"] == ["-", "N", "V"]
     assert results["accuracy_mean"] == results["accuracy"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.tasks.squad.examples import Context, Example
 from keras_bert.tasks.squad.training import Questions
@@ -99,14 +100,15 @@ class Answerer:
 
         Args:
             path: what `BertSpanLabeler.from_pretrained` takes, with a vocabulary beside the weights.
-            **options: the constructor's.
+            **options: the constructor's; lengths that are not given are those that `keras-bert squad` trained with.
 
         Raises:
             UserError: no model there, or one that was never trained to answer questions.
         """
         from keras_bert.text.tokenizer import Tokenizer
 
-        return cls(load_span_labeler(path), Tokenizer.from_pretrained(path), **options)
+        reading = open_checkpoint(path).task.get("reading") or {}
+        return cls(load_span_labeler(path), Tokenizer.from_pretrained(path), **{**reading, **options})
 
     def __call__(self, question, context):
         """Answers a question, or several.
