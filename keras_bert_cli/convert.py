@@ -14,10 +14,14 @@ from pathlib import Path
 from keras_bert_cli.flags import add_bool
 
 # What serving needs by the kind of the head: beginnings of the arrays' names (serving/heads.py, which is TensorFlow's).
+ENCODER = ("bert/embeddings/", "bert/encoder/")
 SERVED = {
-    None: ("bert/embeddings/", "bert/encoder/"),
-    "classification": ("bert/embeddings/", "bert/encoder/", "bert/pooler/", "output_"),
-    "pretraining": ("bert/embeddings/", "bert/encoder/", "cls/predictions/"),
+    None: ENCODER,
+    "classification": (*ENCODER, "bert/pooler/", "output_"),
+    "pretraining": (*ENCODER, "cls/predictions/"),
+    "token_classification": (*ENCODER, "output_"),
+    "question_answering": (*ENCODER, "cls/squad/"),
+    "multiple_choice": (*ENCODER, "bert/pooler/", "output_"),
 }
 # google-research/bert's program for a task; others begin with run_classifier.py.
 SCRIPTS = {"question_answering": "run_squad.py", "pretraining": "run_pretraining.py"}

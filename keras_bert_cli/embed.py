@@ -50,7 +50,7 @@ def run(args):
     from keras_bert_cli.progress import Progress
 
     loaded = load(args.model_dir, task="embed")
-    options = _options(args, loaded.model.bert_config)
+    options = _options(args, loaded.settings)
     print(f"model: {args.model_dir} ({loaded})")
     length = "length 1" if options["normalize"] else "as they are"
     print(
@@ -92,14 +92,12 @@ def _check_texts(args, texts):
         raise UserError(f"--input_file: {args.input_file} has no text; one text a line was expected.")
 
 
-def _options(args, config):
+def _options(args, settings):
     """Returns pooling, normalize and max_seq_length: the flags', and else the model's own."""
     from keras_bert.errors import UserError
-    from keras_bert.serving.embed import sentence_settings
 
-    settings = sentence_settings(args.model_dir, config)
     given = {name: getattr(args, name) for name in settings}
-    settings |= {name: value for name, value in given.items() if value is not None}
+    settings = {**settings, **{name: value for name, value in given.items() if value is not None}}
     if settings["pooling"] is None:
         raise UserError(f"{args.model_dir} asks for a pooling that is not known here; choose one by --pooling.")
     return settings

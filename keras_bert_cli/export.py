@@ -6,8 +6,6 @@ For TF Serving, or for anything that loads a SavedModel and has tensorflow-text'
 from keras_bert_cli.flags import add_bool, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
-DEFAULT_LENGTH = 128
-
 
 def add_arguments(parser):
     """Adds the flags."""
@@ -19,17 +17,28 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--task",
-        help="embed (a vector for each text), classify, or fill_mask (default: what the model was saved for; "
-        "embed for a bare encoder)",
+        help="embed (a vector for each text), classify, ner, squad, multiple_choice or fill_mask (default: what the "
+        "model was saved for; embed for a bare encoder)",
+    )
+    parser.add_argument(
+        "--inputs",
+        choices=("text", "ids"),
+        default="text",
+        help="raw strings, or ids for who tokenizes and has no tensorflow-text (default: text)",
     )
     parser.add_argument(
         "--max_seq_length",
         type=positive_int,
-        help=f"longer texts are cut to this many tokens (default: {DEFAULT_LENGTH}, or all that the model can read)",
+        help="longer texts are cut, or read in windows (default: what the model was trained with, else 128, for squad "
+        "384, or all that it can read)",
     )
     parser.add_argument("--top_k", type=positive_int, default=5, help="fill_mask: guesses for a [MASK] (default: 5)")
     add_bool(parser, "pair", default=False, help="classify: two texts at a time, even if task.json does not say so")
-    add_bool(parser, "normalize", default=True, help="embed: give each vector length 1")
+    parser.add_argument(
+        "--pooling", choices=("mean", "cls", "max"), help="embed: of the last hidden states (default: the model's)"
+    )
+    add_bool(parser, "normalize", default=None, help="embed: give each vector length 1; None: as the model's, or true")
+    add_bool(parser, "by_character", default=None, help="ner: tag characters; None: as the model was taught")
     add_bool(parser, "force", default=False, help="replace a SavedModel that stands at --output_dir")
 
 
@@ -42,24 +51,13 @@ def run(args):
 
     check_output(args.output_dir, force=args.force, what="--output_dir")
     loaded = load(args.model_dir, task=args.task)
-    length = args.max_seq_length or min(DEFAULT_LENGTH, loaded.model.bert_config.max_position_embeddings)
-    pair = args.pair or loaded.pair
-    what = loaded.task
-    if loaded.task == "classify":
-        labels = loaded.model.labels
-        what += ", a score" if len(labels) == 1 else f", {len(labels)} classes: {_some(labels)}"
+    given = {name: getattr(args, name) for name in ("max_seq_length", "pooling", "normalize", "by_character")}
+    options = {**loaded.settings, **{name: value for name, value in given.items() if value is not None}}
+    options.setdefault("max_seq_length", HEADS[loaded.task].length(loaded.model.bert_config))
+    options |= {"top_k": args.top_k, "pair": args.pair or loaded.pair, "inputs": args.inputs}
     print(f"model: {args.model_dir} ({loaded})")
-    print(f"task: {what}; {'pairs of texts' if pair else 'texts'} of up to {length} tokens", flush=True)
-    exported = export(
-        loaded.model,
-        loaded.tokenizer,
-        args.output_dir,
-        max_seq_length=length,
-        top_k=args.top_k,
-        pair=pair,
-        normalize=args.normalize,
-        force=args.force,
-    )
+    print(f"task: {_describe_task(loaded, options)}", flush=True)
+    exported = export(loaded.model, loaded.tokenizer, args.output_dir, force=args.force, **options)
     size = sum(file.stat().st_size for file in exported.path.rglob("*") if file.is_file())
     print(f"wrote {exported.path} ({size / 1e6:.1f} MB), signature serving_default:")
     signature = {"input": exported.inputs, "output": exported.outputs}
@@ -68,23 +66,39 @@ def run(args):
         for name, what in specs.items():
             print(f"  {kind:<6}  {name:<13}  {what}")
     print("query it from Python:\n")
-    print(snippet(exported, HEADS[exported.task].example))
+    print(snippet(exported, text=args.inputs == "text"))
     return {"path": str(exported.path), "task": exported.task, **signature}
 
 
-def snippet(exported, example):
-    """Returns a Python program that asks the SavedModel, from any directory."""
-    arguments = ", ".join(
-        f"{name}=tf.constant([{text!r}])"
-        for name, text in zip(exported.inputs, (example, "A second text."), strict=False)
-    )
+def snippet(exported, *, text=True):
+    """Returns a Python program that asks the SavedModel, from any directory.
+
+    Args:
+        exported: the Exported.
+        text: whether it takes strings, for which tensorflow-text is needed.
+    """
+    rows = {name: value if isinstance(value, list) else value.tolist() for name, value in exported.example.items()}
+    arguments = ", ".join(f"{name}=tf.constant({row!r})" for name, row in rows.items())
     return (
-        "import tensorflow as tf\n"
-        "import tensorflow_text  # the tokenizer's operations\n"
-        "\n"
+        "import tensorflow as tf\n" + ("import tensorflow_text  # the tokenizer's operations\n" if text else "") + "\n"
         f"model = tf.saved_model.load({str(exported.path.resolve())!r})\n"
         f'print(model.signatures["serving_default"]({arguments}))\n'
     )
+
+
+def _describe_task(loaded, options):
+    """Returns the task, what it knows of answers, and what it takes, in words."""
+    what = loaded.task
+    labels = getattr(loaded.model, "labels", None)
+    if labels:
+        kind = "tags" if loaded.task == "ner" else "classes"
+        what += ", a score" if len(labels) == 1 else f", {len(labels)} {kind}: {_some(labels)}"
+    takes = {"squad": "questions and contexts", "multiple_choice": "contexts with choices"}
+    takes = takes.get(loaded.task, "pairs of texts" if options["pair"] else "texts")
+    if loaded.task == "ner" and options.get("by_character"):
+        takes = "texts, tagged character by character,"
+    windows = "in windows of" if loaded.task in ("ner", "squad") else "of up to"
+    return f"{what}; {takes} {windows} {options['max_seq_length']} tokens"
 
 
 def _some(labels, most=8):

@@ -1,21 +1,26 @@
 """A SavedModel that answers raw strings: tokenizer, vocabulary, model and class names in one directory.
 
-    strings -> graph tokenizer -> pack -> model -> named outputs       packing.py, heads.py
+    strings -> graph tokenizer -> pack -> model -> named outputs       heads.py is the table of tasks
 
-Whoever loads it needs TensorFlow and tensorflow-text's operations, and nothing of this library.
+Whoever loads it needs TensorFlow and tensorflow-text's operations, and nothing of this library; of one that takes ids
+TensorFlow alone.
 """
 
 import dataclasses
+import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, refuse_existing
-from keras_bert.serving.heads import HEADS, Options, task_of
+from keras_bert.serving.embed import POOLINGS
+from keras_bert.serving.heads import HEADS, Options, Server, task_of
 from keras_bert.serving.inputs import check_length, check_top_k, check_vocabulary
-from keras_bert.serving.packing import pack
+
+INPUTS = ("text", "ids")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,36 +32,70 @@ class Exported:
         task: a key of HEADS.
         inputs: {name: tf.TensorSpec} of the signature `serving_default`, in order.
         outputs: {name: tf.TensorSpec}, likewise.
+        example: {name: value} for one row of each input.
     """
 
     path: Path
     task: str
     inputs: dict
     outputs: dict
+    example: dict
 
 
-def export(model, tokenizer, path, *, max_seq_length=128, top_k=5, pair=None, normalize=True, force=False):
+def export(
+    model,
+    tokenizer,
+    path,
+    *,
+    inputs="text",
+    max_seq_length=None,
+    top_k=5,
+    pair=None,
+    pooling="mean",
+    normalize=True,
+    by_character=False,
+    doc_stride=128,
+    max_query_length=None,
+    force=False,
+):
     """Writes a SavedModel whose `serving_default` takes raw strings.
 
-    Input: `text`, string (B,), and for a model of pairs `pair`, string (B,). Any B, empty strings too.
-    A batch is padded to its longest text, rounded up to a multiple of 16. Outputs:
+    Input: `text`, string (B,), and for a model of pairs `pair`, string (B,), unless another is named below. Any B,
+    empty strings too. A batch is padded to its longest text, rounded up to a multiple of 16. Outputs:
 
     - BertClassifier: `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), the
       names of the classes in the order of the probabilities; with a single class `score` float32 (B,).
-    - BertEncoder: `embedding` float32 (B, H), the mean over a text's tokens.
+    - BertEncoder: `embedding` float32 (B, H), by `pooling` of a text's tokens.
     - BertPretrainer: for every [MASK] of a text, in order, `tokens` string (B, M, K) and `probabilities`
       float32 (B, M, K), best first, and `num_masks` int32 (B,). Texts with fewer masks than M are padded
       with "" and 0. A [MASK] past `max_seq_length` is cut like any other token.
+    - BertTokenClassifier: for every word of a text `tokens` string (B, W), `start` and `end` int32 (B, W), its place in
+      characters, `label` string (B, W) and `score` float32 (B, W), the label's probability; and `num_tokens` int32
+      (B,): texts with fewer words are padded with "" and 0. Long texts are read in windows.
+    - BertSpanLabeler takes `question` and `context`, string (B,): `text` string (B,), `score` float32 (B,), its
+      probability among the best answers, `start` and `end` int32 (B,), its place in the context in characters, -1 for
+      no answer, and `null_score` float32 (B,), how far no answer is ahead of the best one; past the model's
+      `null_score_diff_threshold`, if it has one, that is the answer. Long contexts are read in windows.
+    - BertMultipleChoice takes `context` string (B,) and `choices` string (B, C): `choice` int32 (B,), from 0, and
+      `probabilities` float32 (B, C).
+
+    With `inputs="ids"` it takes `input_ids`, `input_mask` and `segment_ids`, int32 (B, S), of a BertMultipleChoice
+    (B, C, S), and gives the same of a classifier, an encoder and a chooser, and of the others their logits; a
+    BertPretrainer takes `masked_lm_positions` int32 (B, M) as well. vocab.txt lies in assets.extra.
 
     Args:
-        model: a BertClassifier, BertEncoder or BertPretrainer.
+        model: any model of ours.
         tokenizer: its Tokenizer.
         path: the directory to make; TF Serving wants a number last ("serving/sentiment/1"). It appears whole
             or not at all.
-        max_seq_length: longer texts are cut to it, as `Tokenizer.encode` does.
+        inputs: "text", or "ids" for those who tokenize themselves and have no tensorflow-text.
+        max_seq_length: longer texts are cut to it, as `Tokenizer.encode` does, or read in windows; None takes 128, for
+            questions 384, or all that the model can read if that is less.
         top_k: K, the guesses for each [MASK].
         pair: whether a classifier takes two texts; None asks the model.
-        normalize: whether embeddings have length 1.
+        pooling, normalize: how embeddings are made; see `embed`.
+        by_character: whether a tagger was taught characters, as with KLUE's files; each is a token then.
+        doc_stride, max_query_length: of a BertSpanLabeler, as `Answerer` takes them.
         force: whether to replace a SavedModel that stands at `path`.
 
     Returns:
@@ -80,33 +119,40 @@ def export(model, tokenizer, path, *, max_seq_length=128, top_k=5, pair=None, no
         >>> answer(text=tf.constant(["good", ""]))["embedding"].shape
         TensorShape([2, 128])
     """
+    from keras_bert.serving.warmup import write_warmup
+
     task = task_of(model)
     head = HEADS[task]
-    pair = bool(getattr(model, "pair", False)) if pair is None else pair
-    if pair and not head.pairs:
-        raise UserError(f"{type(model).__name__} takes one text at a time; pair=True is for a BertClassifier.")
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(
-            f"A SavedModel is written by TensorFlow, but Keras runs on {keras.backend.backend()}; save the model with "
-            "save_pretrained, and export it with KERAS_BACKEND=tensorflow."
-        )
-    check_vocabulary(model.bert_config, tokenizer)
-    check_length(model.bert_config, max_seq_length, pair=pair)
-    if task == "fill_mask":
-        check_top_k(model.bert_config, top_k)
+    length = head.length(model.bert_config) if max_seq_length is None else max_seq_length
+    options = Options(
+        max_seq_length=length,
+        pair=bool(getattr(model, "pair", False)) if pair is None else pair,
+        top_k=top_k,
+        pooling=pooling,
+        normalize=normalize,
+        by_character=by_character,
+        doc_stride=doc_stride,
+        max_query_length=min(64, length // 2) if max_query_length is None else max_query_length,
+        threshold=getattr(model, "null_score_diff_threshold", None),
+    )
+    _check(model, tokenizer, task, inputs, options)
     path = Path(path)
     check_output(path, force=force)
 
-    options = Options(max_seq_length=max_seq_length, top_k=top_k, normalize=normalize)
-    module = _serving_module(model, tokenizer, head, options, pair=pair)
+    module = _serving_module(model, tokenizer, head, inputs, options)
     signature = module.answer.get_concrete_function()
+    specs = _specs(head, inputs, options)
+    example = _example(head, tokenizer, inputs, options)
     try:
         with atomic_path(path) as temporary:
             tf.saved_model.save(module, str(temporary), signatures={"serving_default": signature})
+            write_warmup(temporary, specs, [example])
+            if inputs == "ids":
+                _write_extras(temporary / "assets.extra", model, tokenizer)
     except tf.errors.OpError as error:
         raise UserError(f"Cannot write {path} ({error.message}); free space, or choose another place.") from error
     outputs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in signature.structured_outputs.items()}
-    return Exported(path, task, {spec.name: spec for spec in _input_specs(pair)}, outputs)
+    return Exported(path, task, specs, outputs, example)
 
 
 def check_output(path, *, force, what="export"):
@@ -118,19 +164,70 @@ def check_output(path, *, force, what="export"):
         raise UserError(f"{what}: {path} exists and is no SavedModel; remove it yourself, or choose another place.")
 
 
-def _input_specs(pair):
-    return [tf.TensorSpec((None,), tf.string, name=name) for name in (("text", "pair") if pair else ("text",))]
+def _check(model, tokenizer, task, inputs, options):
+    """Raises a UserError if the model cannot be served with such options."""
+    from keras_bert.tasks.squad.features import check_lengths
+
+    config = model.bert_config
+    if inputs not in INPUTS:
+        raise UserError(f"inputs must be one of {', '.join(INPUTS)}. Received: {inputs!r}.")
+    if options.pair and not HEADS[task].pairs:
+        raise UserError(f"{type(model).__name__} takes no pairs of texts; pair=True is for a BertClassifier.")
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"A SavedModel is written by TensorFlow, but Keras runs on {keras.backend.backend()}; save the model with "
+            "save_pretrained, and export it with KERAS_BACKEND=tensorflow."
+        )
+    check_vocabulary(config, tokenizer)
+    check_length(config, options.max_seq_length, pair=options.pair or task in ("squad", "multiple_choice"))
+    if task == "fill_mask":
+        check_top_k(config, options.top_k)
+    if task == "embed" and options.pooling not in POOLINGS:
+        raise UserError(f"pooling must be one of {', '.join(POOLINGS)}. Received: {options.pooling!r}.")
+    if task == "squad":
+        check_lengths(options.max_seq_length, options.doc_stride, options.max_query_length)
 
 
-def _serving_module(model, tokenizer, head, options, *, pair):
-    """Returns a tf.Module with the model's weights and a function `answer` from strings to the head's outputs."""
-    to_ids = tokenizer.graph_layer(keep=tuple(dict.fromkeys((*tokenizer.keep, *head.keep))))
+def _specs(head, inputs, options):
+    """Returns {name: tf.TensorSpec} of what the signature takes, in order."""
+    if inputs == "text":
+        return {name: tf.TensorSpec(shape, tf.string, name) for name, shape in head.inputs(options).items()}
+    names = ("input_ids", "input_mask", "segment_ids")
+    specs = {name: tf.TensorSpec((None,) * head.rank, tf.int32, name) for name in names}
+    return specs | {name: tf.TensorSpec((None, None), tf.int32, name) for name in head.id_inputs}
 
-    def answer(*texts):
-        parts = [to_ids(text) for text in texts]
-        return head.answer(model, pack(parts, tokenizer, max_seq_length=options.max_seq_length), tokenizer, options)
+
+def _example(head, tokenizer, inputs, options):
+    """Returns {name: value} of one row, to show how the signature is asked and to warm a server up with."""
+    if inputs == "text":
+        return {name: [head.examples[name]] for name in head.inputs(options)}
+    row = tokenizer.encode(next(text for text in head.examples.values() if isinstance(text, str)))
+    row = {name: ids[: options.max_seq_length] for name, ids in row.items()}
+    example = {name: np.reshape(ids, (1,) * (head.rank - 1) + (-1,)) for name, ids in row.items()}
+    return example | {name: np.array([[1]], np.int32) for name in head.id_inputs}
+
+
+def _serving_module(model, tokenizer, head, inputs, options):
+    """Returns a tf.Module with the model's weights and a function `answer` from its inputs to the head's outputs."""
+    specs = _specs(head, inputs, options)
+    keep = tuple(dict.fromkeys((*tokenizer.keep, *head.keep)))
+    tokenize = tokenizer.graph_layer(keep=keep) if inputs == "text" else None
+    server = Server(model, tokenizer, tokenize, options)
+
+    def answer(*given):
+        if inputs == "text":
+            return head.answer(server, *given)
+        return head.answer_ids(server, dict(zip(specs, given, strict=True)))
 
     module = tf.Module(name="keras_bert")
     module.weights = [weight.value for weight in model.weights]  # not the optimizer's, not Keras' own objects
-    module.answer = tf.function(answer, input_signature=_input_specs(pair), autograph=False)
+    module.answer = tf.function(answer, input_signature=list(specs.values()), autograph=False)
     return module
+
+
+def _write_extras(folder, model, tokenizer):
+    """Writes what those who make ids need: vocab.txt, tokenizer_config.json and, of a head, task.json."""
+    folder.mkdir(exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    task = model.task() if hasattr(model, "task") else {}
+    (folder / "task.json").write_text(json.dumps(task, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

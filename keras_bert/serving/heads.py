@@ -1,16 +1,28 @@
-"""The table of heads that can be served: which model, which weights it needs, and what it answers.
+"""The table of heads that can be served: which model, which weights it needs, what it takes and what it answers.
 
-B batch, S sequence, H hidden, C classes, M masks of the text that has most, K top_k, V vocabulary.
+B batch, S sequence, H hidden, C classes or choices, M masks of the text that has most, K top_k, V vocabulary.
 """
 
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from keras_bert.errors import UserError
-from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
+from keras_bert.models import (
+    BertClassifier,
+    BertEncoder,
+    BertMultipleChoice,
+    BertPretrainer,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 from keras_bert.models.classifier import LABEL_SEPARATOR
+from keras_bert.serving.packing import pack
+from keras_bert.serving.spans import answers
+from keras_bert.serving.tags import tagged_words
+from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import MASK
 
 
@@ -19,29 +31,67 @@ class Options:
     """What a caller may choose about the answers.
 
     Attributes:
-        max_seq_length: longer texts are cut to it.
+        max_seq_length: longer texts are cut to it, or read in windows.
+        pair: whether a classifier takes two texts.
         top_k: guesses for each mask.
-        normalize: whether embeddings have length 1.
+        pooling, normalize: how embeddings are made; see `keras_bert.embed`.
+        by_character: whether a tagger was taught characters.
+        doc_stride, max_query_length: see `keras_bert.squad.make_features`.
+        threshold: the null odds over which a question has no answer; None where each has one.
     """
 
     max_seq_length: int = 128
+    pair: bool = False
     top_k: int = 5
+    pooling: str = "mean"
     normalize: bool = True
+    by_character: bool = False
+    doc_stride: int = 128
+    max_query_length: int = 64
+    threshold: float | None = None
 
 
-def embedding(model, inputs, tokenizer, options):
-    """Returns `embedding`, float32 (B, H): the mean over a text's tokens, [CLS] and [SEP] among them."""
-    hidden = tf.cast(model(inputs, training=False)["sequence_output"], tf.float32)  # (B, S, H)
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """What a graph from strings to answers is made of.
+
+    Attributes:
+        model: the model.
+        tokenizer: its Tokenizer, which knows the special ids.
+        tokenize: its GraphTokenizer.
+        options: the Options.
+    """
+
+    model: keras.Model
+    tokenizer: Tokenizer
+    tokenize: keras.layers.Layer
+    options: Options
+
+    def inputs(self, *texts):
+        """Returns the model's inputs, {name: int32 (B, S)}, for one or two string (B,)."""
+        parts = [self.tokenize(text) for text in texts]
+        return pack(parts, self.tokenizer, max_seq_length=self.options.max_seq_length)
+
+
+def embedding(server, inputs):
+    """Returns `embedding`, float32 (B, H), made of a text's tokens, [CLS] and [SEP] among them."""
+    hidden = tf.cast(server.model(inputs, training=False)["sequence_output"], tf.float32)  # (B, S, H)
     weights = tf.cast(inputs["input_mask"], tf.float32)[..., None]
-    mean = tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)
-    return {"embedding": tf.math.l2_normalize(mean, axis=-1) if options.normalize else mean}
+    if server.options.pooling == "cls":
+        pooled = hidden[:, 0]
+    elif server.options.pooling == "max":
+        pooled = tf.reduce_max(tf.where(weights > 0, hidden, hidden.dtype.min), axis=1)
+    else:
+        pooled = tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)
+    return {"embedding": tf.math.l2_normalize(pooled, axis=-1) if server.options.normalize else pooled}
 
 
-def classes(model, inputs, tokenizer, options):
+def classes(server, inputs):
     """Returns `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), or `score` (B,).
 
     Where a text may have several labels, `label` is those of a probability of 0.5 or more, with commas between them.
     """
+    model = server.model
     logits = model(inputs, training=False)
     if model.kind == "regression":
         return {"score": logits[:, 0]}
@@ -66,23 +116,55 @@ def _joined(labels, chosen):
     return tf.strings.reduce_join(tf.where(chosen, with_separator, ""), axis=1)
 
 
-def filled_masks(model, inputs, tokenizer, options):
+def filled_masks(server, inputs):
     """Returns the best tokens for each [MASK], in order, texts with fewer masks padded with "" and 0.
 
     `tokens` string (B, M, K), `probabilities` float32 (B, M, K), `num_masks` int32 (B,).
     """
+    tokenizer = server.tokenizer
     is_mask = tf.equal(inputs["input_ids"], tokenizer.mask_id)  # (B, S)
     counts = tf.reduce_sum(tf.cast(is_mask, tf.int32), axis=1)
     columns = tf.broadcast_to(tf.range(tf.shape(is_mask)[1]), tf.shape(is_mask))
     positions = tf.ragged.boolean_mask(columns, is_mask).to_tensor()  # (B, M)
-    logits = model({**inputs, "masked_lm_positions": positions}, training=False)["masked_lm"]  # (B, M, V)
-    best = tf.math.top_k(tf.nn.softmax(logits), k=options.top_k)
+    logits = server.model({**inputs, "masked_lm_positions": positions}, training=False)["masked_lm"]  # (B, M, V)
+    best = tf.math.top_k(tf.nn.softmax(logits), k=server.options.top_k)
     is_real = tf.sequence_mask(counts, tf.shape(positions)[1])[..., None]  # (B, M, 1)
     return {
         "tokens": tf.where(is_real, tf.gather(tf.constant(tokenizer.vocabulary.tokens), best.indices), ""),
         "probabilities": tf.where(is_real, best.values, 0.0),
         "num_masks": counts,
     }
+
+
+def chosen(server, inputs):
+    """Returns `choice` int32 (B,), the number of the best of the choices, and `probabilities` float32 (B, C)."""
+    logits = server.model(inputs, training=False)
+    return {"choice": tf.argmax(logits, axis=1, output_type=tf.int32), "probabilities": tf.nn.softmax(logits)}
+
+
+def choice(server, context, choices):
+    """Returns the same for strings: context (B,) and choices (B, C)."""
+    count = tf.shape(choices)[1]
+    inputs = server.inputs(tf.repeat(context, count), tf.reshape(choices, [-1]))
+    shape = (tf.shape(context)[0], count, tf.shape(inputs["input_ids"])[1])
+    return chosen(server, {name: tf.reshape(each, shape) for name, each in inputs.items()})
+
+
+def on_inputs(answer):
+    """Makes of a function of the model's inputs one of strings."""
+    return lambda server, *texts: answer(server, server.inputs(*texts))
+
+
+def plain(server, inputs):
+    """Returns the model's own outputs in float32, {name: tensor}; of a model with one output it is `logits`."""
+    outputs = server.model(inputs, training=False)
+    outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+    return {name: tf.cast(each, tf.float32) for name, each in outputs.items()}
+
+
+def texts(options):
+    """Returns the names and shapes of the inputs of a head that takes a text, or two."""
+    return {"text": (None,), "pair": (None,)} if options.pair else {"text": (None,)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,31 +175,46 @@ class Head:
         model: the model's class.
         kind: what task.json calls it; None for a bare encoder.
         weights: beginnings of the names of the arrays that the answer is computed from.
-        answer: (model, inputs, tokenizer, options) -> {name: tensor}, inside the graph.
+        answer: (server, *strings) -> {name: tensor}, inside the graph.
+        answer_ids: (server, {name: int32 (B, S)}) -> {name: tensor}, for those who tokenize themselves.
+        inputs: (options) -> {name: shape} of the strings.
+        id_inputs: names of the model's inputs beside the three of every encoder.
+        rank: of the ids: 3 where a row has several texts.
         keep: special tokens to keep whole where they stand in the text.
         settings: whether the head is made by what task.json says, its classes for instance.
         pairs: whether it can take two texts.
-        example: a text to show in a snippet.
+        max_seq_length: where nobody says.
+        examples: texts to show in a snippet and to warm a server up with.
     """
 
     model: type
     kind: str | None
     weights: tuple[str, ...]
     answer: Callable
+    answer_ids: Callable = plain
+    inputs: Callable = texts
+    id_inputs: tuple[str, ...] = ()
+    rank: int = 2
     keep: tuple[str, ...] = ()
     settings: bool = False
     pairs: bool = False
-    example: str = "A text to answer."
+    max_seq_length: int = 128
+    examples: dict = dataclasses.field(default_factory=lambda: {"text": "A text to answer.", "pair": "A second text."})
+
+    def length(self, config):
+        """Returns the longest row of tokens where nobody says."""
+        return min(self.max_seq_length, config.max_position_embeddings)
 
 
 ENCODER = ("bert/embeddings/", "bert/encoder/")
 HEADS = {
-    "embed": Head(model=BertEncoder, kind=None, weights=ENCODER, answer=embedding),
+    "embed": Head(model=BertEncoder, kind=None, weights=ENCODER, answer=on_inputs(embedding), answer_ids=embedding),
     "classify": Head(
         model=BertClassifier,
-        kind="classification",
+        kind=BertClassifier.TASK,
         weights=(*ENCODER, "bert/pooler/", "output_"),
-        answer=classes,
+        answer=on_inputs(classes),
+        answer_ids=classes,
         settings=True,
         pairs=True,
     ),
@@ -125,9 +222,38 @@ HEADS = {
         model=BertPretrainer,
         kind="pretraining",
         weights=(*ENCODER, "cls/predictions/"),
-        answer=filled_masks,
+        answer=on_inputs(filled_masks),
+        id_inputs=("masked_lm_positions",),
         keep=(MASK,),
-        example="Paris is the [MASK] of France.",
+        examples={"text": "Paris is the [MASK] of France."},
+    ),
+    "ner": Head(
+        model=BertTokenClassifier,
+        kind=BertTokenClassifier.TASK,
+        weights=(*ENCODER, "output_"),
+        answer=tagged_words,
+        settings=True,
+        examples={"text": "Rollo came to Normandy in 911."},
+    ),
+    "squad": Head(
+        model=BertSpanLabeler,
+        kind=BertSpanLabeler.TASK,
+        weights=(*ENCODER, "cls/squad/"),
+        answer=answers,
+        inputs=lambda options: {"question": (None,), "context": (None,)},
+        max_seq_length=384,
+        examples={"question": "Who came?", "context": "Rollo came to Normandy in 911."},
+    ),
+    "multiple_choice": Head(
+        model=BertMultipleChoice,
+        kind=BertMultipleChoice.TASK,
+        weights=(*ENCODER, "bert/pooler/", "output_"),
+        answer=choice,
+        answer_ids=chosen,
+        inputs=lambda options: {"context": (None,), "choices": (None, None)},
+        rank=3,
+        settings=True,
+        examples={"context": "He opened the door.", "choices": ["He went in.", "He ate it."]},
     ),
 }
 

@@ -6,9 +6,12 @@ import keras
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
+from keras_bert.serving.embed import sentence_settings
 from keras_bert.serving.heads import HEADS
 from keras_bert.serving.inputs import check_vocabulary
 from keras_bert.text.tokenizer import Tokenizer
+
+SETTINGS = ("max_seq_length", "by_character", "doc_stride", "max_query_length")  # of task.json's "reading"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +23,15 @@ class Loaded:
         model: the model, with the checkpoint's weights.
         tokenizer: its Tokenizer.
         pair: whether it was trained on two texts at a time, as task.json says.
+        settings: how it reads texts and makes vectors, as `export` takes it: what its training kept in task.json, or
+            sentence-transformers' files say; empty where nothing was kept.
     """
 
     task: str
     model: keras.Model
     tokenizer: Tokenizer
     pair: bool
+    settings: dict
 
     def __str__(self):
         config = self.model.bert_config
@@ -37,7 +43,7 @@ def load(path, *, task=None):
 
     Args:
         path: what `from_pretrained` takes, with a vocabulary beside the weights.
-        task: "embed", "classify" or "fill_mask"; None takes what task.json says, and "embed" without one.
+        task: a key of HEADS; None takes what task.json says, and "embed" without one.
 
     Returns:
         A Loaded.
@@ -68,7 +74,12 @@ def load(path, *, task=None):
     random = [name for name in model.load_report.new if name.startswith(head.weights)]
     if random:
         raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")
-    return Loaded(task, model, tokenizer, bool(checkpoint.task.get("pair", False)))
+    if task == "embed":
+        settings = sentence_settings(path, checkpoint.config)
+    else:
+        reading = checkpoint.task.get("reading") or {}
+        settings = {name: reading[name] for name in SETTINGS if reading.get(name) is not None}
+    return Loaded(task, model, tokenizer, bool(checkpoint.task.get("pair", False)), settings)
 
 
 def _missing(checkpoint, head):

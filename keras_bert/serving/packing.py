@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from keras_bert.serving.inputs import LENGTH_MULTIPLE
 
+ROWS_AT_ONCE = 64  # windows that the model reads at a time: the memory of one long text has a bound
+
 
 def kept_lengths(lengths, room):
     """Says how much of each text stays, in one step: what `truncate` reaches by popping from the longer one.
@@ -65,3 +67,33 @@ def pack(parts, tokenizer, *, max_seq_length):
     ids = rows.to_tensor(tokenizer.pad_id, shape=(None, None))
     ids = tf.pad(ids, [[0, 0], [0, width - tf.shape(ids)[1]]], constant_values=tokenizer.pad_id)
     return {"input_ids": ids, "input_mask": tf.cast(mask, tf.int32), "segment_ids": segments}
+
+
+def read_rows(model, inputs):
+    """Runs a model over any number of rows, `ROWS_AT_ONCE` of them at a time.
+
+    Args:
+        model: a Keras model.
+        inputs: {name: int32 (R, S)}.
+
+    Returns:
+        Its outputs, float32 (R, ...), in the model's structure.
+    """
+    rows, length = tf.unstack(tf.shape(inputs["input_ids"]))
+    number = tf.maximum(1, -(-rows // ROWS_AT_ONCE))
+    size = -(-rows // number)
+    parts = {
+        name: tf.reshape(tf.pad(each, [[0, number * size - rows], [0, 0]]), (number, size, length))
+        for name, each in inputs.items()
+    }
+
+    def read(part):
+        return tf.nest.map_structure(lambda each: tf.cast(each, tf.float32), model(part, training=False))
+
+    types = tf.nest.map_structure(lambda _: tf.float32, model.output)
+    outputs = tf.map_fn(read, parts, fn_output_signature=types, parallel_iterations=1)
+
+    def joined(each):
+        return tf.reshape(each, tf.concat([[number * size], tf.shape(each)[2:]], 0))[:rows]
+
+    return tf.nest.map_structure(joined, outputs)

@@ -47,11 +47,22 @@ __all__ = [
     "write_tags",
 ]
 LONGEST = 128  # pieces of a window, where nobody says
-_CJK = regex_class(characters.CJK)
-_MARK = regex_class(characters.PUNCTUATION)
-_LETTER = rf"[^\s{_CJK}{_MARK}]"
-# What newspapers' tokenizers take for a word: marks inside stay ("U.S", "don't"), those around it are words themselves.
-_WORD = re.compile(rf"{_LETTER}+(?:[{_MARK}]+{_LETTER}+)*|[{_CJK}{_MARK}]")
+
+
+def word_pattern(class_of):
+    """Returns a regular expression for what newspapers' tokenizers take for a word.
+
+    Marks inside stay ("U.S", "don't"), those around it are words themselves, and so are ideographs.
+
+    Args:
+        class_of: callable(ranges) -> the inside of a character class, as the engine writes it.
+    """
+    cjk, mark = class_of(characters.CJK), class_of(characters.PUNCTUATION)
+    letter = f"[^{class_of(characters.WHITE_SPACE)}{cjk}{mark}]"
+    return f"{letter}+(?:[{mark}]+{letter}+)*|[{cjk}{mark}]"
+
+
+_WORD = re.compile(word_pattern(regex_class))
 
 
 def main_metric(names):

@@ -78,10 +78,10 @@ class WordPieces:
             answers = chosen.argmax(axis=1)
             best = chosen[np.arange(len(chosen)), answers]
             scores[has_piece] = 1 / np.exp(chosen - best[:, None]).sum(axis=1)
-            going_on = _going_on(names)
+            later_tag = going_on(names)
             shares = self.shares[has_piece]
             for word, answer, later in zip(np.flatnonzero(has_piece).tolist(), answers, shares, strict=True):
-                tags[word] = going_on[answer] if later else names[answer]
+                tags[word] = later_tag[answer] if later else names[answer]
         starts = [0, *self.ends[:-1].tolist()]
         sentences = [tags[start:end] for start, end in zip(starts, self.ends.tolist(), strict=True)]
         if not has_piece.all():
@@ -185,7 +185,7 @@ def _cut_joined(sentences, tokenizer):
     return np.array(all_ids, np.int32), np.array(counts, np.int64), np.concatenate(firsts), np.concatenate(all_shares)
 
 
-def _going_on(names):
+def going_on(names):
     """Returns for each tag that of a word which goes on with it: I for B and I, else the same."""
     parts = [split_tag(name) for name in names]
     after = [join_tag("I", part[1]) if part is not None and part[0] != OUTSIDE else None for part in parts]
@@ -204,11 +204,11 @@ def _filled(tags, outside):
         following.append(after)
     filled = [outside]
     for tag, after in zip(tags, reversed(following), strict=True):
-        filled.append((after if _goes_on(filled[-1], after) else outside) if tag is None else tag)
+        filled.append((after if goes_on(filled[-1], after) else outside) if tag is None else tag)
     return filled[1:]
 
 
-def _goes_on(before, tag):
+def goes_on(before, tag):
     """Says whether a tag goes on with the entity that the one before it belongs to."""
     before, tag = split_tag(before), split_tag(tag)
     return None not in (before, tag) and before[0] != OUTSIDE and tag[0] == "I" and before[1] == tag[1]

@@ -24,9 +24,19 @@ def regex_class(ranges):
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
 
 
+def re2_class(*ranges):
+    r"""Returns the inside of a character class for RE2, TensorFlow's, for example r"\x{41}-\x{5A}".
+
+    >>> re2_class([(0x41, 0x5A)], [(0x5F, 0x5F)])
+    '\\x{41}-\\x{5A}\\x{5F}-\\x{5F}'
+    """
+    return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for part in ranges for first, last in part)
+
+
 # Zs, the spaces that become " "; and what else str.split() takes for a space once control characters are gone.
 SPACES = _ranges("20 A0 1680 2000-200A 202F 205F 3000")
 LINE_SEPARATORS = _ranges("2028-2029")
+WHITE_SPACE = SPACES + LINE_SEPARATORS + _ranges("9-D 1C-1F 85")  # what str.isspace() takes for one
 
 # CJK ideographs as google-research/bert lists them (_is_chinese_char): no Hangul, no Kana, no extension G.
 CJK = _ranges("3400-4DBF 4E00-9FFF F900-FAFF 20000-2A6DF 2A700-2B73F 2B740-2B81F 2B820-2CEAF 2F800-2FA1F")

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.text import characters
+from keras_bert.text.characters import re2_class
 from keras_bert.text.normalize import LONG_RUN, lower
 from keras_bert.text.vocabulary import UNK, Vocabulary
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
@@ -34,11 +35,7 @@ _BY_LOCALE = "İÌÍĨĮ"  # other lower cases in Turkish and Lithuanian, and IC
 
 def _class(*ranges):
     """Returns a character class for RE2, for example r"[\\x{41}-\\x{5A}]"."""
-    return f"[{_inside(*ranges)}]"
-
-
-def _inside(*ranges):
-    return "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for part in ranges for first, last in part)
+    return f"[{re2_class(*ranges)}]"
 
 
 _NEVER_IN_A_WORD = re.compile(rf"[\s{characters.regex_class(characters.CONTROL + characters.SPACES)}]")
@@ -50,7 +47,7 @@ _SORTED_MARKS, _SORTED_LETTERS = _class(characters.SORTED_MARKS), _class(charact
 _PUNCTUATION = _class(characters.PUNCTUATION)
 _UNASSIGNED = _class(characters.UNASSIGNED)
 _CASED, _IGNORABLE = _class(characters.CASED), _class(characters.CASE_IGNORABLE)
-_NEITHER = f"[^{_inside(characters.CASED, characters.CASE_IGNORABLE)}]"
+_NEITHER = f"[^{re2_class(characters.CASED, characters.CASE_IGNORABLE)}]"
 _FINAL_SIGMA = f"({_CASED}{_IGNORABLE}*)Σ({_IGNORABLE}*(?:{_NEITHER}|$))"
 
 
@@ -90,6 +87,7 @@ class GraphTokenizer(keras.layers.Layer):
         self.keep = tuple(keep)
         checked = Vocabulary(self.vocabulary)
         self._kept_ids = [checked.id(token) for token in self.keep]
+        self._unk_id = checked.unk_id
         self._wordpiece = _wordpiece_tokenizer(self.vocabulary, split=False)
         self._split_and_wordpiece = _wordpiece_tokenizer(self.vocabulary, split=True)
         self.built = True
@@ -103,16 +101,43 @@ class GraphTokenizer(keras.layers.Layer):
         Returns:
             Ragged int32 (B, None) ids, without [CLS] and [SEP].
         """
-        texts = _drop_invalid(tf.convert_to_tensor(inputs, tf.string))
+        texts = drop_invalid(tf.convert_to_tensor(inputs, tf.string))
         if not self.keep:
             return self._ids(texts)
-        parts, is_kept = _split_around(texts, "|".join(map(_escape, self.keep)))
+        parts, is_kept = split_around(texts, "|".join(map(_escape, self.keep)))
         kept = tf.boolean_mask(parts.values, is_kept)
         kept_ids = tf.zeros_like(kept, tf.int32)
         for token, index in zip(self.keep, self._kept_ids, strict=True):
             kept_ids = tf.where(kept == token, index, kept_ids)
         ids = self._ids(tf.where(is_kept, "", parts.values))
         return _interleave(parts, is_kept, ids, tf.RaggedTensor.from_uniform_row_length(kept_ids, 1))
+
+    def pieces(self, inputs):
+        """Tokenizes, and says how long each piece is; `keep` has no say here.
+
+        Args:
+            inputs: string (B,), UTF-8.
+
+        Returns:
+            ids, lengths: ragged int32 (B, None), the ids of `call` and of how many characters of the normalized text
+            each piece was made, which `normalized_lengths` counts too.
+        """
+        tokens = self.basic_tokens(drop_invalid(inputs))
+        ids = self._pieces_of(tokens)  # (B, None, None)
+        words = ids.values  # (tokens, None)
+        of_vocabulary = tf.constant([len(token.removeprefix("##")) for token in self.vocabulary])
+        whole = tf.repeat(tf.strings.length(tokens.values, unit="UTF8_CHAR"), words.row_lengths())
+        lengths = tf.where(words.values == self._unk_id, whole, tf.gather(of_vocabulary, words.values))
+        ids = ids.merge_dims(1, 2)
+        return ids, ids.with_values(lengths)
+
+    def normalized_lengths(self, inputs):
+        """Returns how many characters each string has once it is normalized, int32 (B,), without white space.
+
+        For a text that is the sum over its characters.
+        """
+        normalized = tf.strings.split(self._normalized(inputs), _END).values[: tf.size(inputs)]
+        return tf.strings.length(tf.strings.regex_replace(normalized, " +", ""), unit="UTF8_CHAR")
 
     def get_config(self):
         """Returns what makes the layer again, vocabulary included."""
@@ -126,7 +151,7 @@ class GraphTokenizer(keras.layers.Layer):
 
     def _ids(self, texts):
         """Sends each part of a string down its road: valid UTF-8 (B,) -> ragged int32 (B, None)."""
-        parts, is_other = _split_around(texts, _NOT_PLAIN)
+        parts, is_other = split_around(texts, _NOT_PLAIN)
         plain = self._ids_of_ascii(tf.where(is_other, "", parts.values))
 
         def both():
@@ -140,11 +165,26 @@ class GraphTokenizer(keras.layers.Layer):
         return self._split_and_wordpiece.tokenize(tf.strings.lower(texts) if self.do_lower_case else texts)
 
     def _ids_of_words(self, words):
-        """The ids of any strings without ASCII's white space: (M,) -> ragged int32 (M, None)."""
+        """The ids of any strings: (M,) -> ragged int32 (M, None)."""
+        return self._pieces_of(self.basic_tokens(words)).merge_dims(1, 2)
+
+    def basic_tokens(self, words):
+        """Cuts any strings to basic tokens: (M,) -> ragged string (M, None)."""
+        normalized = tf.strings.split(self._normalized(words), _END).values
+        return tf.strings.split(normalized[: tf.size(words)])  # of no strings at all there is an empty one
+
+    def _pieces_of(self, tokens):
+        """Spells basic tokens: ragged string (M, None) -> ragged int32 (M, None, None)."""
+        too_long = tf.strings.length(tokens.values, unit="UTF8_CHAR") > MAX_CHARS_PER_WORD
+        tokens = tokens.with_values(tf.where(too_long, _UNSPELLABLE, tokens.values))
+        return self._wordpiece.tokenize(tokens)
+
+    def _normalized(self, words):
+        """Normalizes strings, with spaces between basic tokens: (M,) -> (1,), all of them with _END between."""
         words = tf.strings.regex_replace(words, f"{_DROPPED}+", "")
         # Most steps find nothing to do, and one long string takes far less of their time than many short ones.
         text = tf.strings.reduce_join(words, separator=_END, keepdims=True)  # (1,)
-        text = tf.strings.regex_replace(text, _WIDE_SPACE, " ")
+        text = tf.strings.regex_replace(text, f"{_WIDE_SPACE}|[\\t\\n\\r]", " ")
         if self.tokenize_chinese_chars:
             text = tf.strings.regex_replace(text, _CJK, r" \0 ")
         if self.do_lower_case:
@@ -153,11 +193,7 @@ class GraphTokenizer(keras.layers.Layer):
             is_long = tf.reduce_any(tf.strings.length(words) > LONG_RUN)
             text = tf.cond(is_long, lambda: _shorten_runs(text), lambda: text)
             text = tf.strings.regex_replace(_between_unassigned(_decompose, text), f"{_MARKS}+", "")
-        text = tf.strings.regex_replace(text, _PUNCTUATION, r" \0 ")
-        tokens = tf.strings.split(tf.strings.split(text, _END).values)  # (M, None)
-        too_long = tf.strings.length(tokens.values, unit="UTF8_CHAR") > MAX_CHARS_PER_WORD
-        tokens = tokens.with_values(tf.where(too_long, _UNSPELLABLE, tokens.values))
-        return self._wordpiece.tokenize(tokens).merge_dims(1, 2)
+        return tf.strings.regex_replace(text, _PUNCTUATION, r" \0 ")
 
 
 def _wordpiece_tokenizer(vocabulary, *, split):
@@ -181,7 +217,7 @@ def _wordpiece_tokenizer(vocabulary, *, split):
     )
 
 
-def _drop_invalid(texts):
+def drop_invalid(texts):
     """Drops what is not UTF-8, as Python's decode(errors="ignore") does."""
     return tf.cond(
         tf.strings.regex_full_match(tf.strings.reduce_join(texts, separator=" "), _VALID),
@@ -248,14 +284,14 @@ def _between_unassigned(function, texts):
     """Applies `function` to the stretches between characters that Unicode 14 does not know, as in normalize.py."""
 
     def in_parts():
-        parts, is_unassigned = _split_around(texts, f"{_UNASSIGNED}+")
+        parts, is_unassigned = split_around(texts, f"{_UNASSIGNED}+")
         changed = tf.where(is_unassigned, parts.values, function(parts.values))
         return tf.strings.reduce_join(parts.with_values(changed), axis=1)
 
     return tf.cond(_any_has(texts, _UNASSIGNED), in_parts, lambda: function(texts))
 
 
-def _split_around(texts, pattern):
+def split_around(texts, pattern):
     """Splits before and after each match: string (B,) -> ragged string (B, None).
 
     Returns:
@@ -267,7 +303,7 @@ def _split_around(texts, pattern):
 
 
 def _interleave(parts, is_match, ids, match_ids):
-    """Puts the ids of what `_split_around` split in order again.
+    """Puts the ids of what `split_around` split in order again.
 
     Args:
         parts, is_match: what it returned; N parts in all, M of them matches.

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.serving.export import export
-from keras_bert.serving.heads import Options, classes
+from keras_bert.serving.heads import Options, Server, classes
 from keras_bert.serving.predict import predict
 
 LENGTH = 40
@@ -50,7 +50,7 @@ def test_labels_are_joined_in_the_graph_as_in_python(model, tokenizer, logits, l
     model.head.set_weights([0 * kernel, np.array(logits)])
     try:
         inputs = {name: ids[None] for name, ids in tokenizer.encode("paris", max_seq_length=8).items()}
-        [joined] = classes(model, inputs, tokenizer, Options())["label"].numpy()
+        [joined] = classes(Server(model, tokenizer, None, Options()), inputs)["label"].numpy()
         assert joined.decode() == label
         assert predict(model, tokenizer, ["paris"], max_seq_length=8)["label"] == [label]
     finally:

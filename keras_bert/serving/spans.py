@@ -1,0 +1,218 @@
+"""Questions and contexts to answers inside the graph, as run_squad.py and `keras_bert.tasks.squad` find them in Python.
+
+    windows of the contexts -> logits -> the best spans -> their texts -> of each text the best one -> the answer
+
+B questions, W words and P pieces of a context, F windows of all contexts, S positions of a window, N spans looked at.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from keras_bert.serving.packing import pack, read_rows
+from keras_bert.serving.places import find_words
+from keras_bert.serving.span_texts import find_texts
+from keras_bert.tasks.squad.answers import NO_WINDOW
+from keras_bert.text.graph import drop_invalid
+
+WORD = r"[^ \t\r\n\x{202F}]+"  # run_squad.py's white space: these five alone
+N_BEST, MAX_ANSWER_LENGTH = 20, 30  # the defaults of find_answers
+LOOKED_AT = N_BEST**2  # spans of a context, by their scores: several may have one text
+LOW = tf.float64.min
+
+
+def answers(server, question, context):
+    """Answers questions.
+
+    Args:
+        server: a Server.
+        question, context: string (B,).
+
+    Returns:
+        {name: tensor}: `text` string (B,), the answer as it stands in the context; `score` float32 (B,), its
+        probability among the best ones; `start`, `end` int32 (B,), its place, in characters, -1 for no answer;
+        `null_score` float32 (B,), how far the score of no answer lies over the best answer's.
+    """
+    contexts = drop_invalid(context)
+    words, starts, _ = find_words(contexts, WORD)
+    pieces = server.tokenize(words.values)  # (words of all contexts, None)
+    splits = tf.gather(pieces.row_splits, words.row_splits)
+    ids = tf.RaggedTensor.from_row_splits(pieces.values, splits, validate=False)  # (B, P)
+    windows = cut(server, server.tokenize(question), ids)
+    logits = {name: tf.cast(each, tf.float64) for name, each in read_rows(server.model, windows.inputs).items()}
+    spans = best_spans(windows, logits)
+    texts = find_texts(server, words, starts, pieces, ids, spans)
+    null = tf.math.segment_min(logits["start_logits"][:, 0] + logits["end_logits"][:, 0], windows.text)
+    return _answer(server.options.threshold, contexts, spans.scores, texts, null)
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """F windows: [CLS] question [SEP] a part of the context [SEP].
+
+    Attributes:
+        inputs: {name: int32 (F, S)}.
+        text: int32 (F,), the context that each is of.
+        first: int32 (F,), the position of the first piece of the context.
+        start, length: int32 (F,), which piece of the context that is, and how many there are.
+        numbers, room, step, sizes: int32 (B,): each context's windows, the room for it, the pieces from one window to
+            the next, and its pieces.
+    """
+
+    inputs: dict
+    text: tf.Tensor
+    first: tf.Tensor
+    start: tf.Tensor
+    length: tf.Tensor
+    numbers: tf.Tensor
+    room: tf.Tensor
+    step: tf.Tensor
+    sizes: tf.Tensor
+
+
+def cut(server, questions, ids):
+    """Cuts contexts into windows (tasks/squad/features.py). Those without a piece have one window too.
+
+    Args:
+        server: a Server.
+        questions, ids: ragged int32 (B, None), the pieces of the questions and of the contexts.
+
+    Returns:
+        Windows.
+    """
+    options = server.options
+    questions = questions[:, : options.max_query_length]
+    lengths, sizes = (tf.cast(each.row_lengths(), tf.int32) for each in (questions, ids))
+    room = options.max_seq_length - 3 - lengths
+    step = tf.minimum(room, options.doc_stride)
+    numbers = 1 + tf.maximum(0, -(-(sizes - room) // step))
+    number = tf.ragged.range(numbers)
+    text = tf.cast(number.value_rowids(), tf.int32)
+    start = number.values * tf.gather(step, text)
+    length = tf.minimum(tf.gather(sizes, text) - start, tf.gather(room, text))
+    flat = start + tf.gather(tf.cast(ids.row_starts(), tf.int32), text)
+    parts = tf.ragged.range(flat, flat + length)
+    parts = [tf.gather(questions, text), parts.with_values(tf.gather(ids.values, parts.values))]
+    inputs = pack(parts, server.tokenizer, max_seq_length=options.max_seq_length)
+    return Windows(inputs, text, tf.gather(lengths, text) + 2, start, length, numbers, room, step, sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spans:
+    """N spans of each context, best first.
+
+    Attributes:
+        first, last: int32 (B, N), the first and the last piece of the context.
+        scores: float64 (B, N), the sum of both logits; LOW where there is no such span.
+    """
+
+    first: tf.Tensor
+    last: tf.Tensor
+    scores: tf.Tensor
+
+
+def best_spans(windows, logits):
+    """Returns the best Spans over all windows of each context (tasks/squad/answers.py, `_spans`).
+
+    Args:
+        windows: the Windows.
+        logits: {"start_logits", "end_logits"}: float64 (F, S).
+    """
+    width = tf.shape(logits["start_logits"])[1]
+    best = tf.minimum(N_BEST, width)  # (K)
+    is_token = tf.sequence_mask(windows.first + windows.length + 1, width)  # padding does not compete
+    tops = [tf.math.top_k(tf.where(is_token, logits[f"{end}_logits"], LOW), best) for end in ("start", "end")]
+    starts, ends = (tops[0].indices - windows.first[:, None], tops[1].indices - windows.first[:, None])  # (F, K)
+    inside = [(each >= 0) & (each < windows.length[:, None]) for each in (starts, ends)]
+    starts, ends = starts + windows.start[:, None], ends + windows.start[:, None]  # pieces of the context
+    more = ends[:, None, :] - starts[:, :, None]  # (F, K, K)
+    good = (more >= 0) & (more < MAX_ANSWER_LENGTH) & inside[1][:, None, :]
+    good &= (inside[0] & _is_max_context(windows, starts))[:, :, None]
+    scores = tf.where(good, tops[0].values[:, :, None] + tops[1].values[:, None, :], LOW)
+    starts, ends = (tf.broadcast_to(each, tf.shape(scores)) for each in (starts[:, :, None], ends[:, None, :]))
+
+    def of_contexts(each, nothing):
+        rows = tf.RaggedTensor.from_row_lengths(tf.reshape(each, (-1, best * best)), windows.numbers, validate=False)
+        dense = rows.to_tensor(nothing, shape=(None, None, None))
+        dense = tf.reshape(dense, (tf.shape(dense)[0], tf.shape(dense)[1] * best * best))
+        return tf.pad(dense, [[0, 0], [0, 1]], constant_values=nothing)  # of no contexts there is one, too
+
+    scores = of_contexts(scores, LOW)
+    chosen = tf.math.top_k(scores, tf.minimum(LOOKED_AT, tf.shape(scores)[1]))
+    starts, ends = (tf.gather(of_contexts(each, 0), chosen.indices, batch_dims=1) for each in (starts, ends))
+    return Spans(starts, ends, chosen.values)
+
+
+def _is_max_context(windows, pieces):
+    """Says whether of all windows that hold a piece, this one has most around it (features.py, `_best_windows`).
+
+    Args:
+        windows: the Windows.
+        pieces: int32 (F, K), pieces of the context.
+
+    Returns:
+        bool (F, K).
+    """
+    room, step, size, numbers = (
+        tf.gather(each, windows.text)[:, None, None]
+        for each in (windows.room, windows.step, windows.sizes, windows.numbers)
+    )
+    most = tf.reduce_max(tf.concat([-(-windows.room // windows.step), [1]], 0))  # windows that may hold a piece
+    pieces = pieces[:, :, None]
+    window = pieces // step - tf.range(most)[::-1]  # (F, K, most), in order
+    length = tf.minimum(size - window * step, room)
+    left = pieces - window * step
+    right = length - 1 - left
+    score = tf.cast(tf.minimum(left, right), tf.float64) + 0.01 * tf.cast(length, tf.float64)
+    score = tf.where((window >= 0) & (window < numbers) & (right >= 0), score, LOW)
+    best = tf.argmax(score, axis=2, output_type=tf.int32)  # of equal ones the first
+    own = tf.reduce_max(tf.where(tf.equal(tf.range(most), best[:, :, None]), window, -1), axis=2)
+    return tf.equal(own, (windows.start // tf.gather(windows.step, windows.text))[:, None])
+
+
+def _answer(threshold, contexts, scores, texts, null):
+    """Returns the outputs of `answers`.
+
+    Args:
+        threshold: of the null odds, or None where each question has an answer.
+        contexts: string (B,).
+        scores: float64 (B, N), best first; LOW where there is no span.
+        texts: the Texts of the spans.
+        null: float64 (B,), the score of no answer.
+    """
+    is_span = scores > LOW
+    is_new = is_span & _is_first(texts.texts)
+    rank = tf.cumsum(tf.cast(is_new, tf.int32), axis=1, exclusive=True)
+    if threshold is not None:
+        rank += tf.cast(null[:, None] > scores, tf.int32)  # no answer takes its place among the best ones
+    is_listed = is_new & (rank < N_BEST)
+    has_answer = tf.reduce_any(is_listed, axis=1)
+    best = tf.argmax(tf.cast(is_listed, tf.int32), axis=1, output_type=tf.int32)  # the first one
+    best_score = tf.where(has_answer, tf.gather(scores, best, batch_dims=1), LOW)
+    odds = tf.where(has_answer, null - best_score, tf.constant(NO_WINDOW, tf.float64))
+    highest = best_score if threshold is None else tf.maximum(best_score, null)
+    total = tf.reduce_sum(tf.where(is_listed, tf.exp(scores - highest[:, None]), 0.0), axis=1)
+    score = tf.exp(best_score - highest)
+    if threshold is not None:
+        total += tf.exp(null - highest)
+        is_null = ~has_answer | (odds > threshold)
+        score, has_answer = tf.where(is_null, tf.exp(null - highest), score), ~is_null
+    start, end = (tf.gather(each, best, batch_dims=1) for each in (texts.start, texts.end))
+    start, end = tf.where(has_answer, start, 0), tf.where(has_answer, end, 0)
+    return {
+        "text": tf.strings.substr(contexts, start, end - start, unit="UTF8_CHAR"),
+        "score": tf.cast(tf.where(total > 0, score / total, 1.0), tf.float32),
+        "start": tf.where(has_answer, start, -1),
+        "end": tf.where(has_answer, end, -1),
+        "null_score": tf.cast(odds, tf.float32),
+    }
+
+
+def _is_first(texts):
+    """Says of each string (B, N) whether it is the first of its kind in its row."""
+    shape = tf.shape(texts)
+    row = tf.strings.as_string(tf.range(shape[0]))[:, None]
+    number = tf.unique(tf.reshape(row + ":" + texts, [-1])).idx
+    places = tf.range(tf.size(texts))
+    first = tf.math.unsorted_segment_min(places, number, tf.size(texts))
+    return tf.reshape(tf.equal(tf.gather(first, number), places), shape)

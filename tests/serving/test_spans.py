@@ -1,0 +1,91 @@
+"""Answers to questions inside the graph: those that `keras_bert.squad.Answerer` finds in Python."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_bert.config import BertConfig
+from keras_bert.models import BertEncoder, BertSpanLabeler
+from keras_bert.serving.heads import Options, Server
+from keras_bert.serving.spans import answers
+from keras_bert.tasks.squad.answering import Answerer
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+CONTEXTS = [
+    "Rollo came to Normandy in 911 (the year), as Steve Smith's ha-ha ha-ha wrote.",
+    "Où est l'été?  Ça, c'est Ünïcödé  東京, e\u0301t\u0301e\u0301.",
+    "one two three four five six seven eight nine ten eleven twelve " * 4,
+    "a",
+    "A\tB\nC \u3000 D\u2003E \u202f F - 1-2-1-2.",
+    "\x07x y\x00z  q " + "w" * 120 + " end ŒUVRE İstanbul ß",
+]
+QUESTIONS = ["Who came?", "", "What does a very long question ask that is cut to its first few words?", "?", "x", "İ"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer(Vocabulary([*SPECIAL_TOKENS, *LETTERS, *(f"##{c}" for c in LETTERS), *"().,-'?", "東", "ha", "1"]))
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    keras.utils.set_random_seed(3)
+    config = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    return BertSpanLabeler(BertEncoder(config))
+
+
+def serve(model, tokenizer, questions, contexts, **options):
+    server = Server(model, tokenizer, tokenizer.graph_layer(), Options(**options))
+    answer = tf.function(lambda *given: answers(server, *given), autograph=False)
+    given = (tf.constant(each, tf.string) for each in (questions, contexts))
+    return {name: each.numpy() for name, each in answer(*given).items()}
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0, -3.0, 5.0])
+@pytest.mark.parametrize(
+    "lengths", [(64, 16, 24), (24, 3, 8), (20, 1, 10), (40, 100, 4)], ids=lambda each: "-".join(map(str, each))
+)
+def test_the_graph_answers_as_python_does(model, tokenizer, threshold, lengths):
+    lengths = dict(zip(("max_seq_length", "doc_stride", "max_query_length"), lengths, strict=True))
+    pairs = [(question, context) for question in QUESTIONS for context in CONTEXTS]
+    found = serve(model, tokenizer, *zip(*pairs, strict=True), threshold=threshold, **lengths)
+    expected = Answerer(model, tokenizer, threshold=threshold, **lengths)(*map(list, zip(*pairs, strict=True)))
+    assert [text.decode() for text in found["text"]] == [each.text for each in expected]
+    places = [(-1, -1) if each.start is None else (each.start, each.end) for each in expected]
+    assert list(zip(found["start"].tolist(), found["end"].tolist(), strict=True)) == places
+    np.testing.assert_allclose(found["score"], [each.score for each in expected], atol=1e-5)
+    assert len({each.text for each in expected}) > 4
+    if threshold == 0.0:
+        assert {each.start is None for each in expected} == {True, False}
+
+
+def test_null_scores(model, tokenizer):
+    from keras_bert.tasks.squad.examples import Context, Example
+    from keras_bert.tasks.squad.training import Questions
+
+    examples = [Example(str(n), "Who?", Context(context)) for n, context in enumerate(CONTEXTS)]
+    lengths = {"max_seq_length": 24, "doc_stride": 5, "max_query_length": 8}
+    asked = Questions(examples, tokenizer, version_2_with_negative=True, **lengths)
+    odds = [prediction.null_odds for prediction in asked.predict(model)]
+    found = serve(model, tokenizer, ["Who?"] * len(CONTEXTS), CONTEXTS, threshold=0.0, **lengths)
+    np.testing.assert_allclose(found["null_score"], odds, atol=1e-4)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0])
+def test_contexts_of_nothing_have_no_answer(model, tokenizer, threshold):
+    found = serve(model, tokenizer, ["Who?"] * 3, ["", "  ", b"\xff\x00"], threshold=threshold, max_seq_length=40)
+    assert found["text"].tolist() == [b""] * 3
+    assert (found["start"].tolist(), found["end"].tolist()) == ([-1] * 3, [-1] * 3)
+    assert found["score"].tolist() == [1.0] * 3
+    assert serve(model, tokenizer, [], [], threshold=threshold, max_seq_length=40)["text"].tolist() == []
