@@ -92,7 +92,8 @@ def test_it_learns_and_writes(trained):
     assert load(trained / "nbest_predictions.json")["q0"][0]["text"] == "911"
     assert not (trained / "null_odds.json").exists()
     assert (trained / "curves.png").stat().st_size > 1000
-    assert load(trained / "task.json") == {"task": "question_answering"}
+    reading = {"max_seq_length": 16, "doc_stride": 6, "max_query_length": 4}
+    assert load(trained / "task.json") == {"task": "question_answering", "reading": reading}
     assert Answerer.from_pretrained(trained)("When?", "a (911). c").start == 3
 
 
