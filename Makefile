@@ -2,7 +2,7 @@
 # constraints.txt, and runs. PYTHON=... chooses the interpreter, ARGS=... goes to the command.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-slow lint clean
+.PHONY: help quickstart test test-slow lint docs clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -25,6 +25,9 @@ test-slow: .venv/installed .venv/installed-slow  ## the slow tests
 lint: .venv/installed  ## the linter and the formatter's check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+docs: .venv/installed-docs  ## the documentation as a site, API reference included, in build/site
+	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove the environment, caches, builds and quickstart_output
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis quickstart_output
@@ -49,9 +52,13 @@ clean:  ## remove the environment, caches, builds and quickstart_output
 	@$(INSTALL) -e '.[dev]'
 	@touch $@
 
+.venv/installed-docs: .venv/installed
+	@$(INSTALL) -e '.[dev,docs]'
+	@touch $@
+
 # What the slow tests use besides; those that miss it skip and say so.
 .venv/installed-slow: .venv/installed
-	@for extra in jax beam parity tpu-compile; do \
+	@for extra in docs jax beam parity tpu-compile; do \
 	  $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; \
 	done; \
 	if [ -z "$$failed" ]; then touch $@; \

@@ -33,7 +33,8 @@ setup(
         "scipy>=1.11",
     ],
     extras_require={
-        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval"],
+        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval", "pyyaml"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0", "ruff"],  # which formats the signatures
         "jax": ["jax"],
         "beam": ["apache-beam"],
         "tpu-compile": ["jax", "libtpu"],  # the TPU's compiler, which works without one

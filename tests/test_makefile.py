@@ -55,6 +55,7 @@ def test_help_names_every_target(clone):
         "test",
         "test-slow",
         "lint",
+        "docs",
         "clean",
     ]
 

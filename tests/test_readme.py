@@ -1,6 +1,5 @@
 """The Python examples of README.md and docs/ run as they stand, but for sizes: a tiny model, a few steps."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 import keras_bert as kb
 from tests.cli.conftest import make_documents
+from tests.world import write_tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -72,17 +72,9 @@ def test_the_examples_of_models_run_in_order(surroundings):
 
 
 def test_the_examples_of_fine_tuning_run_in_order(surroundings):
-    tokenizer, context = kb.Tokenizer.from_pretrained("uncased_L-12_H-768_A-12"), " ".join(surroundings["texts"])
+    tokenizer = kb.Tokenizer.from_pretrained("uncased_L-12_H-768_A-12")
     kb.BertEncoder.from_pretrained("uncased_L-12_H-768_A-12").save_pretrained("model", tokenizer=tokenizer)
-    rows = [f"{n % 2}\t{n}\t{n}\t{text}\t{text}" for n, text in enumerate(surroundings["texts"])]
-    Path("glue/MRPC").mkdir(parents=True)
-    for split in ("train", "dev"):
-        lines = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String", *rows]
-        Path("glue/MRPC", f"{split}.tsv").write_text("\n".join(lines) + "\n")
-    answers = [{"text": context.split()[3], "answer_start": context.index(context.split()[3])}]
-    paragraph = {"context": context, "qas": [{"id": "1", "question": "Who came?", "answers": answers}]}
-    article = {"title": "An article", "paragraphs": [paragraph]}
-    Path("train-v1.1.json").write_text(json.dumps({"version": "1.1", "data": [article]}))
+    write_tasks(Path(), surroundings["texts"])
     text = (ROOT / "docs" / "finetuning.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     assert len(blocks) == 2

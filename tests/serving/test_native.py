@@ -22,7 +22,7 @@ OPS = [
 ]
 WITH_OPS = [word for path in OPS for word in ("--ops", str(path))]
 TEXTS = [
-    b"Paris is the capital of France.",
+    b"Paris is the [MASK] of France.",
     b"",
     b"   ",
     "Ünïcödé, 東京 한국!".encode(),

@@ -22,7 +22,7 @@ MESSAGES = {
 PAIR = {name: tf.TensorSpec((None,), tf.string, name=name) for name in ("text", "pair")}
 EXAMPLES = [
     {"text": ["Paris is the capital.", ""], "pair": np.array(["한국", "is " * 100])},
-    {"text": [b"a\x00\xff"], "pair": ["b"]},
+    {"text": [b"a\x00\xff" * 50], "pair": ["b"]},  # sizes from 128 to 255, beside smaller and larger ones
 ]
 
 
@@ -119,7 +119,7 @@ def test_as_many_requests_as_a_server_reads(tmp_path):
     ("example", "match"),
     [
         ({"text": ["a"]}, r"example 1 must give the model's text, pair. Received: text\."),
-        ({"text": ["a"], "pairs": ["b"]}, "Received: text, pairs"),
+        ({"text": ["a"], "pair": ["b"], "title": ["c"]}, "Received: text, pair, title"),
         ({"text": ["a"], "pair": [3]}, r"example 1: pair must be string of shape \(None,\). Received: \[3\]"),
         ({"text": "a", "pair": ["b"]}, r"1: text must be string of shape \(None,\). Received: 'a'"),
         ({"text": [["a"]], "pair": ["b"]}, r"Received: \[\['a'\]\]"),
