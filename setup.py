@@ -35,6 +35,7 @@ setup(
     extras_require={
         "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval", "pyyaml"],
         "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0", "ruff"],  # which formats the signatures
+        "notebooks": ["nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"],
         "jax": ["jax"],
         "beam": ["apache-beam"],
         "tpu-compile": ["jax", "libtpu"],  # the TPU's compiler, which works without one
