@@ -46,7 +46,7 @@ def serialize(instances):
         numbers = _numbers(np.asarray(instances[name]), FEATURES[name].kind)
         columns += [_Heads(functools.partial(_entry_head, name), numbers.sizes), numbers]
     total = sum(column.sizes for column in columns)
-    head = _Heads(_message_head, total)
+    head = _Heads(message_head, total)
     sizes = head.sizes + total
     starts = np.cumsum(sizes) - sizes
     data = np.empty(int(sizes.sum()) + 1, np.uint8)  # one more, for the last number's rubbish
@@ -151,14 +151,14 @@ class _Varints:
 @functools.cache
 def _entry_head(name, size):
     """Returns what stands before a list of `size` bytes: its map entry's key, and three messages one in another."""
-    head = _message_head(size)  # the list's only field, its numbers
-    head = _message_head(size + len(head), LIST_FIELD[FEATURES[name].kind]) + head  # in a Feature
-    head = _message_head(len(name)) + name.encode() + _message_head(size + len(head), 2) + head  # in a map entry
-    return _message_head(size + len(head)) + head
+    head = message_head(size)  # the list's only field, its numbers
+    head = message_head(size + len(head), LIST_FIELD[FEATURES[name].kind]) + head  # in a Feature
+    head = message_head(len(name)) + name.encode() + message_head(size + len(head), 2) + head  # in a map entry
+    return message_head(size + len(head)) + head
 
 
 @functools.cache
-def _message_head(size, field=1):
+def message_head(size, field=1):
     """Returns the tag of a field of `size` bytes, and the size."""
     head = [field << 3 | LENGTH_DELIMITED]
     while size > 0x7F:

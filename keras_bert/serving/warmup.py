@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.data.wire import LENGTH_DELIMITED, frame
+from keras_bert.data.wire import frame, message_head
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
 
@@ -87,9 +87,5 @@ def _tensor(spec, values, what):
 
 
 def _field(number, value):
-    """Returns a field of a message whose value is a message, a string or bytes: its key, the size, the value."""
-    head, size = [number << 3 | LENGTH_DELIMITED], len(value)
-    while size > 0x7F:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*head, size]) + value
+    """Returns a field of a message whose value is a message, a string or bytes."""
+    return message_head(len(value), number) + value
