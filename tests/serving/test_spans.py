@@ -12,6 +12,7 @@ from keras_bert.serving.spans import answers
 from keras_bert.tasks.squad.answering import Answerer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from tests.small import small_shape
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 CONTEXTS = [
@@ -33,15 +34,8 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def model(tokenizer):
     keras.utils.set_random_seed(3)
-    config = BertConfig(
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-    )
+    shape = small_shape(max_position_embeddings=64) | {"initializer_range": 0.5}
+    config = BertConfig(vocab_size=tokenizer.vocab_size, **shape)
     return BertSpanLabeler(BertEncoder(config))
 
 

@@ -12,6 +12,7 @@ from keras_bert.serving.tags import tagged_words
 from keras_bert.tasks.tagging import _places, predict_tags
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from tests.small import small_shape
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -37,15 +38,8 @@ def tokenizer():
 @pytest.fixture(scope="module", params=[TAGS, ["DT", "NN", "VB"]], ids=["entities", "plain"])
 def model(request, tokenizer):
     keras.utils.set_random_seed(3)
-    config = BertConfig(
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        initializer_range=0.5,
-    )
+    shape = small_shape(max_position_embeddings=32) | {"initializer_range": 0.5}
+    config = BertConfig(vocab_size=tokenizer.vocab_size, **shape)
     model = BertTokenClassifier(BertEncoder(config), len(request.param), labels=request.param)
     ids = np.random.default_rng(0).integers(5, tokenizer.vocab_size, (8, 16))
     inputs = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
