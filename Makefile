@@ -58,7 +58,7 @@ clean:  ## remove the environment, caches, builds and quickstart_output
 
 # What the slow tests use besides; those that miss it skip and say so.
 .venv/installed-slow: .venv/installed
-	@for extra in docs notebooks jax beam parity tpu-compile; do \
+	@for extra in docs notebooks onnx litert jax beam parity tpu-compile; do \
 	  $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; \
 	done; \
 	if [ -z "$$failed" ]; then touch $@; \

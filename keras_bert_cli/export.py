@@ -1,10 +1,40 @@
 """Model directory -> SavedModel that answers raw strings: tokenizer, vocabulary and class names travel inside.
 
-For TF Serving, or for anything that loads a SavedModel and has tensorflow-text's operations.
+    keras-bert export --model_dir=classifier --output_dir=serving/sentiment/1
+    keras-bert export --model_dir=classifier --format=onnx --output_dir=sentiment_onnx
+
+For TF Serving, or for anything that loads a SavedModel and has tensorflow-text's operations. An ONNX or LiteRT
+file takes ids and has the vocabulary beside it.
 """
+
+import textwrap
 
 from keras_bert_cli.flags import add_bool, positive_int
 from keras_bert_cli.startup import start_tensorflow
+
+# A Python program for each format that asks what was written.
+QUERIES = {
+    "saved_model": """\
+        import tensorflow as tf
+        {text}
+        model = tf.saved_model.load({path!r})
+        print(model.signatures["serving_default"]({tensors}))
+        """,
+    "onnx": """\
+        import numpy as np
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession({file!r})
+        print(session.run(None, dict({arrays})))
+        """,
+    "litert": """\
+        import numpy as np
+        from ai_edge_litert.interpreter import Interpreter
+
+        answer = Interpreter({file!r}).get_signature_runner("serving_default")
+        print(answer({arrays}))
+        """,
+}
 
 
 def add_arguments(parser):
@@ -21,10 +51,21 @@ def add_arguments(parser):
         "model was saved for; embed for a bare encoder)",
     )
     parser.add_argument(
+        "--format",
+        choices=tuple(QUERIES),
+        default="saved_model",
+        help="a SavedModel, or a file for onnxruntime or LiteRT (default: saved_model)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "int8"),
+        help="numbers of a SavedModel: bfloat16 is half the file, int8, with bfloat16's arithmetic, a quarter "
+        "(default: float32)",
+    )
+    parser.add_argument(
         "--inputs",
         choices=("text", "ids"),
-        default="text",
-        help="raw strings, or ids for who tokenizes and has no tensorflow-text (default: text)",
+        help="raw strings, or ids for who tokenizes and has no tensorflow-text (default: text if the format can)",
     )
     parser.add_argument(
         "--max_seq_length",
@@ -39,7 +80,12 @@ def add_arguments(parser):
     )
     add_bool(parser, "normalize", default=None, help="embed: give each vector length 1; None: as the model's, or true")
     add_bool(parser, "by_character", default=None, help="ner: tag characters; None: as the model was taught")
-    add_bool(parser, "force", default=False, help="replace a SavedModel that stands at --output_dir")
+    parser.add_argument(
+        "--long_texts",
+        choices=("cut", "windows"),
+        help="classify: what becomes of longer texts; default: as in training",
+    )
+    add_bool(parser, "force", default=False, help="replace an exported model that stands at --output_dir")
 
 
 def run(args):
@@ -51,10 +97,12 @@ def run(args):
 
     check_output(args.output_dir, force=args.force, what="--output_dir")
     loaded = load(args.model_dir, task=args.task)
-    given = {name: getattr(args, name) for name in ("max_seq_length", "pooling", "normalize", "by_character")}
-    options = {**loaded.settings, **{name: value for name, value in given.items() if value is not None}}
+    flags = ("max_seq_length", "pooling", "normalize", "by_character", "long_texts")
+    given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
+    options = {**loaded.settings, **given}
     options.setdefault("max_seq_length", HEADS[loaded.task].length(loaded.model.bert_config))
-    options |= {"top_k": args.top_k, "pair": args.pair or loaded.pair, "inputs": args.inputs}
+    options |= {name: getattr(args, name) for name in ("top_k", "inputs", "format", "precision")}
+    options["pair"] = args.pair or loaded.pair
     print(f"model: {args.model_dir} ({loaded})")
     print(f"task: {_describe_task(loaded, options)}", flush=True)
     exported = export(loaded.model, loaded.tokenizer, args.output_dir, force=args.force, **options)
@@ -66,23 +114,23 @@ def run(args):
         for name, what in specs.items():
             print(f"  {kind:<6}  {name:<13}  {what}")
     print("query it from Python:\n")
-    print(snippet(exported, text=args.inputs == "text"))
+    print(snippet(exported))
     return {"path": str(exported.path), "task": exported.task, **signature}
 
 
-def snippet(exported, *, text=True):
-    """Returns a Python program that asks the SavedModel, from any directory.
+def snippet(exported):
+    """Returns a Python program that asks an exported model, from any directory."""
+    from keras_bert.serving.formats import FORMATS
 
-    Args:
-        exported: the Exported.
-        text: whether it takes strings, for which tensorflow-text is needed.
-    """
+    path = exported.path.resolve()
     rows = {name: value if isinstance(value, list) else value.tolist() for name, value in exported.example.items()}
-    arguments = ", ".join(f"{name}=tf.constant({row!r})" for name, row in rows.items())
-    return (
-        "import tensorflow as tf\n" + ("import tensorflow_text  # the tokenizer's operations\n" if text else "") + "\n"
-        f"model = tf.saved_model.load({str(exported.path.resolve())!r})\n"
-        f'print(model.signatures["serving_default"]({arguments}))\n'
+    is_text = any(spec.dtype.name == "string" for spec in exported.inputs.values())
+    return textwrap.dedent(QUERIES[exported.format]).format(
+        text="import tensorflow_text  # the tokenizer's operations\n" if is_text else "",
+        path=str(path),
+        file=str(path / FORMATS[exported.format].file),
+        tensors=", ".join(f"{name}=tf.constant({row!r})" for name, row in rows.items()),
+        arrays=", ".join(f"{name}=np.array({row!r}, np.int32)" for name, row in rows.items()),
     )
 
 
@@ -97,7 +145,8 @@ def _describe_task(loaded, options):
     takes = takes.get(loaded.task, "pairs of texts" if options["pair"] else "texts")
     if loaded.task == "ner" and options.get("by_character"):
         takes = "texts, tagged character by character,"
-    windows = "in windows of" if loaded.task in ("ner", "squad") else "of up to"
+    in_windows = loaded.task in ("ner", "squad") or options.get("long_texts") == "windows"
+    windows = "in windows of" if in_windows else "of up to"
     return f"{what}; {takes} {windows} {options['max_seq_length']} tokens"
 
 

@@ -22,7 +22,7 @@ HEADS = (
     ("BertForTokenClassification", "token_classification", ("output_",)),
     ("BertForMultipleChoice", "multiple_choice", ("output_",)),
 )
-MULTI_LABEL = "multi_label_classification"  # a problem_type
+MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
 LABELLED = ("BertForSequenceClassification", "BertForTokenClassification")
 # Copies and constants that older files hold beside the weights they are copies of.
 DECODER = "cls.predictions.decoder.weight"
@@ -63,9 +63,7 @@ def open_huggingface(folder):
         span, transposed = sources[name]
         return span.read().T if transposed else span.read()
 
-    task = _task(fields, shapes)
-    notes = (*notes, *no_floats, *_multi_label(fields, task))
-    return Checkpoint(folder, config, task, shapes, read, notes=notes)
+    return Checkpoint(folder, config, _task(fields, shapes), shapes, read, notes=(*notes, *no_floats))
 
 
 def _open_stored(folder):
@@ -104,19 +102,9 @@ def _task(fields, shapes):
         labels = [names[str(index)] for index in range(num_classes) if str(index) in names]
         if len(labels) == num_classes:
             task["labels"] = labels
+        if kind in (None, "classification") and fields.get("problem_type") == MULTI_LABEL:
+            task["multi_label"] = True
     return task
-
-
-def _multi_label(fields, task):
-    """Returns a note on a classifier whose classes do not exclude each other, or none."""
-    is_classifier = task.get("task", "classification") == "classification" and "num_classes" in task
-    if fields.get("problem_type") != MULTI_LABEL or not is_classifier:
-        return ()
-    note = (
-        f"its classes ({task['num_classes']}) do not exclude each other (problem_type {MULTI_LABEL}), but those of "
-        "BertClassifier do: multi-label heads are not supported; of its logits take the sigmoid, not the softmax"
-    )
-    return (note,)
 
 
 def plan_huggingface(checkpoint):
@@ -131,6 +119,9 @@ def plan_huggingface(checkpoint):
         names = checkpoint.task.get("labels") or [f"LABEL_{i}" for i in range(checkpoint.shapes["output_weights"][0])]
         fields["id2label"] = {str(index): name for index, name in enumerate(names)}
         fields["label2id"] = {name: index for index, name in enumerate(names)}
+    if checkpoint.task.get("multi_label"):
+        told |= {"multi_label"}
+        fields["problem_type"] = MULTI_LABEL
     arrays, unplaced = {}, [f"the task's {k}={v}" for k, v in checkpoint.task.items() if k not in told]
     for name in checkpoint.shapes:
         known = huggingface_name(name)

@@ -29,7 +29,8 @@ def attention_weights(scores, input_mask, key, *, scale, rate):
     """
     scores, dtype = wide(scores) * scale, scores.dtype
     bias = (1.0 - ops.cast(input_mask, scores.dtype)) * MASKED
-    return ops.cast(drop(ops.softmax(scores + bias[:, None, None, :], axis=-1), key, rate), dtype)
+    bias = ops.expand_dims(ops.expand_dims(bias, 1), 1)  # (B, 1, 1, S), not by slices, which LiteRT does not have
+    return ops.cast(drop(ops.softmax(scores + bias, axis=-1), key, rate), dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

@@ -3,12 +3,16 @@
 B batch, S sequence, P positions, H hidden, A heads.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
 from keras_bert.config import BertConfig
 from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmbedding, TransformerBlock
 from keras_bert.models.base import PretrainedModel
+
+_computed_by = {}  # id of an encoder: what computes it instead
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -121,6 +125,8 @@ class BertEncoder(PretrainedModel):
                 positions, and `pooled_output`, and the last block computes no other position: of 128, with 20 to
                 predict, it saves five sixths of that block.
         """
+        if id(self) in _computed_by:
+            return _computed_by[id(self)](inputs, positions)
         if positions is None:
             return super().call(inputs, training=training, mask=mask)
         hidden = self.embeddings(self.token_embedding(inputs["input_ids"]), inputs["segment_ids"], training=training)
@@ -131,6 +137,19 @@ class BertEncoder(PretrainedModel):
         positions = ops.concatenate([first, ops.cast(positions, "int32")], axis=1)  # (B, 1 + P)
         hidden = last(hidden, inputs["input_mask"], positions, training=training)
         return {"sequence_output": hidden[:, 1:], "pooled_output": self.pooler(hidden)}
+
+    @contextlib.contextmanager
+    def computed_by(self, function):
+        """Has another function compute the calls inside, as graphs for inference are made.
+
+        Args:
+            function: (inputs, positions) -> outputs, as in `call`.
+        """
+        _computed_by[id(self)] = function
+        try:
+            yield
+        finally:
+            del _computed_by[id(self)]
 
     def pooled_output(self, inputs):
         """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position."""

@@ -6,8 +6,9 @@ Whoever loads it needs TensorFlow and tensorflow-text's operations, and nothing 
 TensorFlow alone.
 """
 
+import contextlib
 import dataclasses
-import json
+import functools
 from pathlib import Path
 
 import keras
@@ -17,8 +18,11 @@ import tensorflow as tf
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, refuse_existing
 from keras_bert.serving.embed import POOLINGS
+from keras_bert.serving.encoder import ServedEncoder
+from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.heads import HEADS, Options, Server, task_of
 from keras_bert.serving.inputs import check_length, check_top_k, check_vocabulary
+from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
 
 INPUTS = ("text", "ids")
 
@@ -28,14 +32,16 @@ class Exported:
     """What was written.
 
     Attributes:
-        path: the SavedModel's directory.
+        path: the directory.
+        format: a key of FORMATS.
         task: a key of HEADS.
-        inputs: {name: tf.TensorSpec} of the signature `serving_default`, in order.
+        inputs: {name: tf.TensorSpec} of what it takes, of a SavedModel as `serving_default`, in order.
         outputs: {name: tf.TensorSpec}, likewise.
         example: {name: value} for one row of each input.
     """
 
     path: Path
+    format: str
     task: str
     inputs: dict
     outputs: dict
@@ -47,14 +53,17 @@ def export(
     tokenizer,
     path,
     *,
-    inputs="text",
+    format="saved_model",
+    inputs=None,
+    precision=None,
     max_seq_length=None,
     top_k=5,
     pair=None,
     pooling="mean",
     normalize=True,
     by_character=False,
-    doc_stride=128,
+    long_texts="cut",
+    doc_stride=None,
     max_query_length=None,
     force=False,
 ):
@@ -83,19 +92,28 @@ def export(
     (B, C, S), and gives the same of a classifier, an encoder and a chooser, and of the others their logits; a
     BertPretrainer takes `masked_lm_positions` int32 (B, M) as well. vocab.txt lies in assets.extra.
 
+    With `format="onnx"` or "litert" it is a file model.onnx or model.tflite that takes ids, with vocab.txt and
+    task.json beside it; it gives the same, but for the outputs that are strings.
+
     Args:
         model: any model of ours.
         tokenizer: its Tokenizer.
         path: the directory to make; TF Serving wants a number last ("serving/sentiment/1"). It appears whole
             or not at all.
-        inputs: "text", or "ids" for those who tokenize themselves and have no tensorflow-text.
+        format: "saved_model"; "onnx", which wants tf2onnx; or "litert", once TensorFlow Lite.
+        inputs: "text", or "ids" for those who tokenize themselves and have no tensorflow-text; None takes text if the
+            format can.
+        precision: of a SavedModel, "float32", "bfloat16" (half the file, and faster on processors that know it) or
+            "int8" (a quarter of the file, see `keras_bert.serving.precision`); None leaves the model as it is.
         max_seq_length: longer texts are cut to it, as `Tokenizer.encode` does, or read in windows; None takes 128, for
             questions 384, or all that the model can read if that is less.
         top_k: K, the guesses for each [MASK].
         pair: whether a classifier takes two texts; None asks the model.
         pooling, normalize: how embeddings are made; see `embed`.
         by_character: whether a tagger was taught characters, as with KLUE's files; each is a token then.
-        doc_stride, max_query_length: of a BertSpanLabeler, as `Answerer` takes them.
+        long_texts: of a classifier, "cut", or "windows" to read all of a text; see `keras_bert.tasks.windows`.
+        doc_stride: tokens from one window to the next; None takes half a window, for questions 128.
+        max_query_length: of a BertSpanLabeler, as `Answerer` takes it.
         force: whether to replace a SavedModel that stands at `path`.
 
     Returns:
@@ -119,8 +137,6 @@ def export(
         >>> answer(text=tf.constant(["good", ""]))["embedding"].shape
         TensorShape([2, 128])
     """
-    from keras_bert.serving.warmup import write_warmup
-
     task = task_of(model)
     head = HEADS[task]
     length = head.length(model.bert_config) if max_seq_length is None else max_seq_length
@@ -131,46 +147,54 @@ def export(
         pooling=pooling,
         normalize=normalize,
         by_character=by_character,
-        doc_stride=doc_stride,
+        long_texts=long_texts,
+        doc_stride=head.doc_stride if doc_stride is None else doc_stride,
         max_query_length=min(64, length // 2) if max_query_length is None else max_query_length,
         threshold=getattr(model, "null_score_diff_threshold", None),
     )
-    _check(model, tokenizer, task, inputs, options)
+    inputs = inputs or ("text" if format == "saved_model" else "ids")
+    _check(model, tokenizer, task, format, inputs, precision, options)
     path = Path(path)
     check_output(path, force=force)
 
-    module = _serving_module(model, tokenizer, head, inputs, options)
-    signature = module.answer.get_concrete_function()
+    module, answer = _serving_function(model, tokenizer, head, format, inputs, precision, options)
     specs = _specs(head, inputs, options)
     example = _example(head, tokenizer, inputs, options)
     try:
         with atomic_path(path) as temporary:
-            tf.saved_model.save(module, str(temporary), signatures={"serving_default": signature})
-            write_warmup(temporary, specs, [example])
+            outputs = FORMATS[format].write(temporary, module, answer, specs, example)
             if inputs == "ids":
-                _write_extras(temporary / "assets.extra", model, tokenizer)
+                write_extras(temporary / FORMATS[format].extras, model, tokenizer)
     except tf.errors.OpError as error:
         raise UserError(f"Cannot write {path} ({error.message}); free space, or choose another place.") from error
-    outputs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in signature.structured_outputs.items()}
-    return Exported(path, task, specs, outputs, example)
+    outputs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in outputs.items()}
+    return Exported(path, format, task, specs, outputs, example)
 
 
 def check_output(path, *, force, what="export"):
-    """Raises a UserError if something stands at `path` that must not be replaced."""
+    """Raises a UserError if something stands at `path` that must not be replaced: all but an exported model."""
     path = Path(path)
     if not force:
         refuse_existing(path, what=what, remedy="give the next version's number, or say force=True (--force)")
-    elif path.exists() and not (path / "saved_model.pb").is_file():
-        raise UserError(f"{what}: {path} exists and is no SavedModel; remove it yourself, or choose another place.")
+    elif path.exists() and not any((path / each.file).is_file() for each in FORMATS.values()):
+        raise UserError(f"{what}: {path} exists and is no exported model; remove it yourself, or choose another place.")
 
 
-def _check(model, tokenizer, task, inputs, options):
+def _check(model, tokenizer, task, format, inputs, precision, options):
     """Raises a UserError if the model cannot be served with such options."""
     from keras_bert.tasks.squad.features import check_lengths
+    from keras_bert.tasks.windows import check_windows
 
     config = model.bert_config
+    if format not in FORMATS:
+        raise UserError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}.")
     if inputs not in INPUTS:
         raise UserError(f"inputs must be one of {', '.join(INPUTS)}. Received: {inputs!r}.")
+    if inputs == "text" and format != "saved_model":
+        raise UserError(f"A model of format {format} takes ids, since it has no operations for text; say inputs='ids'.")
+    check_precision(precision)
+    if precision is not None and format != "saved_model":
+        raise UserError(f"precision is for SavedModels; quantize a model of format {format} by its runtime's tools.")
     if options.pair and not HEADS[task].pairs:
         raise UserError(f"{type(model).__name__} takes no pairs of texts; pair=True is for a BertClassifier.")
     if keras.backend.backend() != "tensorflow":
@@ -184,6 +208,8 @@ def _check(model, tokenizer, task, inputs, options):
         check_top_k(config, options.top_k)
     if task == "embed" and options.pooling not in POOLINGS:
         raise UserError(f"pooling must be one of {', '.join(POOLINGS)}. Received: {options.pooling!r}.")
+    if task == "classify":
+        check_windows(options.max_seq_length, options.long_texts, options.doc_stride, texts=1 + options.pair)
     if task == "squad":
         check_lengths(options.max_seq_length, options.doc_stride, options.max_query_length)
 
@@ -207,27 +233,37 @@ def _example(head, tokenizer, inputs, options):
     return example | {name: np.array([[1]], np.int32) for name in head.id_inputs}
 
 
-def _serving_module(model, tokenizer, head, inputs, options):
-    """Returns a tf.Module with the model's weights and a function `answer` from its inputs to the head's outputs."""
+def _serving_function(model, tokenizer, head, format, inputs, precision, options):
+    """Returns a tf.Module with the model's weights, and a tf.function from the inputs to the head's outputs.
+
+    The function is no part of the module: TensorFlow would trace and save it once more for that.
+    """
     specs = _specs(head, inputs, options)
     keep = tuple(dict.fromkeys((*tokenizer.keep, *head.keep)))
     tokenize = tokenizer.graph_layer(keep=keep) if inputs == "text" else None
+    model = in_dtype(model, precision)
     server = Server(model, tokenizer, tokenize, options)
+    served = _served_encoder(model, head, precision) if format == "saved_model" else None
+    computed = contextlib.nullcontext if served is None else functools.partial(served.encoder.computed_by, served)
 
     def answer(*given):
-        if inputs == "text":
-            return head.answer(server, *given)
-        return head.answer_ids(server, dict(zip(specs, given, strict=True)))
+        with computed():
+            if inputs == "text":
+                return head.answer(server, *given)
+            return head.answer_ids(server, dict(zip(specs, given, strict=True)))
 
+    taken, variables = ((), []) if served is None else (served.taken, served.variables)
     module = tf.Module(name="keras_bert")
-    module.weights = [weight.value for weight in model.weights]  # not the optimizer's, not Keras' own objects
-    module.answer = tf.function(answer, input_signature=list(specs.values()), autograph=False)
-    return module
+    # Not the optimizer's variables, and not Keras' own objects
+    module.weights = variables + [weight.value for weight in model.weights if id(weight) not in taken]
+    return module, tf.function(answer, input_signature=list(specs.values()), autograph=False)
 
 
-def _write_extras(folder, model, tokenizer):
-    """Writes what those who make ids need: vocab.txt, tokenizer_config.json and, of a head, task.json."""
-    folder.mkdir(exist_ok=True)
-    tokenizer.save_pretrained(folder)
-    task = model.task() if hasattr(model, "task") else {}
-    (folder / "task.json").write_text(json.dumps(task, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _served_encoder(model, head, precision):
+    """Returns the ServedEncoder of a model; None where Keras itself is to compute it."""
+    encoder = getattr(model, "encoder", model)
+    if not ServedEncoder.can_compute(encoder):
+        return None
+    # The masked-LM head scores against the word embeddings: there they stay as they are.
+    table_in_8_bits = precision == "int8" and not head.reads_table
+    return ServedEncoder(encoder, kernels=kernels_of(encoder, precision), table_in_8_bits=table_in_8_bits)

@@ -22,6 +22,7 @@ from keras_bert.models.classifier import LABEL_SEPARATOR
 from keras_bert.serving.packing import pack
 from keras_bert.serving.spans import answers
 from keras_bert.serving.tags import tagged_words
+from keras_bert.serving.windows import read_windows
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import MASK
 
@@ -36,7 +37,9 @@ class Options:
         top_k: guesses for each mask.
         pooling, normalize: how embeddings are made; see `keras_bert.embed`.
         by_character: whether a tagger was taught characters.
-        doc_stride, max_query_length: see `keras_bert.squad.make_features`.
+        long_texts: "cut", or "windows" where a classifier reads all of a long text.
+        doc_stride: tokens from one window to the next; None for half a window.
+        max_query_length: see `keras_bert.squad.make_features`.
         threshold: the null odds over which a question has no answer; None where each has one.
     """
 
@@ -46,7 +49,8 @@ class Options:
     pooling: str = "mean"
     normalize: bool = True
     by_character: bool = False
-    doc_stride: int = 128
+    long_texts: str = "cut"
+    doc_stride: int | None = None
     max_query_length: int = 64
     threshold: float | None = None
 
@@ -76,7 +80,7 @@ class Server:
 def embedding(server, inputs):
     """Returns `embedding`, float32 (B, H), made of a text's tokens, [CLS] and [SEP] among them."""
     hidden = tf.cast(server.model(inputs, training=False)["sequence_output"], tf.float32)  # (B, S, H)
-    weights = tf.cast(inputs["input_mask"], tf.float32)[..., None]
+    weights = tf.expand_dims(tf.cast(inputs["input_mask"], tf.float32), -1)
     if server.options.pooling == "cls":
         pooled = hidden[:, 0]
     elif server.options.pooling == "max":
@@ -86,13 +90,23 @@ def embedding(server, inputs):
     return {"embedding": tf.math.l2_normalize(pooled, axis=-1) if server.options.normalize else pooled}
 
 
+def classified(server, *texts):
+    """Returns what `classes` does, of strings (B,)."""
+    if server.options.long_texts == "windows":
+        return class_answers(server.model, read_windows(server, *texts))
+    return classes(server, server.inputs(*texts))
+
+
 def classes(server, inputs):
+    """Returns what `class_answers` does, of the model's inputs."""
+    return class_answers(server.model, tf.cast(server.model(inputs, training=False), tf.float32))
+
+
+def class_answers(model, logits):
     """Returns `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), or `score` (B,).
 
     Where a text may have several labels, `label` is those of a probability of 0.5 or more, with commas between them.
     """
-    model = server.model
-    logits = model(inputs, training=False)
     if model.kind == "regression":
         return {"score": logits[:, 0]}
     names = tf.constant([str(label) for label in model.labels])
@@ -181,9 +195,10 @@ class Head:
         id_inputs: names of the model's inputs beside the three of every encoder.
         rank: of the ids: 3 where a row has several texts.
         keep: special tokens to keep whole where they stand in the text.
+        reads_table: whether it computes with all of the word embeddings.
         settings: whether the head is made by what task.json says, its classes for instance.
         pairs: whether it can take two texts.
-        max_seq_length: where nobody says.
+        max_seq_length, doc_stride: where nobody says.
         examples: texts to show in a snippet and to warm a server up with.
     """
 
@@ -196,9 +211,11 @@ class Head:
     id_inputs: tuple[str, ...] = ()
     rank: int = 2
     keep: tuple[str, ...] = ()
+    reads_table: bool = False
     settings: bool = False
     pairs: bool = False
     max_seq_length: int = 128
+    doc_stride: int | None = None
     examples: dict = dataclasses.field(default_factory=lambda: {"text": "A text to answer.", "pair": "A second text."})
 
     def length(self, config):
@@ -213,7 +230,7 @@ HEADS = {
         model=BertClassifier,
         kind=BertClassifier.TASK,
         weights=(*ENCODER, "bert/pooler/", "output_"),
-        answer=on_inputs(classes),
+        answer=classified,
         answer_ids=classes,
         settings=True,
         pairs=True,
@@ -225,6 +242,7 @@ HEADS = {
         answer=on_inputs(filled_masks),
         id_inputs=("masked_lm_positions",),
         keep=(MASK,),
+        reads_table=True,
         examples={"text": "Paris is the [MASK] of France."},
     ),
     "ner": Head(
@@ -242,6 +260,7 @@ HEADS = {
         answer=answers,
         inputs=lambda options: {"question": (None,), "context": (None,)},
         max_seq_length=384,
+        doc_stride=128,
         examples={"question": "Who came?", "context": "Rollo came to Normandy in 911."},
     ),
     "multiple_choice": Head(

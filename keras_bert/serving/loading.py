@@ -11,7 +11,8 @@ from keras_bert.serving.heads import HEADS
 from keras_bert.serving.inputs import check_vocabulary
 from keras_bert.text.tokenizer import Tokenizer
 
-SETTINGS = ("max_seq_length", "by_character", "doc_stride", "max_query_length")  # of task.json's "reading"
+# What export takes of task.json's "reading".
+SETTINGS = ("max_seq_length", "by_character", "long_texts", "doc_stride", "max_query_length")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,16 +39,7 @@ def encode_texts(texts, pairs, tokenizer, *, max_seq_length, long_texts="cut", d
         ([[2, 5, 6, 7, 3], [2, 6, 7, 8, 3], [2, 8, 3]], [2, 1])
     """
     columns = [texts] if pairs is None else [texts, pairs]
-    room = max_seq_length - 1 - len(columns)
-    if long_texts not in ("cut", "windows"):
-        raise UserError(f"long_texts must be cut or windows. Received: {long_texts!r}.")
-    if doc_stride is not None and doc_stride < 1:
-        raise UserError(f"doc_stride must be at least 1. Received: {doc_stride}.")
-    if room < len(columns):
-        raise UserError(
-            f"max_seq_length must be at least {1 + 2 * len(columns)} to hold a token of each text beside [CLS] and "
-            f"[SEP]. Received: {max_seq_length}."
-        )
+    room = check_windows(max_seq_length, long_texts, doc_stride, texts=len(columns))
     if long_texts == "cut":
         rows = text_rows(texts, tokenizer, pairs=pairs, max_seq_length=max_seq_length)
         return rows, np.ones(len(texts), int)
@@ -63,6 +54,29 @@ def encode_texts(texts, pairs, tokenizer, *, max_seq_length, long_texts="cut", d
         lengths[0] += 1
         rows["segment_ids"].append(np.repeat(np.arange(len(parts), dtype=np.int32), lengths))
     return rows, np.array([len(each) for each in windows])
+
+
+def check_windows(max_seq_length, long_texts, doc_stride, *, texts=1):
+    """Returns the tokens that a row has room for beside the special ones.
+
+    Args:
+        max_seq_length, long_texts, doc_stride: as `encode_texts` takes them.
+        texts: 1, or 2 for pairs.
+
+    Raises:
+        UserError: an unknown `long_texts`, a number out of range, or no room for a token of each text.
+    """
+    room = max_seq_length - 1 - texts
+    if long_texts not in ("cut", "windows"):
+        raise UserError(f"long_texts must be cut or windows. Received: {long_texts!r}.")
+    if doc_stride is not None and doc_stride < 1:
+        raise UserError(f"doc_stride must be at least 1. Received: {doc_stride}.")
+    if room < texts:
+        raise UserError(
+            f"max_seq_length must be at least {1 + 2 * texts} to hold a token of each text beside [CLS] and [SEP]. "
+            f"Received: {max_seq_length}."
+        )
+    return room
 
 
 def _split(ids, lengths):

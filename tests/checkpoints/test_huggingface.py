@@ -75,22 +75,26 @@ def test_a_classifier_tells_its_classes(tmp_path, arrays):
 
 
 @pytest.mark.parametrize(
-    ("classes", "fields", "told"),
+    ("classes", "fields", "kind"),
     [
-        (3, {"problem_type": "multi_label_classification"}, True),
-        (3, {"problem_type": "multi_label_classification", "architectures": ["BertForTokenClassification"]}, False),
-        (3, {"problem_type": "single_label_classification"}, False),
-        (0, {"problem_type": "multi_label_classification"}, False),
+        (3, {"problem_type": MULTI_LABEL}, "multi_label"),
+        (3, {"problem_type": MULTI_LABEL, "architectures": ["BertForSequenceClassification"]}, "multi_label"),
+        (3, {"problem_type": MULTI_LABEL, "architectures": ["BertForTokenClassification"]}, None),
+        (3, {"problem_type": "single_label_classification"}, "classes"),
+        (0, {"problem_type": MULTI_LABEL}, None),
     ],
 )
-def test_classes_that_do_not_exclude_each_other_are_told(tmp_path, arrays, classes, fields, told):
-    head = {"classifier/output_weights": np.zeros((classes, 8), "f4"), "classifier/bias": np.zeros(classes, "f4")}
+def test_classes_that_do_not_exclude_each_other(tmp_path, arrays, classes, fields, kind):
+    head = {"classifier/output_weights": np.ones((classes, 8), "f4"), "classifier/bias": np.ones(classes, "f4")}
     checkpoint = open_checkpoint(write_huggingface(tmp_path, {**arrays, **(head if classes else {})}, **fields))
-    assert len(checkpoint.notes) == told
-    if told:
-        assert checkpoint.notes[0].startswith(f"its classes (3) do not exclude each other (problem_type {MULTI_LABEL})")
-        report = BertClassifier.from_pretrained(tmp_path).load_report
-        assert "multi-label heads are not supported" in str(report)
+    assert checkpoint.task.get("multi_label", False) == (kind == "multi_label")
+    if kind:
+        model = BertClassifier.from_pretrained(tmp_path)
+        assert model.kind == kind
+        model.save_pretrained(tmp_path / "back", format="huggingface")
+        problem = json.loads((tmp_path / "back" / "config.json").read_text())
+        assert problem.get("problem_type") == (MULTI_LABEL if kind == "multi_label" else None)
+        assert open_checkpoint(tmp_path / "back").task.get("multi_label", False) == (kind == "multi_label")
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pkl"])

@@ -1,10 +1,7 @@
-"""`keras-bert export` and `keras-bert fill_mask`, on small models in directories of their own."""
+"""`keras-bert export`, on small models in directories of their own."""
 
-import io
-import json
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
@@ -15,7 +12,8 @@ from keras_bert.checkpoints import save_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.models.weights import collect_arrays
-from keras_bert.serving.predict import embed, fill_mask, predict
+from keras_bert.serving.embed import embed
+from keras_bert.serving.predict import fill_mask, predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
@@ -86,7 +84,7 @@ def test_export_of_another_task_and_length(directories, models, tokenizer, tmp_p
     flags = ("--task", "embed", "--max_seq_length", 8, "--normalize=false", "--output_dir", tmp_path / "1")
     run("export", "--model_dir", directories / "pretrained", *flags)
     assert "task: embed; texts of up to 8 tokens" in capsys.readouterr().out
-    expected = embed(models["pretrained"].encoder, tokenizer, [text], normalize=False, max_seq_length=8)["embedding"]
+    expected = embed(models["pretrained"].encoder, tokenizer, [text], normalize=False, max_seq_length=8)
     np.testing.assert_allclose(serve(tmp_path / "1", text=[text])["embedding"], expected, atol=1e-5)
     run("export", "--model_dir", directories / "encoder", "--output_dir", tmp_path / "1", "--force")
     assert np.linalg.norm(serve(tmp_path / "1", text=[text])["embedding"]) == pytest.approx(1, abs=1e-5)
@@ -97,7 +95,7 @@ def test_export_of_another_task_and_length(directories, models, tokenizer, tmp_p
     [
         ("--model_dir {models}/nowhere --output_dir {new}", "nowhere does not exist"),
         ("--model_dir {models}/encoder --output_dir {models}", "--output_dir: {models} exists already"),
-        ("--model_dir {models}/encoder --output_dir {models} --force", "is no SavedModel"),
+        ("--model_dir {models}/encoder --output_dir {models} --force", "is no exported model"),
         ("--model_dir {models}/encoder --output_dir {new} --task translate", "Unknown task 'translate'"),
         ("--model_dir {models}/encoder --output_dir {new} --task classify", "cannot do classify"),
         ("--model_dir {models}/encoder --output_dir {new} --max_seq_length 49", "Received: 49"),
@@ -112,88 +110,3 @@ def test_what_cannot_be_exported_is_one_sentence(directories, tmp_path, capsys, 
     assert error.startswith("keras-bert export: ")
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_fill_mask_writes_json_lines_where_nobody_reads_along(directories, models, tokenizer, capsys):
-    texts = ["Paris is the [MASK] of France.", "[MASK] [MASK] é"]
-    run("fill_mask", "--model_dir", directories / "pretrained", "--top_k", 3, *texts)
-    captured = capsys.readouterr()
-    lines = [json.loads(line) for line in captured.out.splitlines()]
-    expected = fill_mask(models["pretrained"], tokenizer, texts, top_k=3)
-    assert [line["text"] for line in lines] == texts
-    for line, answer in zip(lines, expected, strict=True):
-        for ours, theirs in zip(line["masks"], answer, strict=True):
-            assert [guess["token"] for guess in ours] == [guess["token"] for guess in theirs]
-            assert [g["probability"] for g in ours] == pytest.approx([g["probability"] for g in theirs], abs=1e-6)
-    assert "é" in captured.out  # not é
-    assert "vocabulary 18" in captured.err
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self):
-        return True
-
-
-def stdin(data, *, isatty=False):
-    return types.SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: isatty)
-
-
-def test_fill_mask_reads_any_number_of_lines_with_one_load(directories, monkeypatch, capsys):
-    loads = []
-    load = BertPretrainer.from_pretrained
-    monkeypatch.setattr(BertPretrainer, "from_pretrained", lambda path: loads.append(path) or load(path))
-    monkeypatch.setattr(
-        sys, "stdin", stdin(b"\xef\xbb\xbfthe [MASK]\r\n\n  \n" + b"a [MASK] of [MASK]\n" * 6 + b"[MASK]")
-    )
-    run("fill_mask", "--model_dir", directories / "pretrained", "--batch_size", 4)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["text"] for line in lines] == ["the [MASK]", *["a [MASK] of [MASK]"] * 6, "[MASK]"]
-    assert [len(line["masks"]) for line in lines] == [1, *[2] * 6, 1]
-    assert len(loads) == 1
-
-
-def test_fill_mask_on_a_terminal_is_read_by_people(directories, models, tokenizer, monkeypatch):
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    run("fill_mask", "--model_dir", directories / "pretrained", "--top_k", 1, "the [MASK]", "[MASK] [MASK]")
-    answers = fill_mask(models["pretrained"], tokenizer, ["the [MASK]", "[MASK] [MASK]"], top_k=1)
-    best = [guesses[0] for answer in answers for guesses in answer]
-    one, two, three = (f"{guess['token']} {100 * guess['probability']:.1f} %" for guess in best)
-    assert screen.getvalue().splitlines() == [
-        "the [MASK]",
-        f"  {one}",
-        "[MASK] [MASK]",
-        f"  [MASK] 1: {two}",
-        f"  [MASK] 2: {three}",
-    ]
-    run("fill_mask", "--model_dir", directories / "pretrained", "--format=json", "the [MASK]")
-    assert json.loads(screen.getvalue().splitlines()[-1])["text"] == "the [MASK]"
-
-
-def test_a_slip_while_typing_does_not_end_the_conversation(directories, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdin", stdin(b"the [mask]\nthe [MASK]\n", isatty=True))
-    run("fill_mask", "--model_dir", directories / "pretrained")
-    captured = capsys.readouterr()
-    assert [json.loads(line)["text"] for line in captured.out.splitlines()] == ["the [MASK]"]
-    assert "Ctrl-D ends" in captured.err
-    assert "No [MASK] in 'the [mask]'" in captured.err
-
-
-@pytest.mark.parametrize(
-    ("model", "texts", "data", "sentence"),
-    [
-        ("nowhere", ["[MASK]"], b"", "nowhere does not exist"),
-        ("encoder", ["[MASK]"], b"", "cannot do fill_mask: it lacks the weights cls/predictions/*"),
-        ("pretrained", ["[MASK]", "no mask"], b"", "No [MASK] in 'no mask'"),
-        ("pretrained", [], b"the capital\n", "No [MASK] in 'the capital'"),
-        ("pretrained", [], b"[MASK]\n\xff\n", "Line 2 of standard input is not UTF-8"),
-    ],
-)
-def test_what_cannot_be_filled_is_one_sentence(directories, monkeypatch, capsys, model, texts, data, sentence):
-    monkeypatch.setattr(sys, "stdin", stdin(data))
-    assert main(["fill_mask", "--model_dir", str(directories / model), *texts]) == 2
-    captured = capsys.readouterr()
-    assert sentence in captured.err.splitlines()[-1]
-    assert captured.err.splitlines()[-1].startswith("keras-bert fill_mask: ")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.errors import UserError
 from keras_bert.models import (
     BertClassifier,
@@ -14,7 +15,6 @@ from keras_bert.models import (
     BertTokenClassifier,
     SparseCrossEntropy,
 )
-from keras_bert.models.losses import IGNORED_LABEL
 from tests.models.conftest import inputs_of, labels_of, make, randomise
 from tests.reference_bert import log_softmax
 

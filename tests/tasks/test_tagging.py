@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from keras_bert.config import BertConfig
+from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertTokenClassifier
-from keras_bert.models.losses import IGNORED_LABEL
 from keras_bert.tasks.conll import Sentences, read_conll
 from keras_bert.tasks.conll_tags import as_tags, entities
 from keras_bert.tasks.tagging import dataset, evaluate, predict_tags, tag, tagging_metrics, train_tagger
