@@ -16,7 +16,7 @@ COMMANDS = {
     "pretrain": "TFRecords -> pre-trained BERT",
     "glue": "fine-tune on a GLUE task or XNLI, measure, and write what the GLUE server takes",
     "classify": "fine-tune a classifier on your own table",
-    "predict": "a saved classifier -> answers for a table, or for lines of text",
+    "predict": "a fine-tuned model -> its answers, for files, lines of text or objects",
     "squad": "fine-tune on SQuAD or KorQuAD, and answer questions from a text",
     "ner": "fine-tune a tagger of named entities, or of other tags, on CoNLL-style files",
     "swag": "fine-tune on questions with several answers, as SWAG or CODAH",

@@ -72,7 +72,7 @@ def padded_batches(
         raise UserError("by_length makes an order of its own, which shuffle=False rules out; leave one of them out.")
     if by_length is None:
         by_length = shuffle and pad_to_multiple < max_seq_length
-    lengths = _check(rows, max_seq_length, num_choices, batch_size, pad_to_multiple)  # (R,)
+    lengths = check_rows(rows, max_seq_length, num_choices, batch_size, pad_to_multiple)  # (R,)
     longest = lengths.reshape(-1, num_choices or 1).max(axis=1)  # (N,)
     _check_counts(labels, sample_weights, len(longest), batch_size if drop_remainder else 1)
     sizes = {"batch_size": batch_size, "drop_remainder": drop_remainder}
@@ -204,7 +204,7 @@ def _shuffled_numbers(count, lengths, *, batch_size, seed, drop_remainder):
     return numbers.apply(tf.data.experimental.assert_cardinality(batches))
 
 
-def _check(rows, max_seq_length, num_choices, batch_size, pad_to_multiple):
+def check_rows(rows, max_seq_length, num_choices, batch_size, pad_to_multiple=1):
     """Returns the rows' lengths, int64 (R,), or raises a UserError."""
     for name, number in (("batch_size", batch_size), ("pad_to_multiple", pad_to_multiple)):
         if number < 1:

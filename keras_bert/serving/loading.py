@@ -39,12 +39,13 @@ class Loaded:
         return f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
 
 
-def load(path, *, task=None):
+def load(path, *, task=None, dtype=None):
     """Loads the model and the tokenizer of a model directory for a task.
 
     Args:
         path: what `from_pretrained` takes, with a vocabulary beside the weights.
         task: a key of HEADS; None takes what task.json says, and "embed" without one.
+        dtype: a Keras dtype policy or its name; the global one if None.
 
     Returns:
         A Loaded.
@@ -71,7 +72,7 @@ def load(path, *, task=None):
         )
     tokenizer = Tokenizer.from_pretrained(path)
     check_vocabulary(checkpoint.config, tokenizer)
-    model = head.model.from_pretrained(path)
+    model = head.model.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
     random = [name for name in model.load_report.new if name.startswith(head.weights)]
     if random:
         raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")

@@ -86,8 +86,8 @@ def _holding(lengths, places):
     """
     ends = lengths.with_values(_sums(lengths))
     # Both count up in each row: one search over all rows, whose numbers are set apart.
-    stride = tf.reduce_max(tf.concat([ends.values, places.values, [0]], 0)) + 1
-    apart = [each.values + tf.cast(each.value_rowids(), tf.int32) * stride for each in (ends, places)]
+    stride = tf.cast(tf.reduce_max(tf.concat([ends.values, places.values, [0]], 0)), tf.int64) + 1
+    apart = [tf.cast(each.values, tf.int64) + each.value_rowids() * stride for each in (ends, places)]
     found = tf.searchsorted(*apart, side="right")
     starts, counts = (tf.cast(each, tf.int32) for each in (ends.row_starts(), ends.row_lengths()))
     found -= tf.gather(starts, places.value_rowids())

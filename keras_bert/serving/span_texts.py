@@ -1,5 +1,8 @@
 """Spans of pieces back to the original text inside the graph (run_squad.py, get_final_text; squad/final_text.py).
 
+A context may be one word of a megabyte, and a span may be all of it. So no text is copied for a span: the characters of
+all words stand in one array, and stretches of it are compared by their hashes, Σ (code + 1) r ** i modulo 2 ** 64.
+
 B questions, N spans of each, W words and P pieces of a context, M spans in all.
 """
 
@@ -7,69 +10,141 @@ import dataclasses
 
 import tensorflow as tf
 
+BASE = 6364136223846793005  # r, odd (Knuth's multiplier)
+OTHER_BASE = 2862933555777941757  # to join two hashes
+PLACES_AT_ONCE = 1 << 20  # where texts are looked for: the memory that takes has a bound
+NOWHERE = tf.int32.max
+
 
 @dataclasses.dataclass(frozen=True)
-class Texts:
-    """The texts of spans.
+class Codes:
+    """Strings as their characters' codes, or other rows of numbers, those of one after those of the other.
 
     Attributes:
-        texts: string (B, N), with single spaces between words; "" for no span.
-        start, end: int32 (B, N), the characters of the context from which on and before which they stand.
+        starts, ends: int32 (rows,), the places from which on and before which each one's stand.
+        powers: int64 (codes + 1,), r ** i.
+        sums: int64 (codes + 1,), those of the hash up to each place.
+        letters: int32 (codes + 1,), how many up to each place are no spaces.
     """
 
-    texts: tf.Tensor
-    start: tf.Tensor
-    end: tf.Tensor
+    starts: tf.Tensor
+    ends: tf.Tensor
+    powers: tf.Tensor
+    sums: tf.Tensor
+    letters: tf.Tensor
+
+    @classmethod
+    def of(cls, rows):
+        """Takes ragged int32 (rows, None)."""
+        codes = tf.cast(rows.values, tf.int64)
+        powers = tf.math.cumprod(tf.fill([tf.size(codes) + 1], tf.constant(BASE, tf.int64)), exclusive=True)
+        sums = tf.cumsum((codes + 1) * powers[:-1])
+        letters = tf.cumsum(tf.cast(codes != ord(" "), tf.int32))
+        splits = tf.cast(rows.row_splits, tf.int32)
+        return cls(splits[:-1], splits[1:], powers, *(tf.concat([[0], each], 0) for each in (sums, letters)))
+
+    def hashes(self, starts, ends):
+        """Returns the hash of each stretch, int64, times r ** its start."""
+        return tf.gather(self.sums, ends) - tf.gather(self.sums, starts)
+
+    def keys(self, starts, ends):
+        """Returns the hash of each stretch, int64, times r ** the number of all codes: equal for equal stretches."""
+        return self.hashes(starts, ends) * tf.gather(self.powers, tf.size(self.powers) - 1 - starts)
+
+    def letters_between(self, starts, ends):
+        """Returns how many codes of each stretch are no spaces, int32."""
+        return tf.gather(self.letters, ends) - tf.gather(self.letters, starts)
 
 
-def find_texts(server, words, starts, pieces, ids, spans):
-    """Finds what spans of pieces were made of.
+def characters(strings):
+    """Returns the Codes of strings, (rows,)."""
+    return Codes.of(tf.strings.unicode_decode(strings, "UTF-8"))
 
-    Args:
-        server: a Server.
-        words, starts: ragged string and int32 (B, W), the contexts' words and the characters they begin with.
-        pieces: ragged int32 (words, None), each word's pieces.
-        ids: ragged int32 (B, P), each context's.
-        spans: the Spans.
 
-    Returns:
-        Texts.
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What the pieces of all contexts were made of; a piece is named by its number among all.
+
+    Attributes:
+        tokens: string (pieces,), as the vocabulary has them.
+        word_of: int32 (pieces,), the word of each, among all.
+        starts: int32 (words,), the character of its context that each word begins with.
+        original, normal: Codes of the words as they stand, and as the tokenizer normalizes them, each with a space
+            after it.
+        ids: Codes of the pieces' ids.
+        unknown: int32 (pieces + 1,), how many up to each piece are [UNK].
     """
-    is_span = spans.scores > tf.float64.min
-    before = tf.cast(ids.row_starts(), tf.int32)[:, None]
-    first, last = (tf.boolean_mask(each + before, is_span) for each in (spans.first, spans.last))  # (M,)
-    word_of = tf.cast(pieces.value_rowids(), tf.int32)
-    first_word, last_word = tf.gather(word_of, first), tf.gather(word_of, last)
-    original = _joined(words.values, first_word, last_word)
-    normal_words = tf.strings.reduce_join(server.tokenize.basic_tokens(words.values), axis=1, separator=" ")
-    normal = tf.strings.strip(tf.strings.regex_replace(_joined(normal_words, first_word, last_word), " +", " "))
-    predicted = _joined(tf.gather(tf.constant(server.tokenizer.vocabulary.tokens), ids.values), first, last)
-    predicted = tf.strings.regex_replace(tf.strings.regex_replace(predicted, " ##", ""), "##", "")
 
-    # Without an unknown word the text is there, and begins in the first word.
-    prefix, is_found = _find(predicted, normal, _length(tf.gather(normal_words, first_word)))
-    is_found &= tf.equal(_letters(original), _letters(normal))
-    skipped = tf.where(is_found, _letters(prefix), 0)  # all counted without spaces
-    taken = tf.where(is_found, _letters(predicted), _letters(original))
-    ends = tf.cumsum(_length(words.values))  # of all words of all contexts, one after the other
-    first_letter = tf.gather(tf.concat([[0], ends], 0), first_word) + skipped
-    last_letter = first_letter + taken - 1
-    words_at = [tf.searchsorted(ends, letter, side="right") for letter in (first_letter, last_letter)]
-    begins = ends - _length(words.values)
-    start, end = (
-        tf.gather(starts.values, word) + letter - tf.gather(begins, word)
-        for word, letter in zip(words_at, (first_letter, last_letter), strict=True)
-    )
-    text = tf.strings.substr(
-        original, skipped + words_at[0] - first_word, taken + words_at[1] - words_at[0], unit="UTF8_CHAR"
-    )
+    tokens: tf.Tensor
+    word_of: tf.Tensor
+    starts: tf.Tensor
+    original: Codes
+    normal: Codes
+    ids: Codes
+    unknown: tf.Tensor
 
-    number = tf.reshape(tf.cumsum(tf.cast(tf.reshape(is_span, [-1]), tf.int32)) - 1, tf.shape(is_span))
+    @classmethod
+    def of(cls, server, words, starts, pieces):
+        """Takes the words of all contexts, string (words,), where each begins, and its pieces, ragged int32."""
+        normal = tf.strings.reduce_join(server.tokenize.basic_tokens(words), axis=1, separator=" ")
+        return cls(
+            tokens=tf.gather(tf.constant(server.tokenizer.vocabulary.tokens), pieces.values),
+            word_of=tf.cast(pieces.value_rowids(), tf.int32),
+            starts=starts,
+            original=characters(words + " "),
+            normal=characters(tf.where(normal == "", "", normal + " ")),
+            ids=Codes.of(pieces),
+            unknown=tf.concat([[0], tf.cumsum(tf.cast(pieces.values == server.tokenizer.unk_id, tf.int32))], 0),
+        )
 
-    def of_spans(each, nothing):
-        return tf.gather(tf.concat([each, [nothing]], 0), tf.where(is_span, number, tf.size(each)))
+    def keys(self, first, last):
+        """Returns numbers of spans of pieces, int64 (M,), that are equal only where `find` finds equal texts."""
+        words = tf.gather(self.word_of, first), tf.gather(self.word_of, last)
+        pieces = tf.where(self.may_be_found(first, last, *words), self.ids.keys(first, last + 1), 0)
+        return self.original.keys(*_bounds(self.original, *words)) + OTHER_BASE * pieces
 
-    return Texts(of_spans(text, ""), of_spans(start, 0), of_spans(end + 1, 0))
+    def may_be_found(self, first, last, first_word, last_word):
+        """Says of spans, bool (M,), whether a part of their words can be told by its pieces; else it is all of them."""
+        is_known = tf.equal(tf.gather(self.unknown, first), tf.gather(self.unknown, last + 1))
+        letters = [each.letters_between(*_bounds(each, first_word, last_word)) for each in (self.original, self.normal)]
+        return is_known & tf.equal(*letters)
+
+    def find(self, first, last):
+        """Finds the texts of spans of pieces.
+
+        Args:
+            first, last: int32 (M,), the first and the last piece.
+
+        Returns:
+            keys, starts, ends: int64 (M,), equal for those whose texts, with single spaces between words, are equal;
+            int32 (M,), the characters of the context from which on and before which they stand.
+        """
+        words = tf.gather(self.word_of, first), tf.gather(self.word_of, last)
+        predicted = _joined(self.tokens, first, last)
+        predicted = characters(tf.strings.regex_replace(tf.strings.regex_replace(predicted, " ##", ""), "##", ""))
+        begin, end = _bounds(self.normal, *words)
+        # Without an unknown word the text is there, and begins in the first word.
+        place = _find(predicted, self.normal, begin, tf.gather(self.normal.ends, words[0]) - 1, end)
+        is_found = (place != NOWHERE) & self.may_be_found(first, last, *words)
+        bounds = _bounds(self.original, *words)
+        skipped = tf.where(is_found, self.normal.letters_between(begin, tf.where(is_found, place, begin)), 0)
+        taken = predicted.letters_between(predicted.starts, predicted.ends)
+        taken = tf.where(is_found, taken, self.original.letters_between(*bounds))
+        first_letter = tf.gather(self.original.letters, bounds[0]) + skipped  # of all words of all contexts
+        start, end = (self._place(letter) for letter in (first_letter, first_letter + taken - 1))
+        return self.original.keys(start[0], end[0] + 1), start[1], end[1] + 1
+
+    def _place(self, letters):
+        """Returns the places of letters among all characters, and in their contexts; int32 (M,) each."""
+        original = self.original
+        word = tf.searchsorted(tf.gather(original.letters, original.ends), letters, side="right")
+        place = letters - tf.gather(original.letters, tf.gather(original.starts, word))
+        return tf.gather(original.starts, word) + place, tf.gather(self.starts, word) + place
+
+
+def _bounds(codes, first_word, last_word):
+    """Returns the places from which on and before which words stand, without the last one's space."""
+    return tf.gather(codes.starts, first_word), tf.gather(codes.ends, last_word) - 1
 
 
 def _joined(strings, first, last):
@@ -78,30 +153,48 @@ def _joined(strings, first, last):
     return tf.strings.reduce_join(places.with_values(tf.gather(strings, places.values)), axis=1, separator=" ")
 
 
-def _length(strings):
-    return tf.strings.length(strings, unit="UTF8_CHAR")
-
-
-def _letters(strings):
-    """Returns the number of characters that are no spaces."""
-    return _length(tf.strings.regex_replace(strings, " ", ""))
-
-
-def _find(needles, texts, limits):
-    """Finds each needle in its text where it first begins.
+def _find(needles, texts, begins, limits, ends):
+    """Finds each needle in a stretch of the texts where it first begins.
 
     Args:
-        needles, texts: string (M,).
-        limits: int32 (M,), at least 1 and at most the text's characters; where a needle begins before.
+        needles: Codes of M strings.
+        texts: Codes.
+        begins, limits, ends: int32 (M,), the places from which on the needle may begin, and before which it must begin
+            and end.
 
     Returns:
-        prefixes, is_found: string (M,), the text before the needle; bool (M,).
+        int32 (M,), its place among the codes of the texts, or NOWHERE.
     """
-    places = tf.ragged.range(limits)
-    number = places.value_rowids()
-    needle = tf.gather(needles, number)
-    here = tf.strings.substr(tf.gather(texts, number), places.values, _length(needle), unit="UTF8_CHAR")
-    nowhere = tf.reduce_max(tf.concat([limits, [0]], 0))
-    at = tf.reduce_min(places.with_values(tf.where(tf.equal(here, needle), places.values, nowhere)), axis=1)
-    is_found = (at < nowhere) & (needles != "")
-    return tf.strings.substr(texts, 0 * at, tf.where(is_found, at, 0), unit="UTF8_CHAR"), is_found
+    lengths, hashes = needles.ends - needles.starts, needles.hashes(needles.starts, needles.ends)
+    shifts = tf.gather(needles.powers, needles.starts)  # hashes are times these
+
+    def look(still, skipped, found):
+        """Looks at some places more for the needles that are not found yet, int32 (still,)."""
+        more = tf.maximum(1, PLACES_AT_ONCE // tf.size(still))
+        start, limit = (tf.gather(each, still) for each in (begins, limits))
+        places = tf.ragged.range(tf.minimum(start + skipped, limit), tf.minimum(start + skipped + more, limit))
+        number = tf.gather(still, places.value_rowids())
+        last, end = places.values + tf.gather(lengths, number), tf.gather(ends, number)
+        here = texts.hashes(places.values, tf.minimum(last, end)) * tf.gather(shifts, number)
+        there = tf.gather(hashes, number) * tf.gather(texts.powers, places.values)
+        is_here = (last <= end) & tf.equal(here, there)
+        first = tf.reduce_min(places.with_values(tf.where(is_here, places.values, NOWHERE)), axis=1)
+        found = tf.tensor_scatter_nd_update(found, still[:, None], first)
+        is_open = tf.equal(first, NOWHERE) & (start + skipped + more < limit)
+        return tf.boolean_mask(still, is_open), skipped + more, found
+
+    still = tf.boolean_mask(tf.range(tf.size(lengths)), lengths > 0)
+    _, _, found = tf.while_loop(
+        lambda still, skipped, found: tf.size(still) > 0,
+        look,
+        (still, tf.constant(0), tf.fill(tf.shape(lengths), NOWHERE)),
+        shape_invariants=(tf.TensorShape([None]), tf.TensorShape([]), tf.TensorShape([None])),
+    )
+    return found
+
+
+def is_first(keys):
+    """Says of each key, int64 (M,), whether it is the first of its kind."""
+    places = tf.range(tf.size(keys))
+    number = tf.unique(keys).idx
+    return tf.equal(tf.gather(tf.math.unsorted_segment_min(places, number, tf.size(keys)), number), places)

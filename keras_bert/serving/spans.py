@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from keras_bert.serving.packing import pack, read_rows
 from keras_bert.serving.places import find_words
-from keras_bert.serving.span_texts import find_texts
+from keras_bert.serving.span_texts import BASE, Sources, is_first
 from keras_bert.tasks.squad.answers import NO_WINDOW
 from keras_bert.text.graph import drop_invalid
 
 WORD = r"[^ \t\r\n\x{202F}]+"  # run_squad.py's white space: these five alone
 N_BEST, MAX_ANSWER_LENGTH = 20, 30  # the defaults of find_answers
-LOOKED_AT = N_BEST**2  # spans of a context, by their scores: several may have one text
+LOOKED_AT = N_BEST**2  # different spans of a context, by their scores: few of them have one text
 LOW = tf.float64.min
 
 
@@ -40,10 +40,10 @@ def answers(server, question, context):
     ids = tf.RaggedTensor.from_row_splits(pieces.values, splits, validate=False)  # (B, P)
     windows = cut(server, server.tokenize(question), ids)
     logits = {name: tf.cast(each, tf.float64) for name, each in read_rows(server.model, windows.inputs).items()}
-    spans = best_spans(windows, logits)
-    texts = find_texts(server, words, starts, pieces, ids, spans)
+    sources = Sources.of(server, words.values, starts.values, pieces)
+    spans = best_spans(windows, logits, sources, tf.cast(ids.row_starts(), tf.int32))
     null = tf.math.segment_min(logits["start_logits"][:, 0] + logits["end_logits"][:, 0], windows.text)
-    return _answer(server.options.threshold, contexts, spans.scores, texts, null)
+    return _answer(server.options.threshold, contexts, spans, null)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,21 +102,49 @@ class Spans:
     """N spans of each context, best first.
 
     Attributes:
-        first, last: int32 (B, N), the first and the last piece of the context.
         scores: float64 (B, N), the sum of both logits; LOW where there is no such span.
+        keys: int64 (B, N), equal in a row for those whose texts, with single spaces between words, are equal.
+        start, end: int32 (B, N), the characters of the context from which on and before which they stand.
     """
 
-    first: tf.Tensor
-    last: tf.Tensor
     scores: tf.Tensor
+    keys: tf.Tensor
+    start: tf.Tensor
+    end: tf.Tensor
 
 
-def best_spans(windows, logits):
-    """Returns the best Spans over all windows of each context (tasks/squad/answers.py, `_spans`).
+def best_spans(windows, logits, sources, before):
+    """Returns the best Spans over all windows of each context (tasks/squad/answers.py, `_best_candidates`).
 
     Args:
         windows: the Windows.
         logits: {"start_logits", "end_logits"}: float64 (F, S).
+        sources: the Sources of the contexts.
+        before: int32 (B,), the pieces of the contexts before each.
+    """
+    text, scores, first, last = _good_spans(windows, logits)
+    order = tf.argsort(scores, direction="DESCENDING", stable=True)
+    text, scores, first, last = (tf.gather(each, order) for each in (text, scores, first, last))
+    first, last = (each + tf.gather(before, text) for each in (first, last))  # pieces of all contexts
+    new = tf.boolean_mask(tf.range(tf.size(text)), is_first(_in_rows(sources.keys(first, last), text)))
+    new = tf.gather(new, tf.argsort(tf.gather(text, new), stable=True))  # by their contexts
+    rows = tf.cast(tf.gather(text, new), tf.int64)
+    # Contexts differ in their spans by thousands: only the best become a tensor, and one more for there to be any.
+    rows = tf.RaggedTensor.from_value_rowids(new, rows, tf.size(before, tf.int64), validate=False)[:, :LOOKED_AT]
+    scores, first, last = (tf.gather(each, rows.values) for each in (scores, first, last))
+
+    def dense(each, nothing):
+        return tf.pad(rows.with_values(each).to_tensor(nothing), [[0, 0], [0, 1]], constant_values=nothing)
+
+    return Spans(dense(scores, LOW), *(dense(each, 0) for each in sources.find(first, last)))
+
+
+def _good_spans(windows, logits):
+    """Returns the spans that windows allow, in run_squad.py's order (tasks/squad/answers.py, `_spans`).
+
+    Returns:
+        text, scores, first, last: the context of each, int32; the sum of both logits, float64; its first and its last
+        piece among those of the context, int32.
     """
     width = tf.shape(logits["start_logits"])[1]
     best = tf.minimum(N_BEST, width)  # (K)
@@ -128,19 +156,15 @@ def best_spans(windows, logits):
     more = ends[:, None, :] - starts[:, :, None]  # (F, K, K)
     good = (more >= 0) & (more < MAX_ANSWER_LENGTH) & inside[1][:, None, :]
     good &= (inside[0] & _is_max_context(windows, starts))[:, :, None]
-    scores = tf.where(good, tops[0].values[:, :, None] + tops[1].values[:, None, :], LOW)
-    starts, ends = (tf.broadcast_to(each, tf.shape(scores)) for each in (starts[:, :, None], ends[:, None, :]))
+    window, start, end = tf.unstack(tf.where(good), axis=1)
+    first, last = (tf.stack([window, each], axis=1) for each in (start, end))
+    scores = tf.gather_nd(tops[0].values, first) + tf.gather_nd(tops[1].values, last)
+    return tf.gather(windows.text, window), scores, tf.gather_nd(starts, first), tf.gather_nd(ends, last)
 
-    def of_contexts(each, nothing):
-        rows = tf.RaggedTensor.from_row_lengths(tf.reshape(each, (-1, best * best)), windows.numbers, validate=False)
-        dense = rows.to_tensor(nothing, shape=(None, None, None))
-        dense = tf.reshape(dense, (tf.shape(dense)[0], tf.shape(dense)[1] * best * best))
-        return tf.pad(dense, [[0, 0], [0, 1]], constant_values=nothing)  # of no contexts there is one, too
 
-    scores = of_contexts(scores, LOW)
-    chosen = tf.math.top_k(scores, tf.minimum(LOOKED_AT, tf.shape(scores)[1]))
-    starts, ends = (tf.gather(of_contexts(each, 0), chosen.indices, batch_dims=1) for each in (starts, ends))
-    return Spans(starts, ends, chosen.values)
+def _in_rows(keys, rows):
+    """Returns keys that are equal only where the rows, int32, are equal as well."""
+    return keys * BASE + tf.cast(rows, tf.int64)
 
 
 def _is_max_context(windows, pieces):
@@ -170,18 +194,18 @@ def _is_max_context(windows, pieces):
     return tf.equal(own, (windows.start // tf.gather(windows.step, windows.text))[:, None])
 
 
-def _answer(threshold, contexts, scores, texts, null):
+def _answer(threshold, contexts, spans, null):
     """Returns the outputs of `answers`.
 
     Args:
         threshold: of the null odds, or None where each question has an answer.
         contexts: string (B,).
-        scores: float64 (B, N), best first; LOW where there is no span.
-        texts: the Texts of the spans.
+        spans: the Spans.
         null: float64 (B,), the score of no answer.
     """
-    is_span = scores > LOW
-    is_new = is_span & _is_first(texts.texts)
+    scores, shape = spans.scores, tf.shape(spans.scores)
+    row = tf.repeat(tf.range(shape[0]), shape[1])
+    is_new = (scores > LOW) & tf.reshape(is_first(_in_rows(tf.reshape(spans.keys, [-1]), row)), shape)
     rank = tf.cumsum(tf.cast(is_new, tf.int32), axis=1, exclusive=True)
     if threshold is not None:
         rank += tf.cast(null[:, None] > scores, tf.int32)  # no answer takes its place among the best ones
@@ -197,7 +221,7 @@ def _answer(threshold, contexts, scores, texts, null):
         total += tf.exp(null - highest)
         is_null = ~has_answer | (odds > threshold)
         score, has_answer = tf.where(is_null, tf.exp(null - highest), score), ~is_null
-    start, end = (tf.gather(each, best, batch_dims=1) for each in (texts.start, texts.end))
+    start, end = (tf.gather(each, best, batch_dims=1) for each in (spans.start, spans.end))
     start, end = tf.where(has_answer, start, 0), tf.where(has_answer, end, 0)
     return {
         "text": tf.strings.substr(contexts, start, end - start, unit="UTF8_CHAR"),
@@ -206,13 +230,3 @@ def _answer(threshold, contexts, scores, texts, null):
         "end": tf.where(has_answer, end, -1),
         "null_score": tf.cast(odds, tf.float32),
     }
-
-
-def _is_first(texts):
-    """Says of each string (B, N) whether it is the first of its kind in its row."""
-    shape = tf.shape(texts)
-    row = tf.strings.as_string(tf.range(shape[0]))[:, None]
-    number = tf.unique(tf.reshape(row + ":" + texts, [-1])).idx
-    places = tf.range(tf.size(texts))
-    first = tf.math.unsorted_segment_min(places, number, tf.size(texts))
-    return tf.reshape(tf.equal(tf.gather(first, number), places), shape)

@@ -89,10 +89,10 @@ def _read(server, ids):
     following = tf.concat([starts[1:], [0]], 0)[: tf.size(starts)]
     middles = (starts + room + following + 1) // 2
     longest = tf.reduce_max(tf.concat([counts, [0]], 0)) + 1
-    bounds = tf.where(is_last, longest, middles) + text * (longest + 1)  # counts up over all windows
+    stride = tf.cast(longest, tf.int64) + 1  # texts times pieces may be more than int32 holds
+    bounds = tf.cast(tf.where(is_last, longest, middles), tf.int64) + tf.cast(text, tf.int64) * stride  # counting up
     places = tf.ragged.range(counts)
-    of_piece = tf.cast(places.value_rowids(), tf.int32)
-    row = tf.searchsorted(bounds, places.values + of_piece * (longest + 1), side="right")
+    row = tf.searchsorted(bounds, tf.cast(places.values, tf.int64) + places.value_rowids() * stride, side="right")
     column = places.values - tf.gather(starts, row) + 1
     return tf.cast(row, tf.int64), tf.cast(column, tf.int64), logits
 

@@ -6,7 +6,7 @@ Legend: C choices, S sequence, N examples, R rows (N, or N * C).
 import keras
 import numpy as np
 
-from keras_bert.data.batches import padded_batches
+from keras_bert.data.batches import check_rows
 
 LENGTH_MULTIPLE = 8  # what batches are padded to
 
@@ -39,24 +39,16 @@ def predict_rows(
         of N arrays (S_i, ...) instead, each as long as its row.
 
     Raises:
-        UserError: see `padded_batches`.
+        UserError: see `check_rows`.
     """
     each = num_choices or 1
-    lengths = np.array([len(row) for row in rows["input_ids"]])
-    longest = lengths[: len(lengths) // each * each].reshape(-1, each).max(axis=1)  # (N,)
+    longest = check_rows(rows, max_seq_length, num_choices, batch_size).reshape(-1, each).max(axis=1)  # (N,)
     order = np.argsort(longest, kind="stable")
-    picked = (order[:, None] * each + np.arange(each)).ravel()
-    batches = padded_batches(
-        {name: [rows[name][i] for i in picked] for name in ("input_ids", "segment_ids")},
-        batch_size=batch_size,
-        max_seq_length=max_seq_length,
-        num_choices=num_choices,
-        pad_to_multiple=LENGTH_MULTIPLE,
-    )
     found, done = [None] * len(order), 0
-    for batch in batches.as_numpy_iterator():
-        outputs = model.predict_on_batch(batch)
-        chosen = order[done : done + len(batch["input_ids"])]
+    while done < len(order):  # not tf.data, each of whose pipelines costs a trace and some memory that stays
+        chosen = order[done : done + batch_size]
+        width = min(-(-longest[chosen].max() // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max_seq_length)
+        outputs = model.predict_on_batch(_inputs(rows, chosen, width, num_choices))
         for row, number in enumerate(chosen):
             found[number] = _of_row(outputs, row, longest[number] if per_token else None)
         done += len(chosen)
@@ -64,6 +56,20 @@ def predict_rows(
             progress(stage, done, len(order), "example")
     join = list if per_token else np.stack
     return keras.tree.map_structure(lambda *arrays: join(arrays), *found)
+
+
+def _inputs(rows, chosen, width, num_choices):
+    """Returns the model's inputs of some examples, {name: int32 (B, S), or (B, C, S)}."""
+    each = num_choices or 1
+    picked = (chosen[:, None] * each + np.arange(each)).ravel()
+    lengths = np.array([len(rows["input_ids"][row]) for row in picked])
+    is_token = np.arange(width) < lengths[:, None]
+    inputs = {"input_mask": is_token.astype(np.int32)}
+    for name in ("input_ids", "segment_ids"):
+        inputs[name] = np.zeros(is_token.shape, np.int32)
+        inputs[name][is_token] = np.concatenate([rows[name][row] for row in picked])
+    shape = (-1, width) if num_choices is None else (-1, num_choices, width)
+    return {name: array.reshape(shape) for name, array in inputs.items()}
 
 
 def _of_row(outputs, row, length):

@@ -12,6 +12,7 @@ from keras_bert.serving.embed import embed
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
+from tests.cli.shell import Shell, stdin
 
 TEXTS = ["a red dog", "", "a green cat", "the red dog runs and runs", 'tab\there "quoted" é']
 WORDS = "a the red green dog cat runs and tab here quoted".split()
@@ -101,7 +102,8 @@ def test_settings_beside_the_model_are_followed_and_flags_go_first(folder, expec
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ([], ["Nothing to do", "--output_file", "--query"]),
+        (["--max_seq_length=33"], ["33", "to 32"]),
+        (["--query=a", "a text"], ["give one of both"]),
         (["--output_file=out.txt"], ["out.txt must end in .npy or .jsonl"]),
         (["--output_file={tmp}/there.npy"], ["there.npy exists already", "--force"]),
         (["--query=a", "--input_file=nowhere.txt"], ["nowhere.txt"]),
@@ -124,3 +126,54 @@ def test_force_replaces(folder, tmp_path):
     (tmp_path / "there.npy").write_text("mine")
     assert run(folder, f"--output_file={tmp_path / 'there.npy'}", "--force") == 0
     assert np.load(tmp_path / "there.npy").shape == (5, 16)
+
+
+@pytest.fixture
+def shell(folder, monkeypatch, capsys):
+    return Shell(monkeypatch, capsys, folder)
+
+
+def test_a_vector_for_each_line_as_json_lines(shell, folder, expected):
+    data = "\n".join(TEXTS).encode()
+    answers = shell("embed", "model", "--batch_size=2", data=data)
+    assert [answer["text"] for answer in answers] == TEXTS  # the blank one, too
+    assert set(answers[0]) == {"text", "embedding"}
+    np.testing.assert_allclose([answer["embedding"] for answer in answers], expected(), atol=1e-5)
+    assert "vectors: mean of the last hidden states, length 1" in shell.error
+    flags = ["--pooling=max", "--nonormalize", "--max_seq_length=4"]
+    wanted = expected(pooling="max", normalize=False, max_seq_length=4)
+    for answers in (shell("embed", "model", *flags, *TEXTS), shell("embed", "model", *flags, data=data)):
+        np.testing.assert_allclose([answer["embedding"] for answer in answers], wanted, atol=1e-5)
+    assert shell("embed", "model", *flags, f"--input_file={folder / 'texts.txt'}") == answers
+    assert shell("embed", "model", data=b"") == []
+
+
+def test_standard_input_to_an_array_and_to_a_search(shell, expected, tmp_path):
+    shell.monkeypatch.setattr("sys.stdin", stdin("\n".join(TEXTS).encode()))
+    assert main(["embed", f"--model_dir={shell.folder / 'model'}", f"--output_file={tmp_path / 'a.npy'}"]) == 0
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy"), expected(), atol=1e-5)
+    assert main(["embed", f"--model_dir={shell.folder / 'model'}", "--query", TEXTS[2], *TEXTS]) == 0
+    printed = shell.capsys.readouterr().out.splitlines()
+    assert printed[printed.index(f"nearest to {TEXTS[2]!r}:") + 1] == f"  1.0000  line 3: {TEXTS[2]}"
+    assert "next:" not in "".join(printed)
+
+
+def test_a_vector_to_read(shell, expected):
+    assert main(["embed", f"--model_dir={shell.folder / 'model'}", "--format=text", TEXTS[0]]) == 0
+    begin = " ".join(f"{number:.4f}" for number in expected()[0][:6])
+    assert shell.capsys.readouterr().out.splitlines() == [TEXTS[0], f"  {begin} ... (16 numbers)"]
+
+
+@pytest.mark.parametrize(
+    ("words", "data", "sentence", "before"),
+    [
+        ([], b"a\n\n\xff\n", "standard input, line 3: not UTF-8", 2),
+        (["--query=a"], b" \n\n", "standard input has no text", 0),
+        (["--output_file=out.npy"], b"", "standard input has no text", 0),
+        (["--max_seq_length=2"], b"a\n", "max_seq_length must be from 3", 0),
+    ],
+)
+def test_lines_that_do_not_fit(shell, words, data, sentence, before):
+    said, answers = shell.refused("embed", "model", *words, data=data)
+    assert sentence in said
+    assert len(answers) == before

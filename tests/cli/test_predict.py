@@ -2,45 +2,21 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 
-from keras_bert.config import BertConfig
-from keras_bert.models import BertClassifier, BertEncoder, BertSpanLabeler
+from keras_bert.models import BertClassifier
 from keras_bert.serving.predict import predict as ask
-from keras_bert.tasks.table import read_table, write_tsv
+from keras_bert.tasks.table import read_table
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
-
-TEXTS = ["red dog", "blue cat dog", "", "green hen red cat blue dog"]
-HEADS = {
-    "single": {"num_classes": 3, "labels": ["a", "b", "c"]},
-    "pair": {"num_classes": 2, "labels": ["no", "yes"], "pair": True},
-    "several": {"num_classes": 3, "labels": ["a", "b", "c"], "multi_label": True},
-    "number": {"num_classes": 1},
-}
-TABLE = {"text_column": "sentence", "pair_column": "other", "label_separator": "|", "max_seq_length": 8}
+from tests.cli.classifiers import TEXTS, expected, make_classifiers
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model of each kind, as classify leaves it, and texts as a table and as lines."""
     folder = tmp_path_factory.mktemp("predict")
-    words = sorted({word for text in TEXTS for word in text.split()})
-    tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *words]))
-    positions = {"max_position_embeddings": 16, "initializer_range": 0.3}
-    config = BertConfig.from_name("L-1_H-16", vocab_size=tokenizer.vocab_size, **positions)
-    keras.utils.set_random_seed(0)
-    for name, head in HEADS.items():
-        BertClassifier(BertEncoder(config), **head).save_pretrained(folder / name, tokenizer=tokenizer)
-        task = json.loads((folder / name / "task.json").read_text())
-        table = {**TABLE, "pair_column": "other" if name == "pair" else None, "long_texts": "cut", "doc_stride": None}
-        (folder / name / "task.json").write_text(json.dumps({**task, "reading": table}))
-    BertSpanLabeler(BertEncoder(config)).save_pretrained(folder / "span", tokenizer=tokenizer)
-    write_tsv(folder / "t.tsv", {"no": list("1234"), "sentence": TEXTS, "other": TEXTS[::-1]})
-    (folder / "t.txt").write_text("\n".join(TEXTS) + "\n")
+    make_classifiers(folder)
     return folder
 
 
@@ -48,12 +24,6 @@ def predict(folder, model, output, *flags, source="t.tsv"):
     """Runs the command."""
     places = [f"--model_dir={folder / model}", f"--input_file={folder / source}", f"--output_file={output}"]
     return main(["predict", *places, *flags])
-
-
-def expected(folder, model, pairs=None, length=8):
-    """Returns what serving says of the same texts."""
-    loaded, tokenizer = BertClassifier.from_pretrained(folder / model), Tokenizer.from_pretrained(folder / model)
-    return ask(loaded, tokenizer, TEXTS, pairs, max_seq_length=length)
 
 
 @pytest.mark.parametrize("source", ["t.tsv", "t.txt"])
@@ -116,7 +86,11 @@ def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, caps
 @pytest.mark.parametrize(
     ("model", "output", "source", "flags", "words"),
     [
-        ("span", "p.tsv", "t.tsv", [], ["span is no classifier", "question_answering", "keras-bert squad"]),
+        ("encoder", "p.tsv", "t.tsv", [], ["encoder has no answers to predict", "keras-bert fill_mask", "embed"]),
+        ("single", "p.tsv", "t.txt", ["--id_column=no"], ["t.txt is read as one text a line", "'no'"]),
+        ("single", "p.tsv", "t.txt", ["--input_format=json"], ["t.txt, line 1: no JSON", '"sentence"']),
+        ("single", "p.tsv", "t.txt", ["a text"], ["give one of both"]),
+        ("single", "p.tsv", "t.tsv", ["--max_query_length=4"], ["--max_query_length means nothing", "BertClassifier"]),
         ("nowhere", "p.tsv", "t.tsv", [], ["nowhere does not exist"]),
         ("single", "p.csv", "t.tsv", [], ["--output_file", "p.csv must end in .tsv or .jsonl"]),
         ("single", "p.tsv", "nowhere.tsv", [], ["nowhere.tsv does not exist"]),

@@ -1,23 +1,37 @@
 """Small models with random weights and a vocabulary of our own, and their SavedModels."""
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_bert.config import BertConfig
-from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
+from keras_bert.models import (
+    BertClassifier,
+    BertEncoder,
+    BertMultipleChoice,
+    BertPretrainer,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 from keras_bert.serving.export import export
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("the", "capital", "of", "paris", "france", "is", "한국", "東", "京")
+MARKS = '"#$%&()*+-/:;<=>@\\^_`{|}~。、'
+# Digits, Greek, Cyrillic, and the letters that NFD takes Korean syllables apart to.
+SCRIPTS = [(0x30, 0x39), (0x3B1, 0x3C9), (0x430, 0x44F), (0x1100, 0x1112), (0x1161, 0x1175), (0x11A8, 0x11C2)]
+SPELLED = [*(chr(code) for first, last in SCRIPTS for code in range(first, last + 1)), *"日本語中国人のはい"]
 MAX_SEQ_LENGTH = 40  # no multiple of 16, and less than the models' positions
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    return Tokenizer(Vocabulary([*SPECIAL_TOKENS, *LETTERS, *(f"##{c}" for c in LETTERS), *".,!?[]'", *WORDS]))
+    pieces = [*LETTERS, *(f"##{c}" for c in LETTERS), *".,!?[]'", *WORDS]
+    return Tokenizer(Vocabulary([*SPECIAL_TOKENS, *pieces, *SPELLED, *(f"##{c}" for c in SPELLED), *MARKS]))
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +58,20 @@ def models(config):
         "pair": BertClassifier(BertEncoder(config), 2),
         "score": BertClassifier(BertEncoder(config), 1),
         "fill_mask": BertPretrainer(BertEncoder(config)),
+        "multi_label": BertClassifier(BertEncoder(config), 3, labels=["good", "bad", "schön"], multi_label=True),
+        "ner": tagger(config),
+        "squad": BertSpanLabeler(BertEncoder(config), null_score_diff_threshold=0.0),
+        "multiple_choice": BertMultipleChoice(BertEncoder(config)),
     }
+
+
+def tagger(config):
+    """Returns a model that says every tag of some word or other."""
+    model = BertTokenClassifier(BertEncoder(config), len(TAGS), labels=TAGS)
+    ids = np.random.default_rng(0).integers(5, config.vocab_size, (8, 16))
+    inputs = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+    model.head.bias.assign(-np.mean(model(inputs), axis=(0, 1)))
+    return model
 
 
 @pytest.fixture(scope="session")

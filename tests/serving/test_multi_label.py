@@ -1,12 +1,8 @@
 """Several labels a text, served: the graph's answers, Python's, and the logits themselves."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras_bert.models import BertClassifier, BertEncoder
-from keras_bert.serving.export import export
 from keras_bert.serving.heads import Options, Server, classes
 from keras_bert.serving.predict import predict
 
@@ -14,9 +10,8 @@ LENGTH = 40
 
 
 @pytest.fixture(scope="module")
-def model(config):
-    keras.utils.set_random_seed(3)
-    return BertClassifier(BertEncoder(config), 3, labels=["good", "bad", "schön"], multi_label=True)
+def model(models):
+    return models["multi_label"]
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +26,6 @@ def test_each_label_has_the_sigmoid_of_its_logit(model, tokenizer, texts, answer
         np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-5)
         assert label == ",".join(name for name, logit in zip(model.labels, logits, strict=True) if logit >= 0)
     assert len({label.count(",") for label in answers["label"]}) > 1  # not all texts have as many
-
-
-def test_the_saved_model_answers_as_python_does(model, tokenizer, texts, answers, tmp_path):
-    exported = export(model, tokenizer, tmp_path / "1", max_seq_length=LENGTH)
-    assert sorted(exported.outputs) == ["label", "labels", "probabilities"]
-    served = tf.saved_model.load(str(exported.path)).signatures["serving_default"](text=tf.constant(texts))
-    assert [label.decode() for label in served["label"].numpy()] == answers["label"]
-    np.testing.assert_allclose(served["probabilities"], answers["probabilities"], atol=1e-5)
-    assert [[name.decode() for name in row] for row in served["labels"].numpy()] == [model.labels] * len(texts)
 
 
 @pytest.mark.parametrize(

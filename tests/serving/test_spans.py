@@ -78,8 +78,9 @@ def test_null_scores(model, tokenizer):
 
 @pytest.mark.parametrize("threshold", [None, 0.0])
 def test_contexts_of_nothing_have_no_answer(model, tokenizer, threshold):
-    found = serve(model, tokenizer, ["Who?"] * 3, ["", "  ", b"\xff\x00"], threshold=threshold, max_seq_length=40)
+    options = {"threshold": threshold, "max_seq_length": 40, "doc_stride": 128}
+    found = serve(model, tokenizer, ["Who?"] * 3, ["", "  ", b"\xff\x00"], **options)
     assert found["text"].tolist() == [b""] * 3
     assert (found["start"].tolist(), found["end"].tolist()) == ([-1] * 3, [-1] * 3)
     assert found["score"].tolist() == [1.0] * 3
-    assert serve(model, tokenizer, [], [], threshold=threshold, max_seq_length=40)["text"].tolist() == []
+    assert serve(model, tokenizer, [], [], **options)["text"].tolist() == []
