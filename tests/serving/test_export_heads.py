@@ -42,9 +42,12 @@ def test_ids_need_no_tensorflow_text(models, tokenizer, tmp_path):
     expected = predict(models["classify"], tokenizer, TEXTS, max_seq_length=LENGTH)
     assert answered("classify", "label") == expected["label"]
     np.testing.assert_allclose(answered("classify", "probabilities"), expected["probabilities"], atol=1e-5)
-    np.testing.assert_allclose(answered("ner", "logits"), models["ner"](ids), atol=1e-5)
+    real = ids["input_mask"] == 1  # at padding the numbers mean nothing
+    assert not real.all()
+    np.testing.assert_allclose(np.array(answered("ner", "logits"))[real], models["ner"](ids).numpy()[real], atol=1e-5)
     for name in ("start_logits", "end_logits"):
-        np.testing.assert_allclose(answered("squad", name), models["squad"](ids)[name], atol=1e-5)
+        logits = models["squad"](ids)[name].numpy()
+        np.testing.assert_allclose(np.array(answered("squad", name))[real], logits[real], atol=1e-5)
     logits = models["fill_mask"](requests["fill_mask"])["masked_lm"]
     np.testing.assert_allclose(answered("fill_mask", "masked_lm"), logits, atol=1e-4)
     probabilities = tf.nn.softmax(models["multiple_choice"](choices))
