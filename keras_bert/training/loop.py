@@ -307,10 +307,11 @@ class Loop:
         sums = rows.astype(np.float64).sum(0)
         figures = metrics_from_sums(sums[:6])
         speed = stage.throughput(len(rows), sums[6], seconds)
+        share = speed["utilisation"]  # over 1 where something else took the device as its peak was measured
         return (
             f"loss {figures['loss']:.3f}, masked-LM accuracy {figures['masked_lm_accuracy']:.3f}, "
-            f"{speed['examples_per_second']:,.0f} examples/s, {speed['tokens_per_second']:,.0f} tokens/s, "
-            f"{speed['utilisation']:.0%} of peak"
+            f"{speed['examples_per_second']:,.0f} examples/s, {speed['tokens_per_second']:,.0f} tokens/s"
+            + (f", {share:.0%} of peak" if share <= 1 else "")
         )
 
 

@@ -27,7 +27,7 @@ def make_classifiers(folder):
     tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *words]))
     positions = {"max_position_embeddings": 16, "initializer_range": 0.3}
     config = BertConfig.from_name("L-1_H-16", vocab_size=tokenizer.vocab_size, **positions)
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(3)  # by which the texts differ in their answers
     for name, head in HEADS.items():
         BertClassifier(BertEncoder(config), **head).save_pretrained(folder / name, tokenizer=tokenizer)
         task = json.loads((folder / name / "task.json").read_text())

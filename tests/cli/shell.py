@@ -20,6 +20,11 @@ def stdin(data, *, isatty=False):
     return types.SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: isatty)
 
 
+def lines(objects):
+    """Returns objects as JSON lines, bytes."""
+    return "".join(json.dumps(each) + "\n" for each in objects).encode()
+
+
 class Shell:
     """Runs commands in this process.
 

@@ -22,7 +22,7 @@ from keras_bert.tasks import squad
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, lines
 from tests.pages import DOCS, blocks_of, commands_of, our_command
 
 WORDS = "rollo came to normandy in 911 . who ? he opened the door went ate it when - ##9".split()
@@ -77,10 +77,6 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def shell(folder, monkeypatch, capsys):
     return Shell(monkeypatch, capsys, folder)
-
-
-def lines(objects):
-    return "".join(json.dumps(each) + "\n" for each in objects).encode()
 
 
 def served(folder, name, tmp_path):

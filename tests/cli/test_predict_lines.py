@@ -8,7 +8,7 @@ import pytest
 from keras_bert.tasks.table import read_table
 from keras_bert_cli.main import main
 from tests.cli.classifiers import HEADS, TEXTS, expected, make_classifiers
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, lines
 
 PAIRS = list(zip(TEXTS, TEXTS[::-1], strict=True))
 
@@ -23,10 +23,6 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def shell(folder, monkeypatch, capsys):
     return Shell(monkeypatch, capsys, folder)
-
-
-def lines(objects):
-    return "".join(json.dumps(each) + "\n" for each in objects).encode()
 
 
 def test_an_answer_for_each_line_blank_ones_among_them(shell):
