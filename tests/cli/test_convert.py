@@ -128,7 +128,7 @@ def test_only_what_was_written_is_listed(sources, capsys):
     assert f"wrote {sources / 'new'} (0.0 MB): {files}" in capsys.readouterr().out
 
 
-def test_a_multi_label_classifier_is_told_and_one_class_is_no_plural(golden, tmp_path, capsys):
+def test_a_multi_label_classifier_stays_one_and_one_class_is_no_plural(golden, tmp_path, capsys):
     arrays = {name: open_checkpoint(golden / "model").read(name) for name in open_checkpoint(golden / "model").shapes}
     for number, classes in ((1, "1 class\n"), (3, "3 classes\n")):
         head = {"classifier/output_weights": np.zeros((number, 8), "f4"), "classifier/bias": np.zeros(number, "f4")}
@@ -136,7 +136,7 @@ def test_a_multi_label_classifier_is_told_and_one_class_is_no_plural(golden, tmp
         convert("--init_checkpoint", folder, "--output_dir", tmp_path / f"{number}", "--format", "keras_bert")
         output = capsys.readouterr().out
         assert f", output_bias, output_weights, {classes}" in output
-        assert f"note: its classes ({number}) do not exclude each other (problem_type multi_label_class" in output
+        assert json.loads((tmp_path / f"{number}" / "task.json").read_text())["multi_label"] is True
 
 
 @pytest.mark.parametrize("place", ["new", "new/deep", "standing"])

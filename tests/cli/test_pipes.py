@@ -26,6 +26,11 @@ def model(tmp_path_factory):
     return folder
 
 
+def heeding_ctrl_c():
+    """Undoes what a shell does to programs in the background, whose children would not heed Ctrl-C either."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(model):
     """A function that starts predict with standard input and output as pipes; what still runs at the end is killed."""
@@ -35,7 +40,7 @@ def start(model):
         command = [sys.executable, "-m", "keras_bert_cli.main", "predict", f"--model_dir={model}", "--max_seq_length=8"]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        started.append(subprocess.Popen(command, **pipes, env=environment))
+        started.append(subprocess.Popen(command, **pipes, env=environment, preexec_fn=heeding_ctrl_c))
         return started[-1]
 
     yield start
