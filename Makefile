@@ -20,7 +20,7 @@ test: .venv/installed  ## the tests, doctests included, but for the slow ones
 	$(BIN)/python -m pytest -m "not slow" --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
 
 test-slow: .venv/installed .venv/installed-slow  ## the slow tests
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: .venv/installed  ## the linter and the formatter's check
 	$(BIN)/ruff check .
