@@ -45,7 +45,9 @@ class ServedEncoder:
         self.embedding_norm = self._keep_norm(encoder.embeddings.layer_norm)
         table = encoder.token_embedding.embeddings
         self.table = (
-            self._keep([table], lambda array: In8Bits.of(array, axis=1)) if table_in_8_bits else Plain(table.value)
+            self._keep([table], tf.float32, lambda array: In8Bits.of(array, axis=1))
+            if table_in_8_bits
+            else Plain(table.value)
         )
 
     @staticmethod
@@ -135,16 +137,17 @@ class ServedEncoder:
 
     def _keep_dense(self, layers, kernel):
         """Returns some Dense layers of the same input as one."""
-        bias = self._keep([layer.bias for layer in layers])
-        return Dense(self._keep([layer.kernel for layer in layers], kernel), bias)
+        bias = self._keep([layer.bias for layer in layers], self.dtype)
+        return Dense(self._keep([layer.kernel for layer in layers], self.dtype, kernel), bias)
 
     def _keep_norm(self, layer):
-        return Norm(*(self._keep([weight]).astype(np.float32) for weight in (layer.gamma, layer.beta)), layer.epsilon)
+        return Norm(*(self._keep([weight], tf.float32) for weight in (layer.gamma, layer.beta)), layer.epsilon)
 
-    def _keep(self, weights, form=None):
+    def _keep(self, weights, dtype, form=None):
         """Returns some weights side by side, as an array or in a form of precision.py."""
         self.taken.update(map(id, weights))
         array = np.concatenate([ops.convert_to_numpy(weight) for weight in weights], axis=-1)
+        array = array.astype(dtype.as_numpy_dtype)
         if form is None:
             return array
         kept = form(array)

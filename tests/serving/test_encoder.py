@@ -11,6 +11,7 @@ from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.export import export
 from keras_bert.serving.precision import In8Bits, in_dtype, kernels_of
+from keras_bert.serving.predict import predict
 
 LENGTHS = (7, 1, 20, 3)
 
@@ -174,6 +175,18 @@ def test_the_kernels_of_16_bits_stand_in_the_graph_if_there_is_room(monkeypatch)
     assert kernels_of(lowered, "bfloat16") == "constant"
     monkeypatch.setattr("keras_bert.serving.precision.MOST_CONSTANT", 1000)
     assert kernels_of(lowered, "bfloat16") == "plain"
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16"])
+def test_a_model_of_another_policy_is_served_in_it(config, tokenizer, texts, tmp_path, dtype):
+    keras.utils.set_random_seed(1)
+    plain = BertClassifier(BertEncoder(config), 3)
+    model = BertClassifier(BertEncoder(config, dtype=dtype), 3)
+    model.set_weights(plain.get_weights())
+    path = export(model, tokenizer, tmp_path / "1", max_seq_length=40).path
+    answers = tf.saved_model.load(str(path)).signatures["serving_default"](text=tf.constant(texts))
+    expected = predict(plain, tokenizer, texts, max_seq_length=40)["probabilities"]
+    assert 0 < np.abs(answers["probabilities"] - expected).max() < 0.1
 
 
 def test_words_for_an_unknown_precision(models, tokenizer, tmp_path):
