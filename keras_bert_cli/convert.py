@@ -1,6 +1,6 @@
 """Checkpoint of any format -> checkpoint of another: keras_bert's, Google's TF1 or Hugging Face's.
 
-    keras-bert convert --init_checkpoint bert-base-uncased --output_dir model --format keras_bert
+    keras-bert convert --init_checkpoint bert-base-uncased --output_dir converted --format keras_bert
 
 Arrays are copied one at a time, so that a large model needs no more memory than its largest array, and
 TensorFlow is not started. Heads, vocabulary and casing travel; what has no place in the new format is named.

@@ -45,6 +45,23 @@ def add_bool(parser, name, *, default, help):
     )
 
 
+def with_values(parser, arguments):
+    """Gives each boolean flag its value, so that what follows it is not taken for one.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_bool(parser, "normalize", default=True, help="")
+    >>> with_values(parser, ["--nonormalize", "A text", "--normalize", "false"])
+    ['--nonormalize=true', 'A text', '--normalize', 'false']
+    """
+    booleans = {flag for action in parser._actions if isinstance(action, _BoolAction) for flag in action.option_strings}
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    spelled = [
+        f"{each}=true" if each in booleans and after.lower() not in TRUE | FALSE else each
+        for each, after in zip(arguments[:end], [*arguments, ""][1 : end + 1], strict=True)
+    ]
+    return spelled + arguments[end:]
+
+
 def positive_int(text):
     """An argparse type for counts: a whole number of at least one."""
     try:

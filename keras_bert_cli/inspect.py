@@ -1,8 +1,8 @@
 """Look at a model, at what pre-training it costs, and at pre-training records.
 
-    keras-bert inspect uncased_L-12_H-768_A-12               a model directory: ours, Google's or Hugging Face's
-    keras-bert inspect base --max_seq_length 512 --train_batch_size 32     a size by its name, or --bert_config_file
-    keras-bert inspect records 'data/wiki.tfrecord*'         records: examples as text, statistics
+    keras-bert inspect uncased_L-12_H-768_A-12  # a model directory: ours, Google's or Hugging Face's
+    keras-bert inspect base --max_seq_length 512 --train_batch_size 32  # a size by its name, or --bert_config_file
+    keras-bert inspect records 'wiki.tfrecord*'  # records: examples as text, statistics
 
 Of a model: parameters by part, the arithmetic of a pre-training step, its memory in float32 and mixed precision, with
 and without rematerialization, and the largest batch that fits. For the flags of records: keras-bert inspect records

@@ -9,6 +9,8 @@ import importlib
 import os
 import sys
 
+from keras_bert_cli.flags import with_values
+
 COMMANDS = {
     "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
     "train_vocab": "raw text -> WordPiece vocabulary",
@@ -57,7 +59,7 @@ def run_module(name, prog, arguments):
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    return module.run(parser.parse_args(with_values(parser, arguments)))
 
 
 def main(argv=None):

@@ -1,6 +1,6 @@
 """Words and tags -> fine-tuned tagger: named entities, or any other tag a word, from CoNLL-style files.
 
-    keras-bert ner --data_dir=conll2003 --init_checkpoint=cased_L-12_H-768_A-12 --output_dir=tagger
+    keras-bert ner --data_dir=conll2003 --init_checkpoint=model --output_dir=tagger
     keras-bert ner --predict_file=texts.jsonl --init_checkpoint=tagger --output_dir=answers
 
 A line has a word and its columns, the tag last; a blank line ends a sentence. Tags are BIO, IOB1, IOBES or BILOU, which

@@ -75,22 +75,16 @@ def _say_classes(model):
 
 
 def _tags(saved, reading, batch_size):
-    import re
-
     from keras_bert.serving.inputs import check_length
-    from keras_bert.tasks.tagging import predict_tags, word_pattern
-    from keras_bert.text.characters import regex_class
+    from keras_bert.tasks.tagging import predict_tags, word_places
 
     check_length(saved.model.bert_config, reading["max_seq_length"])
-    by_character, word = reading["by_character"], re.compile(word_pattern(regex_class))
+    by_character = reading["by_character"]
     options = {"max_seq_length": reading["max_seq_length"], "batch_size": batch_size, "joined": by_character}
 
     def answer(rows):
         texts = [row["text"] for row in rows]
-        if by_character:
-            places = [[(place, place + 1) for place in range(len(text))] for text in texts]
-        else:
-            places = [[match.span() for match in word.finditer(text)] for text in texts]
+        places = [word_places(text, by_character) for text in texts]
         words = [[text[slice(*place)] for place in of_text] for text, of_text in zip(texts, places, strict=True)]
         found = predict_tags(saved.model, saved.tokenizer, words, **options)
         return [

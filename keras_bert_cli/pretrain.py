@@ -1,14 +1,13 @@
 """TFRecords -> pre-trained BERT: a model directory, a .keras file, a SavedModel, the log and curves.
 
+    keras-bert pretrain --input_file=wiki.tfrecord --output_dir=model --bert_config_file=small \\
+        --train_batch_size=64 --learning_rate=1e-4 --num_train_steps=100000 --num_warmup_steps=10000
+
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
 Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
 The same command, given again after whatever has stopped it, goes on where the run stood.
 Flags and defaults are those of google-research/bert's run_pretraining.py, but that it trains without --do_train,
 measures all of --eval_file, 32 examples at a time, and logs every 100 steps.
-
-Example:
-  keras-bert pretrain --input_file=wiki.tfrecord --output_dir=model --bert_config_file=small \\
-      --train_batch_size=64 --learning_rate=1e-4 --num_train_steps=100000 --num_warmup_steps=10000
 """
 
 import sys

@@ -2,6 +2,9 @@
 
 Without --input_file the corpus is the docstrings of the installed Python packages: no download, no account.
 Each stage is the command that you would run by hand, shown before it runs. A second run reuses what is done.
+
+    keras-bert quickstart
+    keras-bert quickstart --input_file='my_texts/*.txt' --output_dir=my_quickstart
 """
 
 import json

@@ -1,7 +1,7 @@
 """Raw text -> WordPiece vocabulary: the same file for the same text, whatever the machine.
 
     keras-bert train_vocab --input_file='corpus/*.txt' --vocab_file=vocab.txt --vocab_size=8000
-    keras-bert train_vocab --input_file=papers --init_vocab_file=bert/vocab.txt --vocab_file=vocab.txt
+    keras-bert train_vocab --input_file='medical/*.txt' --init_vocab_file=model/vocab.txt --vocab_file=medical.txt
 
 Input: UTF-8 text, plain or .gz/.xz/.bz2, JSON lines or TensorFlow Datasets, read as a stream. One line in 256 is held
 out to measure the vocabulary on. --init_vocab_file extends a vocabulary with the words of the text: those that save

@@ -16,6 +16,7 @@ import yaml
 
 import keras_bert as kb
 from tests.pages import (
+    ALL,
     DOCS,
     EXCUSED,
     FENCE,
@@ -33,8 +34,6 @@ from tests.pages import (
     spans_of,
 )
 
-README = ROOT / "README.md"
-ALL = [README, *PAGES]
 NAME = re.compile(r"\bkb\.(\w+(?:\.\w+)*)")
 # Flags in code spans that are other programs': pip's, docker's, TensorFlow Serving's.
 FOREIGN = {"--no-deps", "--dry-run", "--force-reinstall", "--enable_batching"}
@@ -108,7 +107,7 @@ def test_every_link_leads_somewhere(path):
             assert anchor in anchors_of(target), f"{name_of(path)}: {link}"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+@each_page
 def test_every_block_is_run_or_says_why_not(path):
     page = name_of(path)
     for block in blocks_of(path):

@@ -1,37 +1,14 @@
-"""The examples of docs/ run as they stand, but for sizes: page by page and in order, in a folder of tiny inputs.
+"""The examples of README and docs/ run as they stand, but for sizes: a page in order, in a folder of tiny inputs.
 
-README's examples, and those in Python of models.md and finetuning.md, are run by tests/test_readme.py.
+README's first examples in Python, and those of models.md and finetuning.md, are run by tests/test_readme.py.
 """
-
-import os
-import re
-import shlex
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from keras_bert_cli.main import main
-from tests.pages import DOCS, EXCUSED, PAGES, ROOT, RUN_ELSEWHERE, blocks_of, commands_of, name_of, our_command
-from tests.world import make_world
+from tests.pages import ALL, DOCS, EXCUSED, RUN_ELSEWHERE, blocks_of, commands_of, name_of, our_command
+from tests.running import SMALLER, run_command
 
-# {command: flags that make it small, or let it run twice}, behind its own; the last of two flags counts.
-SMALLER = {
-    "train_vocab": "--vocab_size=160 --force",
-    "create_pretraining_data": "--max_seq_length=32 --max_predictions_per_seq=5 --dupe_factor=2 --force",
-    "pretrain": "--bert_config_file=tiny --train_batch_size=4 --num_train_steps=4 --num_warmup_steps=1 --force",
-    "classify": "--max_seq_length=16 --num_train_epochs=1 --num_runs=1 --force",
-    "glue": "--max_seq_length=32 --num_train_epochs=1 --force",
-    "squad": "--max_seq_length=48 --max_query_length=8 --doc_stride=8 --num_train_epochs=1 --force",
-    "ner": "--max_seq_length=16 --num_train_epochs=1 --force",
-    "swag": "--max_seq_length=16 --num_train_epochs=1 --force",
-    "predict": "--force",
-    "embed": "--force",
-    "export": "--force",
-}
 # Where a page needs others: chain.md learns on real text, scaling.md is about lengths and batches.
 SMALLER_IN = {
     "chain.md": {
@@ -56,33 +33,13 @@ INSTEAD = {
     "data.md": {"batch_size=256": "batch_size=2"},
     "scaling.md": {"128:90%:32,512:10%:8": "128:50%:4,512:50%:2", "--max_minutes=0.2": "--max_minutes=0.02"},
 }
-NEEDS_A_PROCESS = re.compile(r"^[A-Z_]+=|--deterministic|[|<>&;]")  # a setting of the whole process, or a shell
-RUN = [path for path in PAGES if name_of(path) not in EXCUSED and blocks_of(path)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A folder with all that the examples name, and the names that those in Python take for given."""
-    folder = tmp_path_factory.mktemp("world")
-    return folder, make_world(folder)
-
-
-@pytest.fixture
-def page_folder(world, tmp_path, monkeypatch):
-    """A copy of the world of one page's own, as the working directory. Returns the given names."""
-    folder, names = world
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BERT_BASE_DIR", "uncased_L-12_H-768_A-12")
-    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return dict(names)
+RUN = [path for path in ALL if name_of(path) not in EXCUSED and blocks_of(path)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RUN, ids=name_of)
-def test_the_examples_run_in_order(path, page_folder):
-    run_page(path, page_folder)
+def test_the_examples_run_in_order(path, world_folder):
+    run_page(path, world_folder)
 
 
 def run_page(path, names):
@@ -99,17 +56,6 @@ def run_page(path, names):
         else:
             for line in commands_of(code):
                 run_command(line, SMALLER | SMALLER_IN.get(page, {}), where=str(block))
-
-
-def run_command(line, smaller, *, where):
-    """Runs a command line, ours in this process where that is possible, and asserts that it ends well."""
-    words = our_command(os.path.expandvars(line))
-    small = smaller.get(words[0], "") if words else ""
-    if words and not NEEDS_A_PROCESS.search(line):
-        assert main([*words, *shlex.split(small)]) == 0, f"{where}: {line}"
-    else:
-        done = subprocess.run(["bash", "-c", f"{line} {small}"], capture_output=True, text=True)
-        assert done.returncode == 0, f"{where}: {line}\n{done.stderr[-3000:]}"
 
 
 def test_every_table_is_of_something_that_is_there():

@@ -1,4 +1,4 @@
-"""The Python examples of README.md and docs/ run as they stand, but for sizes: a tiny model, a few steps."""
+"""README's first examples in Python, and two pages', run as they stand, but for sizes: a tiny model, a few steps."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 import keras_bert as kb
 from tests.cli.conftest import make_documents
+from tests.pages import blocks_of
 from tests.world import write_tasks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,10 +41,9 @@ def surroundings(tmp_path, monkeypatch):
 
 
 def test_the_python_examples_run_in_order(surroundings):
-    text = README.read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    blocks = [block.code for block in blocks_of(README) if block.marker == "run by tests/test_readme.py"]
     assert len(blocks) == 4
-    assert all(large in text for large in SMALLER)
+    assert all(large in "".join(blocks) for large in SMALLER)
     for block in blocks:
         for large, small in SMALLER.items():
             block = block.replace(large, small)

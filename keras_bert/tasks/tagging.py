@@ -230,7 +230,7 @@ def tag(model, tokenizer, texts, *, by_character=False, max_seq_length=None, bat
             raise UserError(f"texts must be strings. Entry {number} is {text!r:.80}.")
     if not texts:
         return []
-    places = [_places(text, by_character) for text in texts]
+    places = [word_places(text, by_character) for text in texts]
     words = [[text[start:end] for start, end in spans] for text, spans in zip(texts, places, strict=True)]
     options = {"max_seq_length": max_seq_length, "batch_size": batch_size, "progress": progress}
     tags, scores = predict_tags(model, tokenizer, words, joined=by_character, **options)
@@ -241,8 +241,12 @@ def tag(model, tokenizer, texts, *, by_character=False, max_seq_length=None, bat
     ]
 
 
-def _places(text, by_character):
-    """Returns the (start, end) of each word of a text, or of each character."""
+def word_places(text, by_character=False):
+    """Returns the (start, end) of each word of a text, or of each character.
+
+    >>> word_places("Don't go, Jim!")
+    [(0, 5), (6, 8), (8, 9), (10, 13), (13, 14)]
+    """
     if by_character:
         return [(place, place + 1) for place in range(len(text))]
     return [match.span() for match in _WORD.finditer(text)]

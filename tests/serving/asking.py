@@ -16,7 +16,7 @@ from keras_bert.tasks.choices import predict_choices
 from keras_bert.tasks.choices_files import Questions
 from keras_bert.tasks.squad.answering import Answerer
 from keras_bert.tasks.squad.examples import Context
-from keras_bert.tasks.tagging import _places, predict_tags
+from keras_bert.tasks.tagging import predict_tags, word_places
 from keras_bert.text.vocabulary import MASK
 from tests.serving.conftest import MAX_SEQ_LENGTH
 
@@ -107,7 +107,7 @@ def _masks(model, tokenizer, text):
 
 
 def _tags(model, tokenizer, text):
-    places = [_places(each, False) for each in text]
+    places = [word_places(each) for each in text]
     words = [[each[start:end] for start, end in of_one] for each, of_one in zip(text, places, strict=True)]
     labels, scores = predict_tags(model, tokenizer, words, joined=False, **SIZES)
     columns = {

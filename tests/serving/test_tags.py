@@ -9,7 +9,7 @@ from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertTokenClassifier
 from keras_bert.serving.heads import Options, Server
 from keras_bert.serving.tags import tagged_words
-from keras_bert.tasks.tagging import _places, predict_tags
+from keras_bert.tasks.tagging import predict_tags, word_places
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import small_shape
@@ -61,7 +61,7 @@ def serve(model, tokenizer, texts, **options):
 @pytest.mark.parametrize("by_character", [False, True])
 def test_the_graph_tags_as_python_does(model, tokenizer, max_seq_length, by_character):
     found = serve(model, tokenizer, TEXTS, max_seq_length=max_seq_length, by_character=by_character)
-    places = [_places(text, by_character) for text in TEXTS]
+    places = [word_places(text, by_character) for text in TEXTS]
     words = [[text[start:end] for start, end in each] for text, each in zip(TEXTS, places, strict=True)]
     tags, scores = predict_tags(model, tokenizer, words, max_seq_length=max_seq_length, joined=by_character)
     assert [[word.decode() for word in row] for row in found["tokens"]] == words

@@ -10,7 +10,7 @@ import pytest
 
 from keras_bert.serving.inputs import keeping
 from keras_bert.tasks.squad.answers import NO_WINDOW
-from keras_bert.tasks.tagging import _places
+from keras_bert.tasks.tagging import word_places
 from keras_bert.text.vocabulary import MASK
 from tests.serving.asking import has_pieces, known
 from tests.serving.conftest import MAX_SEQ_LENGTH
@@ -59,7 +59,7 @@ def _masks(row, given, model, tokenizer):
 def _tags(row, given, model, tokenizer):
     text = known(given["text"])
     places = list(zip(row["start"], row["end"], strict=True))
-    assert places == _places(text, False)
+    assert places == word_places(text)
     assert row["tokens"] == [text[start:end] for start, end in places]
     assert row["num_tokens"] == len(places)
     assert set(row["label"]) <= set(model.labels) and len(row["label"]) == len(places)
