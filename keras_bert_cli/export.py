@@ -90,6 +90,9 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it resolved, what it wrote, the signature, and how to query it."""
+    from keras_bert.checkpoints import open_checkpoint
+
+    open_checkpoint(args.model_dir)  # says what is wrong before TensorFlow starts
     start_tensorflow()
     from keras_bert.serving.export import check_output, export
     from keras_bert.serving.heads import HEADS

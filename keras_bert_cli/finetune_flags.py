@@ -21,6 +21,10 @@ GRID_FLAGS = {
     "num_train_epochs": ("epochs", float),
 }
 
+# What a model directory and its results consist of, and may be somebody else's where there is no bert_config.json
+WRITTEN = ("config.json", "model.safetensors", "vocab.txt", "task.json", "eval_results.json", "curves.png")
+FEW_STEPS = 100
+
 
 def add_model_flags(parser):
     """Adds the flags that say which model is fine-tuned."""
@@ -152,6 +156,8 @@ def check_output(args):
             refuse_existing(
                 output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
             )
+            for name in WRITTEN:
+                refuse_existing(output_dir / name, what="--output_dir", remedy="name another folder, or add --force")
         if args.init_checkpoint and Path(args.init_checkpoint).resolve() == output_dir.resolve():
             raise UserError(
                 f"--output_dir and --init_checkpoint are both {output_dir}; the result needs a place of its own."
@@ -330,13 +336,18 @@ def print_model(args, model):
 
 
 def print_runs(results, metric):
-    """Prints the mean and standard deviation of several runs, and which was saved; of one run nothing.
+    """Prints the mean and standard deviation of several runs, and which was saved; of one whether it was very short.
 
     Args:
         results: those of `best_of_runs`.
         metric: the figure by which the best was chosen.
     """
     runs = results["runs"]
+    if results["global_step"] < FEW_STEPS:
+        print(
+            f"note: these were {results['global_step']} steps; small tables often want more of them "
+            "(--num_train_epochs), and small models a higher --learning_rate"
+        )
     if len(runs) == 1:
         return
     settings = [name for _, (name, _) in sorted(GRID_FLAGS.items()) if name in runs[0]]

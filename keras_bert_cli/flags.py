@@ -1,6 +1,7 @@
-"""Flags as google-research/bert's users type them: underscores, and absl's forms of booleans."""
+"""Flags as google-research/bert's users type them, underscores and absl's booleans; mistakes told in a sentence."""
 
 import argparse
+import difflib
 
 TRUE, FALSE = {"true", "t", "1", "yes", "y"}, {"false", "f", "0", "no", "n"}
 
@@ -60,6 +61,39 @@ def with_values(parser, arguments):
         for each, after in zip(arguments[:end], [*arguments, ""][1 : end + 1], strict=True)
     ]
     return spelled + arguments[end:]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that answers a mistake by one sentence, a misspelt flag before what is missing for want of it.
+
+    >>> parser = Parser(prog="keras-bert classify")
+    >>> _ = parser.add_argument("--train_file", required=True)
+    >>> try:
+    ...     parser.parse_args(["--trainfile=a.tsv"])
+    ... except SystemExit as end:
+    ...     end.code
+    2
+    """
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def parse_args(self, args=None, namespace=None):
+        if all(action.nargs != argparse.REMAINDER for action in self._actions):  # else the rest is another parser's
+            args = with_values(self, args)
+            self._check_names(args)
+        return super().parse_args(args, namespace)
+
+    def _check_names(self, arguments):
+        known = self._option_string_actions
+        for each in arguments[: arguments.index("--") if "--" in arguments else None]:
+            name = each.partition("=")[0]
+            if name.startswith("--") and " " not in name and name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                self.error(f"unknown flag {name}" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")
 
 
 def positive_int(text):

@@ -12,6 +12,7 @@ and without rematerialization, and the largest batch that fits. For the flags of
 import argparse
 
 from keras_bert_cli import inspect_model
+from keras_bert_cli.flags import Parser
 
 # The first words that name no model -> the module of this package that has their flags and does it.
 SUBJECTS = {"records": "inspect_records"}
@@ -31,6 +32,6 @@ def run(args):
 
     if args.model in SUBJECTS:
         return run_module(SUBJECTS[args.model], f"keras-bert inspect {args.model}", args.arguments)
-    parser = argparse.ArgumentParser(prog="keras-bert inspect", allow_abbrev=False)
+    parser = Parser(prog="keras-bert inspect")
     inspect_model.add_arguments(parser)
     return inspect_model.run(parser.parse_args(args.arguments, namespace=args))  # the flags behind MODEL

@@ -4,12 +4,11 @@ Each subcommand is a module of this package with `add_arguments(parser)` and `ru
 imported only when it is called, and itself imports the library only inside `run`.
 """
 
-import argparse
 import importlib
 import os
 import sys
 
-from keras_bert_cli.flags import with_values
+from keras_bert_cli.flags import Parser
 
 COMMANDS = {
     "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
@@ -33,14 +32,13 @@ COMMANDS = {
 def build_parser():
     """Returns the top-level parser: the list of commands and nothing that imports them."""
     width = max(map(len, COMMANDS))
-    return argparse.ArgumentParser(
+    return Parser(
         prog="keras-bert",
         usage="keras-bert COMMAND [--flags]",
         description="BERT on Keras 3 and TensorFlow, from raw text to a served model.",
         epilog="commands:\n"
         + "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
         + "\n\nkeras-bert COMMAND --help shows the flags of one command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
@@ -52,14 +50,9 @@ def dispatch(argv):
 def run_module(name, prog, arguments):
     """Parses the arguments of a module of this package and runs it. Returns what its `run` returns."""
     module = importlib.import_module(f"keras_bert_cli.{name}")
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(prog=prog, description=module.__doc__)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(with_values(parser, arguments)))
+    return module.run(parser.parse_args(arguments))
 
 
 def main(argv=None):
@@ -77,7 +70,7 @@ def main(argv=None):
         import difflib
 
         near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        parser.error(f"unknown command {argv[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "; see --help."))
+        parser.error(f"unknown command {argv[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     try:
         dispatch(argv)
     except KeyboardInterrupt:

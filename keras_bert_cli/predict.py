@@ -97,10 +97,11 @@ def run(args):
 
 def _check_files(args):
     """Raises a UserError, before any work, if the input is not there or the answers would have no place to go to."""
-    from keras_bert.checkpoints import check_place
+    from keras_bert.checkpoints import check_place, open_checkpoint
     from keras_bert.files import refuse_existing, require_file
     from keras_bert.tasks.table import check_writable
 
+    open_checkpoint(args.model_dir)  # says what is wrong before TensorFlow starts
     if args.input_file:
         require_file(args.input_file, what="--input_file")
     if args.output_file:

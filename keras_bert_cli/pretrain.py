@@ -38,8 +38,8 @@ def run(args):
     with Progress() as progress:
         args, push = localized(args, progress=progress)
     output_dir = Path(args.output_dir)
-    files = record_files(args.input_file)
-    eval_files = record_files(args.eval_file) if args.eval_file else files if args.do_eval else []
+    files = record_files(args.input_file, what="--input_file")
+    eval_files = record_files(args.eval_file, what="--eval_file") if args.eval_file else files if args.do_eval else []
     if args.do_eval is False:
         eval_files = []
     if not args.do_train and not eval_files:

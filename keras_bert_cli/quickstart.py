@@ -101,4 +101,6 @@ def _print_table(results, folder):
     if results["reused"]:
         print(f"  reused from an earlier run: {', '.join(results['reused'])}")
     print(f"wrote {folder / 'results.json'}; curves: {folder / 'pretrained' / 'loss_curve.png'}")
-    print(f"next: tensorboard --logdir {folder / 'pretrained' / 'tensorboard'}, or the commands above on your own text")
+    flags = f"--train_file=train.tsv --init_checkpoint={folder / 'pretrained'} --output_dir=classifier"
+    print("next, with a table of your own, its columns text and label:")
+    print(f"  source .venv/bin/activate; keras-bert classify {flags} --learning_rate=5e-4 --num_train_epochs=8")

@@ -90,7 +90,8 @@ def _no_model(path):
     state = "holds no model" if path.is_dir() else "does not exist"
     return (
         f"{path} {state}; expected a model directory (bert_config.json and model.safetensors), a Google checkpoint "
-        "(bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and model.safetensors)."
+        "(bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and model.safetensors). "
+        "Nothing is downloaded by its name."
     )
 
 

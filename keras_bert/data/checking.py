@@ -17,19 +17,20 @@ CHECKED_RECORDS = 64  # of a file without a manifest
 RECORDS_AT_ONCE = 256
 
 
-def record_files(file_pattern):
+def record_files(file_pattern, *, what="file_pattern"):
     """Returns the TFRecord files that `file_pattern` names, manifest and vocabulary left out.
 
     Args:
         file_pattern: path, glob or directory, a list of them, or one string with commas between them.
+        what: the flag or argument to name in an error.
 
     Raises:
         UserError: no such file, or a glob or directory that finds some shards of a set of which others are missing.
     """
-    found = expand_inputs(file_pattern, what="file_pattern", directories=True)
+    found = expand_inputs(file_pattern, what=what, directories=True)
     files = [path for path in found if not path.name.endswith(COMPANIONS)]
     if not files:
-        raise UserError(f"file_pattern: {file_pattern} names no TFRecord file, only what lies beside one.")
+        raise UserError(f"{what}: {file_pattern} names no TFRecord file, only what lies beside one.")
     entries = [file_pattern] if isinstance(file_pattern, (str, os.PathLike)) else file_pattern
     by_name = {Path(part) for entry in map(os.fspath, entries) for part in (entry, *entry.split(","))}
     _require_whole_sets([path for path in files if path not in by_name])

@@ -175,7 +175,11 @@ def _as_labels(labels, count):
     except ValueError as error:
         raise UserError(f"labels must be an array of numbers ({error}).") from error
     if labels.dtype.kind not in "biuf":
-        raise UserError(f"labels must be numbers, such as the class's index. Received: {labels.dtype} values.")
+        given = "strings" if labels.dtype.kind in "UST" else f"{labels.dtype} values"
+        raise UserError(
+            f"labels must be numbers, of a class its index. Received: {given}; BertClassifier(labels=[...]) keeps the "
+            "classes' names."
+        )
     if labels.ndim == 0 or len(labels) != count:
         raise UserError(f"labels must be as many as texts. Received: {labels.shape} for {count} texts.")
     return labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)

@@ -174,10 +174,10 @@ def export(
 def check_output(path, *, force, what="export"):
     """Raises a UserError if something stands at `path` that must not be replaced: all but an exported model."""
     path = Path(path)
+    if path.exists() and not any((path / each.file).is_file() for each in FORMATS.values()):
+        raise UserError(f"{what}: {path} exists and is no exported model; remove it yourself, or choose another place.")
     if not force:
         refuse_existing(path, what=what, remedy="give the next version's number, or say force=True (--force)")
-    elif path.exists() and not any((path / each.file).is_file() for each in FORMATS.values()):
-        raise UserError(f"{what}: {path} exists and is no exported model; remove it yourself, or choose another place.")
 
 
 def _check(model, tokenizer, task, format, inputs, precision, options):

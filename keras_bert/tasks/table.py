@@ -186,10 +186,10 @@ def shorten(names, most=20):
 def _check_columns(path, present, wanted):
     for name in wanted:
         if name not in present:
-            raise UserError(
-                f"{path} has no column {name!r}; its columns are {shorten(map(repr, present))}. "
-                "Name the right one, or add a first line that names the columns."
-            )
+            remedy = "name yours (text_column, pair_column, label_column), or add a first line that names them"
+            if len(present) == 1 and "," in present[0]:
+                remedy = "if commas part them, call the file .csv"
+            raise UserError(f"{path} has no column {name!r}; its columns are {shorten(map(repr, present))}; {remedy}.")
         if list(present).count(name) > 1:
             raise UserError(f"{path} has {list(present).count(name)} columns called {name!r}; rename all but one.")
 

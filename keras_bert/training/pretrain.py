@@ -82,7 +82,8 @@ def pretrain(
         Stopped: `stop` said so.
     """
     options, output_dir, log = PretrainOptions(**options), Path(output_dir), log or (lambda line: None)
-    files, held_out = record_files(input_files), record_files(eval_files) if eval_files else []
+    files = record_files(input_files, what="input_files")
+    held_out = record_files(eval_files, what="eval_files") if eval_files else []
     check_tokenizer_of([*files, *held_out], tokenizer)
     vocabulary = records_vocabulary([*files, *held_out], tokenizer)
     if options.num_warmup_steps >= options.total_steps:

@@ -184,6 +184,13 @@ def test_a_place_for_the_output(model, tmp_path):
     check(f"--output_dir={model}", f"--init_checkpoint={model}", "--nodo_train")
     with pytest.raises(UserError, match="--output_dir and --init_checkpoint are both"):
         check(f"--output_dir={model}", f"--init_checkpoint={model}", "--force")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("may stand beside a model")
+    check(f"--output_dir={tmp_path / 'mine'}")
+    (tmp_path / "mine" / "vocab.txt").write_text("somebody's")
+    with pytest.raises(UserError, match=r"vocab\.txt exists already; name another folder, or add --force"):
+        check(f"--output_dir={tmp_path / 'mine'}")
+    check(f"--output_dir={tmp_path / 'mine'}", "--force")
     (tmp_path / "file").write_text("here")
     with pytest.raises(UserError, match="is no directory"):
         check(f"--output_dir={tmp_path / 'file' / 'out'}")
@@ -210,13 +217,22 @@ def test_what_is_printed_of_a_model(capsys, model):
 
 def test_what_is_printed_of_the_runs(capsys):
     runs = [{"seed": seed, "accuracy": figure} for seed, figure in ((1, 0.5), (2, 0.7))]
-    results = {"runs": runs, "seed": 2, "accuracy": 0.7, "accuracy_mean": 0.6, "accuracy_sd": 0.1414}
+    results = {
+        "runs": runs,
+        "seed": 2,
+        "accuracy": 0.7,
+        "accuracy_mean": 0.6,
+        "accuracy_sd": 0.1414,
+        "global_step": 100,
+    }
     finetune_flags.print_runs(results, "accuracy")
     assert capsys.readouterr().out == (
         "2 runs: accuracy 0.6000 ± 0.1414 (0.5000, 0.7000); the best, seed 2, is saved\n"
     )
     finetune_flags.print_runs(results | {"runs": runs[:1]}, "accuracy")
     assert capsys.readouterr().out == ""
+    finetune_flags.print_runs(results | {"runs": runs[:1], "global_step": 99}, "accuracy")
+    assert "note: these were 99 steps; small tables often want more of them (--num_train" in capsys.readouterr().out
     runs = [run | {"learning_rate": rate} for rate in (1e-4, 1e-5) for run in runs]
     finetune_flags.print_runs(results | {"runs": runs, "learning_rate": 1e-5}, "accuracy")
     assert capsys.readouterr().out.splitlines() == [

@@ -74,7 +74,27 @@ def test_an_unknown_command_far_from_any(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["xyzzy"])
     assert caught.value.code == 2
-    assert "unknown command 'xyzzy'; see --help." in capsys.readouterr().err
+    assert capsys.readouterr().err == "keras-bert: unknown command 'xyzzy' (keras-bert --help lists what there is)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["classify", "--trainfile=a.tsv"], "unknown flag --trainfile; did you mean --train_file?"),
+        (["classify", "--learning-rate", "1e-4"], "unknown flag --learning-rate; did you mean --learning_rate?"),
+        (["squad", "--xyzzy"], "unknown flag --xyzzy"),
+        (["inspect", "base", "--max-seq_length=128"], "unknown flag --max-seq_length; did you mean --max_seq_length?"),
+        (["inspect", "records", "a", "--skipp=1"], "unknown flag --skipp; did you mean --skip?"),
+        (["export", "--output_dir=a"], "the following arguments are required: --model_dir"),
+    ],
+)
+def test_a_mistake_in_the_flags_is_one_line_that_names_it(capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    prog = " ".join(["keras-bert", *arguments[: 1 + (arguments[1] == "records")]])
+    assert error == f"{prog}: {message} ({prog} --help lists what there is)\n"
 
 
 @pytest.fixture

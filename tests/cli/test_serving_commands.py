@@ -94,7 +94,10 @@ def test_export_of_another_task_and_length(directories, models, tokenizer, tmp_p
     ("flags", "sentence"),
     [
         ("--model_dir {models}/nowhere --output_dir {new}", "nowhere does not exist"),
-        ("--model_dir {models}/encoder --output_dir {models}", "--output_dir: {models} exists already"),
+        (
+            "--model_dir {models}/encoder --output_dir {models}",
+            "{models} exists and is no exported model",
+        ),
         ("--model_dir {models}/encoder --output_dir {models} --force", "is no exported model"),
         ("--model_dir {models}/encoder --output_dir {new} --task translate", "Unknown task 'translate'"),
         ("--model_dir {models}/encoder --output_dir {new} --task classify", "cannot do classify"),

@@ -35,6 +35,9 @@ def test_a_label_that_training_lacks_and_a_single_class(tmp_path):
     unlabelled = write_rows(tmp_path / "test.tsv", ("text",), ("f",))
     with pytest.raises(UserError, match=r"test.tsv has no column 'label'; its columns are 'text'"):
         read_examples(train, unlabelled)
+    (tmp_path / "commas.tsv").write_text("text,label\na,yes\n")
+    with pytest.raises(UserError, match=r"its columns are 'text,label'; if commas part them, call the file \.csv"):
+        read_examples(tmp_path / "commas.tsv")
     train = write_rows(tmp_path / "train.tsv", ("text", "label"), ("a", "yes"), ("b", "yes"))
     with pytest.raises(UserError, match="all 2 rows have the label 'yes'; a classifier needs two or more"):
         read_examples(train, dev)
