@@ -187,7 +187,7 @@ def _check_columns(path, present, wanted):
     for name in wanted:
         if name not in present:
             remedy = "name yours (text_column, pair_column, label_column), or add a first line that names them"
-            if len(present) == 1 and "," in present[0]:
+            if len(present) == 1 and "," in next(iter(present)):
                 remedy = "if commas part them, call the file .csv"
             raise UserError(f"{path} has no column {name!r}; its columns are {shorten(map(repr, present))}; {remedy}.")
         if list(present).count(name) > 1:
