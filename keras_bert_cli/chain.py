@@ -231,7 +231,7 @@ class Chain:
                     "--num_runs=3",
                     "--noeval_each_epoch",
                 ],
-                outputs=[output / "bert_config.json"],
+                outputs=[output / "eval_results.json", output / "bert_config.json"],  # the first and last to be written
             )
         serving = self.folder / "serving" / "classifier" / "1"
         self.command(

@@ -1,12 +1,11 @@
 """What the fine-tuning commands share: run_classifier.py's flags and ours, the model they mean, and what is printed."""
 
 import argparse
-import difflib
 import itertools
 import math
 from pathlib import Path
 
-from keras_bert_cli.flags import add_bool, natural_number, positive_int
+from keras_bert_cli.flags import add_bool, natural_number, nearest, positive_int
 from keras_bert_cli.saved_models import add_reading_flag, settle_reading
 
 # Devlin et al. 2018, appendix A.3: what worked well on all tasks.
@@ -125,8 +124,7 @@ def parse_grid(text):
     for part in (PAPER_GRID if text == "paper" else text).split(";"):
         name, _, values = (piece.strip() for piece in part.partition("="))
         if name not in GRID_FLAGS:
-            near = difflib.get_close_matches(name, GRID_FLAGS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; expected 'paper', or {', '.join(GRID_FLAGS)}"
+            hint = nearest(name, GRID_FLAGS) or f"; expected 'paper', or {', '.join(GRID_FLAGS)}"
             raise argparse.ArgumentTypeError(f"{name!r} is no part of a grid{hint}")
         option, kind = GRID_FLAGS[name]
         try:

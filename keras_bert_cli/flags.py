@@ -63,6 +63,16 @@ def with_values(parser, arguments):
     return spelled + arguments[end:]
 
 
+def nearest(name, known):
+    """Returns what to add to the sentence about an unknown name: the nearest known one, if any is near.
+
+    >>> nearest("--trainfile", ["--train_file", "--force"]), nearest("xyzzy", ["classify"])
+    ('; did you mean --train_file?', '')
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that answers a mistake by one sentence, a misspelt flag before what is missing for want of it.
 
@@ -89,8 +99,7 @@ class Parser(argparse.ArgumentParser):
         for each in arguments[: arguments.index("--") if "--" in arguments else None]:
             name = each.partition("=")[0]
             if name.startswith("--") and " " not in name and name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                self.error(f"unknown flag {name}" + (f"; did you mean {near[0]}?" if near else ""))
+                self.error(f"unknown flag {name}{nearest(name, known)}")
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")

@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 
-from keras_bert_cli.flags import Parser
+from keras_bert_cli.flags import Parser, nearest
 
 COMMANDS = {
     "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
@@ -67,10 +67,7 @@ def main(argv=None):
         parser.print_help()
         return 0 if argv else 2
     if argv[0] not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        parser.error(f"unknown command {argv[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
     try:
         dispatch(argv)
     except KeyboardInterrupt:

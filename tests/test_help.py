@@ -2,7 +2,9 @@
 
 import importlib
 import importlib.util
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.pages import INDENTED, commands_of
 from tests.running import SMALLER, run_command
 from tests.tasks.glue.data import write_glue
 
+OUTPUT = re.compile(r"(?:--output_(?:dir|file)[= ]|--vocab_file=|> )(\S+)")
 MINUTES = "quickstart"  # its examples are `make quickstart`, and that on another text
 
 
@@ -54,3 +57,6 @@ def test_the_examples_of_every_help_run_in_order(named):
         lines = [line for line in lines if "--format=onnx" not in line]
     for line in lines:
         run_command(line, SMALLER, where="--help")
+        for path in OUTPUT.findall(line):
+            assert Path(path).exists(), f"{line}\nwrote no {path}"
+    assert Path("out", "submission.zip").stat().st_size > 0

@@ -67,14 +67,14 @@ def test_an_unknown_command_suggests_the_nearest(capsys, typed, meant):
     with pytest.raises(SystemExit) as caught:
         main([typed])
     assert caught.value.code == 2
-    assert f"unknown command '{typed}'; did you mean '{meant}'?" in capsys.readouterr().err
+    assert f"unknown command {typed}; did you mean {meant}?" in capsys.readouterr().err
 
 
 def test_an_unknown_command_far_from_any(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["xyzzy"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "keras-bert: unknown command 'xyzzy' (keras-bert --help lists what there is)\n"
+    assert capsys.readouterr().err == "keras-bert: unknown command xyzzy (keras-bert --help lists what there is)\n"
 
 
 @pytest.mark.parametrize(
