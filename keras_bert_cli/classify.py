@@ -225,9 +225,6 @@ def _print_data(args, tokenizer, classes, train, evaluation, prediction):
 def _print_results(kind, results):
     from keras_bert.tasks.kinds import KINDS
 
-    row = KINDS[kind]
-    figures = ", ".join(f"{name} {results[name]:.4f}" for name in row.metrics)
-    figure, metric, answer = row.baseline
-    print(f"held out: {figures} ({answer}: {metric} {results[figure]:.4f})")
+    print(f"held out: {KINDS[kind].describe(results)}")
     if results["train_windows"] > results["train_examples"]:
         print(f"long texts: {results['train_windows']:,} windows of {results['train_examples']:,} training texts")

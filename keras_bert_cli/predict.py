@@ -4,6 +4,7 @@
     cat reviews.txt | keras-bert predict --model_dir classifier > answers.jsonl
     keras-bert predict --model_dir reader '{"question": "Who came?", "context": "Rollo came in 911."}'
     keras-bert predict --model_dir classifier --input_file new.tsv --output_file answers.tsv
+    keras-bert predict --model_dir classifier --input_file test.tsv --label_column label --output_file test_answers.tsv
 
 Without --input_file texts come from the command line or from standard input; without --output_file answers go to
 standard output, one for each text and in order, as soon as no more has come. The model is loaded once.
@@ -17,7 +18,7 @@ standard output, one for each text and in order, as soon as no more has come. Th
 
 A line is a text as it stands, blank or beginning with a brace as it may, or with --input_format=json an object (blank
 lines are then passed over). Lengths, windows and columns are those of the training (task.json keeps them), unless flags
-say otherwise.
+say otherwise. Answers to a table with labels are measured by --label_column.
 """
 
 import sys
@@ -52,6 +53,7 @@ def add_arguments(parser):
     parser.add_argument("--text_column", help="column, or name in an object, of the text")
     parser.add_argument("--pair_column", help="likewise of the second text, for pairs")
     parser.add_argument("--id_column", help="likewise of what is to be copied beside the answers")
+    parser.add_argument("--label_column", help="tables of classifiers: column of the labels to measure the answers by")
     parser.add_argument("--max_seq_length", type=positive_int, help="tokens that the model reads at a time")
     parser.add_argument("--long_texts", choices=("cut", "windows"), help="classifiers: what becomes of longer texts")
     parser.add_argument("--doc_stride", type=positive_int, help="tokens from one window to the next")
@@ -119,6 +121,9 @@ def _given_reading(args, head, saved):
     """
     from keras_bert.errors import UserError
 
+    if args.label_column and not (args.output_file and head.tables):
+        remedy = "give --output_file" if head.tables else "leave it out"
+        raise UserError(f"--label_column: only a classifier's table of answers is measured; {remedy}.")
     given = {name: getattr(args, name) for name in READING if getattr(args, name) is not None}
     for name in given:
         if name not in head.flags:
@@ -150,19 +155,23 @@ def _with_ids(answer):
 
 def _label(args, head, saved, reading, inputs):
     """Labels all rows and writes them as a table. Returns how many they are."""
+    from keras_bert.tasks.kinds import KINDS
     from keras_bert.tasks.table import write_table
 
     examples = inputs.examples()
     what = f"{len(examples):,} {'texts' if examples.pairs is None else 'pairs'} of {inputs.source}"
     _print_resolved(args, head, saved, reading, what)
     with Progress() as progress:
-        columns = saved.predictions(
+        logits = saved.logits(
             examples,
             batch_size=args.batch_size,
             progress=progress,
             **{name: reading[name] for name in ("max_seq_length", "long_texts", "doc_stride")},
         )
-    write_table(args.output_file, columns, separator=reading["label_separator"])
+    write_table(args.output_file, saved.predictions(examples, logits), separator=reading["label_separator"])
+    if examples.labels is not None:
+        figures = saved.measure(examples, logits)
+        print(f"measured by the column {args.label_column}: {KINDS[saved.model.kind].describe(figures)}")
     return len(examples)
 
 

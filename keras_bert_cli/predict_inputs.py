@@ -17,7 +17,7 @@ class Inputs:
         source: where it comes from.
         form: "table", or "text" or "json" for what a line is.
         fields: {key of a row: Field}.
-        columns: the columns' names of a table, as `read_inputs` takes them.
+        columns: of a table, the arguments of `read_inputs`: the columns' names, and what a label is.
         assumed: whether nobody said which form it has.
     """
 
@@ -99,10 +99,19 @@ def inputs_of(source, args, head, saved, reading):
     Raises:
         UserError: a form of the input that does not fit the model.
     """
+    from keras_bert.errors import UserError
+
     fields = _fields(args, head, saved, reading)
     form = _form(args, head, fields)
+    if args.label_column and form == "json":
+        raise UserError("--label_column: objects a line are not measured; leave --input_format out, or the column.")
     pair_column = reading.get("pair_column") if args.pair_column or form == "table" else None
     columns = {"text_column": reading.get("text_column"), "pair_column": pair_column, "id_column": args.id_column}
+    if args.label_column:
+        kind = saved.model.kind
+        classes = () if kind == "regression" else saved.model.labels
+        columns |= {"label_column": args.label_column, "kind": kind, "classes": classes}
+        columns["label_separator"] = reading["label_separator"]
     return Inputs(source, form, fields, columns, assumed=args.input_format is None)
 
 

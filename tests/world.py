@@ -58,6 +58,7 @@ def _write_tables(folder, sentences):
     rows = [f"{text}\t{'good' if n % 2 else 'bad'}" for n, text in enumerate(sentences[:24])]
     _write(folder / "train.tsv", "\n".join(["text\tlabel", *rows]))
     _write(folder / "new.tsv", "\n".join(["text", *sentences[24:30]]))
+    _write(folder / "test.tsv", "\n".join(["text\tlabel", *rows[:6]]))
 
 
 def write_tasks(folder, sentences):

@@ -87,9 +87,8 @@ def read_examples(
         UserError: what `read_table` and `split_examples` raise, or labels that are all the same.
     """
     row = KINDS[kind]
-    read_label = functools.partial(row.read, separator=label_separator) if kind == "multi_label" else row.read
     columns = {"text_column": text_column, "pair_column": pair_column}
-    labelled = {**columns, "label_column": label_column, "read_label": read_label}
+    labelled = {**columns, "label_column": label_column, "read_label": _label_reader(kind, label_separator)}
     texts, pairs, labels, _ = read_table(train_file, **labelled)
     if len(set(labels)) < 2:
         shown = label_separator.join(labels[0]) if kind == "multi_label" else labels[0]
@@ -111,20 +110,44 @@ def read_examples(
     return classes, train, evaluation, prediction
 
 
-def read_inputs(path, *, text_column="text", pair_column=None, id_column=None):
+def read_inputs(
+    path,
+    *,
+    text_column="text",
+    pair_column=None,
+    id_column=None,
+    label_column=None,
+    kind="classes",
+    classes=(),
+    label_separator=",",
+):
     """Reads what is to be labelled: a table, as `read_table` takes it, or any other UTF-8 file with one text a line.
 
+    Args:
+        path: the file.
+        text_column, pair_column, id_column: as in `read_examples`.
+        label_column: the column of the true labels, to measure answers against; None leaves labels out.
+        kind, label_separator: what a label is, as in `read_examples`.
+        classes: the classes' names, in the model's order; empty for numbers.
+
     Returns:
-        Examples without labels.
+        Examples.
 
     Raises:
         UserError: what `read_table` raises, no line, or columns asked of lines.
     """
     if is_table(path):
-        columns = {"text_column": text_column, "pair_column": pair_column, "id_column": id_column}
-        texts, pairs, _, ids = read_table(path, **columns, label_column=None)
-        return Examples(texts, pairs, ids=ids)
-    named = pair_column or id_column
+        texts, pairs, labels, ids = read_table(
+            path,
+            text_column=text_column,
+            pair_column=pair_column,
+            id_column=id_column,
+            label_column=label_column,
+            classes=classes or None,
+            read_label=_label_reader(kind, label_separator),
+        )
+        return Examples(texts, pairs, None if labels is None else KINDS[kind].numbers(labels, classes), ids)
+    named = pair_column or id_column or label_column
     if named is not None:
         raise UserError(
             f"{path} is read as one text a line, which has no column {named!r}; give a table, whose name ends in "
@@ -134,3 +157,9 @@ def read_inputs(path, *, text_column="text", pair_column=None, id_column=None):
     if not texts:
         raise UserError(f"{path} is empty; one text a line was expected.")
     return Examples(texts)
+
+
+def _label_reader(kind, separator):
+    """Returns the function of a cell that `read_table` takes as `read_label`."""
+    read = KINDS[kind].read
+    return functools.partial(read, separator=separator) if kind == "multi_label" else read

@@ -47,6 +47,12 @@ class Kind:
     picture: str
     baseline: tuple[str, str, str]
 
+    def describe(self, results):
+        """Writes figures in words: those that may choose the best run, and what an answer without a model reaches."""
+        figures = ", ".join(f"{name} {results[name]:.4f}" for name in self.metrics)
+        figure, metric, answer = self.baseline
+        return f"{figures} ({answer}: {metric} {results[figure]:.4f})"
+
     def choose_metric(self, name=None):
         """Returns the figure that chooses the best run: `name`, or the kind's own.
 

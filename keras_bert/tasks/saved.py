@@ -6,6 +6,7 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier
 from keras_bert.tasks.classify import predict_logits, prediction_columns
+from keras_bert.tasks.kinds import KINDS
 from keras_bert.text.tokenizer import Tokenizer
 
 # What task.json calls the other heads: the command that asks them.
@@ -33,15 +34,12 @@ class SavedClassifier:
     tokenizer: Tokenizer
     reading: dict
 
-    def predictions(self, examples, **options):
-        """Labels examples.
+    def logits(self, examples, **options):
+        """Gives each example's logits, float32 (N, C).
 
         Args:
             examples: Examples, such as `read_inputs` gives.
             **options: those of `predict_logits`; lengths that are not given are those of `reading`.
-
-        Returns:
-            {column: list}, see `prediction_columns`.
 
         Raises:
             UserError: pairs are missing where the model was trained on such, or see `encode_texts`.
@@ -54,8 +52,28 @@ class SavedClassifier:
         known = {
             name: self.reading[name] for name in ("max_seq_length", "long_texts", "doc_stride") if name in self.reading
         }
-        logits = predict_logits(self.model, examples, self.tokenizer, **{**known, **options})
+        return predict_logits(self.model, examples, self.tokenizer, **{**known, **options})
+
+    def predictions(self, examples, logits=None, **options):
+        """Labels examples.
+
+        Args:
+            examples: Examples.
+            logits: theirs, where they are at hand.
+            **options: those of `logits`, where they are not.
+
+        Returns:
+            {column: list}, see `prediction_columns`.
+
+        Raises:
+            UserError: what `logits` raises.
+        """
+        logits = self.logits(examples, **options) if logits is None else logits
         return prediction_columns(examples, logits, self.model.labels, kind=self.model.kind)
+
+    def measure(self, examples, logits):
+        """Measures logits against the examples' labels. Returns {name: figure}, those of `keras-bert classify`."""
+        return KINDS[self.model.kind].measure(examples.labels, logits)
 
 
 def load_classifier(path, *, dtype=None):

@@ -7,7 +7,10 @@ import pytest
 
 from keras_bert.models import BertClassifier
 from keras_bert.serving.predict import predict as ask
-from keras_bert.tasks.table import read_table
+from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.kinds import KINDS
+from keras_bert.tasks.saved import load_classifier
+from keras_bert.tasks.table import read_table, write_tsv
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert_cli.main import main
 from tests.cli.classifiers import TEXTS, expected, make_classifiers
@@ -69,6 +72,31 @@ def test_numbers_in_windows(folder, tmp_path):
     assert numbers[3] != pytest.approx(cut[3], abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("model", "labels", "figures"),
+    [
+        ("single", ["a", "b", "c", "a"], ["accuracy", "f1_macro"]),
+        ("several", ["a|c", "b", "c", "c"], ["f1_micro", "f1_macro"]),
+        ("number", ["1", "2.5", "-1", "0"], ["pearson", "mean_squared_error"]),
+    ],
+)
+def test_labels_of_the_table_measure_the_answers(folder, tmp_path, capsys, model, labels, figures):
+    write_tsv(tmp_path / "t.tsv", {"sentence": TEXTS, "truth": labels})
+    assert predict(folder, model, tmp_path / "p.tsv", "--label_column=truth", source=tmp_path / "t.tsv") == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("measured by the column truth")]
+    loaded = load_classifier(folder / model)
+    kind = KINDS[loaded.model.kind]
+    cells = [tuple(label.split("|")) for label in labels] if model == "several" else labels
+    cells = [float(label) for label in labels] if model == "number" else cells
+    logits = loaded.logits(Examples(TEXTS))
+    known = kind.measure(kind.numbers(cells, loaded.model.labels), logits)
+    assert line.endswith(kind.describe(known))
+    assert all(f"{name} {known[name]:.4f}" in line for name in figures)
+    if model == "single":
+        found = read_table(tmp_path / "p.tsv")[2]
+        assert known["accuracy"] == pytest.approx(np.mean(np.array(found) == labels))
+
+
 def test_columns_by_flags(folder, tmp_path):
     assert predict(folder, "single", tmp_path / "p.tsv", "--text_column=other") == 0
     assert read_table(tmp_path / "p.tsv")[0] == TEXTS[::-1]
@@ -99,6 +127,10 @@ def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, caps
         ("single", "p.tsv", "t.txt", ["--pair_column=b"], ["t.txt is read as one text a line", "'b'"]),
         ("pair", "p.tsv", "t.txt", [], ["trained on pairs", "pair_column"]),
         ("single", "t.tsv/p.tsv", "t.tsv", [], ["is a file where a directory was expected"]),
+        ("single", "p.tsv", "t.tsv", ["--label_column=no"], ["t.tsv, line 2: the label '1'", "none of", "a, b, c"]),
+        ("single", "p.tsv", "t.tsv", ["--label_column=gold"], ["no column 'gold'", "'no', 'sentence', 'other'"]),
+        ("single", "p.tsv", "t.txt", ["--label_column=no"], ["t.txt is read as one text a line", "'no'"]),
+        ("single", "p.tsv", "t.txt", ["--label_column=no", "--input_format=json"], ["objects a line are not measured"]),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(folder, capsys, tmp_path, model, output, source, flags, words):
