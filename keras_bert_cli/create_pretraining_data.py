@@ -115,6 +115,7 @@ def run(args):
     return manifest
 
 
+MUCH_PADDING = 0.6  # the instances that are cut short at random leave much less, even of sentences one by one
 LABELS = {
     "random_next_share": "next sentence: {:.1%} random (a chunk of a single sentence has no next and counts as random, "
     "so this lies above a half)",
@@ -126,6 +127,13 @@ def _statistics(manifest):
     """Yields the statistics as lines."""
     statistics = manifest["statistics"]
     yield f"instances: {statistics['instances']:,}, {statistics['padding_share']:.1%} of their tokens padding"
+    if statistics["padding_share"] > MUCH_PADDING:
+        tokens = statistics["real_tokens"] / statistics["instances"]
+        yield (
+            f"  {tokens:.0f} of {manifest['max_seq_length']} places are filled on average, since documents are short; "
+            "a smaller --max_seq_length trains faster, and so do texts without blank lines between them, if they go on "
+            "from one to the next"
+        )
     if manifest["dynamic"]:
         yield f"masking: left to the training, {manifest['masking']}, {manifest['masked_lm_prob']:.0%}"
     else:

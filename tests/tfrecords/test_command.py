@@ -32,6 +32,18 @@ def test_command_says_what_it_did(corpus_file, vocab_file, tmp_path, capsys):
     assert main([*argv, "--force"]) == 0
 
 
+def test_short_documents_are_told_of_their_padding(vocab_file, tmp_path, capsys):
+    lines = [f"{word} dog ran." for word in ("a", "the", "one")] * 20
+    for name, between in (("apart", "\n\n"), ("together", "\n")):
+        (tmp_path / f"{name}.txt").write_text(between.join(lines) + "\n")
+        flags = ["--sentence_task=none", "--max_seq_length=32", "--input_format=sentences"]
+        assert main(command(tmp_path / f"{name}.txt", vocab_file, tmp_path / f"{name}.tfrecord", *flags)) == 0
+        manifest = json.loads((tmp_path / f"{name}.manifest.json").read_text())
+        filled = manifest["statistics"]["real_tokens"] / manifest["statistics"]["instances"]
+        told = f"{filled:.0f} of 32 places are filled on average, since documents are short" in capsys.readouterr().out
+        assert told == (name == "apart"), manifest["statistics"]
+
+
 def test_command_takes_googles_flags(corpus_file, vocab_file, tmp_path, capsys):
     flags = "--do_lower_case=True --nodo_whole_word_mask --max_predictions_per_seq=6 --random_seed=7 --dupe_factor=2"
     more = [*flags.split(), "--masked_lm_prob=0.2", "--short_seq_prob=0.3", "--input_format=sentences"]
