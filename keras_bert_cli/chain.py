@@ -197,7 +197,7 @@ class Chain:
             for _, labels, weights in records
         )
         share, token = float(counts.max() / counts.sum()), Vocabulary.from_file(self.vocab).token(int(counts.argmax()))
-        print(f"for comparison: {token!r}, the most frequent of the masked tokens, would be right {share:.1%} of the time")
+        print(f"for comparison: {token!r}, the most frequent of the masked tokens, would be right in {share:.1%}")
         return round(share, 6)
 
     def fill_mask(self):
