@@ -103,8 +103,9 @@ def inputs_of(source, args, head, saved, reading):
 
     fields = _fields(args, head, saved, reading)
     form = _form(args, head, fields)
-    if args.label_column and form == "json":
-        raise UserError("--label_column: objects a line are not measured; leave --input_format out, or the column.")
+    if args.label_column and form != "table":
+        remedy = "give a .tsv, .csv or .jsonl by --input_file, and no --input_format"
+        raise UserError(f"--label_column: {source} is not read as a table, which alone has columns; {remedy}.")
     pair_column = reading.get("pair_column") if args.pair_column or form == "table" else None
     columns = {"text_column": reading.get("text_column"), "pair_column": pair_column, "id_column": args.id_column}
     if args.label_column:

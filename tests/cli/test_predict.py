@@ -97,6 +97,18 @@ def test_labels_of_the_table_measure_the_answers(folder, tmp_path, capsys, model
         assert known["accuracy"] == pytest.approx(np.mean(np.array(found) == labels))
 
 
+def test_labels_want_a_table_and_a_place_for_the_answers(folder, tmp_path, capsys):
+    asked = ["predict", f"--model_dir={folder / 'single'}", "--label_column=no"]
+    assert main([*asked, "red dog", f"--output_file={tmp_path / 'p.tsv'}"]) == 2
+    assert "is not read as a table" in capsys.readouterr().err
+    assert main([*asked, f"--input_file={folder / 't.tsv'}"]) == 2
+    assert (
+        "--label_column: only a classifier's table of answers is measured; give --output_file."
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "p.tsv").exists()
+
+
 def test_columns_by_flags(folder, tmp_path):
     assert predict(folder, "single", tmp_path / "p.tsv", "--text_column=other") == 0
     assert read_table(tmp_path / "p.tsv")[0] == TEXTS[::-1]
@@ -129,8 +141,10 @@ def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, caps
         ("single", "t.tsv/p.tsv", "t.tsv", [], ["is a file where a directory was expected"]),
         ("single", "p.tsv", "t.tsv", ["--label_column=no"], ["t.tsv, line 2: the label '1'", "none of", "a, b, c"]),
         ("single", "p.tsv", "t.tsv", ["--label_column=gold"], ["no column 'gold'", "'no', 'sentence', 'other'"]),
-        ("single", "p.tsv", "t.txt", ["--label_column=no"], ["t.txt is read as one text a line", "'no'"]),
-        ("single", "p.tsv", "t.txt", ["--label_column=no", "--input_format=json"], ["objects a line are not measured"]),
+        ("single", "p.tsv", "t.txt", ["--label_column=no"], ["--label_column: ", "t.txt is not read as a table"]),
+        ("single", "p.tsv", "t.txt", ["--label_column=no", "--input_format=json"], ["is not read as a table"]),
+        ("single", "p.tsv", "t.tsv", ["--label_column=no", "--input_format=text"], ["is not read as a table"]),
+        ("single", "p.csv", "t.tsv", ["--label_column=no"], ["p.csv must end in .tsv or .jsonl"]),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(folder, capsys, tmp_path, model, output, source, flags, words):

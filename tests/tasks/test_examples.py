@@ -95,8 +95,9 @@ def test_inputs_are_a_table_or_lines(tmp_path):
     assert inputs == Examples(["a"], ["b"], ids=["7"])
     (tmp_path / "t.txt").write_text("a\tb\n\n  c \n", encoding="utf-8")
     assert read_inputs(tmp_path / "t.txt") == Examples(["a\tb", "", "c"])
-    with pytest.raises(UserError, match=r"t\.txt is read as one text a line, which has no column 'right'"):
-        read_inputs(tmp_path / "t.txt", pair_column="right")
+    for name in ("pair_column", "id_column", "label_column"):
+        with pytest.raises(UserError, match=r"t\.txt is read as one text a line, which has no column 'right'"):
+            read_inputs(tmp_path / "t.txt", **{name: "right"})
     (tmp_path / "empty.txt").write_text("")
     with pytest.raises(UserError, match=r"empty\.txt is empty; one text a line"):
         read_inputs(tmp_path / "empty.txt")
