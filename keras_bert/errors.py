@@ -9,3 +9,25 @@ class UserError(ValueError):
     """
 
     exit_status = 2
+
+
+class ResourceError(UserError):
+    """The machine stopped the work, not the input: a full or failing disk, no right to write, a killed worker.
+
+    What was finished before is still good, so whoever keeps unfinished work keeps it.
+
+    Args:
+        reason: what happened, without a full stop.
+        remedy: what to do about it.
+        errno: the system's number for it; None where it has none.
+
+    >>> print(ResourceError("Cannot write a.txt (disk full)", "free space"))
+    Cannot write a.txt (disk full); free space.
+    """
+
+    def __init__(self, reason, remedy, *, errno=None):
+        super().__init__(reason, remedy)  # both, so that it can be pickled
+        self.reason, self.remedy, self.errno = reason, remedy, errno
+
+    def __str__(self):
+        return f"{self.reason}; {self.remedy}."

@@ -13,7 +13,7 @@ import shutil
 import zlib
 from pathlib import Path
 
-from keras_bert.errors import UserError
+from keras_bert.errors import ResourceError, UserError
 
 OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 # How such files begin, whatever they are called, and some others that are no text.
@@ -219,7 +219,8 @@ def atomic_path(path):
         else:
             os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"Cannot write {path} ({error}); free space, or choose another place.") from error
+        remedy = "free space, or choose another place"
+        raise ResourceError(f"Cannot write {path} ({error})", remedy, errno=error.errno) from error
     finally:
         _remove(temporary)
 

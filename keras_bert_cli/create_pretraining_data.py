@@ -56,7 +56,9 @@ def add_arguments(parser):
     )
     parser.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes (default: 12345)")
     parser.add_argument(
-        "--dupe_factor", type=positive_int, default=10, help="copies of the input, each masked anew (default: 10)"
+        "--dupe_factor",
+        type=positive_int,
+        help="copies of the input, each masked and cut anew (default: 10; 1 with --dynamic, which masks in training)",
     )
     parser.add_argument("--masked_lm_prob", type=float, default=0.15, help="share of tokens to predict (default: 0.15)")
     parser.add_argument(

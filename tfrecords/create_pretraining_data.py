@@ -10,19 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from keras_bert.data.records import shard_paths
 from keras_bert.errors import UserError
 from keras_bert.text.vocabulary import Vocabulary, casing_problem
 from tfrecords import stages
 from tfrecords.documents import resolve_sources
-from tfrecords.instances import check_corpus, segment_tokens
+from tfrecords.instances import check_corpus
 from tfrecords.options import Options
 from tfrecords.runners import SMALL_INPUT, choose_workers, make_runner
-from tfrecords.show_records import record_text
+from tfrecords.sample import Sample
 from tfrecords.workplace import Workplace
-from tfrecords.writer import FINISHING, ShardWriter, Statistics, claim_outputs, finish, make_features
+from tfrecords.writer import FINISHING, ShardWriter, Statistics, check_places, claim_outputs, finish
 
 DESCRIBED = {
     "sentences": "one sentence a line",
@@ -93,40 +91,53 @@ def create_pretraining_data(
     shards = _output_shards(output_file, num_shards)
     vocabulary = _usable_vocabulary(vocab_file, do_lower_case=options.do_lower_case)
     stated = [_state(source) for source in sources]
-    workplace = Workplace(
-        shards[0],
-        {
-            "options": vars(options),
-            "input_format": chosen,
-            "sources": stated,
-            "shards": [str(path) for path in shards],
-            "vocabulary": vocabulary.fingerprint,
-        },
-    )
-    renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
-    stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)
+    check_places(shards)
+    identity = {
+        "options": vars(options),
+        "input_format": chosen,
+        "sources": stated,
+        "shards": [str(path) for path in shards],
+        "vocabulary": vocabulary.fingerprint,
+    }
     size = sum(size for _, size, _ in stated)
-    casing = "lower-cased" if options.do_lower_case else "cased"
-    log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {casing}")
-    what = ("data set" if chosen == "tfds" else "file") + "s" * (len(sources) > 1)
-    log(f"input: {len(sources):,} {what}" + (f", {size / 1e6:,.1f} MB on disk" if size else ""))
-    log(f"input format: {chosen}, {DESCRIBED[chosen]}" + " (chosen by --input_format=auto)" * (input_format == "auto"))
+    workplace = Workplace(shards, identity)
+    with workplace.locked():
+        renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
+        stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)
+        casing = "lower-cased" if options.do_lower_case else "cased"
+        log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {casing}")
+        what = ("data set" if chosen == "tfds" else "file") + "s" * (len(sources) > 1)
+        log(f"input: {len(sources):,} {what}" + (f", {size / 1e6:,.1f} MB on disk" if size else ""))
+        by_auto = " (chosen by --input_format=auto)" * (input_format == "auto")
+        log(f"input format: {chosen}, {DESCRIBED[chosen]}{by_auto}")
+        for warning in options.warnings():
+            log(f"warning: {warning}")
+        with workplace.opened() as folder, _workers(runner, beam_options, num_workers, size, folder) as workers:
+            job = stages.Job(str(folder), options, chosen, len(shards), run=f"{os.getpid()}-{time.time_ns()}")
+            manifest = _make(job, workplace, sources, shards, vocabulary, workers, log, report)
+        for path in stale:  # only now that the new ones stand
+            path.unlink(missing_ok=True)
+            log(f"removed {path}, a shard of an earlier run")
+    return manifest
 
-    with workplace.opened() as folder, _workers(runner, beam_options, num_workers, size, folder) as workers:
-        if workplace.resumed:
-            log(f"going on with what an earlier run left in {folder}")
-        vocabulary.save(folder / "vocab.txt")
-        job = stages.Job(str(folder), options, chosen, len(shards), run=f"{os.getpid()}-{time.time_ns()}")
-        facts = _tokenize(job, sources, workers, report)
-        log("corpus: " + ", ".join(f"{number:,} {name}" for name, number in facts.items()))
-        facts = {"instances": _plan(job, workers, report), **facts}
-        log("example: " + _example(job, vocabulary))
-        statistics = _write(job, shards, facts["instances"], workers, report)
-        manifest = _manifest(job, facts, vocabulary, sources, shards, statistics)
-        finish(folder, shards, vocabulary, manifest)
-    for path in stale:  # only now that the new ones stand
-        path.unlink(missing_ok=True)
-        log(f"removed {path}, a shard of an earlier run")
+
+def _make(job, workplace, sources, shards, vocabulary, workers, log, report):
+    """Goes through the stages in the run's folder, and gives the outputs their final names. Returns the manifest."""
+    if workplace.resumed:
+        log(f"going on with what an earlier run left in {workplace.folder}")
+    vocabulary.save(workplace.folder / "vocab.txt")
+    facts = _tokenize(job, sources, workers, report)
+    log("corpus: " + ", ".join(f"{number:,} {name}" for name, number in facts.items()))
+    facts = {"instances": _plan(job, workers, report), **facts}
+    sample = Sample(job, vocabulary)
+    log(f"example: {sample.example()}")
+    for warning in sample.warnings():
+        log(f"warning: {warning}")
+    total = sample.bytes_each() * facts["instances"]
+    workplace.space_needed = functools.partial(stages.bytes_to_write, job, shards, total)
+    statistics = _write(job, shards, facts["instances"], workers, report)
+    manifest = _manifest(job, facts, vocabulary, sources, shards, statistics)
+    finish(workplace.folder, shards, vocabulary, manifest)
     return manifest
 
 
@@ -210,16 +221,6 @@ def _write(job, shards, instances, workers, report):
         statistics.merge(written["statistics"])
         report("writing", statistics.instances, instances, "instance")
     return statistics
-
-
-def _example(job, vocabulary):
-    """Returns one instance as text: of the first part that has any."""
-    plan = next(plan for part in range(stages.num_parts(job)) if len(plan := stages.read_plan(job, part)))
-    rng = np.random.default_rng(job.options.random_seed)
-    segments = segment_tokens(stages.open_corpus(job), plan[:1], job.options.max_seq_length)
-    features, _ = make_features(segments, plan[:1], vocabulary, job.options, rng=rng)
-    row = {name: values[0] for name, values in features.items()}
-    return record_text(row, vocabulary, sentence_task=job.options.sentence_task)
 
 
 def _manifest(job, facts, vocabulary, sources, shards, statistics):

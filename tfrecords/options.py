@@ -7,6 +7,7 @@ from keras_bert.errors import UserError
 from tfrecords.instances import SENTENCE_TASKS
 
 COMPRESSIONS = ("none", "gzip")
+MANY_PLACES = 2  # times as many places for predictions as are ever used; less is no harm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Options:
         max_seq_length: tokens an instance, [CLS] and [SEP] included.
         max_predictions_per_seq: most tokens to predict an instance.
         random_seed: the same seed and input give the same bytes.
-        dupe_factor: how many copies of the corpus to make, with masks and cuts of their own.
+        dupe_factor: how many copies of the corpus to make, with masks and cuts of their own; None means 10, and 1
+            with `dynamic`, where the training masks anew in each epoch.
         masked_lm_prob: share of the tokens to predict.
         short_seq_prob: share of the documents' copies to cut into shorter instances.
         masking: "token", "whole_word" or "ngram" (`keras_bert.data.masking.MASKINGS`).
@@ -35,7 +37,7 @@ class Options:
     max_seq_length: int = 128
     max_predictions_per_seq: int = 20
     random_seed: int = 12345
-    dupe_factor: int = 10
+    dupe_factor: int | None = None
     masked_lm_prob: float = 0.15
     short_seq_prob: float = 0.1
     masking: str = "token"
@@ -45,6 +47,8 @@ class Options:
     compression: str = "none"
 
     def __post_init__(self):
+        if self.dupe_factor is None:
+            object.__setattr__(self, "dupe_factor", 1 if self.dynamic else 10)
         for name, choices in (
             ("masking", MASKINGS),
             ("sentence_task", SENTENCE_TASKS),
@@ -66,10 +70,25 @@ class Options:
             raise UserError(f"--masked_lm_prob must lie above 0 and not above 1. Received: {self.masked_lm_prob}.")
         if not 0 <= self.short_seq_prob <= 1:
             raise UserError(f"--short_seq_prob must lie between 0 and 1. Received: {self.short_seq_prob}.")
-        wanted = int(self.max_seq_length * self.masked_lm_prob)  # rounded down: 512 and 76 are a common pair
+        wanted = self._wanted
         if self.max_predictions_per_seq < wanted:
             raise UserError(
                 f"--max_predictions_per_seq={self.max_predictions_per_seq} is too small for --max_seq_length="
                 f"{self.max_seq_length}: {self.masked_lm_prob:.0%} of that are {wanted}; raise it, or lower "
                 "--masked_lm_prob."
+            )
+
+    @property
+    def _wanted(self):
+        """The number of tokens to predict of a full instance, rounded down: 512 and 76 are a common pair."""
+        return int(self.max_seq_length * self.masked_lm_prob)
+
+    def warnings(self):
+        """Yields what is allowed but wasteful, with a remedy each."""
+        most = round(self.max_seq_length * self.masked_lm_prob)
+        if self.max_predictions_per_seq > MANY_PLACES * max(1, most):
+            yield (
+                f"--max_predictions_per_seq={self.max_predictions_per_seq} is more than an instance can use: "
+                f"{self.masked_lm_prob:.0%} of {self.max_seq_length} tokens are {most}, and the other places are "
+                f"padding that costs memory and time; set --max_predictions_per_seq={max(1, self._wanted + 1)}"
             )

@@ -15,7 +15,7 @@ from collections import deque
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from itertools import chain
 
-from keras_bert.errors import UserError
+from keras_bert.errors import ResourceError, UserError
 
 TASKS_IN_FLIGHT = 3  # for each worker: one that runs and two that wait, so that memory stays flat
 SECONDS_BETWEEN_CHECKS = 1.0  # after which a worker notices that its parent was killed
@@ -96,7 +96,7 @@ class PoolRunner:
         Tasks are drawn from their iterable, and expanded, here and only a few ahead of the results.
 
         Raises:
-            UserError: a worker process has died.
+            ResourceError: a worker process has died.
         """
         waiting = deque()
         try:
@@ -107,9 +107,9 @@ class PoolRunner:
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise UserError(
-                "A worker process was killed, most likely because memory ran out; "
-                "ask for fewer with --num_workers and start again."
+            raise ResourceError(
+                "A worker process was killed, most likely because memory ran out",
+                "ask for fewer with --num_workers and start again",
             ) from error
 
 

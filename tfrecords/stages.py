@@ -200,5 +200,16 @@ def _records(job, instances, rng, statistics):
             tokens = [segment[batch] for segment in segments]
             features, actions = make_features(tokens, some[batch], vocabulary, options, rng=rng)
             statistics.add(features, actions)
-            records = serialize_features(features)
-            yield gzip.compress(records, GZIP_LEVEL, mtime=0) if options.compression == "gzip" else records
+            yield record_bytes(features, options)
+
+
+def record_bytes(features, options):
+    """Returns the bytes of a batch of records as they lie in the file."""
+    records = serialize_features(features)
+    return gzip.compress(records, GZIP_LEVEL, mtime=0) if options.compression == "gzip" else records
+
+
+def bytes_to_write(job, shards, total):
+    """Returns how many of the `total` bytes of all records are not in the run's folder yet."""
+    files = [Path(job.folder, path.name) for path in shards] + list(Path(job.folder, "parts").glob("*"))
+    return max(0, int(total) - sum(path.stat().st_size for path in files if path.is_file()))

@@ -1,40 +1,54 @@
-"""The folder in which a run keeps what it has done so far, so that the same command goes on where it was killed.
+"""The folder in which a run keeps what it has done so far, so that the same command continues where it was stopped.
 
 It lies beside the outputs, `.wiki.unfinished` for wiki.tfrecord, and is removed with the last of them. A run of other
 settings, of another vocabulary or of files that have changed finds nothing in it that it could use, and starts afresh.
 """
 
 import contextlib
+import errno
 import json
 import shutil
-import time
 
 from keras_bert.data.records import stem_of
-from keras_bert.errors import UserError
+from keras_bert.errors import ResourceError, UserError
 from keras_bert.files import atomic_path
+from keras_bert.locks import lock_beside, locked
 
 FORMAT = 1  # of what lies in the folder; a version of the tool that changes it goes up by one
-IDENTITY, LOCK = "run.json", "lock"
-PATIENCE = 5.0  # seconds to wait for the lock
+IDENTITY = "run.json"
+PATIENCE = 5.0  # seconds to wait for the lock: workers of a killed run hold it for a moment longer than that
+REMEDIES = {
+    errno.ENOSPC: "free space",
+    errno.EDQUOT: "free space within your quota",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EROFS: "make the place writable",
+    errno.EACCES: "make the place writable",
+    errno.EPERM: "make the place writable",
+    errno.EIO: "check the disk",
+}
 
 
 class Workplace:
     """A run's folder.
 
     Args:
-        first_output: path of the first file to write; the folder lies beside it.
+        outputs: paths of the record files to write; the folder lies beside the first.
         identity: what makes two runs the same, as a dict for JSON.
 
     Attributes:
         folder: its Path.
-        resumed: whether an earlier run of the same identity has left its work there.
+        resumed: whether an earlier run of the same identity has left its work there. None until the lock is held, as
+            only then nobody else can change it.
+        space_needed: callable() -> about how many bytes are still to be written, or None where that is not known.
     """
 
-    def __init__(self, first_output, identity):
-        stem = stem_of(first_output)
+    def __init__(self, outputs, identity):
+        self._stems = sorted({stem_of(path) for path in outputs})
+        stem = stem_of(outputs[0])
         self.folder = stem.with_name(f".{stem.name}.unfinished")
         self._identity = json.loads(json.dumps({"format": FORMAT, **identity}))
-        self.resumed = self._read_identity() == self._identity
+        self.resumed = None
+        self.space_needed = lambda: None
 
     def _read_identity(self):
         with contextlib.suppress(OSError, ValueError):
@@ -42,72 +56,93 @@ class Workplace:
         return None
 
     @contextlib.contextmanager
-    def opened(self):
-        """Makes the folder, or takes it over, for this process alone. Removed at the end, and after a UserError.
+    def locked(self):
+        """Holds the outputs and the folder for this process alone, and only then looks at what lies there.
 
-        What ends the process otherwise (Ctrl-C, a kill, a bug) leaves it for the next run.
+        The lock files lie beside the folder, so that removing it lets nobody else in.
 
         Raises:
-            UserError: another process is at work there, or the folder cannot be made.
+            UserError: another process is at work there.
         """
-        with self._locked():
-            try:
-                if not self.resumed:
-                    self._clear()
-                    write_json(self.folder / IDENTITY, self._identity)
-                yield self.folder
-            except BrokenPipeError:  # the reader of our messages has gone, which is no fault of the folder's
-                raise
-            except UserError:
-                self.remove()
-                raise
-            except OSError as error:
-                self.remove()
-                raise self._cannot_write(error) from error
+        with contextlib.ExitStack() as locks:
+            for stem in self._stems:
+                what = f"--output_file: {stem} (its records, manifest and vocabulary)"
+                remedy = "wait until it ends, or name another output"
+                locks.enter_context(locked(lock_beside(stem), what=what, remedy=remedy, patience=PATIENCE))
+            self.resumed = self._read_identity() == self._identity
+            yield
+
+    @contextlib.contextmanager
+    def opened(self):
+        """Makes the folder, or takes it over; the lock must be held. Removed at the end, and after a UserError.
+
+        What ends the process otherwise (Ctrl-C, a kill, a bug), or stops it by no fault of the input (a full disk, a
+        killed worker), leaves it for the next run.
+
+        Raises:
+            ResourceError: a full disk and the like; it says what is kept.
+        """
+        try:
+            self._enter()
+            yield self.folder
+        except BrokenPipeError:  # the reader of our messages has gone, which is no fault of the folder's
+            raise
+        except ResourceError as error:
+            raise self._stopped(error.reason, error.remedy, error.errno) from error
+        except UserError:
             self.remove()
+            raise
+        except OSError as error:
+            reason = f"Cannot write to {self.folder} ({error.strerror or error})"
+            raise self._stopped(reason, "see to that, or choose another place", error.errno) from error
+        self.remove()
 
     def remove(self):
         """Removes the folder and all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def _locked(self):
-        """Makes the folder and locks it; the system lets go of the lock when the process ends, however it does."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / LOCK, "wb")  # noqa: SIM115
-        except OSError as error:
-            raise self._cannot_write(error) from error
-        with lock:
-            self._take(lock)
-            yield
-
-    def _take(self, lock):
-        """Takes the lock. The workers of a run that was killed hold it for a moment longer than that."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
+    def _enter(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.resumed:
+            for partial in self.folder.rglob(".*.partial"):  # of processes that are dead, as the lock is ours
+                if partial.is_dir():
+                    shutil.rmtree(partial, ignore_errors=True)
+                else:
+                    partial.unlink(missing_ok=True)
             return
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"Another process is writing these files, in {self.folder}; wait, or name another output."
-                    ) from error
-            time.sleep(PATIENCE / 50)
-
-    def _cannot_write(self, error):
-        return UserError(f"Cannot write to {self.folder} ({error}); free space, or choose another place.")
-
-    def _clear(self):
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != LOCK:
+            else:
                 path.unlink()
+        write_json(self.folder / IDENTITY, self._identity)
+
+    def _stopped(self, reason, remedy, number):
+        """Returns the ResourceError that says what is kept; a folder without finished work goes."""
+        remedy = REMEDIES.get(number, remedy)
+        if not self._holds_work():
+            self.remove()
+            remedy += "" if number not in REMEDIES else ", or choose another place"
+            return ResourceError(reason, remedy, errno=number)
+        missing = self._missing_space(number)
+        needed = f", about {missing / 1e6:,.1f} MB more" if missing else ""
+        kept = f"the finished work is kept in {self.folder}, and the same command continues from it"
+        return ResourceError(reason, f"{remedy}{needed}: {kept}", errno=number)
+
+    def _holds_work(self):
+        """Says whether a stage has left anything there: each has a folder of its own."""
+        with contextlib.suppress(OSError):
+            return any(path.is_dir() and not path.name.startswith(".") for path in self.folder.iterdir())
+        return True
+
+    def _missing_space(self, number):
+        """Returns how many bytes more the disk needs to have free, or None where that is not known."""
+        with contextlib.suppress(OSError):
+            needed = self.space_needed() if number in (errno.ENOSPC, errno.EDQUOT) else None
+            if needed is not None:  # what a quota leaves free is not known
+                free = shutil.disk_usage(self.folder).free if number == errno.ENOSPC else 0
+                return max(0, needed - free)
+        return None
 
 
 def write_json(path, value):

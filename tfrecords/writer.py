@@ -172,8 +172,20 @@ def finish(workplace, shards, vocabulary, manifest):
         temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def check_places(shards):
+    """Makes the folders of the outputs, and raises a UserError where nothing can be written."""
+    for folder in {path.parent for path in shards}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise UserError(
+                f"--output_file: cannot write to {folder} ({error.strerror or error}); choose another place."
+            ) from error
+
+
 def claim_outputs(shards, *, vocab_file, force):
-    """Checks, before any work, that the outputs may and can be written.
+    """Checks, before any work, that the outputs may be written. Their folders exist.
 
     Args:
         shards: the paths of the TFRecord files to come.
@@ -185,18 +197,9 @@ def claim_outputs(shards, *, vocab_file, force):
         (wiki.tfrecord-00003-of-00004 when only two are to be written); a glob would mix them in.
 
     Raises:
-        UserError: an output exists and `force` is off, is a directory, or cannot be written.
+        UserError: an output exists and `force` is off, or is a directory.
     """
     outputs = [*shards, manifest_path(shards[0]), vocab_path(shards[0])]
-    folders = {path.parent for path in outputs}
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise UserError(
-                f"--output_file: cannot write to {folder} ({error.strerror or error}); choose another place."
-            ) from error
     stale = sorted(_earlier_shards(shards) - set(outputs))
     if outputs[-1].is_file() and Path(vocab_file).is_file() and outputs[-1].samefile(vocab_file):
         outputs.pop()

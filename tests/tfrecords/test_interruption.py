@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_bert.errors import UserError
 from keras_bert_cli.main import main
 from tests.tfrecords.tool import REPOSITORY, command, small_pieces
 
@@ -111,19 +112,32 @@ def test_killed_at_any_moment(corpus_file, vocab_file, tmp_path, wait):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files by the Linux way")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_is_full_is_a_sentence(corpus_file, vocab_file, tmp_path, workers):
+def test_a_full_disk_keeps_what_is_finished(corpus_file, vocab_file, tmp_path, capsys, monkeypatch, workers):
     """No file may grow past a limit, which to the tool is a disk that takes no more."""
     import resource
 
+    monkeypatch.setattr("tfrecords.runners._forking_is_safe", lambda: True)
     argv = command(corpus_file, vocab_file, tmp_path / "out" / "a.tfrecord", f"--num_workers={workers}")
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_bert_cli.main", *argv],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-    )
-    assert done.returncode == 2, done.stderr
-    assert len([line for line in done.stderr.splitlines() if "Cannot write" in line]) == 1
-    assert "Traceback" not in done.stderr
-    assert os.listdir(tmp_path / "out") == []
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        assert main(argv) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    told = [line for line in capsys.readouterr().err.splitlines() if "Cannot write" in line]
+    assert len(told) == 1
+    kept = tmp_path / "out" / ".a.unfinished"
+    assert "File too large" in told[0] and f"the finished work is kept in {kept}, and the same command" in told[0]
+    assert os.listdir(tmp_path / "out") == [kept.name]
+    assert (kept / "corpus").is_dir() and not list(kept.rglob("*.partial"))
+    monkeypatch.setattr("tfrecords.stages.tokenize", lambda *_: pytest.fail("done already"))
+    assert main(argv) == 0
+    assert not kept.exists()
+
+
+def test_a_killed_worker_keeps_what_is_finished(make, tmp_path, monkeypatch):
+    small_pieces(monkeypatch)
+    monkeypatch.setattr("tfrecords.stages.make_features", lambda *_, **__: os._exit(1))  # in the workers
+    with pytest.raises(UserError, match=r"--num_workers and start again: the finished work is kept in"):
+        make(num_workers=2)
+    assert (tmp_path / "out" / ".a.unfinished" / "corpus").is_dir()
