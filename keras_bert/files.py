@@ -14,20 +14,14 @@ import zlib
 from pathlib import Path
 
 from keras_bert.errors import ResourceError, UserError
+from keras_bert.kinds import no_text
 
 OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-# How such files begin, whatever they are called, and some others that are no text.
+# How such files begin, whatever they are called.
 MAGIC = {
     ".gz": re.compile(rb"\x1f\x8b"),
     ".xz": re.compile(rb"\xfd7zXZ\0"),
     ".bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
-}
-NO_TEXT = {
-    b"PK\3\4": "a zip archive",
-    b"(\xb5/\xfd": "a zstd archive",
-    b"PAR1\x15": "a Parquet file",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
 }
 BLOCK_BYTES = 1 << 16  # read at a time: small enough to stay in the cache while it is decoded
 MAX_LINE_BYTES = 1 << 24
@@ -109,7 +103,7 @@ def read_blocks(path, *, progress=None):
 
     Raises:
         UserError: a line that is not UTF-8 or has more than 16 MiB (file and line number are named), a damaged archive,
-            or something else that is no text.
+            lines that end with CR alone, or something else that is no text.
     """
     path, number, data = Path(path), 1, b""
     try:
@@ -117,8 +111,6 @@ def read_blocks(path, *, progress=None):
             suffix = next((suffix for suffix, magic in MAGIC.items() if magic.match(file.peek(16))), None)
             stream = OPENERS[suffix](file) if suffix else file
             for number, data in _whole_lines(stream, path):
-                if suffix is None and number == 1:
-                    _check_text(data, path)
                 text = _decode(data.removeprefix(codecs.BOM_UTF8) if number == 1 else data, path, number)
                 if progress:
                     progress(file.tell())
@@ -135,6 +127,8 @@ def _whole_lines(stream, path):
     """Yields (number of the first line, bytes) of pieces of whole lines; a line too long is not read to its end."""
     number, rest = 1, bytearray()
     while data := stream.read(BLOCK_BYTES):
+        if number == 1 and not rest:
+            _check_text(data, path)
         end = data.rfind(b"\n") + 1
         if len(rest) + (data.find(b"\n") if end else len(data)) > MAX_LINE_BYTES:
             raise UserError(
@@ -151,12 +145,17 @@ def _whole_lines(stream, path):
 
 
 def _check_text(head, path):
-    """Raises a UserError if a file begins like something that is no text."""
-    for magic, kind in NO_TEXT.items():
-        if head.startswith(magic):
-            raise UserError(
-                f"{path} is {kind} where UTF-8 text was expected, plain or packed as .gz, .xz or .bz2; convert it."
-            )
+    """Raises a UserError if a file begins like something that is no text, or whose lines end in another way."""
+    if found := no_text(head):
+        kind, remedy = found
+        raise UserError(
+            f"{path} is {kind} where UTF-8 text was expected, plain or packed as .gz, .xz or .bz2; {remedy}."
+        )
+    if b"\n" not in head and b"\r" in head.rstrip(b"\r"):
+        raise UserError(
+            f"{path}: its lines end with CR alone, as in old Mac files, where LF or CR LF was expected; convert it, "
+            r"for example with tr '\r' '\n' < OLD > NEW."
+        )
 
 
 def _decode(data, path, number):

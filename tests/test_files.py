@@ -163,12 +163,37 @@ def test_an_archive_of_several_members_is_read_to_its_end(tmp_path, suffix):
         (b"\x28\xb5\x2f\xfd\x04", "a zstd archive"),
         (b"PAR1\x15\x04", "a Parquet file"),
         ("text".encode("utf-16"), "UTF-16"),
+        ("text\n".encode("utf-32"), "UTF-32"),
+        ("Où est le café ?\n".encode("utf-16-le"), "UTF-16"),
+        ("Où est le café ?\n".encode("utf-16-be"), "UTF-16"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "a PDF document"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
+        (b"\xff\xff\xff\xff\x50\1\0\0", "an Arrow stream"),
+        (b"\x2a\0\0\0\0\0\0\0\1\2\3\4\n\x28\n", "a TFRecord file"),
+        (b"\1\0\2\0\0\0\3\n" * 9, "binary data"),
+        (b"name".ljust(257, b"x") + b"ustar\0" + b"one\ntwo\n", "a tar archive"),
     ],
 )
-def test_what_is_no_text_is_called_by_its_name(tmp_path, content, kind):
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_what_is_no_text_is_called_by_its_name(tmp_path, content, kind, pack):
     path = tmp_path / "text.txt"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"text\.txt is {kind} where UTF-8 text was expected"):
+    path.write_bytes(pack(content))
+    with pytest.raises(UserError, match=rf"text\.txt is {kind}.* where UTF-8 text was expected"):
+        list(read_lines(path))
+
+
+def test_strange_text_is_text(tmp_path):
+    path = tmp_path / "text.txt"
+    for text in ("a\0b\n", "\ufeff\n", "\u4e00\u0100\n", "10%\r20%\rdone\n", "one\r", "BZh, GIFs and PDFs"):
+        path.write_text(text, encoding="utf-8", newline="")
+        assert len(list(read_lines(path))) == 1
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_lines_that_end_with_cr_alone_are_named(tmp_path, pack):
+    path = tmp_path / "text.txt"
+    path.write_bytes(pack(b"one\rtwo\r\rthree\r"))
+    with pytest.raises(UserError, match=r"text\.txt: its lines end with CR alone.*tr '.r' '.n' < OLD > NEW"):
         list(read_lines(path))
 
 
