@@ -116,6 +116,8 @@ class Chain:
                     statistics = write_own_corpus(
                         self.inputs,
                         self.corpus_folder,
+                        input_format=self.args.input_format,
+                        text_field=self.args.text_field,
                         progress=lambda done, total: progress("reading", done, total, "B"),
                     )
             for side in ("train", "heldout"):
@@ -125,7 +127,8 @@ class Chain:
                 )
             return statistics
 
-        return self.stages.run("corpus", "", work, outputs=[self.corpus_folder / "heldout.txt"])
+        key = f"{self.args.input_format} {self.args.text_field}" if self.inputs else ""
+        return self.stages.run("corpus", key, work, outputs=[self.corpus_folder / "heldout.txt"])
 
     def records(self, corpus):
         """Writes masked TFRecords of both texts, with as many copies as the steps need to see each about once."""

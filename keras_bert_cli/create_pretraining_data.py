@@ -3,14 +3,14 @@
     keras-bert create_pretraining_data --input_file='corpus/*.txt' --vocab_file=vocab.txt --output_file=wiki.tfrecord
 
 Input: UTF-8 text, plain or .gz/.xz/.bz2, with blank lines between documents: one sentence a line
-(google-research/bert's format) or running prose, a paragraph a line; JSON lines, a document each; or TensorFlow
-Datasets. Flags and defaults are Google's, and ours. Memory stays flat, all cores work, and where a run was killed the
-same command goes on.
+(google-research/bert's format) or running prose, a paragraph a line; a document a line; JSON lines, CSV or TSV, a
+document each; or TensorFlow Datasets. Flags and defaults are Google's, and ours. Memory stays flat, all cores work, and
+where a run was killed, or the disk was full, the same command continues.
 """
 
 import time
 
-from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.flags import add_bool, add_text_format, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
 
@@ -52,7 +52,7 @@ def add_arguments(parser):
         "--max_predictions_per_seq",
         type=positive_int,
         default=20,
-        help="most masked tokens an instance (default: 20); set it to about max_seq_length * masked_lm_prob",
+        help="most masked tokens an instance (default: 20); set it to max_seq_length * masked_lm_prob, rounded up",
     )
     parser.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes (default: 12345)")
     parser.add_argument(
@@ -64,18 +64,15 @@ def add_arguments(parser):
     parser.add_argument(
         "--short_seq_prob", type=float, default=0.1, help="share of documents cut into shorter instances (default: 0.1)"
     )
-    parser.add_argument(
-        "--input_format",
-        choices=("auto", "sentences", "text", "jsonl", "tfds"),
-        default="auto",
-        help="sentences: one a line; text: prose, a paragraph a line; jsonl: a document a line; tfds: data sets; auto "
-        "looks at the files (default: auto)",
-    )
-    parser.add_argument("--text_field", default="text", help="the documents' field in jsonl and tfds (default: text)")
+    add_text_format(parser)
     parser.add_argument(
         "--num_shards", type=positive_int, default=1, help="files to spread the instances over (default: 1)"
     )
-    parser.add_argument("--num_workers", type=positive_int, help="processes (default: a core each); same bytes for any")
+    parser.add_argument(
+        "--num_workers",
+        type=positive_int,
+        help="processes (default: a core each, and one for less than 4 MB); same bytes for any",
+    )
     parser.add_argument(
         "--compression", choices=("none", "gzip"), default="none", help="of the TFRecord files (default: none)"
     )

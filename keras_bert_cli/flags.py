@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import os
+import sys
 
 TRUE, FALSE = {"true", "t", "1", "yes", "y"}, {"false", "f", "0", "no", "n"}
 
@@ -43,6 +45,31 @@ def add_bool(parser, name, *, default, help):
         default=default,
         metavar="BOOL",
         help=f"{help} (default: {default})",
+    )
+
+
+TEXT_FORMATS = ("auto", "sentences", "text", "lines", "jsonl", "csv", "tsv", "tfds")  # of tfrecords.documents
+
+
+def add_text_format(parser, *, data_sets=True):
+    """Adds the flags that say how raw text is laid out; `data_sets` says whether those of TFDS can be read.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_text_format(parser)
+    >>> vars(parser.parse_args(["--input_format=csv", "--text_field=body"]))
+    {'input_format': 'csv', 'text_field': 'body'}
+    """
+    parser.add_argument(
+        "--input_format",
+        choices=TEXT_FORMATS if data_sets else TEXT_FORMATS[:-1],
+        default="auto",
+        help="sentences: one a line, text: prose, a paragraph a line, both with blank lines between documents; lines: "
+        f"a document a line; jsonl: a JSON object a line; csv, tsv: a document a row; {'tfds: data sets; ' * data_sets}"
+        "auto looks at the files, and never takes lines (default: auto)",
+    )
+    where = "jsonl, csv, tsv and tfds" if data_sets else "jsonl, csv and tsv"
+    parser.add_argument(
+        "--text_field", default="text", help=f"the documents' field or column in {where} (default: text)"
     )
 
 
@@ -92,7 +119,27 @@ class Parser(argparse.ArgumentParser):
         if all(action.nargs != argparse.REMAINDER for action in self._actions):  # else the rest is another parser's
             args = with_values(self, args)
             self._check_names(args)
-        return super().parse_args(args, namespace)
+        namespace, extra = self.parse_known_args(args, namespace)
+        if extra:
+            self._refuse(extra, sys.argv[1:] if args is None else args)
+        return namespace
+
+    def _refuse(self, extra, arguments):
+        """Names what is no argument; where a flag's value is followed by more files, the shell has expanded a glob."""
+        place = arguments.index(extra[0])
+        before = arguments[max(0, place - 2) : place]
+        if (
+            len(before) == 2
+            and before[0] in self._option_string_actions
+            and all(map(os.path.exists, before[1:] + extra[:1]))
+        ):
+            suffix = os.path.splitext(extra[0])[1]
+            glob = os.path.join(os.path.dirname(extra[0]), f"*{suffix}")
+            self.error(
+                f"{before[0]} takes one value, and {before[1]!r} is followed by {extra[0]!r}; quote the glob, so that "
+                f"the shell does not expand it: {before[0]}='{glob}'"
+            )
+        self.error(f"unexpected arguments: {' '.join(extra)}")
 
     def _check_names(self, arguments):
         known = self._option_string_actions

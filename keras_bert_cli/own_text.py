@@ -21,13 +21,14 @@ TRAIN_EXAMPLES, TEST_EXAMPLES = 50, 100  # of each class at most
 BYTES_PER_WORD = 12  # at most, for the length of passages in scripts that put no spaces between words
 
 
-def write_own_corpus(input_file, folder, *, input_format="auto", progress=None):
+def write_own_corpus(input_file, folder, *, input_format="auto", text_field="text", progress=None):
     """Writes train.txt, heldout.txt and, where the text allows, the classifier's tables.
 
     Args:
-        input_file: paths, globs and directories: sentences a line, running prose or JSON lines with a field "text".
+        input_file: paths, globs and directories: text, JSON lines or tables.
         folder: the folder to make, whole or not at all; one that exists is replaced.
-        input_format: "sentences", "text", "jsonl", or "auto" to tell them apart.
+        input_format: how they are laid out, see `tfrecords.documents.resolve_sources`.
+        text_field: the field or column of the documents in JSON lines and tables.
         progress: called now and then as progress(bytes done, bytes in all).
 
     Returns:
@@ -38,7 +39,7 @@ def write_own_corpus(input_file, folder, *, input_format="auto", progress=None):
         UserError: a file that cannot be read, or fewer than two documents for either text.
     """
     files, input_format = resolve_sources(input_file, input_format)
-    read = functools.partial(_documents, files, input_format, progress)
+    read = functools.partial(_documents, files, input_format, text_field, progress)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         try:
@@ -52,9 +53,9 @@ def write_own_corpus(input_file, folder, *, input_format="auto", progress=None):
         return statistics | write_tables(temporary, passage_tables(heldout))
 
 
-def _documents(files, input_format, progress):
+def _documents(files, input_format, text_field, progress):
     """Yields the files' documents, keyed by a hash of their content."""
-    for sentences in read_documents(files, input_format=input_format, progress=progress):
+    for sentences in read_documents(files, input_format=input_format, text_field=text_field, progress=progress):
         sentences = tuple(stripped for s in sentences if (stripped := " ".join(s.split())))
         if sentences:
             yield Document("", hashlib.sha1("\n".join(sentences).encode()).hexdigest(), sentences)

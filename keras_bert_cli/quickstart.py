@@ -12,7 +12,7 @@ import os
 import platform
 from pathlib import Path
 
-from keras_bert_cli.flags import positive_int
+from keras_bert_cli.flags import add_text_format, positive_int
 
 VERSIONED = (
     "keras3-bert",
@@ -31,6 +31,7 @@ def add_arguments(parser):
     """Adds the flags of the chain."""
     parser.add_argument("--output_dir", default="quickstart_output", help="where all goes (default: quickstart_output)")
     parser.add_argument("--input_file", help="your own text instead: paths, quoted globs, commas")
+    add_text_format(parser, data_sets=False)
     parser.add_argument("--vocab_size", type=positive_int, default=8000, help="entries (default: 8000)")
     parser.add_argument(
         "--bert_config_file", help="another shape: a bert_config.json or a size (default: 2 layers, H 128)"

@@ -3,21 +3,22 @@
     keras-bert train_vocab --input_file='corpus/*.txt' --vocab_file=vocab.txt --vocab_size=8000
     keras-bert train_vocab --input_file='medical/*.txt' --init_vocab_file=model/vocab.txt --vocab_file=medical.txt
 
-Input: UTF-8 text, plain or .gz/.xz/.bz2, JSON lines or TensorFlow Datasets, read as a stream. One line in 256 is held
-out to measure the vocabulary on. --init_vocab_file extends a vocabulary with the words of the text: those that save
-the most pieces take its [unusedN] entries, and with --vocab_size more are appended; every other entry keeps its id, so
-that a checkpoint can grow with it (keras-bert pretrain --init_checkpoint). Korean, Japanese, Hindi, Thai and the like
-want --do_lower_case=False: lower-casing drops accents, and with them parts of their letters.
+Input: UTF-8 text, plain or .gz/.xz/.bz2, JSON lines, CSV and TSV, or TensorFlow Datasets, read as a stream. One line in
+256 is held out to measure the vocabulary on. --init_vocab_file extends a vocabulary with the words of the text: those
+that save the most pieces take its [unusedN] entries, and with --vocab_size more are appended; every other entry keeps
+its id, so that a checkpoint can grow with it (keras-bert pretrain --init_checkpoint). Korean, Japanese, Hindi, Thai and
+the like want --do_lower_case=False: lower-casing drops accents, and with them parts of their letters.
 """
 
 import time
 from pathlib import Path
 
-from keras_bert_cli.flags import add_bool, natural_number, positive_int
+from keras_bert_cli.flags import add_bool, add_text_format, natural_number, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
 VOCAB_SIZE = 30522  # Google's
 WARN_ABOVE = 0.1  # share of the words of a script that lower-casing harms
+MANY_UNKNOWN = 0.05  # share of the held-out words; a vocabulary of a good size leaves fewer than one in a hundred
 
 
 def add_arguments(parser):
@@ -39,7 +40,8 @@ def add_arguments(parser):
         "--init_vocab_file", help="a vocabulary to extend: its [unusedN] entries are filled, then others appended"
     )
     parser.add_argument(
-        "--heldout_file", help="text to measure the vocabulary on (default: one line in 256 of the input, held out)"
+        "--heldout_file",
+        help="text to measure the vocabulary on (default: one line in 256 of the input, at most 5,000, held out)",
     )
     parser.add_argument(
         "--num_unused",
@@ -48,23 +50,23 @@ def add_arguments(parser):
         "(default: one entry in fifty, at most 99)",
     )
     parser.add_argument(
-        "--min_frequency", type=positive_int, default=2, help="how often a piece must stand in the text (default: 2)"
+        "--min_frequency",
+        type=positive_int,
+        default=2,
+        help="how often a piece of several characters must stand in the text (default: 2)",
     )
     parser.add_argument(
         "--min_char_frequency",
         type=positive_int,
-        help="how often a character must stand in the text to be covered (default: half as often as the least "
-        "frequent word would in a vocabulary of whole words)",
+        help="how often a character must stand in the text to be covered (default: as often as the least frequent word "
+        "of a vocabulary of whole words would, and at least --min_frequency)",
     )
+    add_text_format(parser)
     parser.add_argument(
-        "--input_format",
-        choices=("auto", "sentences", "text", "jsonl", "tfds"),
-        default="auto",
-        help="sentences or text: lines; jsonl: a document a line; tfds: data sets; auto looks at the files "
-        "(default: auto)",
+        "--num_workers",
+        type=positive_int,
+        help="processes (default: a core each, and one for less than 4 MB); same file for any",
     )
-    parser.add_argument("--text_field", default="text", help="the documents' field in jsonl and tfds (default: text)")
-    parser.add_argument("--num_workers", type=positive_int, help="processes (default: a core each); same file for any")
     add_bool(parser, "force", default=False, help="replace --vocab_file if it exists")
 
 
@@ -137,7 +139,26 @@ def _measure(args, old, vocabulary, heldout, sample):
         print(f"  before: {covered}")
         figures = {"pieces_per_word_before": covered.pieces_per_word, "unknown_share_before": covered.unknown_share}
     print(f"  {'after: ' if before else ''}{after}")
+    if after.unknown_share > MANY_UNKNOWN:
+        print(
+            f"warning: {after.unknown_share:.0%} of the words are [UNK], since the vocabulary lacks their characters; "
+            f"{_remedy_for_unknown(args, old, heldout)}."
+        )
     return {"pieces_per_word": after.pieces_per_word, "unknown_share": after.unknown_share, **figures}
+
+
+def _remedy_for_unknown(args, old, heldout):
+    """Says what makes fewer [UNK]."""
+    if old is not None:
+        return (
+            "raise --vocab_size, so that characters are appended, or learn a new vocabulary without --init_vocab_file"
+        )
+    remedies = ["raise --vocab_size"]
+    if args.min_char_frequency is not None or args.min_frequency > 2:
+        remedies.append("lower --min_char_frequency" if args.min_char_frequency else "lower --min_frequency")
+    if heldout is not None:
+        remedies.append("see whether --heldout_file is text of the same kind")
+    return ", or ".join(remedies)
 
 
 def _initial_vocabulary(args):

@@ -25,7 +25,10 @@ from tfrecords.writer import FINISHING, ShardWriter, Statistics, check_places, c
 DESCRIBED = {
     "sentences": "one sentence a line",
     "text": "running prose, split into sentences",
+    "lines": "a document a line, split into sentences",
     "jsonl": "JSON lines, a document each",
+    "csv": "a CSV table, a document a row",
+    "tsv": "a TSV table, a document a row",
     "tfds": "TensorFlow Datasets, a document an example",
 }
 # The options that readers of the records ask for: they stand at the manifest's top, the rest under "settings".
@@ -68,7 +71,8 @@ def create_pretraining_data(
             list (or one string with commas) names the shards themselves.
         vocab_file: path of a vocab.txt.
         input_format: "sentences" (one a line, blank lines between documents), "text" (prose, a paragraph a line,
-            blank lines between documents), "jsonl" (a document a line), "tfds", or "auto".
+            blank lines between documents), "lines" (a document a line), "jsonl" (a JSON object a line), "csv" or "tsv"
+            (a document a row), "tfds", or "auto".
         num_shards: number of files.
         num_workers: number of processes; None means a core each, and one for small inputs.
         runner: name of the Apache Beam runner to work on instead, such as "DirectRunner" (extra `beam`).

@@ -4,18 +4,30 @@ Reading is one thing and splitting another: `read_chunks` only looks for the end
 memory for one chunk; `split_chunk` is the work, and any number of processes can do it.
 """
 
+import itertools
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_bert.errors import UserError
 from keras_bert.files import OPENERS, expand_inputs, read_lines, require_file
 from keras_bert.text.sentences import split_sentences
-from tfrecords.sources import read_jsonl, read_text, read_tfds
+from tfrecords.sources import read_csv, read_jsonl, read_one_a_line, read_text, read_tfds, read_tsv
 
 CHUNK_BYTES = 1 << 20  # of UTF-8, or a little more
 LARGEST_BYTES = 4 * CHUNK_BYTES  # what a document of a text file has at most in one chunk, but for a longer line
 SAMPLE_FILES, SAMPLE_LINES = 8, 100  # what "auto" looks at: so many files, so many lines of each
-JSONL = (".jsonl", ".ndjson", ".json")
+# Formats that the name of a file shows.
+BY_NAME = dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl") | {".csv": "csv", ".tsv": "tsv"}
+CALLED = {"jsonl": "JSON lines", "csv": "a CSV table", "tsv": "a TSV table"}
+# What the first line of a file shows to be no prose, in lower case, and what it is called.
+MARKUP = {
+    "<!doctype html": "HTML",
+    "<html": "HTML",
+    "<mediawiki": "a dump of a wiki in XML",
+    "<doc ": "the output of WikiExtractor, which marks each document by tags (its --json writes JSON lines)",
+    "<?xml": "XML",
+}
 
 
 def one_sentence_a_line(line):
@@ -28,8 +40,16 @@ def one_sentence_a_line(line):
 
 
 # How sources are read, and how a line of what was read becomes sentences.
-READERS = {"sentences": read_text, "text": read_text, "jsonl": read_jsonl, "tfds": read_tfds}
-SPLITTERS = {"sentences": one_sentence_a_line} | dict.fromkeys(("text", "jsonl", "tfds"), split_sentences)
+READERS = {
+    "sentences": read_text,
+    "text": read_text,
+    "lines": read_one_a_line,
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "tsv": read_tsv,
+    "tfds": read_tfds,
+}
+SPLITTERS = dict.fromkeys(READERS, split_sentences) | {"sentences": one_sentence_a_line}
 INPUT_FORMATS = ("auto", *READERS)
 
 
@@ -52,14 +72,14 @@ def resolve_sources(input_files, input_format):
 
     Args:
         input_files: a list, or one string with commas: paths, globs and directories; for "tfds" names.
-        input_format: one of INPUT_FORMATS. "auto" takes .jsonl, .ndjson and .json for JSON lines, and tells sentences
-            from prose.
+        input_format: one of INPUT_FORMATS. "auto" takes .jsonl, .ndjson and .json for JSON lines, .csv and .tsv for
+            tables, and tells sentences from prose.
 
     Returns:
         A list of Paths, or of str for "tfds"; and a key of READERS.
 
     Raises:
-        UserError: an unknown format, nothing to read, or for "auto" JSON lines and others together.
+        UserError: an unknown format, nothing to read, or for "auto" files of several formats or of none.
     """
     if input_format not in INPUT_FORMATS:
         raise UserError(f"--input_format must be one of {', '.join(INPUT_FORMATS)}. Received: {input_format!r}.")
@@ -74,37 +94,62 @@ def resolve_sources(input_files, input_format):
 
 
 def detect_format(files):
-    """Tells JSON lines by their names, and sentences from prose, which keeps most text in lines of two and more.
+    """Tells JSON lines and tables by their names, and sentences from prose, which keeps most text in lines of several.
 
     Args:
         files: paths of text files, plain or compressed.
 
     Returns:
-        "jsonl", "sentences" or "text".
+        "jsonl", "csv", "tsv", "sentences" or "text".
+
+    Raises:
+        UserError: files of several formats, or HTML and the like, whose tags are no text.
     """
-    jsonl = [path for path in files if _kind(path) in JSONL]
-    if jsonl and len(jsonl) < len(files):
-        other = next(path for path in files if path not in jsonl)
-        raise UserError(f"--input_file: {jsonl[0]} is JSON lines and {other} is not; read them in two runs.")
-    if jsonl:
-        return "jsonl"
+    formats = {path: BY_NAME.get(_suffix(path)) for path in files}
     single = several = 0
-    for path in files[:: -(-len(files) // SAMPLE_FILES)]:
-        seen = 0
-        for line in read_lines(path):
-            if not line.strip():
-                continue
+    plain = [path for path in files if formats[path] is None]
+    for path in plain[:: -(-len(plain) // SAMPLE_FILES)] if plain else ():
+        lines = list(itertools.islice(filter(str.strip, read_lines(path)), SAMPLE_LINES))
+        if lines and all(map(_is_object, lines)):
+            formats[path] = "jsonl"
+            continue
+        _check_markup(path, lines)
+        for line in lines:
             if len(split_sentences(line)) > 1:
                 several += len(line)
             else:
                 single += len(line)
-            seen += 1
-            if seen == SAMPLE_LINES:
-                break
-    return "text" if several > single else "sentences"
+    named = next((path for path in files if formats[path]), None)
+    if named is None:
+        return "text" if several > single else "sentences"
+    other = next((path for path in files if formats[path] != formats[named]), None)
+    if other is not None:
+        raise UserError(f"--input_file: {named} is {CALLED[formats[named]]} and {other} is not; read them in two runs.")
+    return formats[named]
 
 
-def _kind(path):
+def _is_object(line):
+    """Says whether a line is a JSON object."""
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _check_markup(path, lines):
+    """Raises a UserError if the first line of a file shows that it is HTML or the like."""
+    first = lines[0].lstrip().lower() if lines else ""
+    for beginning, kind in MARKUP.items():
+        if first.startswith(beginning):
+            raise UserError(
+                f"--input_file: {path} is {kind}; extract its text first, or read its tags as text with "
+                "--input_format=text."
+            )
+
+
+def _suffix(path):
     return next((suffix.lower() for suffix in reversed(Path(path).suffixes) if suffix not in OPENERS), "")
 
 
@@ -117,8 +162,8 @@ def read_chunks(sources, *, input_format, text_field="text", progress=None):
     Args:
         sources: what `resolve_sources` returned: paths of UTF-8 files, plain or .gz/.xz/.bz2, or names of data sets.
         input_format: "sentences" (one a line) or "text" (a paragraph a line), with blank lines between documents;
-            "jsonl" (an object a line) or "tfds".
-        text_field: which field holds the document, for "jsonl" and "tfds".
+            "lines" (a document a line), "jsonl" (an object a line), "csv" and "tsv" (a row each) or "tfds".
+        text_field: which field or column holds the document, for the last four.
         progress: called now and then as progress(bytes done, bytes in all), as they lie on the disk.
 
     Raises:

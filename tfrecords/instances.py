@@ -217,7 +217,8 @@ def check_corpus(corpus, sentence_task):
     if len(corpus) < SENTENCE_TASKS[sentence_task].least_documents:
         raise UserError(
             "The input is a single document, but the next-sentence task takes random sentences from another one: "
-            "separate documents by blank lines, put them in files of their own, or choose --sentence_task=sop or none."
+            "separate documents by blank lines, put them in files of their own, say --input_format=lines if each line "
+            "is a document, or choose --sentence_task=sop or none."
         )
 
 

@@ -28,17 +28,18 @@ class Sample:
 
     @functools.cached_property
     def _features(self):
-        return self._make_features(ROWS)
+        order = np.random.default_rng(self._job.options.random_seed).permutation(len(self._plan))
+        return self._make_features(self._plan[order[:ROWS]])
 
-    def _make_features(self, rows):
-        plan, options = self._plan[:rows], self._job.options
+    def _make_features(self, plan):
+        options = self._job.options
         segments = segment_tokens(stages.open_corpus(self._job), plan, options.max_seq_length)
         rng = np.random.default_rng(options.random_seed)
         return make_features(segments, plan, self._vocabulary, options, rng=rng)[0]
 
     def example(self):
         """Returns one instance as text."""
-        row = {name: values[0] for name, values in self._make_features(1).items()}
+        row = {name: values[0] for name, values in self._make_features(self._plan[:1]).items()}
         return record_text(row, self._vocabulary, sentence_task=self._job.options.sentence_task)
 
     def bytes_each(self):

@@ -1,10 +1,11 @@
-"""Where documents come from: text files, JSON lines, data sets of TFDS; each read as text in one layout.
+"""Where documents come from: text files, JSON lines, tables, data sets of TFDS; each read as text in one layout.
 
 In that layout each line is a paragraph or a sentence, and one blank line stands between two documents. Every reader is
 called as read(source, text_field=..., progress=...) and yields the text in pieces; its progress is called as
 progress(bytes done, bytes in all), for files as they lie on the disk.
 """
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -14,6 +15,10 @@ from keras_bert.files import read_blocks, read_lines
 
 BLANK_LINES = re.compile(r"\n\s*\n")
 SURROGATES = re.compile("[\ud800-\udfff]")  # JSON may hold half a character as \ud83d, which no file can
+SEPARATORS = ",;\t|"  # of tables, the likeliest first
+LARGEST_CELL = 1 << 30  # characters of a cell of a table; the csv module's own limit is 131,072
+# First lines of JSON files that hold one value over many lines, and what makes JSON lines of them.
+OF_MANY_LINES = (("[", "jq -c '.[]'"), ("[{", "jq -c '.[]'"), ("{", "jq -c ."))
 TFDS_MARKERS = re.compile(r"_START_(?:ARTICLE|SECTION|PARAGRAPH)_|_NEWLINE_")  # of wiki40b and its like
 TFDS_NAME = re.compile(r"(?P<name>[^:]+(?::\d+\.\d+\.\d+)?)(?::(?P<split>.+))?")  # name/config:version:split
 
@@ -31,8 +36,15 @@ def read_text(path, *, text_field=None, progress):
             begun = True
 
 
+def read_one_a_line(path, *, text_field=None, progress):
+    """Yields the documents of a text file that holds one a line; `text_field` means nothing here."""
+    size = Path(path).stat().st_size
+    for line in read_lines(path, progress=lambda done: progress(done, size)):
+        yield from lay_out(line)
+
+
 def read_jsonl(path, *, text_field, progress):
-    """Yields the documents of a file that holds a JSON object a line; blank lines are passed over."""
+    """Yields the documents of a file that holds a JSON object a line; blank lines are skipped."""
     size = Path(path).stat().st_size
     for number, line in enumerate(read_lines(path, progress=lambda done: progress(done, size)), 1):
         if not line or line.isspace():
@@ -43,9 +55,68 @@ def read_jsonl(path, *, text_field, progress):
         except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):
-            raise UserError(f"{place}: a JSON object on a line of its own was expected. Received: {line[:60]!r}.")
+            remedy = next(
+                (f"; write one object a line ({jq})" for mark, jq in OF_MANY_LINES if line.strip() == mark), ""
+            )
+            raise UserError(
+                f"{place}: a JSON object on a line of its own was expected{remedy}. Received: {line[:60]!r}."
+            )
         text = text_of(fields, text_field, place)
         yield from lay_out(SURROGATES.sub("\ufffd", text) if "\\u" in line else text)
+
+
+def read_csv(path, *, text_field, progress):
+    """Yields the documents of a CSV file with a first row of column names, one a row, from the column `text_field`.
+
+    The separator is a comma, a semicolon, a tab or a bar, whichever gives that column.
+    """
+    size = Path(path).stat().st_size
+    first = next(filter(str.strip, read_lines(path)), "")
+    headers = {separator: next(csv.reader([first], delimiter=separator), []) for separator in SEPARATORS}
+    found = [separator for separator, names in headers.items() if text_field in map(str.strip, names)]
+    separator = found[0] if found else max(SEPARATORS, key=lambda each: len(headers[each]))
+    csv.field_size_limit(max(LARGEST_CELL, csv.field_size_limit()))
+    lines = (f"{line}\n" for line in read_lines(path, progress=lambda done: progress(done, size)))
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+
+    def rows():
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise UserError(
+                f"{path}, line {reader.line_num}: not CSV ({error}); quote its cells as in the other rows."
+            ) from error
+
+    yield from _read_rows(path, rows(), text_field)
+
+
+def read_tsv(path, *, text_field, progress):
+    """Yields the documents of an unquoted TSV file with a first row of column names; see `read_csv`."""
+    size = Path(path).stat().st_size
+    lines = enumerate(read_lines(path, progress=lambda done: progress(done, size)), 1)
+    yield from _read_rows(path, ((number, line.split("\t")) for number, line in lines), text_field)
+
+
+def _read_rows(path, rows, text_field):
+    """Yields the documents of rows, (line number, list of cells) each; rows without any text are skipped."""
+    rows = ((number, row) for number, row in rows if any(map(str.strip, row)))
+    _, header = next(rows, (1, []))
+    names = [name.strip() for name in header]
+    if names.count(text_field) != 1:
+        there = ", ".join(f"{name[:40]!r}" for name in names[:20]) or "no column"
+        problem = f"has several columns {text_field!r}" if text_field in names else f"has no column {text_field!r}"
+        raise UserError(
+            f"{path} {problem}; its first line names {there}. Choose one with --text_field, or add a first line that "
+            "names the columns."
+        )
+    for number, row in rows:
+        if len(row) < len(names) or any(map(str.strip, row[len(names) :])):
+            raise UserError(
+                f"{path}, line {number}: {len(row)} cells, where the first line names {len(names)} columns; a text "
+                "with the separator in it needs quotes in a .csv, and another character in a .tsv."
+            )
+        yield from lay_out(row[names.index(text_field)])
 
 
 def read_tfds(name, *, text_field, progress):

@@ -125,7 +125,7 @@ class Workplace:
             remedy += "" if number not in REMEDIES else ", or choose another place"
             return ResourceError(reason, remedy, errno=number)
         missing = self._missing_space(number)
-        needed = f", about {missing / 1e6:,.1f} MB more" if missing else ""
+        needed = f", about {missing / 1e6:,.2f} MB more" if missing else ""
         kept = f"the finished work is kept in {self.folder}, and the same command continues from it"
         return ResourceError(reason, f"{remedy}{needed}: {kept}", errno=number)
 

@@ -164,6 +164,39 @@ def test_auto_tells_the_formats_apart(tmp_path):
         assert detect_format([tmp_path / name]) == "jsonl"
 
 
+def test_auto_tells_tables_by_their_names_and_json_lines_by_their_content(tmp_path):
+    assert detect_format([tmp_path / "a.csv", tmp_path / "b.CSV.gz"]) == "csv"
+    assert detect_format([tmp_path / "a.tsv"]) == "tsv"
+    assert detect_format([write_jsonl(tmp_path / "c.txt", "One. Two.", "Three.")]) == "jsonl"
+    assert detect_format([write(tmp_path / "d.txt", '{"text": "x"}\n{a brace} begins this line.\n')]) == "sentences"
+    with pytest.raises(UserError, match=r"a\.csv is a CSV table and .*d\.txt is not; read them in two runs"):
+        detect_format([tmp_path / "a.csv", tmp_path / "d.txt"])
+    with pytest.raises(UserError, match=r"c\.txt is JSON lines and .*d\.txt is not"):
+        detect_format([tmp_path / "c.txt", tmp_path / "d.txt"])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("<!DOCTYPE html>\n<p>One.", "HTML"),
+        ('\n <HTML lang="en">', "HTML"),
+        ('<mediawiki xmlns="x">\n', "a dump of a wiki in XML"),
+        ('<doc id="12" title="Rome">\nRome\n\nIt is old.\n</doc>\n', "the output of WikiExtractor"),
+        ('<?xml version="1.0"?>', "XML"),
+    ],
+)
+def test_auto_refuses_markup_and_a_format_reads_it(tmp_path, text, kind):
+    path = write(tmp_path / "a.txt", text)
+    with pytest.raises(UserError, match=rf"a\.txt is {kind}.*; extract its text first, or .*--input_format=text"):
+        resolve_sources(path, "auto")
+    assert resolve_sources(path, "text") == ([path], "text")
+
+
+def test_a_document_a_line(tmp_path):
+    path = write(tmp_path / "a.txt", "It rained. We left.\n\nThe end.\r\n  \nOnce more.")
+    assert read(path, input_format="lines") == [["It rained.", "We left."], ["The end."], ["Once more."]]
+
+
 def test_auto_looks_at_more_than_the_first_file(tmp_path):
     paths = [write(tmp_path / "a.txt", "A title\n")] + [write(tmp_path / f"b{i}.txt", PROSE) for i in range(20)]
     assert detect_format(paths) == "text"
@@ -185,7 +218,11 @@ def test_sources_are_files_below_directories_or_names_of_data_sets(tmp_path):
     ("input_files", "input_format", "message"),
     [
         ("{}", "auto", r"a\.jsonl is JSON lines and .*b\.txt is not; read them in two runs"),
-        ("{}", "lines", "--input_format must be one of auto, sentences, text, jsonl, tfds. Received: 'lines'"),
+        (
+            "{}",
+            "pdf",
+            "--input_format must be one of auto, sentences, text, lines, jsonl, csv, tsv, tfds. Received: 'pdf'",
+        ),
         ("{}/*.csv", "auto", "no file matches"),
         (" ,", "tfds", "--input_file names no data set"),
     ],
@@ -235,6 +272,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_unknown_format(tmp_path):
-    for input_format in ("auto", "lines"):
-        with pytest.raises(UserError, match="input_format must be one of sentences, text, jsonl, tfds"):
+    for input_format in ("auto", "pdf"):
+        with pytest.raises(
+            UserError, match="input_format must be one of sentences, text, lines, jsonl, csv, tsv, tfds"
+        ):
             read(write(tmp_path / "a.txt", ""), input_format=input_format)

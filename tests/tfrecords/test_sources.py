@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from tfrecords.sources import lay_out, read_jsonl, read_text, read_tfds, text_of
+from tfrecords.sources import lay_out, read_csv, read_jsonl, read_text, read_tfds, read_tsv, text_of
 
 
 def no_progress(done, size):
@@ -125,6 +125,72 @@ def test_a_field_is_missing_where_its_path_leads_nowhere():
 def test_lay_out_leaves_no_blank_line_inside():
     assert list(lay_out("one\n\n\n two\n\t\nthree ")) == ["\n\none\n two\nthree"]
     assert list(lay_out("\n \n")) == []
+
+
+OF_A_TABLE = [["One, two."], ["It rained.", "We left."], ["Three"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'id,text\n1,"One, two."\n2,"It rained.\n\nWe left."\n3,Three\n'),
+        ("a.csv", '\ufeffid, text\r\n1, "One, two."\r\n\r\n2,"It rained.\r\nWe left."\r\n3,Three\r\n4,\r\n'),
+        ("a.csv", 'text;id\nOne, two.;1\n"It rained.\nWe left.";2\nThree;3\n'),
+        ("a.csv", 'text\tid\nOne, two.\t1\n"It rained.\nWe left."\t2\nThree\t3\n'),
+        ("a.csv", 'text\n"One, two."\n"It rained.\nWe left."\n" "\nThree\n'),
+    ],
+)
+def test_a_row_of_a_table_is_a_document(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content.encode())
+    assert documents(read_csv, tmp_path / name) == OF_A_TABLE
+
+
+def test_a_tsv_is_unquoted(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('id\tbody\n1\t"One" two "three\n\n2\tfour\t\n')
+    assert documents(read_tsv, path, "body") == [['"One" two "three'], ["four"]]
+
+
+def test_a_cell_may_be_longer_than_the_csv_module_s_limit(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text\n" + "word " * 40_000 + "\n")
+    assert [len(line) for (line,) in documents(read_csv, path)] == [199_999]
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "message"),
+    [
+        (read_csv, "review,label\na,1\n", "has no column 'text'; its first line names 'review', 'label'. Choose one"),
+        (read_csv, "review;label\na;1\n", "has no column 'text'; its first line names 'review', 'label'. Choose one"),
+        (
+            read_tsv,
+            "One text. Two\nThree\n",
+            "names 'One text. Two'. Choose one with --text_field, or add a first line",
+        ),
+        (read_csv, "", "has no column 'text'; its first line names no column"),
+        (read_csv, "text,text\na,b\n", "has several columns 'text'"),
+        (read_csv, "id,text\n1,one\n2,two, three\n", "line 3: 3 cells, where the first line names 2 columns"),
+        (read_csv, "id,text\n1\n", "line 2: 1 cells, where the first line names 2 columns"),
+        (read_tsv, "id\ttext\n1\tone\ttwo\n", "line 2: 3 cells, where the first line names 2 columns"),
+        (read_csv, 'text\n"one" two\n', "line 2: not CSV"),
+        (read_csv, 'text\n"one\ntwo\n', "not CSV"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path, read, content, message):
+    path = tmp_path / "a.table"
+    path.write_text(content)
+    with pytest.raises(UserError) as raised:
+        documents(read, path)
+    assert str(path) in str(raised.value) and message in str(raised.value)
+
+
+@pytest.mark.parametrize(("text", "jq"), [('[\n{"text": "x"}\n]', "jq -c '.[]'"), ('{\n"text": "x"\n}', "jq -c .")])
+def test_json_over_many_lines_is_told_how_to_become_json_lines(tmp_path, text, jq):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(UserError) as raised:
+        documents(read_jsonl, path)
+    assert f"expected; write one object a line ({jq})." in str(raised.value)
 
 
 WIKI = (

@@ -55,7 +55,7 @@ def test_a_user_error_leaves_nothing(tmp_path):
     ("number", "remedy"),
     [
         (errno.ENOSPC, r"; free space: the finished work is kept in "),
-        (errno.EDQUOT, r"; free space within your quota, about 5\.0 MB more: the finished work is kept"),
+        (errno.EDQUOT, r"; free space within your quota, about 5\.00 MB more: the finished work is kept"),
         (errno.EROFS, "; make the place writable: the finished work"),
         (errno.EIO, "; check the disk: the finished work"),
         (None, "; start again: the finished work"),
@@ -81,7 +81,7 @@ def test_what_stops_a_run_by_no_fault_of_its_input_keeps_the_finished_work(tmp_p
 def test_the_space_that_is_missing_is_told(tmp_path):
     run = start(tmp_path)
     run.space_needed = lambda: 10**18
-    with pytest.raises(ResourceError, match=r"free space, about [\d,]+\.\d MB more"), work(run) as folder:
+    with pytest.raises(ResourceError, match=r"free space, about [\d,]+\.\d+ MB more"), work(run) as folder:
         (folder / "corpus").mkdir()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
