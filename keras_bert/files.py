@@ -3,6 +3,7 @@
 import bz2
 import codecs
 import contextlib
+import errno
 import glob
 import gzip
 import json
@@ -23,6 +24,17 @@ MAGIC = {
     ".xz": re.compile(rb"\xfd7zXZ\0"),
     ".bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
 }
+# What to do where the system does not let us write, by the number of its error.
+REMEDIES = {
+    errno.ENOSPC: "free space",
+    errno.EDQUOT: "free space within your quota",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it writable",
+    errno.EPERM: "make it writable",
+    errno.EIO: "check the disk",
+}
+PARTLY_WRITTEN = re.compile(r"\d+ requested and \d+ written")  # NumPy's words for a full disk, without a number
 BLOCK_BYTES = 1 << 16  # read at a time: small enough to stay in the cache while it is decoded
 MAX_LINE_BYTES = 1 << 24
 
@@ -205,7 +217,7 @@ def atomic_path(path):
         all of it ['a.txt']
 
     Raises:
-        UserError: the folder cannot be made or written to, or the disk is full.
+        ResourceError: the folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -218,10 +230,31 @@ def atomic_path(path):
         else:
             os.replace(temporary, path)
     except OSError as error:
-        remedy = "free space, or choose another place"
-        raise ResourceError(f"Cannot write {path} ({error})", remedy, errno=error.errno) from error
+        raise cannot_write(path, error, temporary) from error
+    except ResourceError as error:  # of a file that is written whole or not at all inside of this one
+        raise ResourceError(error.reason.replace(str(temporary), str(path)), error.remedy, errno=error.errno) from error
     finally:
         _remove(temporary)
+
+
+def cannot_write(path, error, temporary=None):
+    """Returns the ResourceError that says why `path` could not be written, and a remedy for that.
+
+    Args:
+        path: what was to be written.
+        error: the OSError.
+        temporary: under what name it was written, which the error may mention.
+
+    >>> print(cannot_write("a.txt", OSError(errno.ENOSPC, "No space left on device", ".a.txt.7.partial")))
+    Cannot write a.txt (No space left on device: '.a.txt.7.partial'); free space, or choose another place.
+    """
+    number, reason = error.errno, str(error).removeprefix(f"[Errno {error.errno}] ")
+    if PARTLY_WRITTEN.fullmatch(reason):
+        number, reason = errno.ENOSPC, "the disk took only a part of it"
+    if temporary is not None:
+        reason = reason.replace(str(temporary), str(path)).removesuffix(f": {str(path)!r}")
+    remedy = "".join(f"{todo}, or " for todo in [REMEDIES.get(number)] if todo) + "choose another place"
+    return ResourceError(f"Cannot write {path} ({reason})", remedy, errno=number)
 
 
 def _replace_folder(new, path):

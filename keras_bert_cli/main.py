@@ -70,18 +70,33 @@ def main(argv=None):
         parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
     try:
         dispatch(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk shows here, where it can be told, and not at the exit
     except KeyboardInterrupt:
         print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written stands under a final name.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141  # as a shell counts it: 128 + SIGPIPE
+    except OSError as error:
+        from keras_bert.files import REMEDIES, cannot_write
+
+        if error.errno not in REMEDIES:
+            raise
+        print(f"keras-bert {argv[0]}: {cannot_write(error.filename or 'the output', error)}", file=sys.stderr)
+        _drop_output()
+        return 2
     except Exception as error:
         if getattr(error, "exit_status", None) is None:  # UserError, without importing the library for it
             raise
         print(f"keras-bert {argv[0]}: {error}", file=sys.stderr)
         return error.exit_status
     return 0
+
+
+def _drop_output():
+    """Sends what is still to be written to standard output nowhere, so that the exit does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Globs and compressed text in, whole-or-nothing results out."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
+import pickle
 import re
 import tracemalloc
 
 import pytest
 
 from keras_bert import files
-from keras_bert.errors import UserError
+from keras_bert.errors import ResourceError, UserError
 from keras_bert.files import (
     MAX_LINE_BYTES,
     atomic_path,
@@ -301,6 +303,35 @@ def test_a_file_appears_at_the_end_and_alone(tmp_path):
         assert temporary.parent == path.parent
     assert path.read_text() == "all of it"
     assert os.listdir(path.parent) == ["out.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "(No space left on device); free space, or choose another"),
+        (
+            OSError(errno.EDQUOT, "Disk quota exceeded"),
+            "(Disk quota exceeded); free space within your quota, or choose",
+        ),
+        (OSError(errno.EROFS, "Read-only"), "(Read-only); make it writable, or choose another place."),
+        (OSError("96000 requested and 4968 written"), "(the disk took only a part of it); free space, or choose"),
+        (OSError(errno.ENOTDIR, "Not a directory", "x"), "(Not a directory: 'x'); choose another place."),
+    ],
+)
+def test_what_cannot_be_written_is_named_with_a_remedy_for_it(tmp_path, error, sentence):
+    """By its own name, even where the system names the temporary one, or a file is written inside of another."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    with pytest.raises(ResourceError) as raised, atomic_path(tmp_path / "out") as folder:
+        with atomic_path(folder / "part"):
+            raise error
+    assert str(raised.value).startswith(f"Cannot write {tmp_path}/out/part {sentence}")
+    with pytest.raises(ResourceError) as raised, atomic_path(tmp_path / "out") as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+    assert str(raised.value).startswith(f"Cannot write {tmp_path}/out (No space left on device); free")
+    copy = pickle.loads(pickle.dumps(raised.value))
+    assert str(copy) == str(raised.value) and copy.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == ["out"] and os.listdir(tmp_path / "out") == ["old"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt(), UserError("wrong"), SystemExit(3)])

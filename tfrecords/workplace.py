@@ -11,21 +11,12 @@ import shutil
 
 from keras_bert.data.records import stem_of
 from keras_bert.errors import ResourceError, UserError
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, cannot_write
 from keras_bert.locks import lock_beside, locked
 
 FORMAT = 1  # of what lies in the folder; a version of the tool that changes it goes up by one
 IDENTITY = "run.json"
 PATIENCE = 5.0  # seconds to wait for the lock: workers of a killed run hold it for a moment longer than that
-REMEDIES = {
-    errno.ENOSPC: "free space",
-    errno.EDQUOT: "free space within your quota",
-    errno.EFBIG: "allow larger files (ulimit -f)",
-    errno.EROFS: "make the place writable",
-    errno.EACCES: "make the place writable",
-    errno.EPERM: "make the place writable",
-    errno.EIO: "check the disk",
-}
 
 
 class Workplace:
@@ -88,13 +79,12 @@ class Workplace:
         except BrokenPipeError:  # the reader of our messages has gone, which is no fault of the folder's
             raise
         except ResourceError as error:
-            raise self._stopped(error.reason, error.remedy, error.errno) from error
+            raise self._stopped(error) from error
         except UserError:
             self.remove()
             raise
         except OSError as error:
-            reason = f"Cannot write to {self.folder} ({error.strerror or error})"
-            raise self._stopped(reason, "see to that, or choose another place", error.errno) from error
+            raise self._stopped(cannot_write(self.folder, error)) from error
         self.remove()
 
     def remove(self):
@@ -117,17 +107,16 @@ class Workplace:
                 path.unlink()
         write_json(self.folder / IDENTITY, self._identity)
 
-    def _stopped(self, reason, remedy, number):
-        """Returns the ResourceError that says what is kept; a folder without finished work goes."""
-        remedy = REMEDIES.get(number, remedy)
+    def _stopped(self, error):
+        """Returns a ResourceError that says what is kept as well; a folder without finished work goes."""
         if not self._holds_work():
             self.remove()
-            remedy += "" if number not in REMEDIES else ", or choose another place"
-            return ResourceError(reason, remedy, errno=number)
-        missing = self._missing_space(number)
+            return error
+        missing = self._missing_space(error.errno)
         needed = f", about {missing / 1e6:,.2f} MB more" if missing else ""
         kept = f"the finished work is kept in {self.folder}, and the same command continues from it"
-        return ResourceError(reason, f"{remedy}{needed}: {kept}", errno=number)
+        remedy = error.remedy.removesuffix(", or choose another place")
+        return ResourceError(error.reason, f"{remedy}{needed}: {kept}", errno=error.errno)
 
     def _holds_work(self):
         """Says whether a stage has left anything there: each has a folder of its own."""

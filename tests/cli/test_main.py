@@ -1,6 +1,7 @@
 """The command itself: help without the library, unknown commands, exit statuses."""
 
 import ast
+import errno
 import importlib
 import subprocess
 import sys
@@ -97,6 +98,20 @@ def test_a_mistake_in_the_flags_is_one_line_that_names_it(capsys, arguments, mes
     assert error == f"{prog}: {message} ({prog} --help lists what there is)\n"
 
 
+def test_a_glob_that_the_shell_expanded_is_told_to_be_quoted(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a b.txt", "b.txt", "c.txt"):
+        (tmp_path / name).touch()
+    for extra, told in (
+        (["a b.txt", "b.txt", "c.txt"], "; quote the glob, so that the shell does not expand it: --input_file='*.txt'"),
+        (["b.txt", "nothing"], "unexpected arguments: nothing"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(["create_pretraining_data", "--input_file", *extra, "--vocab_file=v", "--output_file=o"])
+        assert caught.value.code == 2
+        assert told in capsys.readouterr().err
+
+
 @pytest.fixture
 def command_that(monkeypatch):
     """Puts a function in the place of a command's `run`."""
@@ -136,6 +151,18 @@ def test_ctrl_c_is_status_130(command_that, capsys):
     command_that(fail_with(KeyboardInterrupt()))
     assert main(["export"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [None, "out/vectors.npy"])
+def test_a_full_disk_is_one_line_and_status_2(command_that, capsys, monkeypatch, name):
+    """Standard output may be sent to a file, and a disk may be full wherever something is written."""
+    dropped = []
+    monkeypatch.setattr("keras_bert_cli.main._drop_output", lambda: dropped.append(True))
+    command_that(fail_with(OSError(errno.ENOSPC, "No space left on device", name)))
+    assert main(["export"]) == 2
+    told = capsys.readouterr().err.replace(f": '{name}'", "")
+    assert told.startswith(f"keras-bert export: Cannot write {name or 'the output'} (No space left on device); free")
+    assert told.count("\n") == 1 and dropped == [True]
 
 
 def test_a_programming_error_keeps_its_traceback(command_that):

@@ -1,8 +1,10 @@
 """The command train_vocab, from a text to a vocabulary that spells it, and what it says when that cannot be."""
 
+import errno
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -345,3 +347,34 @@ def test_interrupted(text_file, tmp_path, capsys, monkeypatch):
     assert main(arguments(text_file, tmp_path / "vocab.txt")) == 130
     assert "interrupted" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [text_file.name]
+
+
+def test_many_unknown_words_are_told_with_a_remedy(text_file, tmp_path, capsys):
+    assert main(arguments(text_file, tmp_path / "tiny.txt", "--vocab_size=10")) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"warning: \d\d% of the words are \[UNK\].* their characters; raise --vocab_size\.\n", out)
+    assert main(arguments(text_file, tmp_path / "enough.txt")) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_the_help_says_what_the_code_does(capsys):
+    """default_min_char_frequency counts as often as the least frequent word, see tests/text/test_learning.py."""
+    with pytest.raises(SystemExit):
+        main(["train_vocab", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "(default: as often as the least frequent word of a vocabulary of whole words would, and at least" in told
+
+
+def test_a_full_disk_is_one_sentence_and_changes_nothing(text_file, tmp_path, capsys, monkeypatch):
+    vocab_file = tmp_path / "out" / "vocab.txt"
+    assert main(arguments(text_file, vocab_file, "--vocab_size=60")) == 0
+    before = vocab_file.read_bytes()
+
+    def fill(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", fill)
+    assert main(arguments(text_file, vocab_file, "--vocab_size=50", "--force")) == 2
+    err = capsys.readouterr().err
+    assert f"Cannot write {vocab_file} (No space left on device); free space" in err and "Traceback" not in err
+    assert [path.name for path in vocab_file.parent.iterdir()] == ["vocab.txt"] and vocab_file.read_bytes() == before

@@ -56,7 +56,7 @@ def test_a_user_error_leaves_nothing(tmp_path):
     [
         (errno.ENOSPC, r"; free space: the finished work is kept in "),
         (errno.EDQUOT, r"; free space within your quota, about 5\.00 MB more: the finished work is kept"),
-        (errno.EROFS, "; make the place writable: the finished work"),
+        (errno.EROFS, "; make it writable: the finished work"),
         (errno.EIO, "; check the disk: the finished work"),
         (None, "; start again: the finished work"),
     ],

@@ -190,7 +190,7 @@ def test_a_full_disk_is_a_user_error_and_the_older_ones_stay(run):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))
     try:
-        with pytest.raises(UserError, match=r"Cannot write .*step-00004000 \(.*\); free space"):
+        with pytest.raises(UserError, match=r"Cannot write .*step-00004000 \(.*\); allow larger files"):
             checkpoints.save(4000, VARIABLES, NOTES)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
