@@ -17,8 +17,8 @@ BLANK_LINES = re.compile(r"\n\s*\n")
 SURROGATES = re.compile("[\ud800-\udfff]")  # JSON may hold half a character as \ud83d, which no file can
 SEPARATORS = ",;\t|"  # of tables, the likeliest first
 LARGEST_CELL = 1 << 30  # characters of a cell of a table; the csv module's own limit is 131,072
-# First lines of JSON files that hold one value over many lines, and what makes JSON lines of them.
-OF_MANY_LINES = (("[", "jq -c '.[]'"), ("[{", "jq -c '.[]'"), ("{", "jq -c ."))
+# How JSON files begin that hold one value, and what makes JSON lines of them.
+ONE_VALUE = ((re.compile(r"\s*\[\s*(\{|$)"), "jq -c '.[]'"), (re.compile(r"\s*\{\s*$"), "jq -c ."))
 TFDS_MARKERS = re.compile(r"_START_(?:ARTICLE|SECTION|PARAGRAPH)_|_NEWLINE_")  # of wiki40b and its like
 TFDS_NAME = re.compile(r"(?P<name>[^:]+(?::\d+\.\d+\.\d+)?)(?::(?P<split>.+))?")  # name/config:version:split
 
@@ -55,9 +55,7 @@ def read_jsonl(path, *, text_field, progress):
         except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):
-            remedy = next(
-                (f"; write one object a line ({jq})" for mark, jq in OF_MANY_LINES if line.strip() == mark), ""
-            )
+            remedy = next((f"; write one object a line ({jq})" for begin, jq in ONE_VALUE if begin.match(line)), "")
             raise UserError(
                 f"{place}: a JSON object on a line of its own was expected{remedy}. Received: {line[:60]!r}."
             )

@@ -184,7 +184,14 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path, read, content, message):
     assert str(path) in str(raised.value) and message in str(raised.value)
 
 
-@pytest.mark.parametrize(("text", "jq"), [('[\n{"text": "x"}\n]', "jq -c '.[]'"), ('{\n"text": "x"\n}', "jq -c .")])
+@pytest.mark.parametrize(
+    ("text", "jq"),
+    [
+        ('[{"text": "x"}, {"text": "y"}]', "jq -c '.[]'"),
+        ('[\n{"text": "x"}\n]', "jq -c '.[]'"),
+        ('{\n"text": "x"\n}', "jq -c ."),
+    ],
+)
 def test_json_over_many_lines_is_told_how_to_become_json_lines(tmp_path, text, jq):
     path = tmp_path / "a.json"
     path.write_text(text)
