@@ -109,7 +109,7 @@ class PoolRunner:
         except BrokenProcessPool as error:
             raise ResourceError(
                 "A worker process was killed, most likely because memory ran out",
-                "ask for fewer with --num_workers and start again",
+                "ask for fewer with --num_workers",
             ) from error
 
 
