@@ -86,7 +86,8 @@ class TooFewDocuments(UserError):
     def __init__(self, number, side):
         super().__init__(
             f"The {side} text has {number} usable documents and needs {MIN_DOCUMENTS}; give more text, with a blank "
-            f"line between documents of {MIN_SENTENCES} sentences or more that do not repeat one another."
+            f"line between documents of {MIN_SENTENCES} sentences or more that do not repeat one another, or say "
+            "--input_format=lines if each line is a document."
         )
 
 

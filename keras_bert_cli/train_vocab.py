@@ -17,6 +17,7 @@ from keras_bert_cli.flags import add_bool, add_text_format, natural_number, posi
 from keras_bert_cli.startup import start_tensorflow
 
 VOCAB_SIZE = 30522  # Google's
+CONFIGURATIONS = ("config.json", "bert_config.json")  # what a model's directory has one of
 WARN_ABOVE = 0.1  # share of the words of a script that lower-casing harms
 MANY_UNKNOWN = 0.05  # share of the held-out words; a vocabulary of a good size leaves fewer than one in a hundred
 
@@ -295,16 +296,25 @@ def _described(sources):
 def _say_what_comes_next(args):
     from shlex import quote
 
-    casing = "" if args.do_lower_case else " --do_lower_case=False"
+    flags = "" if args.do_lower_case else " --do_lower_case=False"
+    flags += "" if args.input_format == "auto" else f" --input_format={args.input_format}"
+    flags += "" if args.text_field == "text" else f" --text_field={quote(args.text_field)}"
     print(
         f"next: keras-bert create_pretraining_data --input_file={quote(args.input_file)} "
-        f"--output_file=pretraining.tfrecord --vocab_file={quote(args.vocab_file)}{casing}",
+        f"--output_file=pretraining.tfrecord --vocab_file={quote(args.vocab_file)}{flags}",
         flush=True,
     )
     if args.init_vocab_file:
-        folder = quote(str(Path(args.init_vocab_file).parent))
+        folder = Path(args.init_vocab_file).parent
+        there = any((folder / name).is_file() for name in CONFIGURATIONS)
+        model = quote(str(folder)) if there else "MODEL"
+        where = (
+            "the word embeddings grow there"
+            if there
+            else f"MODEL is the checkpoint that goes with {args.init_vocab_file}"
+        )
         print(
-            f"then: keras-bert pretrain --input_file=pretraining.tfrecord --init_checkpoint={folder} "
-            "--output_dir=model, where the word embeddings grow",
+            f"then: keras-bert pretrain --input_file=pretraining.tfrecord --init_checkpoint={model} "
+            f"--output_dir=extended; {where}",
             flush=True,
         )

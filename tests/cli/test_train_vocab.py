@@ -241,8 +241,19 @@ def test_a_vocabulary_is_extended(text_file, old_file, capsys):
         "  before: ",
         "  after: ",
         "new: 3 entries; every other has the id",
+        f"--init_checkpoint=MODEL --output_dir=extended; MODEL is the checkpoint that goes with {old_file}",
     ):
         assert part in output
+
+
+def test_the_next_commands_fit_this_one(text_file, old_file, capsys):
+    (old_file.parent / "config.json").touch()
+    table = text_file.with_name("a.csv")
+    table.write_text("body\n" + "".join(f'"{line}"\n' for line in text_file.read_text().splitlines() if line))
+    dispatch(extending(table, old_file, "--text_field=body", "--input_format=csv"))
+    output = capsys.readouterr().out
+    assert f"--vocab_file={old_file.with_name('new.txt')} --input_format=csv --text_field=body\n" in output
+    assert f"--init_checkpoint={old_file.parent} --output_dir=extended; the word embeddings grow there\n" in output
 
 
 def test_entries_are_appended_up_to_the_size(text_file, old_file):
