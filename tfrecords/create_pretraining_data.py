@@ -104,7 +104,7 @@ def create_pretraining_data(
         "vocabulary": vocabulary.fingerprint,
     }
     size = sum(size for _, size, _ in stated)
-    workplace = Workplace(shards, identity)
+    workplace = Workplace(shards[0], identity, others=shards[1:] if num_shards == 1 else ())
     with workplace.locked():
         renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
         stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)

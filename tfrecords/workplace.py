@@ -23,8 +23,9 @@ class Workplace:
     """A run's folder.
 
     Args:
-        outputs: paths of the record files to write; the folder lies beside the first.
+        first_output: path of the first file to write; the folder lies beside it.
         identity: what makes two runs the same, as a dict for JSON.
+        others: paths of further files to write that are called otherwise than the first.
 
     Attributes:
         folder: its Path.
@@ -33,9 +34,9 @@ class Workplace:
         space_needed: callable() -> about how many bytes are still to be written, or None where that is not known.
     """
 
-    def __init__(self, outputs, identity):
-        self._stems = sorted({stem_of(path) for path in outputs})
-        stem = stem_of(outputs[0])
+    def __init__(self, first_output, identity, *, others=()):
+        self._stems = sorted({stem_of(path) for path in (first_output, *others)})
+        stem = stem_of(first_output)
         self.folder = stem.with_name(f".{stem.name}.unfinished")
         self._identity = json.loads(json.dumps({"format": FORMAT, **identity}))
         self.resumed = None

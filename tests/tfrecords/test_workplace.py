@@ -12,7 +12,7 @@ from tfrecords.workplace import Workplace
 
 
 def start(tmp_path, **identity):
-    return Workplace([tmp_path / "out" / "wiki.tfrecord-00000-of-00002"], {"seed": 1, **identity})
+    return Workplace(tmp_path / "out" / "wiki.tfrecord-00000-of-00002", {"seed": 1, **identity})
 
 
 @contextlib.contextmanager
@@ -121,8 +121,8 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
             with work(start(tmp_path)):
                 pytest.fail("two at a time")
         assert folder.exists()
-        both = [tmp_path / "out" / "other.tfrecord", tmp_path / "out" / "wiki.tfrecord"]
-        with pytest.raises(UserError, match="in use"), Workplace(both, {}).locked():
+        one, second = tmp_path / "out" / "other.tfrecord", tmp_path / "out" / "wiki.tfrecord"
+        with pytest.raises(UserError, match="in use"), Workplace(one, {}, others=[second]).locked():
             pytest.fail("two at a time, of which one writes the other's second file")
 
 
