@@ -12,7 +12,7 @@ class UserError(ValueError):
 
 
 class ResourceError(UserError):
-    """The machine stopped the work, not the input: a full or failing disk, no right to write, a killed worker.
+    """The machine stopped the work, not the input: a full or failing disk, no right to write, a killed worker, no Beam.
 
     What was finished before is still good, so whoever keeps unfinished work keeps it.
 

@@ -8,7 +8,7 @@ import pickle
 import shutil
 from pathlib import Path
 
-from keras_bert.errors import UserError
+from keras_bert.errors import ResourceError, UserError
 from keras_bert.files import atomic_path
 
 
@@ -21,7 +21,7 @@ class BeamRunner:
         folder: the run's folder.
 
     Raises:
-        UserError: Apache Beam is not installed, or does not know the runner.
+        ResourceError: Apache Beam is not installed, or does not know the runner.
     """
 
     expands_here = False  # tasks are expanded by Beam's workers
@@ -30,7 +30,7 @@ class BeamRunner:
         try:
             import apache_beam
         except ImportError as error:
-            raise UserError("--runner needs Apache Beam; pip install 'keras3-bert[beam]'.") from error
+            raise ResourceError("--runner needs Apache Beam", "pip install 'keras3-bert[beam]'") from error
         self._beam, self._name, self._flags = apache_beam, name, list(flags)
         self._folder = Path(folder, "beam")
 
@@ -43,8 +43,8 @@ class BeamRunner:
         try:
             pipeline = beam.Pipeline(runner=self._name, options=options)
         except ValueError as error:
-            raise UserError(
-                f"--runner: Apache Beam refuses {self._name!r} ({error}); see its list of runners."
+            raise ResourceError(
+                f"--runner: Apache Beam refuses {self._name!r} ({error})", "see its list of runners"
             ) from error
         with pipeline:
             (

@@ -91,6 +91,8 @@ def create_pretraining_data(
     """
     log, report = log or (lambda line: None), progress or (lambda *_: None)
     options = Options(**_with_googles_masking(options))
+    if runner is not None and num_workers is not None:
+        raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
     sources, chosen = resolve_sources(input_files, input_format)
     shards = _output_shards(output_file, num_shards)
     vocabulary = _usable_vocabulary(vocab_file, do_lower_case=options.do_lower_case)
@@ -104,6 +106,7 @@ def create_pretraining_data(
         "vocabulary": vocabulary.fingerprint,
     }
     size = sum(size for _, size, _ in stated)
+    num_workers = choose_workers(num_workers, size or SMALL_INPUT)  # how large a data set is, is not known
     workplace = Workplace(shards[0], identity, others=shards[1:] if num_shards == 1 else ())
     with workplace.locked():
         renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
@@ -116,7 +119,7 @@ def create_pretraining_data(
         log(f"input format: {chosen}, {DESCRIBED[chosen]}{by_auto}")
         for warning in options.warnings():
             log(f"warning: {warning}")
-        with workplace.opened() as folder, _workers(runner, beam_options, num_workers, size, folder) as workers:
+        with workplace.opened() as folder, _workers(runner, beam_options, num_workers, folder) as workers:
             job = stages.Job(str(folder), options, chosen, len(shards), run=f"{os.getpid()}-{time.time_ns()}")
             manifest = _make(job, workplace, sources, shards, vocabulary, workers, log, report)
         for path in stale:  # only now that the new ones stand
@@ -164,12 +167,10 @@ def _state(source):
     return str(source), stat.st_size, stat.st_mtime_ns
 
 
-def _workers(runner, beam_options, num_workers, size, folder):
+def _workers(runner, beam_options, num_workers, folder):
     """Returns the context manager of what does the work."""
     if runner is None:
-        return make_runner(choose_workers(num_workers, size or SMALL_INPUT))  # how large a data set is, is not known
-    if num_workers is not None:
-        raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
+        return make_runner(num_workers)
     from tfrecords.beam import BeamRunner
 
     return contextlib.nullcontext(BeamRunner(runner, beam_options, folder=folder))

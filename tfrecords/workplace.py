@@ -95,12 +95,13 @@ class Workplace:
     def _enter(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.resumed:
-            for partial in self.folder.rglob(".*.partial"):  # of processes that are dead, as the lock is ours
+            for partial in list(self.folder.rglob(".*.partial")):  # of processes that are dead, as the lock is ours
                 if partial.is_dir():
                     shutil.rmtree(partial, ignore_errors=True)
                 else:
                     partial.unlink(missing_ok=True)
             return
+        (self.folder / IDENTITY).unlink(missing_ok=True)  # first, or a kill would leave it with half of the rest
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

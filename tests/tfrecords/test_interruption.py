@@ -135,6 +135,20 @@ def test_a_full_disk_keeps_what_is_finished(corpus_file, vocab_file, tmp_path, c
     assert not kept.exists()
 
 
+@pytest.mark.parametrize("mistake", [{"num_workers": 0}, {"num_workers": 2, "runner": "x"}, {"runner": "DirectRunner"}])
+def test_a_mistake_about_the_workers_keeps_what_is_finished(make, tmp_path, monkeypatch, mistake):
+    def stop(stage, done, total, unit):
+        if stage == "writing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(progress=stop)
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(UserError, match=r"--num_workers|pip install"):
+        make(**mistake)
+    assert (tmp_path / "out" / ".a.unfinished" / "corpus").is_dir()
+
+
 def test_a_killed_worker_keeps_what_is_finished(make, tmp_path, monkeypatch):
     small_pieces(monkeypatch)
     monkeypatch.setattr("tfrecords.stages.make_features", lambda *_, **__: os._exit(1))  # in the workers
