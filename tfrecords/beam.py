@@ -32,7 +32,7 @@ class BeamRunner:
         except ImportError as error:
             raise ResourceError("--runner needs Apache Beam", "pip install 'keras3-bert[beam]'") from error
         self._beam, self._name, self._flags = apache_beam, name, list(flags)
-        self._folder = Path(folder, "beam")
+        self._folder = Path(folder, ".beam")  # hidden, as it holds nothing that a later run could use
 
     def map(self, function, tasks, *, expand=None):
         """Yields function(task) for each task, in order; see `tfrecords.runners.SerialRunner`."""
