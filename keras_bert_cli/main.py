@@ -4,9 +4,11 @@ Each subcommand is a module of this package with `add_arguments(parser)` and `ru
 imported only when it is called, and itself imports the library only inside `run`.
 """
 
+import contextlib
 import importlib
 import os
 import sys
+from pathlib import Path
 
 from keras_bert_cli.flags import Parser, nearest
 
@@ -27,6 +29,12 @@ COMMANDS = {
     "convert": "checkpoint of any format -> keras_bert's, Google's or Hugging Face's",
     "inspect": "look at a model and what its training costs, or at pre-training records",
 }
+
+
+# What writes several files into --output_dir, and what replaces the whole of it. pretrain takes the lock itself, as of
+# several workers only the chief writes.
+LOCKED_IN = {"quickstart", "glue", "classify", "squad", "ner", "swag"}
+LOCKED_WHOLE = {"export", "convert"}
 
 
 def build_parser():
@@ -52,7 +60,25 @@ def run_module(name, prog, arguments):
     module = importlib.import_module(f"keras_bert_cli.{name}")
     parser = Parser(prog=prog, description=module.__doc__)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    args = parser.parse_args(arguments)
+    with _alone(name, getattr(args, "output_dir", None)):
+        return module.run(args)
+
+
+@contextlib.contextmanager
+def _alone(name, output_dir):
+    """Lets no other command write to the same --output_dir meanwhile, and clears what dead ones left there."""
+    if not output_dir or name not in LOCKED_IN | LOCKED_WHOLE:
+        yield
+        return
+    from keras_bert.files import clear_left
+    from keras_bert.locks import lock_beside, lock_in, locked
+
+    path = (lock_in if name in LOCKED_IN else lock_beside)(output_dir)
+    remedy = "wait until it ends, or name another --output_dir"
+    with locked(path, what=f"--output_dir {output_dir}", remedy=remedy):
+        clear_left(path.parent, None if name in LOCKED_IN else Path(output_dir).name)
+        yield
 
 
 def main(argv=None):

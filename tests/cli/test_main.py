@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 import types
@@ -136,6 +137,32 @@ def test_ctrl_c_is_status_130(command_that, capsys):
     command_that(fail_with(KeyboardInterrupt()))
     assert main(["export"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "lock"), [("classify", "out/.lock"), ("export", ".out.lock")])
+def test_a_command_has_its_output_directory_to_itself(monkeypatch, capsys, tmp_path, name, lock):
+    seen, left = [], tmp_path / "out" / ".eval_results.json.999999999.partial"
+
+    def run(args):
+        seen.append((tmp_path / lock).exists())
+        left.parent.mkdir(exist_ok=True)
+        assert not left.exists() or name == "export"
+        assert main(argv) == 2  # the same once more, meanwhile
+
+    module = types.ModuleType(f"keras_bert_cli.{name}", "A command for the test.")
+    module.add_arguments = lambda parser: parser.add_argument("--output_dir")
+    module.run, argv = run, [name, f"--output_dir={tmp_path / 'out'}"]
+    monkeypatch.setattr(importlib, "import_module", {module.__name__: module}.__getitem__)
+    left.parent.mkdir()
+    left.write_text("half")
+    assert main(argv) == 0
+    assert seen == [True]
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"keras-bert {name}: --output_dir {tmp_path / 'out'} is in use by process {os.getpid()} on "
+    )
+    assert error.endswith("; wait until it ends, or name another --output_dir.\n")
+    assert not (tmp_path / lock).exists()
 
 
 def test_a_programming_error_keeps_its_traceback(command_that):
