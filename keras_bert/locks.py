@@ -80,16 +80,14 @@ def locked(path, *, what, remedy="wait until it ends, or choose another place", 
         yield False
         return
     path, owner = Path(path), os.getpid()
-    missing = [folder for folder in path.parents if not folder.exists()]  # the deepest first
+    missing = [folder for folder in path.parents if not os.path.exists(folder)]  # the deepest first
     file = _acquire(path, what, remedy, time.monotonic() + patience)
-    if file is None:
-        yield False
-        return
     try:
-        yield True
+        yield file is not None
     finally:
         if os.getpid() == owner:  # a forked child shares the lock, but must not release it
-            _release(file, path)
+            if file is not None:
+                _release(file, path)
             for folder in missing:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
@@ -139,7 +137,7 @@ def _open(path):
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except PermissionError:
-        if not path.exists():
+        if not os.path.exists(path):
             raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
