@@ -35,6 +35,11 @@ COMMANDS = {
 # several workers only the chief writes.
 LOCKED_IN = {"quickstart", "glue", "classify", "squad", "ner", "swag"}
 LOCKED_WHOLE = {"export", "convert"}
+# What Ctrl-C leaves to resume; pretrain says it itself, by its checkpoints. Every other command starts over.
+RESUMED = {
+    "quickstart": "the same command resumes at the stage that was interrupted",
+    "create_pretraining_data": "the same command resumes with what is finished",
+}
 
 
 def build_parser():
@@ -61,8 +66,13 @@ def run_module(name, prog, arguments):
     parser = Parser(prog=prog, description=module.__doc__)
     module.add_arguments(parser)
     args = parser.parse_args(arguments)
-    with _alone(name, getattr(args, "output_dir", None)):
-        return module.run(args)
+    try:
+        with _alone(name, getattr(args, "output_dir", None)):
+            return module.run(args)
+    except KeyboardInterrupt as error:
+        resumed = getattr(module, "resumed", lambda _: RESUMED.get(name))(args)
+        error.then = resumed or "it cannot be resumed: the same command starts over"
+        raise
 
 
 @contextlib.contextmanager
@@ -96,8 +106,9 @@ def main(argv=None):
         parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
     try:
         dispatch(argv)
-    except KeyboardInterrupt:
-        print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written stands under a final name.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        then = f"; {error.then}" if hasattr(error, "then") else ""
+        print(f"\nkeras-bert {argv[0]}: interrupted{then}. No half-written file has a final name.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -82,7 +82,8 @@ def finetune(
             slower and compiling took the time of a small run.
         steps_per_execution: steps that Keras runs in one call on the device.
         callbacks: further Keras callbacks.
-        progress: called as progress(stage, done, total, "step", note) after each step.
+        progress: called as progress(stage, done, total, "step", note) before the first step, which compiles, and after
+            each.
         stage: the first argument of `progress`.
         compile_model: False takes the optimizer and the traced graph of an earlier call as they are; the numbers
             of steps and rates are then that call's.
@@ -129,6 +130,7 @@ def finetune(
         total,
         steps_per_epoch or total,
         rate=learning_rate,
+        compiles=compile_model,
         evaluate=evaluate,
         evaluate_each_epoch=evaluate_each_epoch,
         best=best,
@@ -306,13 +308,17 @@ class BestEpoch:
 class _Watch(keras.callbacks.Callback):
     """Ends a run at its last step, tells how far it is, and adds the evaluation to each epoch's figures."""
 
-    def __init__(self, total, steps_per_epoch, *, rate, evaluate, evaluate_each_epoch, best, progress, stage):
+    def __init__(self, total, steps_per_epoch, *, rate, compiles, evaluate, evaluate_each_epoch, best, progress, stage):
         super().__init__()
-        self.total, self.steps_per_epoch, self.rate = total, steps_per_epoch, rate
+        self.total, self.steps_per_epoch, self.rate, self.compiles = total, steps_per_epoch, rate, compiles
         self.evaluate, self.evaluate_each_epoch, self.best = evaluate, evaluate_each_epoch, best
         self.progress, self.stage = progress, stage
         self.before = self.done = 0
         self.diverged = None
+
+    def on_train_begin(self, logs=None):
+        if self.progress is not None and self.compiles:
+            self.progress(self.stage, 0, self.total, "step", "compiling...")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.before = epoch * self.steps_per_epoch
