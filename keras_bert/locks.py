@@ -28,7 +28,6 @@ POLL_SECONDS = 0.1
 TRIES = 100  # to make a folder that others remove
 SHOWN = 160  # characters of the holder's command
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}  # a file system without locks
-READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def lock_in(folder):
@@ -52,10 +51,12 @@ def lock_beside(path):
 
 @contextlib.contextmanager
 def locked(path, *, what, remedy="wait until it ends, or choose another place", patience=0.0):
-    """Holds a lock file for this process alone while the body runs. Its folder is made if it is missing.
+    """Holds a lock file for this process alone while the body runs.
 
-    Without a lock, the body runs all the same: in a remote place (`gs://...`), in a folder that this user cannot write
-    to (writing there fails anyway), on a file system without locks, and on Windows.
+    Its folder is made if it is missing, and removed again if the body leaves nothing in it.
+
+    Without a lock, the body runs all the same: in a remote place (`gs://...`), where no file can be made (so that the
+    body's own error says why), on a file system without locks, and on Windows.
 
     Args:
         path: the lock file, as `lock_in` and `lock_beside` name it. Nothing else may be kept in it.
@@ -67,7 +68,7 @@ def locked(path, *, what, remedy="wait until it ends, or choose another place", 
         Whether the lock is held.
 
     Raises:
-        UserError: another process holds the lock (the error names it), or the lock file cannot be made.
+        UserError: another process holds the lock; the error names it.
 
     Example:
         >>> import tempfile
@@ -79,15 +80,17 @@ def locked(path, *, what, remedy="wait until it ends, or choose another place", 
         yield False
         return
     path, owner = Path(path), os.getpid()
+    missing = [folder for folder in path.parents if not os.path.exists(folder)]  # the deepest first
     file = _acquire(path, what, remedy, time.monotonic() + patience)
-    if file is None:
-        yield False
-        return
     try:
-        yield True
+        yield file is not None
     finally:
         if os.getpid() == owner:  # a forked child shares the lock, but must not release it
-            _release(file, path)
+            if file is not None:
+                _release(file, path)
+            for folder in missing:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 def is_alive(pid):
@@ -111,9 +114,7 @@ def _acquire(path, what, remedy, deadline):
             vain += 1
             if error.errno == errno.ENOENT and vain < TRIES:  # the folder was removed after it was made
                 continue
-            if error.errno in READ_ONLY:
-                return None
-            raise UserError(f"{what}: cannot make the lock file {path} ({error.strerror}); {remedy}.") from error
+            return None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_under(path, file):
@@ -136,7 +137,7 @@ def _open(path):
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except PermissionError:
-        if not path.exists():
+        if not os.path.exists(path):
             raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 

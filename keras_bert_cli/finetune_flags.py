@@ -334,7 +334,9 @@ def print_model(args, model):
 
 
 def print_runs(results, metric):
-    """Prints the mean and standard deviation of several runs, and which was saved; of one whether it was very short.
+    """Prints the mean and standard deviation of several runs, which was saved, and which failed.
+
+    Of a run that was very short it says so.
 
     Args:
         results: those of `best_of_runs`.
@@ -346,10 +348,16 @@ def print_runs(results, metric):
             f"note: these were {results['global_step']} steps; small tables often want more of them "
             "(--num_train_epochs), and small models a higher --learning_rate"
         )
+    settings = [name for _, (name, _) in sorted(GRID_FLAGS.items()) if name in runs[0]]
+    for run in runs:
+        at = "".join(f", {name} {run[name]:g}" for name in settings)
+        if "failed" in run:
+            print(f"failed: seed {run['seed']}{at}, left out of the means: {run['failed']}")
+        elif "stopped" in run:
+            print(f"stopped: seed {run['seed']}{at}, with the weights of its best epoch: {run['stopped']}")
     if len(runs) == 1:
         return
-    settings = [name for _, (name, _) in sorted(GRID_FLAGS.items()) if name in runs[0]]
-    points = {}
+    runs, points = [run for run in runs if "failed" not in run], {}
     for run in runs:
         points.setdefault(tuple(run[name] for name in settings), []).append(run[metric])
     best = tuple(results[name] for name in settings)

@@ -4,9 +4,11 @@ Each subcommand is a module of this package with `add_arguments(parser)` and `ru
 imported only when it is called, and itself imports the library only inside `run`.
 """
 
+import contextlib
 import importlib
 import os
 import sys
+from pathlib import Path
 
 from keras_bert_cli.flags import Parser, nearest
 
@@ -26,6 +28,17 @@ COMMANDS = {
     "export": "model -> SavedModel that answers raw strings",
     "convert": "checkpoint of any format -> keras_bert's, Google's or Hugging Face's",
     "inspect": "look at a model and what its training costs, or at pre-training records",
+}
+
+
+# What writes several files into --output_dir, and what replaces the whole of it. pretrain takes the lock itself, as of
+# several workers only the chief writes.
+LOCKED_IN = {"quickstart", "glue", "classify", "squad", "ner", "swag"}
+LOCKED_WHOLE = {"export", "convert"}
+# What Ctrl-C leaves to resume; pretrain says it itself, by its checkpoints. Every other command starts over.
+RESUMED = {
+    "quickstart": "the same command resumes at the stage that was interrupted",
+    "create_pretraining_data": "the same command resumes with what is finished",
 }
 
 
@@ -52,7 +65,30 @@ def run_module(name, prog, arguments):
     module = importlib.import_module(f"keras_bert_cli.{name}")
     parser = Parser(prog=prog, description=module.__doc__)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    args = parser.parse_args(arguments)
+    try:
+        with _alone(name, getattr(args, "output_dir", None)):
+            return module.run(args)
+    except KeyboardInterrupt as error:
+        resumed = getattr(module, "resumed", lambda _: RESUMED.get(name))(args)
+        error.then = resumed or "it cannot be resumed: the same command starts over"
+        raise
+
+
+@contextlib.contextmanager
+def _alone(name, output_dir):
+    """Lets no other command write to the same --output_dir meanwhile, and clears what dead ones left there."""
+    if not output_dir or name not in LOCKED_IN | LOCKED_WHOLE:
+        yield
+        return
+    from keras_bert.files import clear_left
+    from keras_bert.locks import lock_beside, lock_in, locked
+
+    path = (lock_in if name in LOCKED_IN else lock_beside)(output_dir)
+    remedy = "wait until it ends, or name another --output_dir"
+    with locked(path, what=f"--output_dir {output_dir}", remedy=remedy):
+        clear_left(path.parent, None if name in LOCKED_IN else Path(output_dir).name)
+        yield
 
 
 def main(argv=None):
@@ -72,8 +108,9 @@ def main(argv=None):
         dispatch(argv)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk shows here, where it can be told, and not at the exit
-    except KeyboardInterrupt:
-        print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written stands under a final name.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        then = f"; {error.then}" if hasattr(error, "then") else ""
+        print(f"\nkeras-bert {argv[0]}: interrupted{then}. No half-written file has a final name.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         _drop_output()

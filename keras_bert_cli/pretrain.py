@@ -68,6 +68,18 @@ def run(args):
     return results
 
 
+def resumed(args):
+    """Returns in words what an interrupted run leaves to resume; without importing TensorFlow for it."""
+    if not args.do_train:
+        return None
+    same = f"the same command{', without --force,' if args.force else ''}"
+    if "://" in args.output_dir:
+        return f"{same} resumes from the newest checkpoint in {args.output_dir}, or starts over if there is none"
+    steps = Path(args.output_dir, "checkpoints").glob("step-*")
+    newest = max(steps, key=lambda path: (len(path.name), path.name), default=None)
+    return f"{same} resumes from {newest}" if newest else "there is no checkpoint yet: the same command starts over"
+
+
 def _check_tpu(name):
     """Raises a UserError, before anything is read, unless this machine has a TPU that it can train on."""
     start_tensorflow()
@@ -86,6 +98,7 @@ def _check_tpu(name):
 
 def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
     """Trains as the flags say. Returns the figures."""
+    from keras_bert.training.loop import Stopped
     from keras_bert.training.pretrain import pretrain
     from keras_bert_cli.signals import StopSignals
 
@@ -96,22 +109,27 @@ def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
         f"vocabulary {config.vocab_size:,}, {origin}"
     )
     with Progress() as progress, StopSignals() as stop:
-        return pretrain(
-            files,
-            args.output_dir,
-            config,
-            tokenizer=tokenizer,
-            init_checkpoint=args.init_checkpoint,
-            eval_files=eval_files,
-            strategy=devices,
-            restart=args.force,
-            stop=stop,
-            saved=push,
-            progress=progress,
-            log=progress.say,
-            jit_compile=jit_compile,
-            **{option: getattr(args, flag) for flag, option in OPTIONS.items()},
-        )
+        try:
+            return pretrain(
+                files,
+                args.output_dir,
+                config,
+                tokenizer=tokenizer,
+                init_checkpoint=args.init_checkpoint,
+                eval_files=eval_files,
+                strategy=devices,
+                restart=args.force,
+                stop=stop,
+                saved=push,
+                progress=progress,
+                log=progress.say,
+                jit_compile=jit_compile,
+                **{option: getattr(args, flag) for flag, option in OPTIONS.items()},
+            )
+        except Stopped as error:
+            if args.force:
+                raise Stopped(f"{error} Leave out --force then, which starts over.", error.exit_status) from error
+            raise
 
 
 def _evaluate(args, eval_files, tokenizer, devices, jit_compile):

@@ -40,5 +40,8 @@ class StopSignals:
         if number == signal.SIGINT:
             if self.asked == signal.SIGINT:
                 raise KeyboardInterrupt
-            print("\nstopping after the next steps, and saving; Ctrl-C again stops at once", file=sys.stderr)
+            print(
+                "\nstopping after the next steps, and saving: the same command will resume; Ctrl-C again stops at once",
+                file=sys.stderr,
+            )
         self.asked = signal.Signals(number)

@@ -19,7 +19,7 @@ def start_tensorflow():
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with hidden_notes():
+    with hidden_notes(meanwhile="loading TensorFlow..."):
         import tensorflow as tf
 
         if os.environ.get("KERAS_BACKEND") == "jax":  # TensorFlow only reads records then, and leaves the GPU alone
@@ -28,8 +28,14 @@ def start_tensorflow():
 
 
 @contextlib.contextmanager
-def hidden_notes():
-    """Holds back what is written to file descriptor 2 and then shows it, but for TensorFlow's notes."""
+def hidden_notes(*, meanwhile=""):
+    """Holds back what is written to file descriptor 2 and then shows it, but for TensorFlow's notes.
+
+    Args:
+        meanwhile: a text that stands on a terminal until then.
+    """
+    meanwhile = meanwhile if sys.stderr.isatty() else ""
+    sys.stderr.write(meanwhile)
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -40,6 +46,9 @@ def hidden_notes():
             sys.stderr.flush()
             os.dup2(kept, 2)
             os.close(kept)
+            if meanwhile:
+                sys.stderr.write(f"\r{' ' * len(meanwhile)}\r")
+                sys.stderr.flush()
             held.seek(0)
             lines = held.read().decode(errors="replace").splitlines(keepends=True)
             sys.stderr.write("".join(line for line in lines if not NOTES.match(line)))

@@ -16,6 +16,7 @@ from keras_bert.errors import ResourceError, UserError
 from keras_bert.files import (
     MAX_LINE_BYTES,
     atomic_path,
+    clear_left,
     expand_inputs,
     read_blocks,
     read_json,
@@ -24,6 +25,7 @@ from keras_bert.files import (
     require_file,
 )
 
+DEAD = "999999999"  # no system numbers its processes so high
 COMPRESS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 
 
@@ -393,6 +395,28 @@ def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
         temporary.mkdir()
     assert os.listdir(tmp_path) == ["out"]
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_what_dead_processes_left_is_cleared_and_what_living_ones_write_stays(tmp_path):
+    path = tmp_path / "out"
+    with atomic_path(path) as ours:
+        ours.write_text("all of it")
+        mine, machine = ours.name, ours.name.split("-")[1].split(".")[0]
+    foreign, old = f".out.7-{'0' * 8}.partial", f".out.8-{'f' * 8}.partial"
+    dead = [f".out.{DEAD}.partial", mine.replace(str(os.getpid()), DEAD), f".out.{DEAD}-{machine}.old", old]
+    kept = [f".out.{os.getppid()}.partial", mine.replace(str(os.getpid()), str(os.getppid())), foreign, ".b.txt"]
+    other = f".out.b.{DEAD}.partial"  # what is to become out.b
+    for name in (*dead, *kept, other):
+        (tmp_path / name).write_text("half")
+    os.utime(tmp_path / old, (0, 0))
+    with atomic_path(path) as temporary:
+        temporary.write_text("anew")
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, other, "out"])
+    clear_left(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "out"])
+    path.rename(tmp_path / f".out.{DEAD}.old")  # killed between two renames
+    clear_left(tmp_path)
+    assert path.read_text() == "anew"
 
 
 def test_a_place_that_cannot_be_written_to_is_a_user_error(tmp_path):

@@ -80,6 +80,14 @@ def test_no_third_process_enters_on_a_lock_file_that_was_removed(tmp_path, monke
             raise AssertionError("two are in")
 
 
+def test_folders_that_were_made_for_the_lock_and_stayed_empty_are_removed(tmp_path):
+    with locked(lock_in(tmp_path / "a" / "b"), what="it"):
+        pass
+    with locked(lock_in(tmp_path / "c" / "d"), what="it"):
+        (tmp_path / "c" / "file").write_text("")
+    assert sorted(os.listdir(tmp_path)) == ["c"] and os.listdir(tmp_path / "c") == ["file"]
+
+
 def test_a_holder_whose_folder_was_replaced_leaves_the_new_lock(tmp_path):
     path = lock_in(tmp_path / "run")
     with locked(path, what="A"):
@@ -92,7 +100,7 @@ def test_a_holder_whose_folder_was_replaced_leaves_the_new_lock(tmp_path):
 def test_where_there_can_be_no_lock_the_work_is_done_without(tmp_path, monkeypatch):
     with locked("gs://bucket/run/.lock", what="it") as held:
         assert not held
-    for number in (errno.EROFS, errno.EACCES):
+    for number in (errno.EROFS, errno.EACCES, errno.ENOSPC):
         with monkeypatch.context() as patch:
             patch.setattr(os, "open", lambda *_, number=number, **__: (_ for _ in ()).throw(OSError(number, "no")))
             with locked(tmp_path / "x" / ".lock", what="it") as held:

@@ -8,11 +8,9 @@ import numpy as np
 from keras_bert.data.columns import read_columns
 from keras_bert.data.manifests import count_examples
 from keras_bert.data.masking import ACTIONS, KEPT, MASKED, RANDOM
-from keras_bert.errors import UserError
+from keras_bert.data.values import check_values
 from tfrecords.instances import SENTENCE_TASKS
 from tfrecords.writer import Statistics
-
-MOST_IDS = 1 << 21  # no vocabulary is larger: what is above is no token
 
 
 class Contents:
@@ -146,31 +144,6 @@ def original_ids(batch):
         rows, slots = np.nonzero(batch["masked_lm_weights"])
         ids[rows, batch["masked_lm_positions"][rows, slots]] = batch["masked_lm_ids"][rows, slots]
     return ids
-
-
-def check_values(batch, vocab_size=None, *, path, number):
-    """Raises a UserError for the first record of a batch with a value that none can have.
-
-    Args:
-        batch: dict of arrays (B, K), as `read_columns` yields them.
-        vocab_size: V; None where it is not known.
-        path: the file, for the error.
-        number: which of its records the first is, counting from 1.
-    """
-    most = vocab_size or MOST_IDS
-    seq_length = batch["input_ids"].shape[1]
-    limits = {"input_mask": 2, "next_sentence_labels": 2, "masked_lm_positions": seq_length}
-    for name, limit in (limits | {"input_ids": most, "masked_lm_ids": most}).items():
-        values = batch.get(name)
-        if values is None or (values.min() >= 0 and values.max() < limit):
-            continue
-        row, slot = np.argwhere((values < 0) | (values >= limit))[0]
-        known = name not in limits and vocab_size
-        raise UserError(
-            f"{path}: record {number + row} has {values[row, slot]} among its {name}, where "
-            + (f"the vocabulary has {limit:,} tokens" if known else f"0 to {limit - 1:,} were expected")
-            + ("; give the --vocab_file that the records were made with." if known else "; make the file again.")
-        )
 
 
 def _sum(counts, more):

@@ -9,9 +9,10 @@ import numpy as np
 
 from keras_bert.data.columns import read_columns
 from keras_bert.data.records import count_records
+from keras_bert.data.values import check_values
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import MASK
-from tfrecords.contents import check_values, original_ids
+from tfrecords.contents import original_ids
 
 RELATIONS = {
     "nsp": ("b is the next of the same document", "b is random, of another document"),

@@ -7,14 +7,24 @@ from pathlib import Path
 
 from keras_bert.data.damage import Record, damaged_records, scan, walk
 from keras_bert.data.manifests import count_examples
-from keras_bert.data.reading import first_layout, parse, read_records
-from keras_bert.data.records import SHARD, count_records, feature_spec, layout_of, read_manifest
+from keras_bert.data.reading import first_layout, parse
+from keras_bert.data.records import (
+    SHARD,
+    count_records,
+    feature_spec,
+    is_text,
+    layout_of,
+    no_records,
+    read_manifest,
+)
+from keras_bert.data.values import check_values, wrong_value
 from keras_bert.errors import UserError
 from keras_bert.files import expand_inputs
 
 COMPANIONS = (".manifest.json", ".vocab.txt")  # what the data tool lays beside its shards
 CHECKED_RECORDS = 64  # of a file without a manifest
 RECORDS_AT_ONCE = 256
+IDS = ("input_ids", "masked_lm_ids")
 
 
 def record_files(file_pattern, *, what="file_pattern"):
@@ -25,7 +35,8 @@ def record_files(file_pattern, *, what="file_pattern"):
         what: the flag or argument to name in an error.
 
     Raises:
-        UserError: no such file, or a glob or directory that finds some shards of a set of which others are missing.
+        UserError: no such file, one of text, or a glob or directory that finds some shards of a set of which others
+            are missing.
     """
     found = expand_inputs(file_pattern, what=what, directories=True)
     files = [path for path in found if not path.name.endswith(COMPANIONS)]
@@ -34,6 +45,9 @@ def record_files(file_pattern, *, what="file_pattern"):
     entries = [file_pattern] if isinstance(file_pattern, (str, os.PathLike)) else file_pattern
     by_name = {Path(part) for entry in map(os.fspath, entries) for part in (entry, *entry.split(","))}
     _require_whole_sets([path for path in files if path not in by_name])
+    for path in files:
+        if is_text(path):
+            raise no_records(path)
     return files
 
 
@@ -115,22 +129,39 @@ def group_by_length(files, *, skip_damaged=False):
     return dict(sorted(groups.items()))
 
 
-def check_ids(path, layout, vocab_size, *, skip_damaged=False):
-    """Raises a UserError if the manifest, or where there is none the first records, show ids past vocab_size."""
+def check_first_records(path, layout, *, vocab_size=None, type_vocab_size=None, skip_damaged=False):
+    """Raises a UserError if the manifest, or where there is none one of the first records, does not fit the model.
+
+    The rest is checked as it is read: see `keras_bert.data.values`.
+    """
     manifest = read_manifest(path)
     needed = manifest.get("vocab_size") if manifest else None
     if not isinstance(needed, int):
-        records = itertools.islice(read_records(path, skip_damaged=skip_damaged), CHECKED_RECORDS)
-        stored = [parse(record, source=f"A record of {path}") for record in records]
-        ids = [in_file for name, in_file in layout.names.items() if name in ("input_ids", "masked_lm_ids")]
-        needed = 1 + max(
-            int(features[name].max()) for features in stored for name in ids if len(features.get(name, ()))
-        )
-    if needed > vocab_size:
+        needed = 0
+        for record in itertools.islice(_intact(path, skip_damaged), CHECKED_RECORDS):
+            features = _parse_like(record, path, layout)
+            columns = {name: features[stored][None] for name, stored in layout.names.items()}
+            check_values(columns, type_vocab_size=type_vocab_size, path=path, number=record.number)
+            needed = max(needed, *(1 + int(values.max()) for name, values in columns.items() if name in IDS))
+    if vocab_size is not None and needed > vocab_size:
         raise UserError(
             f"{path} was made with a vocabulary of at least {needed} tokens, but the model has {vocab_size}; "
             "take the vocab_size of the records' vocabulary, or make the records with the model's."
         )
+
+
+def _intact(path, skip_damaged):
+    return (found for found in walk(path, skip_damaged=skip_damaged) if isinstance(found, Record))
+
+
+def _parse_like(record, path, layout):
+    """Returns the features of a Record, or raises a UserError unless it is of this layout."""
+    where = f"{path} is damaged: record {record.number} (at byte {record.offset})"
+    features = parse(record.data, source=where)
+    own = layout_of(features, where)
+    if own != layout:
+        raise UserError(f"{where} has {own}, the first one {layout}; make the file again, or fetch it again.")
+    return features
 
 
 def require_one_batch(files, batch_size, *, skip_damaged=False):
@@ -148,10 +179,10 @@ def require_one_batch(files, batch_size, *, skip_damaged=False):
 
 @contextlib.contextmanager
 def damaged_records_named(file_pattern, *, skip_damaged=False):
-    """Turns TensorFlow's error about a record that cannot be read, which names no file, into a UserError that does.
+    """Turns TensorFlow's errors about records into a UserError: one that cannot be read, or that has a wrong value.
 
     Put it around whatever consumes a `pretraining_dataset`: a training loop, or `model.fit`. The files are then read
-    through up to that record.
+    through up to a record that cannot be read, since TensorFlow does not name it.
 
     Args:
         file_pattern, skip_damaged: as given to `pretraining_dataset`.
@@ -163,7 +194,9 @@ def damaged_records_named(file_pattern, *, skip_damaged=False):
 
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError):  # of a quoted record
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:  # of a quoted record
+        if sentence := wrong_value(error):
+            raise UserError(sentence) from error
         for path in readable_files(record_files(file_pattern), skip_damaged=skip_damaged)[0]:
             _refuse_misfits(path, skip_damaged)
         raise
@@ -182,16 +215,13 @@ def _refuse_misfits(path, skip_damaged):
             f"leave {len(damaged)} damaged record(s) out by skip_damaged (--skip_damaged_records)."
         )
     layout = first_layout(path, skip_damaged=skip_damaged)
-    records = (found for found in walk(path, skip_damaged=skip_damaged) if isinstance(found, Record))
+    records = _intact(path, skip_damaged)
     while batch := list(itertools.islice(records, RECORDS_AT_ONCE)):
         with contextlib.suppress(tf.errors.OpError, UnicodeDecodeError):
             tf.io.parse_example([record.data for record in batch], feature_spec(layout))
             continue
         for record in batch:
-            where = f"{path} is damaged: record {record.number} (at byte {record.offset})"
-            own = layout_of(parse(record.data, source=where), where)
-            if own != layout:
-                raise UserError(f"{where} has {own}, the first one {layout}; make the file again, or fetch it again.")
+            _parse_like(record, path, layout)
 
 
 def check_counts(files):

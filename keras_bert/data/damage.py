@@ -12,12 +12,11 @@ import re
 import zlib
 from typing import NamedTuple
 
-from keras_bert.data.records import FRAME_BYTES, LONGEST_RECORD, compression_of
+from keras_bert.data.records import FRAME_BYTES, HEAD_BYTES, LONGEST_RECORD, compression_of, damaged_file
 from keras_bert.data.wire import frame_head, masked_crc32c
 from keras_bert.errors import UserError
 
 READ_BYTES = 1 << 22  # at a time
-HEAD_BYTES = 12  # a record's length and the checksum of that
 # Where a length may begin: below 2**32, and its checksum is not 0 (which would fit every place of a zeroed block).
 _HEAD = re.compile(rb"(?=.{4}\0{4}(?!\0{4}).{4})", re.DOTALL)
 
@@ -67,8 +66,7 @@ def walk(path, *, skip_damaged=False):
                 yield Record(number, offset, data)
                 continue
             if not skip_damaged:
-                what = "damaged" if number > 1 or window.error else "damaged, or no TFRecord file"
-                raise UserError(f"{path} is {what}: {reason} (at byte {offset}); make it again, or fetch it again.")
+                raise damaged_file(path, number, reason, offset)
             _pass_over(window)
             rest = window.error is not None and not window.has(1)
             yield Damage(number, offset, None if rest else window.offset - offset, reason)

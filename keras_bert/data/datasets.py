@@ -3,11 +3,26 @@
 Legend: B batch, S sequence, P predictions.
 """
 
-from keras_bert.data.checking import check_ids, common_layout, readable_files, record_files, require_one_batch
+import functools
+
+from keras_bert.data.checking import (
+    check_first_records,
+    common_layout,
+    readable_files,
+    record_files,
+    require_one_batch,
+)
 from keras_bert.data.dynamic import dynamic_masking
-from keras_bert.data.manifests import SENTENCE_TASKS, count_examples, records_vocabulary, sentence_task
+from keras_bert.data.manifests import (
+    SENTENCE_TASKS,
+    count_examples,
+    records_vocabulary,
+    sentence_task,
+    told_vocab_size,
+)
 from keras_bert.data.records import feature_spec
 from keras_bert.data.stream import RecordStream
+from keras_bert.data.values import checked_values
 from keras_bert.errors import UserError
 
 
@@ -22,6 +37,7 @@ def pretraining_dataset(
     max_seq_length=None,
     max_predictions=None,
     vocab_size=None,
+    type_vocab_size=None,
     vocabulary=None,
     masking=None,
     masked_lm_prob=None,
@@ -42,6 +58,10 @@ def pretraining_dataset(
     tf.random.set_seed or of the number of threads. The stream is one epoch after the other, each with every record
     once and in an order that seed and epoch decide; batches run on over the end of an epoch. With `repeat=False` there
     is one epoch: the first, or the next one whenever the dataset is iterated again.
+    All values of each record are checked as it is read: ids, segments, masks, positions and labels in their range, and
+    finite weights. A wrong one ends the iteration in TensorFlow's InvalidArgumentError, which names the file, the
+    record and the value (`damaged_records_named` makes it a UserError).
+
     The masks of unmasked records depend on the seed, the epoch, the file's place among the files by name and the
     record's place in the file; whatever the batch size, the shuffling and the shares, they are the same.
 
@@ -54,7 +74,9 @@ def pretraining_dataset(
         drop_remainder: leave out a last, smaller batch.
         max_seq_length: S to insist on; None takes the files'.
         max_predictions: P to insist on, or of unmasked records P itself; None takes the files' or the manifest's.
-        vocab_size: V of the model to train; refuses records that were made with a larger vocabulary.
+        vocab_size: V of the model to train; refuses records that were made with a larger vocabulary. None takes the
+            manifest's; where there is none either, no id is too large.
+        type_vocab_size: the number of segments of the model to train; None for any.
         vocabulary: that of the model, as a Vocabulary, a Tokenizer or the path of a vocab.txt; refuses records
             that were made with another one. None takes the one beside unmasked records.
         masking: for unmasked records, "token", "whole_word" or "ngram"; None takes the manifest's.
@@ -82,7 +104,8 @@ def pretraining_dataset(
 
     Raises:
         UserError: no files, an empty or damaged one, a set of shards that is not whole, records of other lengths or
-            of another vocabulary, fewer records than a batch, or settings that do not go with the records.
+            of another vocabulary, wrong values in the first ones, fewer records than a batch, or settings that do not
+            go with the records.
     """
     import tensorflow as tf
 
@@ -97,7 +120,9 @@ def pretraining_dataset(
         masks = None
         _refuse_masking(files[0], **settings)
         vocabulary = None if vocabulary is None else records_vocabulary(files, vocabulary)
-    _check_sizes(files, layout, vocab_size, vocabulary, skip_damaged=skip_damaged)
+    sizes = {"vocab_size": _vocab_size(files, vocab_size, vocabulary), "type_vocab_size": type_vocab_size}
+    for path in files:
+        check_first_records(path, layout, **sizes, skip_damaged=skip_damaged)
     drop_remainder = drop_remainder and not pad_remainder
     if drop_remainder:
         require_one_batch(files, batch_size, skip_damaged=skip_damaged)
@@ -113,7 +138,9 @@ def pretraining_dataset(
     dataset = _without(dataset, skipped, first=start_batch)
     share = slice(shard_index * batch_size // num_shards, (shard_index + 1) * batch_size // num_shards)
     sentence_weight = 0.0 if SENTENCE_TASKS[sentence_task(files)] is None else 1.0
-    parse = _parser(layout, masks, sentence_weight, seed=seed, share=share, pad=pad_remainder)
+    names = [f"{path}, damaged records left out" if path in damaged else str(path) for path in files]
+    check = functools.partial(checked_values, files=names, **sizes)
+    parse = _parser(layout, check, masks, sentence_weight, seed=seed, share=share, pad=pad_remainder)
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     batches = None
     if not repeat:
@@ -147,16 +174,20 @@ def _refuse_masking(path, **settings):
         )
 
 
-def _check_sizes(files, layout, vocab_size, vocabulary, *, skip_damaged):
-    """Raises a UserError unless ids of the records <= those of the vocabulary <= those of the model, None being any."""
+def _vocab_size(files, vocab_size, vocabulary):
+    """Returns how many tokens the records may have, None where nothing says it.
+
+    Raises:
+        UserError: the model has fewer than the vocabulary.
+    """
     if vocabulary is not None and vocab_size is not None and len(vocabulary) > vocab_size:
         raise UserError(
             f"The vocabulary of {files[0]} has {len(vocabulary)} tokens, but the model has {vocab_size}; "
             "take the vocab_size of the records' vocabulary, or make the records with the model's."
         )
-    limit = vocab_size if vocabulary is None else len(vocabulary)
-    for path in files if limit is not None else ():
-        check_ids(path, layout, limit, skip_damaged=skip_damaged)
+    if vocabulary is not None:
+        return len(vocabulary)
+    return told_vocab_size(files) if vocab_size is None else vocab_size
 
 
 def _without(dataset, numbers, *, first):
@@ -180,11 +211,12 @@ def _finished(dataset, batches):
     return dataset.with_options(options)
 
 
-def _parser(layout, masks, sentence_weight, *, seed, share, pad):
+def _parser(layout, check, masks, sentence_weight, *, seed, share, pad):
     """Returns the function from serialised records (B,) and their numbers (B,) to (x, y, sample_weight).
 
     Args:
         layout: the RecordLayout.
+        check: callable(features, numbers) that fails on wrong values.
         masks: the DynamicMasking of unmasked records, or None.
         sentence_weight: the weight of each record in the loss of the sentence task.
         seed: int, of the masks.
@@ -205,6 +237,7 @@ def _parser(layout, masks, sentence_weight, *, seed, share, pad):
         records, numbers = records[share], numbers[share]
         stored = tf.io.parse_example(records, spec)
         features = {name: stored[in_file] for name, in_file in layout.names.items()}
+        check(features, numbers)  # as int64: a cast would make small numbers of large ones
         features = {n: tf.cast(v, tf.int32) if v.dtype == tf.int64 else v for n, v in features.items()}
         if masks is not None:
             features |= masks.features(features["input_ids"], numbers, seed=seed)

@@ -104,6 +104,12 @@ def records_vocabulary(files, given=None):
     return vocabulary
 
 
+def told_vocab_size(files):
+    """Returns the largest vocab_size that the manifests say, or None unless each says one."""
+    sizes = [manifest.get("vocab_size") for manifest in runs_of(files).values()]
+    return max(sizes) if all(isinstance(size, int) and size > 0 for size in sizes) else None
+
+
 def count_examples(files, *, skip_damaged=False):
     """Returns how many records the files hold: by the manifest of a run whose files are all there, else by counting.
 

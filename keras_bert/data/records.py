@@ -5,6 +5,7 @@ masked while training has four of them. Files are plain or gzip, which their fir
 Legend: B batch, S sequence (max_seq_length), P predictions (max_predictions_per_seq).
 """
 
+import codecs
 import dataclasses
 import gzip
 import re
@@ -41,11 +42,14 @@ UNMASKED_FEATURES = ("input_ids", "input_mask", "segment_ids", "next_sentence_la
 # What tensorflow/models' create_pretraining_data.py calls the same lists.
 ALIASES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
 
+HEAD_BYTES = 12  # before each record: its length and the checksum of that
 FRAME_BYTES = 16  # around each record: uint64 length, uint32 checksum, the record, uint32 checksum
 LONGEST_RECORD = 1 << 31  # bytes; no protocol buffer is longer
 GZIP_MAGIC = b"\x1f\x8b"
 DTYPES = {"int64": np.int64, "float": np.float32}  # by the kind of a feature
 RECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tf_record", ".tf_records")
+TEXT_BYTES = 4096  # looked at to tell text from records
+CONTROL = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # characters that text does not have
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 
@@ -133,7 +137,7 @@ def compression_of(path):
 
     try:
         with open(path, "rb") as stream:
-            head = stream.read(12)
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     if head[8:] == masked_crc32c(head[:8]).to_bytes(4, "little"):
@@ -141,27 +145,64 @@ def compression_of(path):
     return "GZIP" if head.startswith(GZIP_MAGIC) else ""
 
 
+def damaged_file(path, number, reason, offset):
+    """Returns the UserError about a file of which a record cannot be read.
+
+    Args:
+        path: the file.
+        number: the record's in the file, counting from 1.
+        reason: what is wrong with it.
+        offset: where it begins, in bytes.
+    """
+    if number == 1 and is_text(path):
+        return no_records(path)
+    what = "damaged" if number > 1 else "damaged, or no TFRecord file"
+    return UserError(f"{path} is {what}: {reason} (at byte {offset}); make it again, or fetch it again.")
+
+
+def no_records(path):
+    """Returns the UserError about text where records were expected."""
+    return UserError(
+        f"{path} is text, not a TFRecord file; make records of it first, with keras-bert create_pretraining_data "
+        f"--input_file={path}."
+    )
+
+
+def is_text(path):
+    """Says whether a file, plain or gzip, begins with UTF-8 text; the length of a record always has zero bytes."""
+    try:
+        with (gzip.open if compression_of(path) else open)(path, "rb") as stream:
+            text = codecs.getincrementaldecoder("utf-8")().decode(stream.read(TEXT_BYTES))
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError):
+        return False
+    return bool(text) and not CONTROL.search(text)
+
+
 def count_records(path, *, limit=None):
     """Returns how many records a TFRecord file holds, by walking from one length to the next.
+
+    The checksum of each length is verified; those of the records themselves are not, which would take reading them.
 
     Args:
         path: a TFRecord file, plain or gzip.
         limit: stop counting there; None counts all.
 
     Raises:
-        UserError: the file ends within a record, or is no gzip any more.
+        UserError: no TFRecord file, one with a damaged length or that ends within a record, or is no gzip any more.
     """
+    from keras_bert.data.wire import frame_head  # which imports this module
+
     count = end = 0
     opened = gzip.open if compression_of(path) else open
     try:
         with opened(path, "rb") as stream:
-            while (limit is None or count < limit) and (head := stream.read(8)):
-                size = int.from_bytes(head, "little")
+            while (limit is None or count < limit) and (head := stream.read(HEAD_BYTES)):
+                size = int.from_bytes(head[:8], "little")
                 begin, end = end, end + FRAME_BYTES + size
-                if size > LONGEST_RECORD or stream.seek(end - 1) < end - 1 or not stream.read(1):
-                    raise UserError(
-                        f"{path} is damaged: it ends within record {count + 1} (at byte {begin}); make it again."
-                    )
+                if len(head) == HEAD_BYTES and (size > LONGEST_RECORD or head != frame_head(size)):
+                    raise damaged_file(path, count + 1, f"the checksum of record {count + 1} does not fit", begin)
+                if len(head) < HEAD_BYTES or stream.seek(end - 1) < end - 1 or not stream.read(1):
+                    raise damaged_file(path, count + 1, f"it ends within record {count + 1}", begin)
                 count += 1
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged after record {count} ({error}); make it again.") from error

@@ -16,7 +16,7 @@ from keras_bert.files import atomic_path, read_json
 from keras_bert.models import BertEncoder
 from keras_bert.models.weights import assign_arrays, encoder_variables
 from keras_bert.tasks.metrics import mean_and_sd
-from keras_bert.training.finetune import finetune_runs, is_better
+from keras_bert.training.finetune import DivergedError, finetune_runs, is_better
 from keras_bert.training.logs import draw_curves
 
 
@@ -95,7 +95,9 @@ class BestRun:
         outputs: what `predict` gave for it.
         results: for eval_results.json: its figures by their own names and the settings of its point of the grid,
             "{metric}_mean" and "{metric}_sd" over the seeds of that point, "runs": a dict of "seed", settings and
-            figures for every run, "seed", "seeds", "global_step" (of the weights) and "history" (figures by epoch).
+            figures for every run ("failed" instead of figures where the loss became NaN, "stopped" beside them where
+            it did after an epoch that was kept), "seed", "seeds", "global_step" (of the weights) and "history" (figures
+            by epoch).
     """
 
     model: keras.Model
@@ -120,7 +122,8 @@ def best_of_runs(
 ):
     """Fine-tunes once for each seed, at each point of a grid, and keeps the best on the held-out examples.
 
-    The best point is the one with the best mean over the seeds, the best run the best of that point.
+    The best point is the one with the best mean over the seeds, the best run the best of that point. A run whose loss
+    becomes NaN is left out of the means, and the others follow; a point at which fewer runs failed is the better one.
 
     Args:
         make_model: callable() -> the model before training, such as `model_maker` gives.
@@ -140,6 +143,7 @@ def best_of_runs(
         A BestRun.
 
     Raises:
+        DivergedError: the loss became NaN in every run.
         UserError: no seed or no point, a metric that is not measured, and what `finetune` raises.
     """
     seeds, grid = list(seeds), [dict(point) for point in grid]
@@ -147,17 +151,24 @@ def best_of_runs(
         raise UserError(f"Give at least one seed and one point of the grid. Received: {len(seeds)} and {len(grid)}.")
     chosen_by = {"metric": metric, "larger_is_better": larger_is_better}
     held_out = _HeldOut(predict, measure, early_stopping=finetune_options.get("early_stopping"), **chosen_by)
-    model, best, rows = None, None, []
+    model, best, rows, failures = None, None, [], []
     for number, point in enumerate(grid):
         options = {**finetune_options, **chosen_by, **point}
         batch_size = options.pop("train_batch_size", train_batch_size)
         here = _Point(point, **chosen_by)
+
+        def fail(seed, error, here=here):
+            held_out.take()
+            here.fail(seed, error)
+            failures.append(error)
+
         runs = finetune_runs(
             make_model,
             lambda seed, batch_size=batch_size: make_dataset(seed, batch_size),
             seeds,
             model=model,
             on_start=None if number else on_start,
+            diverged=fail,
             runs_before=number * len(seeds),
             runs_in_all=len(grid) * len(seeds),
             evaluate=held_out,
@@ -165,10 +176,13 @@ def best_of_runs(
             **options,
         )
         for seed, model, history in runs:
-            here.add(seed, model, history.history, held_out.take())
+            here.add(seed, model, history, held_out.take())
         rows += here.rows
-        if best is None or is_better(here.mean, best.mean, larger_is_better=larger_is_better):
+        if here.best is not None and (best is None or here.is_better_than(best)):
             best = here
+    if best is None:
+        every = "" if len(failures) == 1 else f"Each of the {len(failures)} runs failed, the first like this: "
+        raise DivergedError(f"{every}{failures[0]}")
     model.set_weights(best.weights)
     return BestRun(model, best.outputs, {**best.results(), "runs": rows, "seeds": seeds, "history": best.history})
 
@@ -206,25 +220,38 @@ class _Point:
 
     def __init__(self, point, *, metric, larger_is_better):
         self.point, self.metric, self.larger_is_better = point, metric, larger_is_better
-        self.rows, self.best = [], None
+        self.rows, self.best, self.failed = [], None, 0
+
+    def fail(self, seed, error):
+        """Adds a run whose loss became NaN."""
+        self.failed += 1
+        self.rows.append({"seed": seed, **self.point, "failed": str(error)})
 
     def add(self, seed, model, history, kept):
         """Adds a run; if it is the best so far, copies the model's weights."""
         figures, outputs, step = kept
-        self.rows.append({"seed": seed, **self.point, **figures})
+        stopped = {"stopped": history.diverged} if history.diverged else {}
+        self.rows.append({"seed": seed, **self.point, **figures, **stopped})
         larger = self.larger_is_better
         if self.best is None or is_better(figures[self.metric], self.best[self.metric], larger_is_better=larger):
             self.best, self.seed, self.step = figures, seed, step
-            self.weights, self.outputs, self.history = model.get_weights(), outputs, history
+            self.weights, self.outputs, self.history = model.get_weights(), outputs, history.history
 
     @property
-    def mean(self):
-        """The mean of the metric over the seeds."""
-        return mean_and_sd([row[self.metric] for row in self.rows])[0]
+    def figures(self):
+        """The metric of each run that did not fail."""
+        return [row[self.metric] for row in self.rows if "failed" not in row]
+
+    def is_better_than(self, other):
+        """Says whether fewer runs failed here, or as many and the mean is better."""
+        if self.failed != other.failed:
+            return self.failed < other.failed
+        means = (mean_and_sd(each.figures)[0] for each in (self, other))
+        return is_better(*means, larger_is_better=self.larger_is_better)
 
     def results(self):
         """Returns the best run's figures, its settings and the spread over the seeds."""
-        mean, sd = mean_and_sd([row[self.metric] for row in self.rows])
+        mean, sd = mean_and_sd(self.figures)
         spread = {f"{self.metric}_mean": mean, f"{self.metric}_sd": sd}
         return {**self.best, **self.point, **spread, "seed": self.seed, "global_step": self.step}
 

@@ -21,6 +21,10 @@ from keras_bert.training.optimizers import adamw
 FUSED_FROM_STEPS = 200
 
 
+class DivergedError(UserError):
+    """The loss of a run is NaN or infinite."""
+
+
 def finetune(
     model,
     train_dataset,
@@ -78,17 +82,21 @@ def finetune(
             slower and compiling took the time of a small run.
         steps_per_execution: steps that Keras runs in one call on the device.
         callbacks: further Keras callbacks.
-        progress: called as progress(stage, done, total, "step", note) after each step.
+        progress: called as progress(stage, done, total, "step", note) before the first step, which compiles, and after
+            each.
         stage: the first argument of `progress`.
         compile_model: False takes the optimizer and the traced graph of an earlier call as they are; the numbers
             of steps and rates are then that call's.
 
     Returns:
         Keras' history: `history.history` has one figure an epoch of "loss", the metrics, "val_..." and "step".
+        `history.diverged` is None, or says in a sentence that the loss became NaN after an epoch that early stopping
+        had measured: the run ends there, and the model has the weights of its best epoch.
 
     Raises:
+        DivergedError: a NaN or infinite loss, at the step where it shows.
         UserError: a number out of range, a dataset whose length is unknown without `num_train_steps`, class weights
-            that do not fit, early stopping without a figure to go by, or a loss that is no number any more.
+            that do not fit, or early stopping without a figure to go by.
 
     Example:
         >>> from keras_bert.config import BertConfig
@@ -121,6 +129,8 @@ def finetune(
     watch = _Watch(
         total,
         steps_per_epoch or total,
+        rate=learning_rate,
+        compiles=compile_model,
         evaluate=evaluate,
         evaluate_each_epoch=evaluate_each_epoch,
         best=best,
@@ -128,11 +138,22 @@ def finetune(
         stage=stage,
     )
     with any_length() if total >= FUSED_FROM_STEPS else contextlib.nullcontext():
-        return _fit(model, train_dataset, steps_per_epoch, total, [watch, *callbacks])
+        history = _fit(model, train_dataset, steps_per_epoch, total, [watch, *callbacks])
+    history.diverged = watch.diverged
+    return history
 
 
 def finetune_runs(
-    make_model, make_dataset, seeds, *, model=None, on_start=None, runs_before=0, runs_in_all=None, **options
+    make_model,
+    make_dataset,
+    seeds,
+    *,
+    model=None,
+    on_start=None,
+    diverged=None,
+    runs_before=0,
+    runs_in_all=None,
+    **options,
 ):
     """Fine-tunes once for each seed; every run is the one that `finetune` with that seed would be.
 
@@ -142,6 +163,8 @@ def finetune_runs(
         seeds: a list of int.
         model: the model of earlier runs with other options, to be started over; None takes the first that is made.
         on_start: callable(model), called once, before the first run.
+        diverged: callable(seed, DivergedError), called for a run whose loss became NaN; the next seed follows. None
+            raises the error, which ends all.
         runs_before, runs_in_all: for the stage that `progress` is told: where these runs are part of more.
         **options: those of `finetune`.
 
@@ -165,7 +188,14 @@ def finetune_runs(
         del fresh  # a model's memory
         stage = "fine-tune" if total == 1 else f"run {runs_before + number} of {total}, seed {seed}"
         dataset = make_dataset(seed)
-        yield seed, model, finetune(model, dataset, seed=seed, stage=stage, compile_model=number == 1, **options)
+        try:
+            history = finetune(model, dataset, seed=seed, stage=stage, compile_model=number == 1, **options)
+        except DivergedError as error:
+            if diverged is None:
+                raise
+            diverged(seed, error)
+        else:
+            yield seed, model, history
 
 
 def is_better(new, old, *, larger_is_better=True):
@@ -278,26 +308,56 @@ class BestEpoch:
 class _Watch(keras.callbacks.Callback):
     """Ends a run at its last step, tells how far it is, and adds the evaluation to each epoch's figures."""
 
-    def __init__(self, total, steps_per_epoch, *, evaluate, evaluate_each_epoch, best, progress, stage):
+    def __init__(self, total, steps_per_epoch, *, rate, compiles, evaluate, evaluate_each_epoch, best, progress, stage):
         super().__init__()
-        self.total, self.steps_per_epoch = total, steps_per_epoch
+        self.total, self.steps_per_epoch, self.rate, self.compiles = total, steps_per_epoch, rate, compiles
         self.evaluate, self.evaluate_each_epoch, self.best = evaluate, evaluate_each_epoch, best
         self.progress, self.stage = progress, stage
         self.before = self.done = 0
+        self.diverged = None
+
+    def on_train_begin(self, logs=None):
+        if self.progress is not None and self.compiles:
+            self.progress(self.stage, 0, self.total, "step", "compiling...")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.before = epoch * self.steps_per_epoch
 
     def on_train_batch_end(self, batch, logs=None):
         self.done = min(self.before + batch + 1, self.total)
+        loss = float(logs["loss"])  # the mean since the epoch began, which stays NaN
+        if not math.isfinite(loss):
+            self._stop_diverged(loss)
+            return
         if self.progress is not None:
-            self.progress(self.stage, self.done, self.total, "step", f"loss {logs['loss']:.3f}")
+            self.progress(self.stage, self.done, self.total, "step", f"loss {loss:.3f}")
         if self.done == self.total:
             self.model.stop_training = True
 
+    def _stop_diverged(self, loss):
+        """Ends the run: with the best epoch's weights if there are any, else by a DivergedError."""
+        policy = self.model.dtype_policy.name
+        half = f", or compute in float32 (--dtype, now {policy})" if "float16" in policy.split("_") else ""
+        if self.done == 1:
+            sentence = (
+                f"The loss is {loss} at the first step, before any update: the model's weights, the labels or the "
+                f"weights of the examples hold NaN or infinity; take another checkpoint, or look at the data{half}."
+            )
+        else:
+            sentence = (
+                f"The loss is {loss} at step {self.done} of {self.total}; lower the learning rate (--learning_rate, "
+                f"now {self.rate:g}), or let it rise more slowly (--warmup_proportion){half}."
+            )
+        if self.best is None or self.best.weights is None:
+            raise DivergedError(sentence)
+        self.diverged = sentence
+        self.best.waited += 1
+        self.model.stop_training = True
+
     def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise UserError(f"The loss is {logs['loss']} after {self.done} steps; take a lower learning rate.")
+        if self.diverged:
+            logs.clear()  # nothing of this epoch goes into the history
+            return
         logs["step"] = self.done
         if self.evaluate is not None and (self.evaluate_each_epoch or self.done == self.total):
             figures = self.evaluate(self.model)

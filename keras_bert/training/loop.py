@@ -135,13 +135,14 @@ class Loop:
             Stopped: `stop` said so; the run was saved before.
         """
         self.position, clock = position, time.perf_counter()
-        self._report("")
         self._catch_up()
         while not self._over():
             index, stage = self._stage()
             if self.budget:
                 self.trainer.set_learning_rate(self.rate(self._share(), self.position.step))
             batches = self._batches_of(index, stage)
+            if not self._seconds_per_step:  # tracing, and XLA: a minute for a large model
+                self._report("compiling...")
             share = self._share()  # when the call begins, by which the rate goes
             begin = time.perf_counter()
             rows = self.trainer.train(batches, self._steps_of_call(stage))
@@ -169,7 +170,7 @@ class Loop:
         if asked:
             why, status = asked
             saved = f", saved in {self.keeper.where()}" if self.keeper.where() else ""
-            raise Stopped(f"{why}: stopped at step {position.step}{saved}; started again, it goes on there.", status)
+            raise Stopped(f"{why}: stopped at step {position.step}{saved}; the same command resumes there.", status)
         if due:
             self._log_row()
         if over or position.step % self.options.save_checkpoints_steps == 0:
@@ -209,6 +210,7 @@ class Loop:
             **stage.throughput(position.window_steps, sums[6], position.window_seconds),
         }
         if self._evaluation_due():
+            self._report("measuring...")
             figures |= {f"eval_{name}": value for name, value in stage.evaluate().items()}
         position.close_window()
         self.log.write(position.step, figures)

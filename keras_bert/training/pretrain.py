@@ -16,7 +16,8 @@ from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named, record_files
 from keras_bert.data.damage import damaged_records
 from keras_bert.data.manifests import SENTENCE_TASKS, check_tokenizer_of, records_vocabulary, sentence_task
-from keras_bert.files import atomic_path, read_json
+from keras_bert.files import atomic_path, clear_left, read_json
+from keras_bert.locks import lock_in, locked
 from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.training.evaluation import RESULTS, write_results
 from keras_bert.training.logs import LiveCurves, TrainLog
@@ -53,6 +54,8 @@ def pretrain(
 ):
     """Pre-trains a BERT on TFRecords, masked ones or unmasked ones, which get fresh masks each time they are read.
 
+    One process at a time may write to a folder; under several workers the chief is the one that does.
+
     A run that was interrupted goes on from its newest checkpoint when it is called again with the same arguments, and
     ends as if nothing had happened, to the last bit on one device.
 
@@ -77,8 +80,8 @@ def pretrain(
         next sentence (with sentence_task "sop": of the sentences' order) are left out where the records have none.
 
     Raises:
-        UserError: options or records that do not fit, another run in `output_dir`, a loss that is no number any more
-            or explodes, or a lost worker.
+        UserError: options or records that do not fit, another run in `output_dir` or another process that writes to
+            it, a NaN loss or one that explodes, or a lost worker.
         Stopped: `stop` said so.
     """
     options, output_dir, log = PretrainOptions(**options), Path(output_dir), log or (lambda line: None)
@@ -93,7 +96,9 @@ def pretrain(
         )
     strategy, position = find_strategy("one_device") if strategy is None else strategy, Position()
     chief = is_chief(strategy)
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as place, contextlib.ExitStack() as stack:
+        if chief:
+            place.enter_context(_alone_in(output_dir))
         stack.enter_context(damaged_records_named([*files, *held_out], skip_damaged=options.skip_damaged))
         stack.enter_context(lost_workers_named(strategy, step=lambda: position.step))
         model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options)
@@ -136,11 +141,21 @@ def pretrain(
             progress=progress or (lambda *_: None),
             say=log,
         )
-    results = {name[5:]: value for name, value in last.items() if name.startswith("eval_")} or last
-    if chief:
-        _write_results(output_dir, model, tokenizer, results)
-        note_run(output_dir, run, way, over=True)
+        stack.close()  # the end of what workers do together
+        results = {name[5:]: value for name, value in last.items() if name.startswith("eval_")} or last
+        if chief:
+            _write_results(output_dir, model, tokenizer, results)
+            note_run(output_dir, run, way, over=True)
     return results
+
+
+@contextlib.contextmanager
+def _alone_in(output_dir):
+    """Lets no other process write to the run's folder, and clears what dead ones left there."""
+    remedy = "wait until it ends, or name another --output_dir"
+    with locked(lock_in(output_dir), what=f"--output_dir {output_dir}", remedy=remedy):
+        clear_left(output_dir)
+        yield
 
 
 def _train(trainer, stages, options, keeper, position, *, folder, title, curves, vocab_size, **callbacks):
@@ -229,9 +244,11 @@ def _write_results(output_dir, model, tokenizer, results):
     model.save_pretrained(output_dir, tokenizer=tokenizer)
     # A copy of its own: in float32, and of variables that belong to no strategy.
     copy = BertPretrainer.from_pretrained(output_dir)
-    with atomic_path(output_dir / "model.keras") as temporary, tempfile.TemporaryDirectory(dir=output_dir) as folder:
-        copy.save(Path(folder) / "model.keras")  # Keras insists on the suffix
-        (Path(folder) / "model.keras").rename(temporary)
+    with atomic_path(output_dir / "model.keras") as temporary:
+        names = {"prefix": f"{temporary.stem}-", "suffix": temporary.suffix}  # as clear_left knows them
+        with tempfile.TemporaryDirectory(dir=output_dir, **names) as folder:
+            copy.save(Path(folder) / "model.keras")  # Keras insists on the suffix
+            (Path(folder) / "model.keras").rename(temporary)
     with atomic_path(output_dir / "saved_model") as temporary:
         copy.encoder.export(temporary, verbose=False)
 

@@ -18,7 +18,7 @@ import numpy as np
 from keras_bert.checkpoints.base import no_permission
 from keras_bert.checkpoints.safetensors import INTEGERS, file_pieces, open_arrays
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, clear_left, partial_path
 
 STATE, NOTES = "state.safetensors", "notes.json"
 NAME = re.compile(r"step-(\d{8,})")
@@ -93,6 +93,7 @@ class RunCheckpoints:
                 f"keep_checkpoints must be at least 1, or a run that is stopped could not go on. Received: {keep}."
             )
         self.folder, self.keep, self.log = Path(folder), keep, log or (lambda line: None)
+        self._known = set(self.steps())  # what was there, or was written by this process
 
     def steps(self):
         """Returns the steps of the checkpoints that are there, in order; damaged ones are among them."""
@@ -116,10 +117,12 @@ class RunCheckpoints:
             notes: a dict for JSON.
 
         Raises:
-            UserError: the disk is full or the folder cannot be written to; the older ones stay.
+            UserError: the disk is full, the folder cannot be written to, or another process writes to it; the older
+                ones stay.
         """
         fields = json.loads(json.dumps({"step": int(step), "notes": notes}))
         self._clear()
+        self._check_alone()
         path = self._path(step)
         with atomic_path(path) as temporary:
             temporary.mkdir()
@@ -136,6 +139,8 @@ class RunCheckpoints:
             _write(temporary / NOTES, [text.encode()])
             _sync_folder(temporary)
         _sync_folder(self.folder)
+        self._known.add(step)
+        self._check_alone()
         there = self.steps()
         kept = [other for other in there if other <= step][-self.keep :]
         for other in set(there).difference(kept):
@@ -151,7 +156,7 @@ class RunCheckpoints:
         Raises:
             UserError: all are damaged, or one may not be read by this user.
         """
-        self._restore_replaced()
+        self._clear()
         damaged = []
         for step in reversed([step for step in self.steps() if before is None or step < before]):
             path = self._path(step)
@@ -176,21 +181,23 @@ class RunCheckpoints:
     def _remove(self, path):
         """Removes a folder; one that is killed meanwhile leaves no half of a checkpoint under its name."""
         with contextlib.suppress(OSError):
-            path = path.rename(path.with_name(f".{path.name}.{os.getpid()}.partial"))
+            path = path.rename(partial_path(path))
         shutil.rmtree(path, ignore_errors=True)
 
-    def _restore_replaced(self):
-        """Puts back what a killed process had moved away to write the same step anew (files.atomic_path)."""
-        for old in self.folder.glob(".step-*.old"):
-            with contextlib.suppress(OSError):
-                old.rename(old.with_name(old.name.split(".")[1]))  # fails where the new one stands already
-
     def _clear(self):
-        """Removes what killed processes left."""
-        self._restore_replaced()
-        for pattern in (".step-*.old", ".step-*.partial"):
-            for path in self.folder.glob(pattern):
-                shutil.rmtree(path, ignore_errors=True)
+        """Removes what killed processes left, and puts back what they had moved away to write the same step anew."""
+        before = set(self.steps())
+        clear_left(self.folder)
+        self._known.update(set(self.steps()) - before)
+
+    def _check_alone(self):
+        """Raises a UserError if checkpoints have come that this process did not write: saving would remove them."""
+        strange = sorted(set(self.steps()) - self._known)
+        if strange:
+            raise UserError(
+                f"{self._path(strange[-1])} was written by another process while this one trained; stop one of the "
+                "two, then give the same command again, or name another --output_dir."
+            )
 
 
 def run_variables(model, optimizer):

@@ -111,7 +111,12 @@ def _share(read, files, num_shards, shard_index, **options):
 def fitting_dataset(files, *, config, vocabulary, options, **reading):
     """Returns the `pretraining_dataset` of some files, or raises a UserError if the model cannot read them."""
     batches = pretraining_dataset(
-        files, vocab_size=config.vocab_size, vocabulary=vocabulary, skip_damaged=options.skip_damaged, **reading
+        files,
+        vocab_size=config.vocab_size,
+        type_vocab_size=config.type_vocab_size,
+        vocabulary=vocabulary,
+        skip_damaged=options.skip_damaged,
+        **reading,
     )
     length = batches.element_spec[0]["input_ids"].shape[1]
     if length > config.max_position_embeddings:

@@ -233,6 +233,12 @@ def test_what_is_printed_of_the_runs(capsys):
     assert capsys.readouterr().out == ""
     finetune_flags.print_runs(results | {"runs": runs[:1], "global_step": 99}, "accuracy")
     assert "note: these were 99 steps; small tables often want more of them (--num_train" in capsys.readouterr().out
+    failed = {"seed": 3, "failed": "The loss is nan at step 2 of 9; lower it."}
+    finetune_flags.print_runs(results | {"runs": [*runs, failed]}, "accuracy")
+    assert capsys.readouterr().out.splitlines() == [
+        "failed: seed 3, left out of the means: The loss is nan at step 2 of 9; lower it.",
+        "2 runs: accuracy 0.6000 ± 0.1414 (0.5000, 0.7000); the best, seed 2, is saved",
+    ]
     runs = [run | {"learning_rate": rate} for rate in (1e-4, 1e-5) for run in runs]
     finetune_flags.print_runs(results | {"runs": runs, "learning_rate": 1e-5}, "accuracy")
     assert capsys.readouterr().out.splitlines() == [

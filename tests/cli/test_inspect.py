@@ -182,11 +182,11 @@ def test_ids_outside_of_the_vocabulary(make, inspect, tmp_path, vocab_file):
     short = tmp_path / "short.txt"
     short.write_text("\n".join(vocab_file.read_text().splitlines()[:20]) + "\n")
     error = inspect(f"{tmp_path}/out/a.tfrecord", f"--vocab_file={short}", status=2)
-    assert "among its input_ids, where the vocabulary has 20 tokens; give the --vocab_file that" in error
+    assert "among its input_ids, where 0 to 19 were expected, the ids of 20 tokens; take the vocabulary that" in error
 
 
 BAD = {
-    "prose": (b"Only prose, and no record in it.", "is damaged, or no TFRecord file"),
+    "prose": (b"Only prose, and no record in it.", "is text, not a TFRecord file"),
     "empty": (b"", "is empty: it holds no record"),
     "gzip of nothing": (gzip.compress(b""), "is empty: it holds no record"),
     "torn": (None, "is damaged: it ends within record "),

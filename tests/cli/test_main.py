@@ -3,6 +3,7 @@
 import ast
 import errno
 import importlib
+import os
 import subprocess
 import sys
 import types
@@ -150,7 +151,60 @@ def test_a_user_error_is_one_line_and_status_2(command_that, capsys):
 def test_ctrl_c_is_status_130(command_that, capsys):
     command_that(fail_with(KeyboardInterrupt()))
     assert main(["export"]) == 130
-    assert "Traceback" not in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert "keras-bert export: interrupted; it cannot be resumed: the same command starts over. No half" in error
+
+
+def test_ctrl_c_says_whether_the_run_can_be_resumed(monkeypatch, capsys, tmp_path):
+    from keras_bert_cli import create_pretraining_data, pretrain, quickstart
+
+    for module in (pretrain, quickstart, create_pretraining_data):
+        monkeypatch.setattr(module, "run", fail_with(KeyboardInterrupt()))
+    command = ["pretrain", "--input_file=a", f"--output_dir={tmp_path}"]
+
+    def said(*argv):
+        assert main([*argv]) == 130
+        return capsys.readouterr().err
+
+    assert "there is no checkpoint yet: the same command starts over" in said(*command)
+    for step in (99_999_000, 100_000_000):
+        (tmp_path / "checkpoints" / f"step-{step}").mkdir(parents=True)
+    assert f"the same command resumes from {tmp_path}/checkpoints/step-100000000" in said(*command)
+    assert "the same command, without --force, resumes from" in said(*command, "--force")
+    assert "it cannot be resumed" in said(*command, "--do_train=false")
+    assert "the same command resumes from the newest checkpoint in gs://a/b" in said(
+        *command[:2], "--output_dir=gs://a/b"
+    )
+    assert "the same command resumes at the stage" in said("quickstart", f"--output_dir={tmp_path}")
+    made = ["--input_file=a", "--output_file=b", "--vocab_file=c"]
+    assert "the same command resumes with what is finished" in said("create_pretraining_data", *made)
+
+
+@pytest.mark.parametrize(("name", "lock"), [("classify", "out/.lock"), ("export", ".out.lock")])
+def test_a_command_has_its_output_directory_to_itself(monkeypatch, capsys, tmp_path, name, lock):
+    seen, left = [], tmp_path / "out" / ".eval_results.json.999999999.partial"
+
+    def run(args):
+        seen.append((tmp_path / lock).exists())
+        left.parent.mkdir(exist_ok=True)
+        assert not left.exists() or name == "export"
+        assert main(argv) == 2  # the same once more, meanwhile
+
+    module = types.ModuleType(f"keras_bert_cli.{name}", "A command for the test.")
+    module.add_arguments = lambda parser: parser.add_argument("--output_dir")
+    module.run, argv = run, [name, f"--output_dir={tmp_path / 'out'}"]
+    monkeypatch.setattr(importlib, "import_module", {module.__name__: module}.__getitem__)
+    left.parent.mkdir()
+    left.write_text("half")
+    assert main(argv) == 0
+    assert seen == [True]
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"keras-bert {name}: --output_dir {tmp_path / 'out'} is in use by process {os.getpid()} on "
+    )
+    assert error.endswith("; wait until it ends, or name another --output_dir.\n")
+    assert not (tmp_path / lock).exists()
 
 
 @pytest.mark.parametrize("name", [None, "out/vectors.npy"])

@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from keras_bert_cli import progress as module
-from keras_bert_cli.progress import Progress
+from keras_bert_cli.progress import BAR_WIDTH, Progress
+from tests.cli.shell import Terminal
 
 
 class Doomed:
@@ -44,3 +45,48 @@ def test_rate_and_time_left_leave_out_what_was_done_before(monkeypatch):
     progress("pretrain", 900_000, 1_000_000, "step")
     progress("pretrain", 900_110, 1_000_000, "step")
     assert "10 steps/s, 2:46:29 left" in stream.getvalue()
+
+
+NOTE = "loss 5.123, masked-LM accuracy 0.123, 1,234 examples/s"
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown", "left_out"),
+    [
+        (200, ["500/1k steps", "left, loss 5.123, ", "steps/s, masked-LM accuracy 0.123, 1,234 examples/s"], []),
+        (80, ["500/1k steps", "left, loss 5.123"], ["examples/s", "accuracy"]),
+        (50, ["500/1k steps"], ["loss", "left"]),
+        (38, ["pretrain:  50%|"], ["500"]),
+    ],
+)
+def test_a_narrow_terminal_loses_the_lesser_figures_and_not_the_bar(monkeypatch, columns, shown, left_out):
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(module, "_columns", lambda stream: columns)
+    monkeypatch.setattr("time.time", lambda: next(now))  # tqdm's clock: a step in two seconds
+    stream = Terminal()
+    with Progress(stream) as progress:
+        progress("pretrain", 0, 1000, "step", "compiling...")
+        waiting = stream.getvalue().split("\r")[-1]
+        progress("pretrain", 500, 1000, "step", NOTE)
+        line = stream.getvalue().split("\r")[-1]
+    assert ("compiling..." in waiting) == (columns > 38)
+    assert len(line.split("|")[1]) == BAR_WIDTH and len(line.rstrip()) < columns
+    assert all(each in line for each in shown) and not any(each in line for each in left_out), line
+
+
+def test_the_bar_itself_shrinks_last(monkeypatch):
+    monkeypatch.setattr(module, "_columns", lambda stream: 24)
+    stream = Terminal()
+    with Progress(stream) as progress:
+        progress("pretrain", 0, 1000, "step", NOTE)
+    line = stream.getvalue().split("\r")[-1].rstrip()
+    assert line.startswith("pretrain:   0%|") and line.endswith("|") and len(line) == 23
+
+
+def test_a_log_has_no_bar_and_nothing_of_what_is_waited_for():
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        progress("pretrain", 0, 2, "step", "compiling...")
+        progress("pretrain", 1, 2, "step", NOTE)
+        progress("pretrain", 2, 2, "step", NOTE)
+    assert stream.getvalue() == f"pretrain: 2 steps, {NOTE}\n"

@@ -231,6 +231,6 @@ def test_files_without_an_intact_record(shards, tmp_path):
     assert sorted(numbers(dataset.as_numpy_iterator())) == [11, 12, 13, 15, 16, 17, 18, 19]
     with pytest.raises(UserError, match="8 records do not fill a batch of 9"):
         pretraining_dataset(files, batch_size=9, skip_damaged=True)
-    (tmp_path / "r.tfrecord-00001-of-00003").write_bytes(b"Only prose.")
+    (tmp_path / "r.tfrecord-00001-of-00003").write_bytes(b"\xffOnly rubbish.")
     with pytest.raises(UserError, match="00000-of-00003 and the rest hold no intact record"):
         pretraining_dataset(files, batch_size=4, skip_damaged=True)

@@ -98,7 +98,7 @@ def test_damaged_gzip(three_records, tmp_path):
 
 
 def test_other_files(tmp_path):
-    assert "no TFRecord file" in damaged(tmp_path / "a.txt", b"Not a record at all, only prose of some length.")[1]
+    assert "no TFRecord file" in damaged(tmp_path / "a.txt", b"\xffNot a record at all, only rubbish.")[1]
     with pytest.raises(UserError, match="cannot be read"):
         list(read_records(tmp_path / "missing"))
 

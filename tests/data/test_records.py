@@ -101,10 +101,35 @@ def test_count_walks_the_lengths(instances, write_google_file, tmp_path, compres
 
 def test_a_count_is_not_led_astray_by_a_damaged_length(instances, write_google_file, tmp_path):
     path = write_google_file(tmp_path / "a.tfrecord", instances(2))
-    for length in (2**64 - 1, 2**40):
-        path.write_bytes(length.to_bytes(8, "little") + path.read_bytes()[8:])
-        with pytest.raises(UserError, match="within record 1"):
+    whole = path.read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    for length in (2**64 - 1, 2**40, size - 1):
+        path.write_bytes(length.to_bytes(8, "little") + whole[8:])
+        with pytest.raises(UserError, match="the checksum of record 1 does not fit"):
             count_records(path)
+    path.write_bytes(whole[: size + 16] + bytes(size + 16))
+    with pytest.raises(UserError, match=rf"is damaged: the checksum of record 2 .*\(at byte {size + 16}\)"):
+        count_records(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bytes(1 << 20), "is damaged, or no TFRecord file: the checksum of record 1"),
+        (b"A first line.\nA second one, \xc3\xa9 and more.\n" * 9, "is text, not a TFRecord file; .*pretraining_data"),
+        (gzip.compress(b"A packed line.\n" * 9), "is text, not a TFRecord file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "or no TFRecord file"),
+        (b"\0" * 7, "ends within record 1"),
+    ],
+    ids=["zeros", "text", "packed text", "picture", "few zeros"],
+)
+def test_what_is_no_record_file_is_not_counted(tmp_path, content, message):
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        count_records(path)
+    with pytest.raises(UserError, match=message):
+        first_layout(path)
 
 
 def test_compression_is_told_by_the_content(tmp_path):

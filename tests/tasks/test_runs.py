@@ -16,7 +16,7 @@ from keras_bert.tasks.predicting import predict_rows
 from keras_bert.tasks.runs import best_of_runs, model_maker, write_model, write_results
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert.training.finetune import finetune
+from keras_bert.training.finetune import DivergedError, finetune
 
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [f"{first} {second}" for first in WORDS[:4] for second in WORDS[4:8]]
@@ -186,6 +186,36 @@ def test_the_best_point_is_the_one_with_the_best_mean(run):
     assert [(row["learning_rate"], row["seed"]) for row in results["runs"]] == [
         (point["learning_rate"], seed) for point in grid for seed in (1, 2)
     ]
+
+
+class Poison(keras.callbacks.Callback):
+    """Spoils some runs, counted from 0, at their second step."""
+
+    def __init__(self, *runs):
+        super().__init__()
+        self.runs, self.number = runs, -1
+
+    def on_train_begin(self, logs=None):
+        self.number += 1
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 1 and self.number in self.runs:
+            self.model.head.bias.assign([np.nan, np.nan])
+
+
+def test_a_run_with_a_nan_loss_loses_no_other(run):
+    grid = [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}]
+    best = run([0.9, 0.6, 0.4], [1, 2], grid=grid, callbacks=[Poison(0)])
+    assert_whole(best)
+    results = best.results
+    assert (results["learning_rate"], results["seed"], results["f1_mean"]) == (1e-2, 1, 0.5)  # no run failed there
+    assert results["runs"][0] == {"seed": 1, "learning_rate": 1e-3, "failed": results["runs"][0]["failed"]}
+    assert results["runs"][0]["failed"].startswith("The loss is nan at step 2 of 2; lower the learning rate")
+    assert [row.get("f1") for row in results["runs"]] == [None, 0.9, 0.6, 0.4]
+    with pytest.raises(
+        DivergedError, match=r"Each of the 2 runs failed, the first like this: The loss is nan at step 2"
+    ):
+        run([], [1, 2], callbacks=[Poison(0, 1)])
 
 
 def test_a_grid_of_batch_sizes_and_epochs(run, config, make_dataset):

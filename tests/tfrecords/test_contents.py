@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from keras_bert.data.records import UNMASKED_FEATURES
+from keras_bert.data.values import MOST_IDS
 from keras_bert.data.wire import frame, serialize
 from keras_bert.errors import UserError
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from tfrecords.contents import MOST_IDS, Contents, contents_of, disagreements, original_ids
+from tfrecords.contents import Contents, contents_of, disagreements, original_ids
 from tfrecords.create_pretraining_data import create_pretraining_data
 
 WORDS = Vocabulary([*SPECIAL_TOKENS, "the", "cat", "sat", "##s"])  # ids 0 to 8

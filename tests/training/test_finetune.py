@@ -11,7 +11,7 @@ from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.training import xla
-from keras_bert.training.finetune import BestEpoch, finetune, finetune_runs
+from keras_bert.training.finetune import BestEpoch, DivergedError, finetune, finetune_runs
 
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [f"{first} {second}" for first in WORDS[:4] for second in WORDS[4:8]]
@@ -80,7 +80,7 @@ def test_steps_schedule_and_progress(make_dataset):
     ).history
     assert history["step"] == [4, 8, 10] == called_at  # 16 examples are 4 batches
     assert history["val_double"] == [8.0, 16.0, 20.0]
-    assert seen == [("a run", step, 10, "step") for step in range(1, 11)]
+    assert seen == [("a run", step, 10, "step") for step in range(11)]  # "compiling..." first
     assert int(model.optimizer.iterations) == 10
     assert float(model.optimizer.learning_rate) == 0.0
     assert model.optimizer.get_config()["learning_rate"]["config"]["num_warmup_steps"] == 2
@@ -138,9 +138,35 @@ def test_the_seed_alone_decides_dropout(make_dataset):
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 
 
-def test_a_loss_that_is_no_number_ends_the_run(make_dataset):
-    with pytest.raises(UserError, match="after 4 steps; take a lower learning rate"):
-        finetune(make_model(), make_dataset(), learning_rate=1e30, warmup_proportion=0.0)
+def poison(model, value=np.nan):
+    model.head.bias.assign(np.full(2, value, np.float32))
+
+
+def test_a_nan_loss_ends_the_run_at_once(make_dataset):
+    model = make_model()
+    seen, options = [], {"learning_rate": 1e-3, "compile_model": True}
+    late = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: batch == 2 and poison(model))
+    sentence = (
+        r"The loss is nan at step 3 of 12; lower the learning rate \(--learning_rate, now 0.001\), or let it rise"
+    )
+    with pytest.raises(DivergedError, match=sentence):
+        finetune(model, make_dataset(), callbacks=[late], progress=lambda *args: seen.append(args[1]), **options)
+    assert seen == [0, 1, 2]
+    with pytest.raises(
+        DivergedError, match=r"nan at the first step, before any update: the model's weights, the labels"
+    ):
+        finetune(model, make_dataset(), compile_model=False)
+
+
+def test_a_nan_loss_leaves_the_best_epoch(make_dataset):
+    model = make_model()
+    late = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch == 2 and poison(model))
+    figures = iter([0.8, 0.5])
+    options = {"early_stopping": 3, "metric": "f1", "callbacks": [late]}
+    history = finetune(model, make_dataset(), epochs=5, evaluate=lambda _: {"f1": next(figures)}, **options)
+    assert history.diverged.startswith("The loss is nan at step 9 of 20; ")
+    assert history.history["step"] == [4, 8] and len(history.history["loss"]) == 2
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.data.records import vocab_path
 from keras_bert.errors import UserError
+from keras_bert.locks import lock_in, locked
 from keras_bert.models import BertPretrainer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
@@ -149,6 +150,15 @@ def test_a_loss_that_is_no_number_is_a_user_error_and_no_model(records, config, 
     ):
         pretrain(records[0], tmp_path / "run", config, learning_rate=1e30, **{**RUN, "num_warmup_steps": 0})
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "train_log.jsonl", "tensorboard"}
+
+
+def test_a_folder_that_another_process_writes_to_is_left_alone(run, records, config):
+    folder = run[0]
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with locked(lock_in(folder), what="it"), pytest.raises(UserError, match=r"--output_dir .*run is in use by process"):
+        pretrain(records[0], folder, config, restart=True, **RUN)
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert after == {path: after[path] if path == folder else time for path, time in before.items()}
 
 
 def test_records_that_do_not_fit_are_a_user_error_before_anything_is_written(records, config, tmp_path):

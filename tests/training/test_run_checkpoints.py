@@ -19,6 +19,7 @@ from keras_bert.errors import UserError
 from keras_bert.training import run_checkpoints
 from keras_bert.training.run_checkpoints import RunCheckpoints, check_same_run
 
+DEAD = 999_999_999  # no system numbers its processes so high
 NOTES = {"batch": 12, "loss": 0.1 + 0.2, "skip": [3, 4], "phase": {"name": "ä"}}
 # Bits that a conversion would lose: a NaN with a payload, a signalling one, -0.0, a denormal number.
 BITS = np.array([0x7FC12345, 0xFF812345, 0x80000000, 1, 0x3F800001], np.uint32)
@@ -174,15 +175,38 @@ def test_one_that_may_not_be_read_is_not_taken_for_damaged(run, monkeypatch):
 def test_what_killed_processes_left_is_cleared(run):
     checkpoints, _ = run
     folder = checkpoints.folder
-    (folder / ".step-00004000.77.partial").mkdir()
-    (folder / ".step-00004000.77.partial" / "state.safetensors").write_bytes(b"half")
-    os.rename(folder / "step-00003000", folder / ".step-00003000.77.old")  # killed between two renames of atomic_path
+    half = folder / f".step-00004000.{DEAD}.partial"
+    half.mkdir()
+    (half / "state.safetensors").write_bytes(b"half")
+    os.rename(
+        folder / "step-00003000", folder / f".step-00003000.{DEAD}.old"
+    )  # killed between two renames of atomic_path
     assert checkpoints.newest().step == 3000
-    os.mkdir(folder / ".step-00003000.78.old")  # killed after them
+    os.mkdir(folder / f".step-00003000.{DEAD}.old")  # killed after them
     os.mkdir(folder / "of-another-kind")
     assert checkpoints.newest().step == 3000
     checkpoints.save(4000, VARIABLES, NOTES)
     assert sorted(os.listdir(folder)) == ["of-another-kind", "step-00002000", "step-00003000", "step-00004000"]
+
+
+def test_what_a_living_process_is_writing_stays(run):
+    checkpoints, _ = run
+    living = checkpoints.folder / f".step-00004000.{os.getppid()}.partial"
+    living.mkdir()
+    checkpoints.save(5000, VARIABLES, NOTES)
+    checkpoints.newest()
+    assert living.is_dir()
+
+
+def test_a_process_that_is_behind_removes_no_newer_steps(run):
+    behind, _ = run
+    ahead = RunCheckpoints(behind.folder)
+    ahead.save(9000, VARIABLES, NOTES)
+    with pytest.raises(UserError, match=r"step-00009000 was written by another process.*stop one of the two"):
+        behind.save(4000, VARIABLES, NOTES)
+    assert ahead.steps() == [2000, 3000, 9000]
+    ahead.save(8000, VARIABLES, NOTES)  # its own later ones go, as after going back
+    assert ahead.steps() == [2000, 3000, 8000]
 
 
 def test_a_full_disk_is_a_user_error_and_the_older_ones_stay(run):
