@@ -1,5 +1,7 @@
 """What a user can do wrong, told apart from what the program does wrong."""
 
+import warnings
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: one sentence that names the thing, what was expected and the remedy.
@@ -9,3 +11,14 @@ class UserError(ValueError):
     """
 
     exit_status = 2
+
+
+class UserNote(UserWarning):
+    """What can be used, but is probably not what the user meant. The commands print it on stderr after "note: "."""
+
+    is_note = True
+
+
+def note(text):
+    """Warns of `text`, a sentence that names the thing and what is made of it."""
+    warnings.warn(text, UserNote, stacklevel=3)

@@ -4,9 +4,11 @@ Each subcommand is a module of this package with `add_arguments(parser)` and `ru
 imported only when it is called, and itself imports the library only inside `run`.
 """
 
+import contextlib
 import importlib
 import os
 import sys
+import warnings
 
 from keras_bert_cli.flags import Parser, nearest
 
@@ -69,7 +71,8 @@ def main(argv=None):
     if argv[0] not in COMMANDS:
         parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
     try:
-        dispatch(argv)
+        with _notes_as_lines():
+            dispatch(argv)
     except KeyboardInterrupt:
         print(f"\nkeras-bert {argv[0]}: interrupted; nothing half-written stands under a final name.", file=sys.stderr)
         return 130
@@ -82,6 +85,24 @@ def main(argv=None):
         print(f"keras-bert {argv[0]}: {error}", file=sys.stderr)
         return error.exit_status
     return 0
+
+
+@contextlib.contextmanager
+def _notes_as_lines():
+    """Has the library's notes printed as lines; any other warning is shown as Python does."""
+    as_python_does = warnings.showwarning
+
+    def show(message, *args, **kwargs):
+        if getattr(message, "is_note", False):  # UserNote, without importing the library for it
+            print(f"note: {message}", file=sys.stderr, flush=True)
+        else:
+            as_python_does(message, *args, **kwargs)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = as_python_does
 
 
 if __name__ == "__main__":
