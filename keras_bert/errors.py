@@ -22,3 +22,13 @@ class UserNote(UserWarning):
 def note(text):
     """Warns of `text`, a sentence that names the thing and what is made of it."""
     warnings.warn(text, UserNote, stacklevel=3)
+
+
+def shorten(names, most=20):
+    """Writes a list of names, cut after `most`.
+
+    >>> shorten("abcd", most=2)
+    'a, b and 2 more'
+    """
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -14,9 +14,8 @@ import lzma
 import re
 import zlib
 
-from keras_bert.errors import UserError, note
+from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import MAGIC, OPENERS, require_file
-from keras_bert.tasks.table import shorten
 
 _WORD = re.compile("[^ \t\r\n\u202f]+")  # run_squad.py's white space: these five alone
 _TRUTHS = {"true": True, "false": False}  # as strings, whatever their case
