@@ -80,12 +80,14 @@ def run(args):
     source = streams.Source(args.texts, [args.input_file] if args.input_file else [])
     _check_files(args)
     start_tensorflow()
+    from keras_bert.serving.answers import answerer, reading_of
 
     head, saved, reading = load_head(args.model_dir, dtype=args.dtype)
     reading |= _given_reading(args, head, saved)
     inputs = inputs_of(source, args, head, saved, reading)
     _check_length(saved, reading, inputs)
-    answer = head.answerer(saved, reading, args.batch_size)
+    texts = {name: reading[name] for name in reading_of(saved.model)}
+    answer = answerer(saved.model, saved.tokenizer, batch_size=args.batch_size, **texts)
     if args.output_file and head.tables:
         count = _label(args, head, saved, reading, inputs)
     else:

@@ -108,6 +108,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         Returns:
             The model. `model.load_report` lists by name the weights that were loaded, those newly
             initialised because the checkpoint lacks them, and those of the checkpoint left unused.
+            `model.reading` is how its training read texts, lengths and the like, as task.json keeps it.
 
         Raises:
             UserError: no checkpoint is there, it is damaged, its weights or the vocabulary beside them do not fit its
@@ -120,6 +121,8 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             checkpoint = grow_checkpoint(checkpoint, vocabulary)
         model = cls.build_from(checkpoint.config, checkpoint.task, **options)
         model.load_report = assign_arrays(model, checkpoint)
+        own = checkpoint.task if checkpoint.task.get("task") == getattr(cls, "TASK", None) else {}
+        model.reading = dict(own.get("reading") or {})
         return model
 
     def export(self, filepath, format="tf_saved_model", **options):
