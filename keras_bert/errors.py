@@ -1,5 +1,7 @@
 """What a user can do wrong, told apart from what the program does wrong."""
 
+import warnings
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: one sentence that names the thing, what was expected and the remedy.
@@ -31,3 +33,24 @@ class ResourceError(UserError):
 
     def __str__(self):
         return f"{self.reason}; {self.remedy}."
+
+
+class UserNote(UserWarning):
+    """What can be used, but is probably not what the user meant. The commands print it on stderr after "note: "."""
+
+    is_note = True
+
+
+def note(text):
+    """Warns of `text`, a sentence that names the thing and what is made of it."""
+    warnings.warn(text, UserNote, stacklevel=3)
+
+
+def shorten(names, most=20):
+    """Writes a list of names, cut after `most`.
+
+    >>> shorten("abcd", most=2)
+    'a, b and 2 more'
+    """
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -59,7 +59,11 @@ def _add_tables(parser):
     )
     parser.add_argument("--text_column", default="text", help="column of the text (default: text)")
     parser.add_argument("--pair_column", help="column of a second text, for pairs of texts")
-    parser.add_argument("--label_column", default="label", help="column of the label (default: label)")
+    parser.add_argument(
+        "--label_column",
+        default="label",
+        help="column of the label, or with --multi_label of each label, 0 or 1, as a,b,c (default: label)",
+    )
     parser.add_argument("--id_column", help="column of --predict_file to copy beside the predictions")
     add_bool(parser, "multi_label", default=False, help="a row may have several labels, or none")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ def _are_strings(value):
 
 
 def _is_name(value):
-    return isinstance(value, (str, int, float))
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 # {kind: (callable(value) -> whether it is one, an example)}

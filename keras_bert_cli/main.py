@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from keras_bert_cli.flags import Parser, nearest
@@ -105,7 +106,8 @@ def main(argv=None):
     if argv[0] not in COMMANDS:
         parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
     try:
-        dispatch(argv)
+        with _notes_as_lines():
+            dispatch(argv)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk shows here, where it can be told, and not at the exit
     except KeyboardInterrupt as error:
@@ -134,6 +136,24 @@ def main(argv=None):
 def _drop_output():
     """Sends what is still to be written to standard output nowhere, so that the exit does not fail on it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _notes_as_lines():
+    """Has the library's notes printed as lines; any other warning is shown as Python does."""
+    as_python_does = warnings.showwarning
+
+    def show(message, *args, **kwargs):
+        if getattr(message, "is_note", False):  # UserNote, without importing the library for it
+            print(f"note: {message}", file=sys.stderr, flush=True)
+        else:
+            as_python_does(message, *args, **kwargs)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = as_python_does
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ def add_arguments(parser):
     parser.add_argument("--text_column", help="column, or name in an object, of the text")
     parser.add_argument("--pair_column", help="likewise of the second text, for pairs")
     parser.add_argument("--id_column", help="likewise of what is to be copied beside the answers")
-    parser.add_argument("--label_column", help="tables of classifiers: column of the labels to measure the answers by")
+    parser.add_argument(
+        "--label_column",
+        help="tables of classifiers: column of the labels to measure the answers by, or columns of several, as a,b,c",
+    )
     parser.add_argument("--max_seq_length", type=positive_int, help="tokens that the model reads at a time")
     parser.add_argument("--long_texts", choices=("cut", "windows"), help="classifiers: what becomes of longer texts")
     parser.add_argument("--doc_stride", type=positive_int, help="tokens from one window to the next")
@@ -77,12 +80,14 @@ def run(args):
     source = streams.Source(args.texts, [args.input_file] if args.input_file else [])
     _check_files(args)
     start_tensorflow()
+    from keras_bert.serving.answers import answerer, reading_of
 
     head, saved, reading = load_head(args.model_dir, dtype=args.dtype)
     reading |= _given_reading(args, head, saved)
     inputs = inputs_of(source, args, head, saved, reading)
     _check_length(saved, reading, inputs)
-    answer = head.answerer(saved, reading, args.batch_size)
+    texts = {name: reading[name] for name in reading_of(saved.model)}
+    answer = answerer(saved.model, saved.tokenizer, batch_size=args.batch_size, **texts)
     if args.output_file and head.tables:
         count = _label(args, head, saved, reading, inputs)
     else:

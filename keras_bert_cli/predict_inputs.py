@@ -46,7 +46,8 @@ class Inputs:
         given = self.source.given(self._describe(), skip_blank=self.form == "json")
         if self.form == "text" and self.assumed:
             given = _told_of_objects(given, self.fields)
-        yield from read_texts(given, self._read, typed=self.source.is_typed)
+        rows = read_texts(given, self._read, typed=self.source.is_typed)
+        yield from _told_of_repeated(rows) if self.source.files and "id" in self.fields else rows
 
     def examples(self):
         """Returns all rows as Examples, for a classifier.
@@ -84,6 +85,23 @@ class Inputs:
         """Returns in words what there is."""
         known = {"table": "a table", "text": "a text a line"}
         return known.get(self.form) or f"{describe_fields(self.fields)} a line"
+
+
+def _told_of_repeated(rows):
+    """Yields rows with ids. At the first id that an earlier row has it is said what becomes of both."""
+    seen = set()
+    for each in rows:
+        if each is not None and seen is not None:
+            if each[1]["id"] in seen:
+                print(
+                    f"note: {each[0]} has the id of an earlier one, {each[1]['id']!r}; each is answered, in order",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                seen = None
+            else:
+                seen.add(each[1]["id"])
+        yield each
 
 
 def inputs_of(source, args, head, saved, reading):

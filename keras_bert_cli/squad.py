@@ -189,7 +189,8 @@ def _measured(args, questions):
     if questions is None or not args.do_eval:
         return False
     if not questions.are_labelled:
-        remedy = "" if args.version_2_with_negative else "; if they rightly have none, add --version_2_with_negative"
+        lacking = any(example.answers is None for example in questions.examples)
+        remedy = "" if lacking else "; if they rightly have none, add --version_2_with_negative"
         print(f"not measured: {args.predict_file} does not say what is right for all of its questions{remedy}")
     return questions.are_labelled
 

@@ -3,9 +3,12 @@
 Legend: B batch, S sequence, N texts.
 """
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from keras_bert.data.batches import padded_batches
+from keras_bert.data.labels import as_labels as _as_labels
 from keras_bert.errors import UserError
 from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.tokenizer import truncate
@@ -27,12 +30,13 @@ def text_dataset(
     pad_to_multiple=8,
     by_length=None,
     sample_weights=None,
+    label_names=None,
 ):
     """Makes batches for fine-tuning, evaluation or prediction from strings. They are tokenised once, up front.
 
     Args:
-        texts: list of str, or of (text, pair) tuples.
-        labels: list or array of numbers, N in the first axis; None gives x alone.
+        texts: list of str, or of (text, pair) tuples; a generator of such, a NumPy array or a pandas column is as good.
+        labels: list or array of numbers, N in the first axis, or with `label_names` of names; None gives x alone.
         tokenizer: a keras_bert.text.tokenizer.Tokenizer.
         max_seq_length: longer texts are cut to it.
         batch_size: B.
@@ -44,13 +48,15 @@ def text_dataset(
             max_seq_length; with max_seq_length itself all batches have one shape, as TPUs want it.
         by_length: makes batches of texts of like length. None does so where it shuffles and batches differ in length.
         sample_weights: float (N,), what each text counts in the loss; or None.
+        label_names: the classes' names in the model's order, or the model itself, which has them: `labels` are then
+            names, lists of names where a text may have several, or classes' numbers. Anything else is an error.
 
     Returns:
         A tf.data.Dataset of ({"input_ids", "input_mask", "segment_ids": int32 (B, S)}, labels (B, ...)):
         labels int32 or float32. With weights these follow.
 
     Raises:
-        UserError: no texts, other things than strings, or labels that do not fit them.
+        UserError: no texts, other things than strings, or labels that do not fit them or are no numbers.
 
     Example:
         >>> from keras_bert.text.tokenizer import Tokenizer
@@ -62,7 +68,7 @@ def text_dataset(
         ([[2, 5, 3, 0], [2, 6, 3, 0]], [1, 0])
     """
     texts = _as_pairs(texts, pairs)
-    labels = None if labels is None else _as_labels(labels, len(texts))
+    labels = None if labels is None else _as_labels(labels, len(texts), label_names)
     return padded_batches(
         text_rows(texts, tokenizer, max_seq_length=max_seq_length),
         labels,
@@ -152,6 +158,11 @@ def _as_pairs(texts, pairs):
     """Returns [(text, pair or None), ...] or raises a UserError that names the first entry that is none."""
     if isinstance(texts, (str, bytes)):
         raise UserError(f"texts must be a list of strings. Received one: {texts!r:.80}.")
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
+        raise UserError(
+            "texts must be a list of strings, or one column of a table, such as table['text']. Received: a "
+            f"{type(texts).__name__}."
+        )
     texts = list(texts)
     if pairs is not None:
         pairs = list(pairs)
@@ -166,20 +177,3 @@ def _as_pairs(texts, pairs):
             shown = str(texts[number])[:80]
             raise UserError(f"texts must hold strings or (text, pair) tuples of strings. Entry {number} is {shown!r}.")
     return entries
-
-
-def _as_labels(labels, count):
-    """Returns labels as an int32 or float32 array of `count` rows, or raises a UserError."""
-    try:
-        labels = np.asarray(labels)
-    except ValueError as error:
-        raise UserError(f"labels must be an array of numbers ({error}).") from error
-    if labels.dtype.kind not in "biuf":
-        given = "strings" if labels.dtype.kind in "UST" else f"{labels.dtype} values"
-        raise UserError(
-            f"labels must be numbers, of a class its index. Received: {given}; BertClassifier(labels=[...]) keeps the "
-            "classes' names."
-        )
-    if labels.ndim == 0 or len(labels) != count:
-        raise UserError(f"labels must be as many as texts. Received: {labels.shape} for {count} texts.")
-    return labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)

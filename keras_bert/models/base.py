@@ -7,6 +7,7 @@ import keras
 from keras_bert.checkpoints import check_vocabulary, grow_checkpoint, open_checkpoint, write_checkpoint
 from keras_bert.models.checking import Checked
 from keras_bert.models.cloning import Cloneable
+from keras_bert.models.inputs import complete_inputs
 from keras_bert.models.weights import as_checkpoint, assign_arrays
 
 
@@ -27,10 +28,8 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         super().__init__(*args, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
-        """Runs the model; a dict may hold more than the inputs, which Keras would take in the place of others."""
-        if isinstance(inputs, dict) and isinstance(self.input, dict):
-            inputs = {name: inputs[name] for name in self.input}
-        return super().call(inputs, training=training, mask=mask)
+        """Runs the model; see models/inputs.py for what a dict may hold."""
+        return super().call(complete_inputs(self, inputs), training=training, mask=mask)
 
     def compile(self, optimizer="adam", loss=None, loss_weights=None, *, auto_scale_loss=True, **kwargs):
         """Compiles as Keras does; with no loss, BERT's own is taken: `default_loss`, `default_loss_weights`.
@@ -109,6 +108,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         Returns:
             The model. `model.load_report` lists by name the weights that were loaded, those newly
             initialised because the checkpoint lacks them, and those of the checkpoint left unused.
+            `model.reading` is how its training read texts, lengths and the like, as task.json keeps it.
 
         Raises:
             UserError: no checkpoint is there, it is damaged, its weights or the vocabulary beside them do not fit its
@@ -121,6 +121,8 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             checkpoint = grow_checkpoint(checkpoint, vocabulary)
         model = cls.build_from(checkpoint.config, checkpoint.task, **options)
         model.load_report = assign_arrays(model, checkpoint)
+        own = checkpoint.task if checkpoint.task.get("task") == getattr(cls, "TASK", None) else {}
+        model.reading = dict(own.get("reading") or {})
         return model
 
     def export(self, filepath, format="tf_saved_model", **options):

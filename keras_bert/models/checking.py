@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.models.inputs import choose_inputs, complete_inputs, has_strings
 from keras_bert.models.losses import SparseCrossEntropy
 
 TAKES_LABELS = ("fit", "evaluate", "train_on_batch", "test_on_batch")
@@ -73,6 +74,11 @@ def check_labels(model, inputs, labels):
         return
     for name, logits in outputs.items():
         loss, values, classes = losses.get(name), _values(labels.get(name)), logits.shape[-1]
+        if values is not None and has_strings(values):
+            raise UserError(
+                f"{name} are strings; give the classes' numbers, or kb.text_dataset(texts, labels, tokenizer, "
+                "label_names=[...]), which finds them."
+            )
         if not isinstance(loss, SparseCrossEntropy) or values is None:
             continue
         if classes is None:
@@ -85,7 +91,27 @@ def check_labels(model, inputs, labels):
             )
         if loss.ignored_label is not None:
             values = values[values != loss.ignored_label]
+        if values.dtype.kind == "f" and not (values == np.round(values)).all():  # nor is NaN
+            wrong = values[values != np.round(values)][0]
+            raise UserError(f"{name} has {wrong:g}, which is no class of the {classes}; give whole numbers from 0.")
         _check(values, classes, f"{name} has a class of {{}}, but the model has {classes}. Number them from 0.")
+
+
+def check_dataset(model, dataset):
+    """Refuses the labels of a dataset's first batch, if they are float, as `check_labels` does those of arrays.
+
+    Args:
+        model: a compiled PretrainedModel.
+        dataset: a tf.data.Dataset of (inputs, labels, ...); anything else passes. Int labels are not looked at.
+    """
+    spec = getattr(dataset, "element_spec", None)
+    if not isinstance(spec, tuple) or len(spec) < 2 or not hasattr(dataset, "take"):
+        return
+    losses = keras.tree.flatten(getattr(model, "given_loss", None))
+    floats = [each for each in keras.tree.flatten(spec[1]) if getattr(each.dtype, "name", "").startswith("float")]
+    if floats and any(isinstance(loss, SparseCrossEntropy) for loss in losses):
+        for inputs, labels, *_ in dataset.take(1):
+            check_labels(model, inputs, labels)
 
 
 def _check(x, limit, sentence):
@@ -108,21 +134,48 @@ def _values(x):
 
 def _checked(name):
     """Returns a method of keras.Model that checks what it is given, `validation_data` too, and goes on."""
+    first = "inputs" if name == "__call__" else "x"
+
+    def read(self, x):
+        x = _choose(self, x)
+        return complete_inputs(self, x) if name == "__call__" else x
 
     @functools.wraps(getattr(keras.Model, name))
     def method(self, *args, **kwargs):
+        if args:
+            args = (read(self, args[0]), *args[1:])
+        elif first in kwargs:
+            kwargs[first] = read(self, kwargs[first])
         x, y, *_ = *args, *(None,) * 2
-        given = [(kwargs.get("x", x), kwargs.get("y", y) if name in TAKES_LABELS else None)]
+        given = [(kwargs.get(first, x), kwargs.get("y", y) if name in TAKES_LABELS else None)]
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, (list, tuple)):
-            given.append((*validation_data, None)[:2])
+            kwargs["validation_data"] = (_choose(self, validation_data[0]), *validation_data[1:])
+            given.append((*kwargs["validation_data"], None)[:2])
+        elif validation_data is not None:
+            _choose(self, validation_data)
         for inputs, labels in given:
             check_inputs(self.bert_config, inputs, kwargs.get("positions"))
             if labels is not None:
                 check_labels(self, inputs, labels)
+            elif name in TAKES_LABELS:
+                check_dataset(self, inputs)
         return getattr(super(Checked, self), name)(*args, **kwargs)
 
     return method
+
+
+def _choose(model, x):
+    """Returns the inputs that a model takes, or raises a UserError if they are texts."""
+    x = inputs = choose_inputs(model, x)
+    if hasattr(x, "element_spec"):  # a tf.data.Dataset
+        inputs = choose_inputs(model, x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec)
+    if has_strings(inputs):
+        raise UserError(
+            f"{type(model).__name__} reads token ids, and strings were given; ask it by kb.predict(model, tokenizer, "
+            "texts), or make batches by kb.text_dataset(texts, labels, tokenizer)."
+        )
+    return x
 
 
 class Checked:

@@ -11,6 +11,7 @@ from keras import ops
 from keras_bert.config import BertConfig
 from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmbedding, TransformerBlock
 from keras_bert.models.base import PretrainedModel
+from keras_bert.models.inputs import complete_inputs
 
 _computed_by = {}  # id of an encoder: what computes it instead
 
@@ -20,8 +21,9 @@ class BertEncoder(PretrainedModel):
     """The encoder that every BERT model stands on.
 
     Inputs are a dict of int tensors (B, S): `input_ids`, `input_mask` (1 real, 0 padding) and
-    `segment_ids`. Outputs are a dict: `sequence_output` float (B, S, H), `pooled_output` float (B, H)
-    and on request
+    `segment_ids`, of which the last two may be left out (then all tokens but [PAD] are real and in segment 0), by these
+    names or Hugging Face's, `attention_mask` and `token_type_ids`; what else the dict holds is left alone. Outputs are
+    a dict: `sequence_output` float (B, S, H), `pooled_output` float (B, H) and on request
 
         `embedding_output`, float (B, S, H), and `encoder_outputs`, a list of one float (B, S, H) a block;
         `attention_scores`, a list of one float32 (B, A, S, S) a block: how much a head's every position
@@ -125,6 +127,7 @@ class BertEncoder(PretrainedModel):
                 positions, and `pooled_output`, and the last block computes no other position: of 128, with 20 to
                 predict, it saves five sixths of that block.
         """
+        inputs = complete_inputs(self, inputs)
         if id(self) in _computed_by:
             return _computed_by[id(self)](inputs, positions)
         if positions is None:

@@ -1,5 +1,8 @@
 """HeadedModel: what every BERT model but the bare encoder shares. A head on a BertEncoder."""
 
+from collections.abc import Mapping
+from numbers import Integral
+
 import keras
 
 from keras_bert.errors import UserError
@@ -65,14 +68,30 @@ class HeadedModel(PretrainedModel):
 def class_names(num_classes, labels):
     """Returns the classes' names as a list of str: `labels`, or else "0", "1" and so on.
 
+    >>> class_names(2, [7, "b"])
+    ['7', 'b']
+
     Raises:
         ValueError: another number of labels than of classes.
+        UserError: one that is no string or whole number, or two that are the same.
     """
     if labels is None:
         return [str(i) for i in range(num_classes)]
+    if isinstance(labels, (str, bytes, Mapping)):
+        raise UserError(f"labels must be a list of names, one a class. Received: {labels!r:.80}.")
     if len(labels) != num_classes:
         raise ValueError(f"labels must have one name a class. Received: {len(labels)} for {num_classes} classes.")
-    return list(labels)
+    names = []
+    for number, name in enumerate(labels):
+        if not isinstance(name, (str, Integral)):
+            raise UserError(f"labels must be names of classes, as strings. labels[{number}] is {name!r:.60}.")
+        if str(name) in names:
+            other = names.index(str(name))
+            raise UserError(
+                f"labels[{other}] and labels[{number}] are both {name!r}; give each class a name of its own."
+            )
+        names.append(str(name))
+    return names
 
 
 def class_options(model, task, *, num_classes=None, labels=None, **given):

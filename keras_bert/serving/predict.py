@@ -1,4 +1,4 @@
-"""Answers in Python: filled masks, embeddings, classes. The same numbers as the exported SavedModel gives.
+"""Filled masks and classes in Python, as arrays: the same numbers as the exported SavedModel gives.
 
 Runs on any Keras backend. B batch, S sequence, H hidden, C classes, M masks, V vocabulary.
 """
@@ -41,6 +41,11 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
         >>> len(answer), sorted(answer[0][0])
         (2, ['probability', 'token'])
     """
+    if "masked_lm" not in (model.output if isinstance(model.output, dict) else {}):
+        raise UserError(
+            f"A {type(model).__name__} knows no words behind {MASK}; load a pre-trained model as kb.BertPretrainer, or "
+            "ask this one by kb.predict."
+        )
     texts = check_texts(texts)
     max_seq_length = model.bert_config.max_position_embeddings if max_seq_length is None else max_seq_length
     _check(model, tokenizer, max_seq_length)
@@ -72,7 +77,7 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
 
 
 def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_size=32):
-    """Classifies texts, or pairs of texts.
+    """Classifies texts, or pairs of texts, into arrays. `kb.predict` answers for every kind of model, a dict a text.
 
     Args:
         model: a BertClassifier.

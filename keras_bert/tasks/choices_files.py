@@ -17,6 +17,8 @@ from scipy.special import softmax
 from keras_bert.errors import UserError
 from keras_bert.files import OPENERS, read_lines, require_file
 from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.separated import SEPARATORS
+from keras_bert.tasks.spellings import number_of
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, write_table
 
@@ -146,7 +148,10 @@ def _has_label(path, kind, label):
     if kind == ".tsv":
         return len(first.split("\t")) > label
     if kind == ".csv":
-        return label in [name.strip() for name in next(csv.reader([first]), [])]
+        return any(
+            label in [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
+            for separator in (",", *SEPARATORS)
+        )
     try:
         return label in json.loads(first)
     except (TypeError, ValueError):
@@ -210,9 +215,9 @@ def _check_choices(path, number, choices, expected):
 def _label(path, number, row):
     """Returns the number of the right choice."""
     label, count = row["label"], len(row["choices"])
-    if label not in [str(choice) for choice in range(count)]:
+    if number_of(label) not in range(count):  # so 1.0 is 1
         raise UserError(
             f"{path}, line {number}: the label {label!r} is none of the choices' numbers, "
             f"{', '.join(map(str, range(count)))}; correct it, or remove the line."
         )
-    return int(label)
+    return int(number_of(label))

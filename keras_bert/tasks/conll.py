@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import re
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note
 from keras_bert.files import atomic_path, read_lines, require_file
 from keras_bert.tasks.conll_tags import (
     OUTSIDE,
@@ -26,10 +26,12 @@ from keras_bert.tasks.conll_tags import (
     join_tag,
     split_tag,
 )
+from keras_bert.tasks.separated import check_line_ends
 from keras_bert.tasks.table import shorten
 
 _COMMENT = re.compile("#+ ")
 _DOCSTART = "-DOCSTART-"
+_ROW_NUMBER = re.compile(r"([0-9]{1,9})(?:[-.][0-9]+)?")  # 3-4 and 3.1 stand between rows of CoNLL-U
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +85,9 @@ def read_conll(path, *, tags=True, scheme=None, labels=None, token_column=0, tag
         UserError: no such file, no sentence, a row with more or fewer columns than the first, a column that is not
             there, no word, or a tag that the scheme does not have or `labels` do not hold. Says the line.
 
+    Warns:
+        UserNote: the words are the numbers of the rows, which stand first in CoNLL-U.
+
     Example:
         >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +104,8 @@ def read_conll(path, *, tags=True, scheme=None, labels=None, token_column=0, tag
         raise UserError(f"{path} has no words; lines of a word and its tag, and blank lines between, were expected.")
     lines = [[number for number, *_ in rows] for rows in sentences]
     words = [[word for _, word, *_ in rows] for rows in sentences]
+    if token_column == 0:
+        _note_numbers(path, words)
     if not tags:
         return Sentences(words, None, lines)
     raw = [[tag for *_, tag in rows] for rows in sentences]
@@ -129,6 +136,8 @@ def _sentences(path, columns):
     """Yields the rows of each sentence: lists of (line number, word[, tag])."""
     sentence, first, count = [], None, None
     for number, line in enumerate(read_lines(path), 1):
+        if number == 1:
+            check_line_ends(path, line)
         if not line.strip() or line.startswith(_DOCSTART):
             if sentence:
                 yield sentence
@@ -148,6 +157,19 @@ def _sentences(path, columns):
         sentence.append((number, *(_cell(path, number, name, cells[place]) for name, place in columns.items())))
     if sentence:
         yield sentence
+
+
+def _note_numbers(path, sentences):
+    """Notes words that count the rows of each sentence from 0 or 1: 1, 2, 3-4, 3, 4."""
+    rows = [[_ROW_NUMBER.fullmatch(word) for word in words] for words in sentences]
+    if all(map(all, rows)) and max(map(len, rows)) > 1:
+        numbers = [[int(match[1]) for match in each] for each in rows]
+        if all(each[0] in (0, 1) and each == sorted(each) for each in numbers):
+            shown = ", ".join(max(sentences, key=len)[:3])
+            note(
+                f"{path}: its words are row numbers ({shown}, ...), as in CoNLL-U; give --token_column=1 "
+                "(token_column=1) for the column behind them."
+            )
 
 
 def _is_row(line, cells, count, *, inside):

@@ -5,13 +5,16 @@ N examples, C classes.
 
 import dataclasses
 import functools
+from collections import Counter
 
 import numpy as np
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import read_lines, require_file
 from keras_bert.tasks.kinds import KINDS, kind_of
 from keras_bert.tasks.labels import example_weights
+from keras_bert.tasks.separated import check_line_ends
+from keras_bert.tasks.spellings import note_missing, number_of, one_spelling
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, is_table, read_table
 
@@ -71,7 +74,8 @@ def read_examples(
         train_file, eval_file: tables with labels, as `read_table` takes them. Without an eval_file a share of the
             training set is held out.
         predict_file: a table without, or texts one a line, see `read_inputs`; or None.
-        text_column, pair_column, label_column: the columns' names; pair_column may be None.
+        text_column, pair_column, label_column: the columns' names; pair_column may be None. With "multi_label" a list
+            of label columns, or their names with commas between them, is a column a label, which holds 0 or 1.
         id_column: a column of predict_file to keep beside the predictions; or None.
         kind: what a label is: "classes" (one of them), "multi_label" (any number of them, with separators between them
             or as a JSON list) or "regression" (a number).
@@ -81,25 +85,36 @@ def read_examples(
 
     Returns:
         (classes, train, evaluation, prediction): a list of str, empty for numbers, and three Examples, the last
-        perhaps None.
+        perhaps None. Labels that are numbers and equal are one class, however they are written: 0 and 0.0.
 
     Raises:
-        UserError: what `read_table` and `split_examples` raise, or labels that are all the same.
+        UserError: what `read_table` and `split_examples` raise, labels that are all the same, or no two alike where a
+            share is to be held out.
+
+    Warns:
+        UserNote: a number that is written in several ways, a label that is a word for a missing value, and classes of
+            one row where a share is held out.
     """
     row = KINDS[kind]
     columns = {"text_column": text_column, "pair_column": pair_column}
+    label_column = _label_columns(kind, label_column)
     labelled = {**columns, "label_column": label_column, "read_label": _label_reader(kind, label_separator)}
     texts, pairs, labels, _ = read_table(train_file, **labelled)
+    if kind != "regression":
+        labels = one_spelling(train_file, labels)
+        note_missing(train_file, labels)
     if len(set(labels)) < 2:
         shown = label_separator.join(labels[0]) if kind == "multi_label" else labels[0]
         raise UserError(
             f"{train_file}: all {len(texts)} rows have the label {shown!r}; a {row.what} needs two or more."
         )
-    classes = row.classes(labels)
+    classes = list(label_column) if isinstance(label_column, (list, tuple)) else row.classes(labels)
     train = Examples(texts, pairs, row.numbers(labels, classes))
     if class_weights is not None and not classes:
         raise UserError("class_weights are for classes, and a regression has none; leave them out.")
     if eval_file is None:
+        if kind == "classes":
+            _check_lone(train_file, labels)
         train, evaluation = split_examples(train, share=eval_share, seed=seed)
     else:
         texts, pairs, labels, _ = read_table(eval_file, **labelled, classes=classes or None)
@@ -142,7 +157,7 @@ def read_inputs(
             text_column=text_column,
             pair_column=pair_column,
             id_column=id_column,
-            label_column=label_column,
+            label_column=_label_columns(kind, label_column),
             classes=classes or None,
             read_label=_label_reader(kind, label_separator),
         )
@@ -156,7 +171,30 @@ def read_inputs(
     texts = [line.strip() for line in read_lines(require_file(path, what="The texts"))]
     if not texts:
         raise UserError(f"{path} is empty; one text a line was expected.")
+    check_line_ends(path, texts[0])
     return Examples(texts)
+
+
+def _label_columns(kind, label_column):
+    """Returns the column of labels, or a list of columns, one a label."""
+    if isinstance(label_column, str) and kind == "multi_label" and "," in label_column:
+        return [name.strip() for name in label_column.split(",") if name.strip()]
+    return label_column
+
+
+def _check_lone(path, labels):
+    """Raises a UserError if no class has two rows, so that none can be held out; notes classes of one row."""
+    counts = Counter(labels)
+    lone = [repr(name) for name, count in counts.items() if count == 1]
+    if len(lone) == len(counts):
+        numbers = all(number_of(name) is not None for name in counts)
+        remedy = "for numbers give --regression" if numbers else "check label_column"
+        raise UserError(
+            f"{path}: each of its {len(counts)} classes has one row: {shorten(lone, most=5)}; nothing can be held out "
+            f"to measure on. Add rows, or give a table to measure on (--eval_file); {remedy}."
+        )
+    if lone:
+        note(f"{path}: {len(lone)} classes have one row, and so are not measured: {shorten(lone, most=5)}.")
 
 
 def _label_reader(kind, separator):

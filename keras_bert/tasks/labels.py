@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.tasks.spellings import by_number, number_of
 from keras_bert.tasks.table import shorten
 from keras_bert.training.class_weights import balanced_class_weights
 
@@ -26,7 +27,7 @@ def read_labels(cell, separator=","):
         except ValueError as error:
             raise ValueError(f"the label {cell!r:.60} is no JSON list ({error}).") from error
     names = cell.split(separator) if isinstance(cell, str) else cell
-    if not all(isinstance(name, (str, int, float)) for name in names):
+    if not all(isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name)) for name in names):
         raise ValueError(f"the label {names!r:.60} is no list of strings or numbers.")
     names = (name if isinstance(name, str) else json.dumps(name) for name in names)
     return tuple(sorted({name.strip() for name in names} - {""}))
@@ -42,7 +43,7 @@ def read_number(cell):
         number = float(cell)
     except (TypeError, ValueError):
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= float(np.finfo(np.float32).max):  # nor for NaN
         raise ValueError(f"the label {cell!r:.60} is no number, which a regression needs.")
     return number
 
@@ -108,6 +109,11 @@ def example_weights(labels, names, class_weights):
     elif class_weights == "balanced":
         weights = balanced_class_weights(labels, len(names))
     else:
+        known = by_number(names)
+        class_weights = {
+            name if name in names else known.get(number_of(name), name): weight
+            for name, weight in class_weights.items()
+        }
         _check_weights(class_weights, names)
         weights = np.array([class_weights.get(name, 1.0) for name in names])
     return (np.where(labels > 0, weights, 1.0) if several else weights[labels]).astype(np.float32)

@@ -1,15 +1,18 @@
 r"""A user's table: TSV, CSV or JSONL with named columns, plain or .gz/.xz/.bz2.
 
 TSV is unquoted, as GLUE ships it: a tab ends a cell and a quote is a quote. CSV quotes as the csv module
-and spreadsheets do. JSONL has one object a line.
+and spreadsheets do (tasks/separated.py has both). JSONL has one object a line.
 """
 
-import csv
 import json
+import math
+from collections import Counter
 from pathlib import Path
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import OPENERS, atomic_path, read_lines, require_file
+from keras_bert.tasks.separated import check_columns, check_line_ends, note_quotes, read_csv, read_tsv
+from keras_bert.tasks.spellings import by_number, number_of
 
 
 def read_class(cell):
@@ -38,9 +41,10 @@ def read_table(
             row of TSV and CSV names the columns. Blank lines are passed over.
         text_column: the column of the text.
         pair_column: the column of the second text; None for single texts.
-        label_column: the column of the label; None where there is none to read.
+        label_column: the column of the label; None where there is none to read. A list names a column a label, which
+            holds 1 where it is there and else 0.
         id_column: a column to keep beside the predictions; None for none.
-        classes: the labels that may occur; None for any.
+        classes: the labels that may occur; None for any. A number may be written in another way than they write it.
         read_label: callable(cell) -> label: a str, a tuple of str, or a number, see tasks/labels.py. The cell is a str,
             or a list in JSONL.
 
@@ -51,6 +55,9 @@ def read_table(
         UserError: no such file or kind of file, not UTF-8, no row, a column that is not there, a row with
             too few or too many cells, no label or one outside of `classes`.
 
+    Warns:
+        UserNote: an id that several rows have, cells that are separated or quoted in another way than the name says.
+
     Example:
         >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -60,20 +67,29 @@ def read_table(
         (['a fine day', 'rain'], None, ['good', 'bad'], None)
     """
     path = require_file(path, what="The table")
-    columns = [text_column, pair_column, label_column, id_column]
-    wanted = list(dict.fromkeys(name for name in columns if name is not None))
-    read_rows = READERS[_kind(path)]
-    lists = {name: [] for name in wanted}
-    labels = []
-    for number, cells in read_rows(path, wanted, label_column):
-        for name in wanted:
+    label_columns = label_column if isinstance(label_column, (list, tuple)) else [label_column]
+    columns = [text_column, pair_column, id_column]
+    wanted = list(dict.fromkeys(name for name in (*columns, *label_columns) if name is not None))
+    kind = _kind(path)
+    if label_columns is label_column and classes is not None:
+        _check_label_columns(path, label_columns, classes)
+    lists = {name: [] for name in columns if name is not None}
+    labels, known = [], by_number(classes or ())
+    for number, cells in READERS[kind](path, wanted, label_column):
+        for name in lists:
             lists[name].append(cells[name])
-        if label_column is not None:
-            labels.append(_read_label(path, number, cells[label_column], read_label, classes))
+        if label_columns is label_column:
+            labels.append(tuple(sorted(n for n in label_columns if _read_flag(path, number, n, cells[n]))))
+        elif label_column is not None:
+            labels.append(_read_label(path, number, cells[label_column], read_label, classes, known))
     if not lists[text_column]:
         raise UserError(f"{path} has no rows; a table with the columns {', '.join(wanted)} was expected.")
-    texts, pairs, cells, ids = (None if name is None else lists[name] for name in columns)
-    return texts, pairs, None if cells is None else labels, ids
+    texts, pairs, ids = (None if name is None else lists[name] for name in columns)
+    if kind == ".tsv":
+        note_quotes(path, texts)
+    if ids is not None:
+        _note_repeated(path, id_column, ids)
+    return texts, pairs, None if label_column is None else labels, ids
 
 
 def is_table(path):
@@ -157,79 +173,51 @@ def _kind(path):
     return kind
 
 
-def _read_label(path, number, cell, read_label, classes):
-    """Returns the label of a cell, or raises a UserError that names the line."""
+def _read_label(path, number, cell, read_label, classes, known):
+    """Returns the label of a cell, or raises a UserError that names the line; `known` are the classes by number."""
     try:
         label = read_label(cell)
     except ValueError as error:
         raise UserError(f"{path}, line {number}: {error}") from error
-    if classes is not None:
-        for name in label if isinstance(label, tuple) else (label,):
-            if name not in classes:
-                raise UserError(
-                    f"{path}, line {number}: the label {name!r} is none of the training set's: {shorten(classes)}; "
-                    "correct it, or add training examples of it."
-                )
-    return label
-
-
-def shorten(names, most=20):
-    """Writes a list of names, cut after `most`.
-
-    >>> shorten("abcd", most=2)
-    'a, b and 2 more'
-    """
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _check_columns(path, present, wanted):
-    for name in wanted:
-        if name not in present:
-            remedy = "name yours (text_column, pair_column, label_column), or add a first line that names them"
-            if len(present) == 1 and "," in next(iter(present)):
-                remedy = "if commas part them, call the file .csv"
-            raise UserError(f"{path} has no column {name!r}; its columns are {shorten(map(repr, present))}; {remedy}.")
-        if list(present).count(name) > 1:
-            raise UserError(f"{path} has {list(present).count(name)} columns called {name!r}; rename all but one.")
-
-
-def _read_tsv(path, wanted, label_column):
-    """Yields (line number, {column: cell}) of an unquoted TSV."""
-    lines = enumerate(read_lines(path), 1)
-    return _named_cells(path, ((number, line.split("\t")) for number, line in lines if line.strip()), wanted)
-
-
-def _read_csv(path, wanted, label_column):
-    """Yields (line number, {column: cell}) of a CSV; of a row over several lines the last one's number."""
-    reader = csv.reader((f"{line}\n" for line in read_lines(path)), strict=True)
-
-    def rows():
-        try:
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    yield reader.line_num, row
-        except csv.Error as error:
-            raise UserError(f"{path}, line {reader.line_num}: no CSV ({error}); quote it as the rest is.") from error
-
-    return _named_cells(path, rows(), wanted)
-
-
-def _named_cells(path, rows, wanted):
-    """Yields (line number, {column: cell}) from rows of cells, the first of which is the header."""
-    _, header = next(rows, (0, None))
-    if header is None:
-        raise UserError(f"{path} is empty; a first line that names the columns {', '.join(wanted)} was expected.")
-    header = [name.strip() for name in header]
-    _check_columns(path, header, wanted)
-    places = {name: header.index(name) for name in wanted}
-    for number, row in rows:
-        if len(row) < len(header) or any(cell.strip() for cell in row[len(header) :]):
-            remedy = "fill in the missing" if len(row) < len(header) else "a text with the separator in it wants CSV"
+    if classes is None:
+        return label
+    names = []
+    for name in label if isinstance(label, tuple) else (label,):
+        names.append(name if name in classes else known.get(number_of(name)))
+        if names[-1] is None:
             raise UserError(
-                f"{path}, line {number}: {len(row)} columns, where the first line names {len(header)}; {remedy}."
+                f"{path}, line {number}: the label {name!r} is none of the training set's: {shorten(classes)}; "
+                "correct it, or add training examples of it."
             )
-        yield number, {name: row[place].strip() for name, place in places.items()}
+    return tuple(sorted(set(names))) if isinstance(label, tuple) else names[0]
+
+
+def _check_label_columns(path, columns, classes):
+    """Raises a UserError if a column stands for a label that is none of the classes."""
+    for name in columns:
+        if name not in classes:
+            raise UserError(f"{path}: the column {name!r} is none of the labels {shorten(classes)}; leave it out.")
+
+
+def _read_flag(path, number, name, cell):
+    """Returns whether the label of a column is there."""
+    flag = {"true": 1, "false": 0}.get(cell.lower(), number_of(cell))
+    if flag not in (0, 1):
+        raise UserError(
+            f"{path}, line {number}: the column {name!r} holds {cell!r:.60}, where a label's column holds 0 or 1; "
+            "correct it, or remove the row."
+        )
+    return flag == 1
+
+
+def _note_repeated(path, column, ids):
+    """Notes ids that several rows have."""
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
+    if repeated:
+        note(
+            f"{path}: several rows have the same {column}: {shorten(map(repr, repeated), most=5)}; each is answered, "
+            "in the order of the rows."
+        )
 
 
 def _read_jsonl(path, wanted, label_column):
@@ -242,16 +230,23 @@ def _read_jsonl(path, wanted, label_column):
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            check_line_ends(path, line)
             raise UserError(f"{path}, line {number}: no JSON ({error}); one object a line was expected.") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: {line.strip()[:60]!r} is no JSON object; one a line was expected.")
         if number == 1:
-            _check_columns(path, row, wanted)
+            check_columns(path, row, wanted, label_column, [json.dumps(value) for value in row.values()])
         for name in wanted:
-            if not isinstance(row.get(name), (str, int, float, *([list] if name == label_column else []))):
+            value = row.get(name)
+            if not isinstance(value, (str, int, float, *([list] if name == label_column else []))):
                 state = "is no text" if name in row else "is missing"
                 raise UserError(f"{path}, line {number}: {name!r} {state}; a string or a number was expected.")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(
+                    f"{path}, line {number}: {name!r} is {json.dumps(value)}, which is no value; fill it in, or remove "
+                    "the row."
+                )
         yield number, {name: _as_cell(row[name]) for name in wanted}
 
 
@@ -261,5 +256,5 @@ def _as_cell(value):
     return value.strip() if isinstance(value, str) else json.dumps(value)  # true and 1.5 as they stood in the file
 
 
-READERS = {".tsv": _read_tsv, ".csv": _read_csv, ".jsonl": _read_jsonl}
+READERS = {".tsv": read_tsv, ".csv": read_csv, ".jsonl": _read_jsonl}
 WRITABLE = (".tsv", ".jsonl")

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import pytest
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note
 from keras_bert_cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +147,16 @@ def test_a_user_error_is_one_line_and_status_2(command_that, capsys):
     captured = capsys.readouterr()
     assert captured.err == "keras-bert export: --model_dir: x does not exist; check the path.\n"
     assert captured.out == ""
+
+
+def test_a_note_of_the_library_is_a_line(command_that, capsys):
+    command_that(lambda args: note("t.csv: 2 rows have the label 'nan'."))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        shown = warnings.showwarning
+        assert main(["export"]) == 0
+        assert warnings.showwarning is shown
+    assert capsys.readouterr().err == "note: t.csv: 2 rows have the label 'nan'.\n"
 
 
 def test_ctrl_c_is_status_130(command_that, capsys):

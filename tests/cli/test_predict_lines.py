@@ -7,6 +7,7 @@ import pytest
 
 from keras_bert.tasks.table import read_table
 from keras_bert_cli.main import main
+from keras_bert_cli.predict_inputs import _told_of_repeated
 from tests.cli.classifiers import HEADS, TEXTS, expected, make_classifiers
 from tests.cli.shell import Shell, lines
 
@@ -167,3 +168,9 @@ def test_nothing_in_nothing_out(shell):
     assert shell("predict", "single", data=b"") == []
     assert shell("predict", "pair", data=b"\n") == []
     assert len(shell("predict", "single", data=b"\n")) == 1
+
+
+def test_an_id_that_comes_again_is_noted_once(capsys):
+    rows = [(f"line {n}", {"id": name}) for n, name in enumerate("abaab", 1)]
+    assert list(_told_of_repeated(iter([*rows, None]))) == [*rows, None]
+    assert capsys.readouterr().err.startswith("note: line 3 has the id of an earlier one, 'a'; each is answered")

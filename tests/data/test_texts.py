@@ -1,8 +1,11 @@
 """Fine-tuning batches from strings."""
 
+import types
+
 import numpy as np
 import pytest
 
+from keras_bert.data.labels import as_labels
 from keras_bert.data.texts import text_dataset, text_rows
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
@@ -13,6 +16,7 @@ def tokenizer(vocabulary):
     return Tokenizer(vocabulary)
 
 
+NAMES = {"label_names": ["a", "b"]}
 TEXTS = ["a1 a2 a3", "a4", "a5 a6 a7 a8 a9 a10 a11", "a12 a13", "a14 a15 a16 a17"]
 
 
@@ -94,7 +98,24 @@ def test_float_labels_and_the_last_batch(tokenizer):
         ("a1", None, {}, "texts must be a list"),
         ([("a1", "a2", "a3")], None, {}, "Entry 0"),
         (["a1"], [0, 1], {}, "as many as texts"),
-        (["a1"], ["positive"], {}, "must be numbers"),
+        (["a1"], ["positive"], {}, r"must be numbers.*labels\[0\] is 'positive'; give label_names="),
+        ({"a1": 1}, None, {}, "texts must be a list of strings, or one column of a table.*Received: a dict"),
+        (np.array([["a1"]]), None, {}, "or one column of a table"),
+        (7, None, {}, "Received: a int"),
+        (["a1"], "0", {}, "labels must be a list"),
+        (["a1", "a2"], [1, None], {}, r"labels\[1\] is None"),
+        (["a1", "a2"], [1.0, float("nan")], {}, r"labels\[1\] is nan, which is no number that a model can learn"),
+        (["a1", "a2"], [1.0, 1e39], {}, r"labels\[1\] is 1e\+39"),
+        (["a1", "a2"], [2**40, 1], {}, r"labels\[0\] is 1099511627776"),
+        (["a1", "a2"], [2**70, 1], {}, r"labels\[0\] is 1180591620717411303424"),
+        (["a1"], [[0, 2**40]], {}, r"labels\[0, 1\] is 1099511627776"),
+        (["a1", "a2"], ["b", "c"], NAMES, r"labels\[1\] is 'c', which is none of the 2 classes: a, b"),
+        (["a1", "a2"], [0, 0.9], NAMES, r"labels\[1\] is 0.9, which is none of the 2 classes"),
+        (["a1", "a2"], [0, 2], NAMES, r"labels\[1\] is 2, which"),
+        (["a1", "a2"], [0, float("nan")], NAMES, r"labels\[1\] is nan, which"),
+        (["a1", "a2"], [["a"], "b"], NAMES, r"labels\[1\] is 'b', where others are lists"),
+        (["a1"], ["a", "b"], NAMES, "labels must be as many as texts"),
+        (["a1"], ["a"], {"label_names": "ab"}, "label_names must be a list of names, or a model"),
         (["a1", "a2"], None, {"pairs": ["a3"]}, "pairs must be as many"),
         (["a1"], None, {"batch_size": 0}, "batch_size"),
         (["a1"], None, {"max_seq_length": 1}, "max_seq_length"),
@@ -135,3 +156,34 @@ def test_weights_follow_their_texts(tokenizer):
     dataset = text_dataset(TEXTS, range(5), tokenizer, batch_size=2, sample_weights=[0.0, 1.0, 2.0, 3.0, 4.0])
     for _, labels, weights in collect(dataset):
         assert labels.tolist() == weights.tolist()
+
+
+def test_generators_give_texts_and_labels(tokenizer):
+    dataset = text_dataset((text for text in TEXTS), (n for n in range(5)), tokenizer, shuffle=False)
+    [(x, labels)] = collect(dataset)
+    [(expected, _)] = collect(text_dataset(TEXTS, range(5), tokenizer, shuffle=False))
+    np.testing.assert_array_equal(x["input_ids"], expected["input_ids"])
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["bad", "good", "bad"], [0, 1, 0]),
+        (np.array(["bad", "good", "bad"]), [0, 1, 0]),
+        (np.array(["bad", "good", "bad"], object), [0, 1, 0]),
+        ((name for name in ("good", 0, 1.0)), [1, 0, 1]),
+        ([["good", "bad"], [], ("bad",)], [[1, 1], [0, 0], [1, 0]]),
+        ([[0, 1], [1, 1], [0, 0]], [[0, 1], [1, 1], [0, 0]]),
+    ],
+)
+def test_labels_by_name(labels, expected):
+    array = as_labels(labels, 3, ["bad", "good"])
+    assert array.tolist() == expected
+    assert array.dtype == (np.int32 if array.ndim == 1 else np.float32)
+
+
+def test_the_names_may_be_a_model_s(tokenizer):
+    model = types.SimpleNamespace(labels=["bad", "good"])
+    [(_, labels)] = collect(text_dataset(TEXTS[:2], ["good", "bad"], tokenizer, shuffle=False, label_names=model))
+    assert (labels.tolist(), labels.dtype) == ([1, 0], np.int32)

@@ -232,3 +232,13 @@ def test_real_files(shared):
     assert codah.choices[0][3] == "tempted to snack when I feel this way."
     folds = [read_choices(shared / f"data/swag/codah/cv_split/fold_{i}/test.tsv") for i in range(5)]
     assert sum(map(len, folds)) == len(codah) == 2776
+
+
+def test_a_label_may_be_a_whole_number_with_a_point(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"context": "a", "choices": ["b", "c"], "label": 1.0}\n')
+    assert read_choices(path).labels.tolist() == [1]
+    for label in ("0.5", "true", "NaN", '"-1"'):
+        path.write_text(f'{{"context": "a", "choices": ["b", "c"], "label": {label}}}\n')
+        with pytest.raises(UserError, match="line 1: "):
+            read_choices(path)

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, UserNote
 from keras_bert.tasks.conll import Sentences, read_conll, write_conll
 from keras_bert.tasks.conll_tags import (
     SCHEMES,
@@ -218,3 +218,22 @@ def test_real_files(shared):
     assert (len(klue), klue.joined) == (5000, True)
     assert "".join(klue.words[0]).startswith("경찰은 또 성매매 알선 자금을 관리한 박씨의 딸(32)과")
     assert klue.tags[0][:3] == ["B-OG", "I-OG", "O"]
+
+
+def test_row_numbers_for_words_are_noted(tmp_path):
+    path = tmp_path / "t.conllu"
+    path.write_text("# text = Ann's\n1-2\tAnn's\tO\n1\tAnn\tB-PER\n2\t's\tO\n\n1\tYes\tO\n")
+    with pytest.warns(UserNote, match=r"row numbers \(1-2, 1, 2, \.\.\.\), as in CoNLL-U; give --token_column=1"):
+        read_conll(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_conll(path, token_column=1).words == [["Ann's", "Ann", "'s"], ["Yes"]]
+        path.write_text("1\tO\n\n2\tO\n7\tO\n")  # scores, say
+        read_conll(path)
+
+
+def test_lines_that_end_in_cr_alone_are_named(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_bytes(b"Ann B-PER\rruns O\r")
+    with pytest.raises(UserError, match="its lines end in CR alone"):
+        read_conll(path)

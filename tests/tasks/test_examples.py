@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, UserNote
 from keras_bert.tasks.examples import Examples, read_examples, read_inputs
 
 
@@ -103,3 +103,55 @@ def test_inputs_are_a_table_or_lines(tmp_path):
         read_inputs(tmp_path / "empty.txt")
     with pytest.raises(UserError, match=r"nowhere does not exist"):
         read_inputs(tmp_path / "nowhere")
+
+
+def test_numbers_that_are_equal_are_one_class(tmp_path):
+    rows = [(f"text {i}", label) for i, label in enumerate(["0", "0.0", "1", "1.0", "1e0", "b"] * 4)]
+    path = write_rows(tmp_path / "train.tsv", ("text", "label"), *rows)
+    dev = write_rows(tmp_path / "dev.tsv", ("text", "label"), ("d", "1.00"), ("e", "0"))
+    with pytest.warns(
+        UserNote, match=r"one label, however they are written: '0\.0' is '0', '1\.0' is '1', '1e0' is '1'"
+    ):
+        classes, train, dev, _ = read_examples(path, dev)
+    assert classes == ["0", "1", "b"]
+    assert np.bincount(train.labels).tolist() == [8, 12, 4]
+    assert dev.labels.tolist() == [1, 0]
+    inputs = read_inputs(tmp_path / "dev.tsv", label_column="label", classes=["b", "0", "1"])
+    assert inputs.labels.tolist() == [2, 1]
+    lists = write_rows(tmp_path / "lists.tsv", ("text", "label"), ("a", "0,1.0"), ("b", "1,0.0"), ("c", "1"))
+    with pytest.warns(UserNote, match="one label"):
+        classes, train, *_ = read_examples(lists, lists, kind="multi_label")
+    assert (classes, train.labels.tolist()) == (["0", "1"], [[1, 1], [1, 1], [0, 1]])
+
+
+def test_a_word_for_a_missing_value_is_noted(tmp_path):
+    rows = [("a", "x"), ("b", "nan"), ("c", "nan")]
+    path = write_rows(tmp_path / "train.tsv", ("text", "label"), *rows)
+    with pytest.warns(
+        UserNote, match=r"the label 'nan' \(2 rows\) is taken as a class, and is what programs write for"
+    ):
+        assert read_examples(path, path)[0] == ["nan", "x"]
+
+
+def test_classes_of_one_row_are_named(tmp_path):
+    path = write_rows(tmp_path / "t.tsv", ("text", "label"), *((f"text {i}", f"c{i}") for i in range(9)))
+    with pytest.raises(UserError, match=r"each of its 9 classes has one row: 'c0', .* check label_column"):
+        read_examples(path)
+    path = write_rows(tmp_path / "t.tsv", ("text", "label"), *((f"text {i}", f"{i / 7}") for i in range(9)))
+    with pytest.raises(UserError, match=r"one row.*for numbers give --regression"):
+        read_examples(path)
+    path = write_rows(tmp_path / "t.tsv", ("text", "label"), *((f"text {i}", "ab"[i > 0]) for i in range(9)))
+    with pytest.warns(UserNote, match="1 classes have one row, and so are not measured: 'a'"):
+        read_examples(path, eval_share=0.3)
+
+
+def test_columns_of_labels_are_the_classes(tmp_path):
+    rows = [("a", "0", "1", "0"), ("b", "1", "1", "0"), ("c", "0", "0", "0")]
+    path = write_rows(tmp_path / "t.tsv", ("text", "toxic", "rude", "threat"), *rows)
+    classes, train, *_ = read_examples(path, path, kind="multi_label", label_column="toxic,rude, threat")
+    assert classes == ["toxic", "rude", "threat"]  # one that never is 1, too
+    assert train.labels.tolist() == [[0, 1, 0], [1, 1, 0], [0, 0, 0]]
+    inputs = read_inputs(path, kind="multi_label", label_column="toxic,rude", classes=["rude", "toxic"])
+    assert inputs.labels.tolist() == [[1, 0], [1, 1], [0, 0]]
+    with pytest.raises(UserError, match="the column 'threat' is none of the labels rude, toxic"):
+        read_inputs(path, kind="multi_label", label_column="toxic,threat", classes=["rude", "toxic"])

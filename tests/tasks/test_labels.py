@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.labels import as_flags, as_indices, class_names, example_weights
+from keras_bert.tasks.labels import (
+    as_flags,
+    as_indices,
+    class_names,
+    example_weights,
+    read_labels,
+    read_number,
+)
 
 
 def test_classes_stand_in_order():
@@ -42,3 +49,15 @@ def test_weights_by_name():
         example_weights(np.array([0, 1]), ["a", "b"], {"c": 3.0})
     with pytest.raises(UserError, match="the weight of 'a' must be greater than 0"):
         example_weights(np.array([0, 1]), ["a", "b"], {"a": 0.0})
+
+
+def test_what_is_no_number_or_name():
+    for cell in ("nan", "inf", "1e39"):  # the last is inf in float32
+        with pytest.raises(ValueError, match="is no number"):
+            read_number(cell)
+    with pytest.raises(ValueError, match="no list of strings or numbers"):
+        read_labels('["a", NaN]')
+
+
+def test_a_weight_s_class_may_be_written_in_another_way():
+    assert example_weights(np.array([0, 1]), ["0", "1"], {"1.0": 3.0}).tolist() == [1, 3]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, UserNote
 from keras_bert.tasks.labels import read_labels, read_number
 from keras_bert.tasks.table import check_writable, is_table, read_table, write_table, write_tsv
 
@@ -191,3 +191,97 @@ def test_what_a_name_says_of_a_file():
     ]
     with pytest.raises(UserError, match=r"--output_file: a\.csv must end in \.tsv or \.jsonl"):
         check_writable("a.csv", what="--output_file")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text;label\na, b;x\nc;y\n", "separated by semicolons"),
+        ("text\tlabel\na, b\tx\nc\ty\n", "separated by tabs"),
+        ('text|label\n"a, b"|x\nc|y\n', "separated by bars"),
+    ],
+)
+def test_a_csv_may_be_separated_in_another_way(tmp_path, content, said):
+    with pytest.warns(UserNote, match=said):
+        assert read_table(write_text(tmp_path / "t.csv", content)) == (["a, b", "c"], None, ["x", "y"], None)
+
+
+def test_a_column_that_a_semicolon_csv_lacks_is_named_among_its_own(tmp_path):
+    path = write_text(tmp_path / "t.csv", "text;class\na;x\n")
+    with pytest.warns(UserNote), pytest.raises(UserError, match="no column 'label'; its columns are 'text', 'class'"):
+        read_table(path)
+
+
+def test_a_blank_before_a_quote_is_no_part_of_the_cell(tmp_path):
+    path = write_text(tmp_path / "t.csv", 'text, label\n"a, b", "0"\nc, 1\n')
+    assert read_table(path) == (["a, b", "c"], None, ["0", "1"], None)
+
+
+def test_a_long_cell_of_a_csv(tmp_path):
+    limit = csv.field_size_limit()
+    path = write_text(tmp_path / "t.csv", f'text,label\n"{"a " * limit}",x\n')
+    assert len(read_table(path)[0][0]) == 2 * limit - 1
+    assert csv.field_size_limit() == limit
+
+
+def test_a_quote_that_never_closes_is_named_by_its_own_line(tmp_path):
+    path = write_text(tmp_path / "t.csv", 'text,label\na,x\n"b,y\nc,x\n')
+    with pytest.raises(UserError, match="line 3: no CSV"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", b"text,label\ra,x\rb,y\r"),
+        ("t.tsv", b"text\tlabel\ra\tx\rb\ty\r"),
+        ("t.jsonl", b'{"text": "a", "label": 1}\r{"text": "b", "label": 1}\r'),
+    ],
+)
+def test_lines_that_end_in_cr_alone_are_named(tmp_path, name, content):
+    with pytest.raises(UserError, match="its lines end in CR alone; write LF"):
+        read_table(write_text(tmp_path / name, content))
+
+
+@pytest.mark.parametrize("texts", [('"a ""b"""', "c"), ('"a"', '"c"')])
+def test_quotes_in_a_tsv_are_noted(tmp_path, texts):
+    path = write_text(tmp_path / "t.tsv", "text\tlabel\n" + "".join(f"{text}\tx\n" for text in texts))
+    with pytest.warns(UserNote, match=r"of 2 texts are quoted as in a CSV, .* call the file \.csv"):
+        assert read_table(path)[0] == list(texts)
+    path = write_text(tmp_path / "t2.tsv", '"text"\t"label"\n"a"\t"x"\n')
+    with pytest.raises(UserError, match=r"a TSV has no quotes: call the file \.csv"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("column", ["text", "label", "id"])
+def test_json_s_nan_is_no_value(tmp_path, column, value):
+    row = {"text": '"a"', "label": '"x"', "id": "1", column: value}
+    line = ", ".join(f'"{name}": {cell}' for name, cell in row.items())
+    path = write_text(tmp_path / "t.jsonl", '{"text": "a", "label": "x", "id": 1}\n{' + line + "}\n")
+    with pytest.raises(UserError, match=f"line 2: '{column}' is {value}, which is no value"):
+        read_table(path, id_column="id")
+
+
+def test_a_number_may_be_written_in_another_way_than_its_class(tmp_path):
+    path = write_text(tmp_path / "t.csv", "text,label\na,1.0\nb,0\nc,1\n")
+    assert read_table(path, classes=["0", "1"])[2] == ["1", "0", "1"]
+    assert read_table(path, classes=["0.0", "1", "1.0"])[2] == ["1.0", "0.0", "1"]
+    options = {"read_label": read_labels, "classes": ["0", "1"]}
+    assert read_table(path, **options)[2] == [("1",), ("0",), ("1",)]
+
+
+def test_a_column_a_label(tmp_path):
+    path = write_text(tmp_path / "t.csv", "text,toxic,rude\na,0,1.0\nb,True,1\nc,0,0\n")
+    assert read_table(path, label_column=["toxic", "rude"])[2] == [("rude",), ("rude", "toxic"), ()]
+    with pytest.raises(UserError, match="if each of them is a label, 0 or 1, give --multi_label --label_column=toxic,"):
+        read_table(path)
+    path = write_text(tmp_path / "t.csv", "text,toxic,rude\na,0,1\nb,-1,1\n")
+    with pytest.raises(UserError, match="line 3: the column 'toxic' holds '-1', where a label's column holds 0 or 1"):
+        read_table(path, label_column=["toxic", "rude"])
+
+
+def test_an_id_of_several_rows_is_noted(tmp_path):
+    path = write_text(tmp_path / "t.csv", "text,no\na,7\nb,7\nc,8\n")
+    with pytest.warns(UserNote, match="several rows have the same no: '7'; each is answered"):
+        assert read_table(path, label_column=None, id_column="no")[3] == ["7", "7", "8"]

@@ -1,10 +1,12 @@
 """SQuAD files to examples, as run_squad.py's read_squad_examples reads them: SQuAD 1.1 and 2.0, KorQuAD 1, XQuAD.
 
 A file is JSON, {"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers", "is_impossible"}]}]}]}.
+Rows as Hugging Face's datasets write them, {"data": [{"id", "context", "question", "answers"}]}, are read too.
 Legend: W words.
 """
 
 import bisect
+import collections
 import dataclasses
 import functools
 import json
@@ -12,10 +14,11 @@ import lzma
 import re
 import zlib
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import MAGIC, OPENERS, require_file
 
 _WORD = re.compile("[^ \t\r\n\u202f]+")  # run_squad.py's white space: these five alone
+_TRUTHS = {"true": True, "false": False}  # as strings, whatever their case
 KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
 
@@ -111,6 +114,9 @@ def read_examples(path, *, training=False, version_2_with_negative=False):
         UserError: no such file, no JSON, a field that is missing or of another kind, no question at all, or a
             training question without an answer where each must have one.
 
+    Warns:
+        UserNote: an id that several questions have, or an answer to a question that is said to have none.
+
     Example:
         >>> import pathlib, tempfile
         >>> qa = {"id": "q", "question": "Who?", "answers": [{"text": "Rollo", "answer_start": 7}]}
@@ -126,16 +132,21 @@ def read_examples(path, *, training=False, version_2_with_negative=False):
     contents = load_json(path)
     version = str(contents.get("version", "")) if isinstance(contents, dict) else ""
     examples = Examples(version=version)
+    context = None
     for number, paragraph in enumerate(_paragraphs(contents, path), 1):
         where = (path, number, None)
-        context = Context(_field(paragraph, "context", str, where))
+        text = _field(paragraph, "context", str, where)
+        if context is None or context.text != text:
+            context = Context(text)
         for index, qa in enumerate(_field(paragraph, "qas", list, where), 1):
             example = _example(qa, context, (path, number, index), version_2_with_negative)
-            if not training or _learns(example, qa, examples, (path, number, index)):
+            if not training or _learns(example, qa, examples, (path, number, index), version_2_with_negative):
                 examples.append(example)
     if not examples:
         left = f" that can be learnt; {len(examples.lost)} answers stand elsewhere" if examples.lost else ""
         raise UserError(f"{path} has no question{left}; a SQuAD file with paragraphs and their qas was expected.")
+    _note_repeated(path, examples, training)
+    _note_contradictions(path, examples, training)
     return examples
 
 
@@ -149,23 +160,45 @@ def load_json(path):
             return json.loads(file.read())
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); fetch or compress it again.") from error
-    except ValueError as error:  # no JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, not UTF-8, or nested without end
         raise UserError(f"{path} is not JSON ({error}); a SQuAD file was expected.") from error
 
 
 def _paragraphs(contents, path):
+    """Yields the paragraphs; a row of Hugging Face's datasets, which holds one question, is made one of its own."""
     for article in _field(contents, "data", list, (path, None, None)):
-        yield from _field(article, "paragraphs", list, (path, None, None))
+        if isinstance(article, dict) and "paragraphs" not in article and {"context", "question"} <= article.keys():
+            yield {"context": article["context"], "qas": [_from_row(article)]}
+        else:
+            yield from _field(article, "paragraphs", list, (path, None, None))
+
+
+def _from_row(row):
+    """Returns a row of Hugging Face's datasets as an entry of qas; one with an empty list of answers has none.
+
+    >>> _from_row({"id": "q", "answers": {"text": ["Rollo"], "answer_start": [7]}})["answers"]
+    [{'text': 'Rollo', 'answer_start': 7}]
+    """
+    answers = row.get("answers")
+    columns = [answers.get("text"), answers.get("answer_start")] if isinstance(answers, dict) else []
+    if columns and all(isinstance(column, list) for column in columns) and len(columns[0]) == len(columns[1]):
+        answers = [{"text": text, "answer_start": start} for text, start in zip(*columns, strict=True)]
+        row = {"is_impossible": not answers, **row, "answers": answers}
+    return row
+
+
+def _place(where):
+    """Writes a file and the numbers of a paragraph and a question in it."""
+    path, paragraph, question = where
+    place = f"{path}" if paragraph is None else f"{path}, paragraph {paragraph}"
+    return place if question is None else f"{place}, question {question}"
 
 
 def _field(record, name, kind, where):
     """Returns a field of a JSON object, or raises a UserError that says which is wrong and where."""
     value = record.get(name) if isinstance(record, dict) else None
-    if not isinstance(value, kind):
-        path, paragraph, question = where
-        place = f"{path}" if paragraph is None else f"{path}, paragraph {paragraph}"
-        place += "" if question is None else f", question {question}"
-        raise UserError(f"{place}: {name!r} must be {KINDS[kind]}. Received: {value!r:.60}.")
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(f"{_place(where)}: {name!r} must be {KINDS[kind]}. Received: {value!r:.60}.")
     return value
 
 
@@ -175,19 +208,26 @@ def _example(qa, context, where, version_2_with_negative):
     answers = None
     if "answers" in qa:
         answers = tuple([_field(answer, "text", str, where) for answer in _field(qa, "answers", list, where)])
-    return Example(name, question, context, answers, version_2_with_negative and bool(qa.get("is_impossible", False)))
+    return Example(name, question, context, answers, _is_impossible(qa, where) and version_2_with_negative)
 
 
-def _learns(example, qa, examples, where):
+def _is_impossible(qa, where):
+    """Returns whether a question is said to have no answer: true, "True" or 1; not so without the field, or null."""
+    value = qa.get("is_impossible")
+    if isinstance(value, str):
+        value = _TRUTHS.get(value.strip().lower(), value)
+    if value is not None and value not in (True, False):  # which 1 and 0 equal
+        raise UserError(f"{_place(where)}: 'is_impossible' must be true or false. Received: {value!r:.60}.")
+    return bool(value)
+
+
+def _learns(example, qa, examples, where, version_2_with_negative):
     """Gives a training example its answer. Returns whether it has one, or rightly none."""
     if example.is_impossible:
         example.answer = ""
         return True
     if not example.answers:
-        raise UserError(
-            f"{where[0]}: question {example.id} has no answer; to train on questions without one, as SQuAD 2.0 has "
-            "them, add --version_2_with_negative (version_2_with_negative=True)."
-        )
+        raise UserError(f"{where[0]}: question {example.id} {_no_answer(qa, where, version_2_with_negative)}")
     first = qa["answers"][0]
     example.answer, start = first["text"], _field(first, "answer_start", int, where)
     examples.several += len(example.answers) > 1
@@ -195,6 +235,45 @@ def _learns(example, qa, examples, where):
     if example.span is None:
         examples.lost.append(LostAnswer(example.id, example.answer, found))
     return example.span is not None
+
+
+def _no_answer(qa, where, version_2_with_negative):
+    """Says what is wrong with a training question without an answer, and what to do."""
+    flag = "--version_2_with_negative (version_2_with_negative=True)"
+    if _is_impossible(qa, where):
+        return f"has no answer; to train on questions without one, as SQuAD 2.0 has them, add {flag}."
+    said = f"is {json.dumps(qa['is_impossible'])}" if "is_impossible" in qa else "is missing"
+    lacks = "has no answer" if "answers" in qa else "has no 'answers'"
+    remedy = f"set is_impossible to true if the context has none{'' if version_2_with_negative else f' and add {flag}'}"
+    more = "" if "answers" in qa else " A file without answers can be answered (--predict_file), not learnt."
+    return f"{lacks}, and its is_impossible {said}; give its answer, or {remedy}.{more}"
+
+
+def _note_repeated(path, examples, training):
+    """Warns of ids that several questions have."""
+    counts = collections.Counter(example.id for example in examples)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        follows = (
+            "all of them are learnt"
+            if training
+            else "predictions.json holds one answer an id, that of its last question, by which all of them are measured"
+        )
+        note(
+            f"{path}: several questions have the same id: {shorten(map(repr, repeated), most=5)}; {follows}. Give each "
+            "question an id of its own."
+        )
+
+
+def _note_contradictions(path, examples, training):
+    """Warns of questions whose is_impossible is true and which have an answer."""
+    names = [example.id for example in examples if example.is_impossible and any(example.answers or ())]
+    if names:
+        note(
+            f"{path}: is_impossible is true of {len(names)} questions that have an answer: "
+            f"{shorten(map(repr, names), most=5)}; they are {'learnt' if training else 'measured'} as questions "
+            f"{'without' if training else 'with'} one. Set is_impossible to false, or remove the answers."
+        )
 
 
 def _find_words(context, answer, start):

@@ -6,7 +6,7 @@ import lzma
 
 import pytest
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, UserNote
 from keras_bert.tasks.squad import Context, read_examples
 
 
@@ -159,3 +159,71 @@ def test_the_version_chooses_korquad_s_metric(squad_file):
     assert metric_of(read_examples(squad_file(("a", [{}]), version="KorQuAD_v1.0_dev"))) == "korquad"
     assert metric_of(read_examples(squad_file(("a", [{}]), version="v2.0"))) == "squad"
     assert json.loads(squad_file(("a", [{}])).read_text())["version"] == "1.1"
+
+
+@pytest.mark.parametrize(
+    ("value", "impossible"),
+    [(False, False), (None, False), ("False", False), (0, False), (True, True), ("true", True), (1, True)],
+)
+def test_is_impossible_is_true_or_false_however_it_is_written(squad_file, value, impossible):
+    path = squad_file(("Rollo came.", [{"is_impossible": value}, {"is_impossible": True}]))
+    assert read_examples(path, version_2_with_negative=True)[0].is_impossible is impossible
+
+
+@pytest.mark.parametrize("value", ["no", 2, [], float("nan")])
+def test_any_other_is_impossible_is_named_with_its_place(squad_file, value):
+    path = squad_file(("Rollo came.", [{}, {"is_impossible": value}]))
+    with pytest.raises(UserError, match=r"paragraph 1, question 2: 'is_impossible' must be true or false\. Received"):
+        read_examples(path)
+
+
+def test_true_is_no_place_of_an_answer(squad_file):
+    path = squad_file(("Rollo came.", [{"answers": [{"text": "o", "answer_start": True}]}]))
+    with pytest.raises(UserError, match=r"'answer_start' must be a whole number\. Received: True"):
+        read_examples(path, training=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "with_negative", "said"),
+    [
+        ({"answers": []}, True, "has no answer, and its is_impossible is missing; give its answer, or set is_imp"),
+        ({"answers": [], "is_impossible": None}, True, "has no answer, and its is_impossible is null"),
+        ({"answers": [], "is_impossible": False}, True, "has no answer, and its is_impossible is false"),
+        ({"answers": []}, False, "to true if the context has none and add --version_2_with_negative"),
+        ({}, True, r"has no 'answers', and its .* can be answered \(--predict_file\), not learnt"),
+    ],
+)
+def test_what_is_wrong_with_a_question_without_an_answer(squad_file, fields, with_negative, said):
+    path = squad_file(("Rollo came.", [{"answers": "Rollo"}, fields]))
+    with pytest.raises(UserError, match=f"question q0-1 {said if said.startswith('has') else '.*' + said}") as caught:
+        read_examples(path, training=True, version_2_with_negative=with_negative)
+    assert ("--version_2" in str(caught.value)) is not with_negative  # nobody is told to add what is there
+
+
+def test_an_id_of_several_questions_is_named(squad_file):
+    path = squad_file(("Rollo came.", [{"id": "q1", "answers": "Rollo"}, {"id": "q1", "answers": "came"}, {}]))
+    with pytest.warns(UserNote, match=r"the same id: 'q1'; predictions\.json holds one answer an id"):
+        assert len(read_examples(path)) == 3
+
+
+def test_an_answer_to_a_question_that_has_none_is_noted(squad_file):
+    path = squad_file(("Rollo came.", [{"answers": "Rollo", "is_impossible": True}]))
+    with pytest.warns(UserNote, match="is_impossible is true of 1 questions that have an answer: 'q0-0'; they are"):
+        read_examples(path, training=True, version_2_with_negative=True)
+
+
+def test_rows_of_hugging_face_s_datasets_are_read(tmp_path):
+    answered = {"text": ["came"], "answer_start": [6]}
+    rows = [
+        {"id": "1", "context": "Rollo came.", "question": "What?", "answers": answered},
+        {"id": "2", "context": "Rollo came.", "question": "Why?", "answers": {"text": [], "answer_start": []}},
+    ]
+    path = tmp_path / "hf.json"
+    path.write_text(json.dumps({"data": rows}))
+    one, two = read_examples(path, training=True, version_2_with_negative=True)
+    assert (one.answer, one.span, two.answer, two.is_impossible) == ("came", (1, 1), "", True)
+    assert one.context is two.context
+    rows[0]["answers"] = {"text": ["came"], "answer_start": []}
+    path.write_text(json.dumps({"data": rows}))
+    with pytest.raises(UserError, match="paragraph 1, question 1: 'answers' must be a list"):
+        read_examples(path)
