@@ -26,7 +26,6 @@ from keras_bert.tasks.conll_tags import (
     join_tag,
     split_tag,
 )
-from keras_bert.tasks.separated import check_line_ends
 from keras_bert.tasks.table import shorten
 
 _COMMENT = re.compile("#+ ")
@@ -136,8 +135,6 @@ def _sentences(path, columns):
     """Yields the rows of each sentence: lists of (line number, word[, tag])."""
     sentence, first, count = [], None, None
     for number, line in enumerate(read_lines(path), 1):
-        if number == 1:
-            check_line_ends(path, line)
         if not line.strip() or line.startswith(_DOCSTART):
             if sentence:
                 yield sentence

@@ -13,7 +13,6 @@ from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import read_lines, require_file
 from keras_bert.tasks.kinds import KINDS, kind_of
 from keras_bert.tasks.labels import example_weights
-from keras_bert.tasks.separated import check_line_ends
 from keras_bert.tasks.spellings import note_missing, number_of, one_spelling
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, is_table, read_table
@@ -171,7 +170,6 @@ def read_inputs(
     texts = [line.strip() for line in read_lines(require_file(path, what="The texts"))]
     if not texts:
         raise UserError(f"{path} is empty; one text a line was expected.")
-    check_line_ends(path, texts[0])
     return Examples(texts)
 
 

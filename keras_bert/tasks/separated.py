@@ -16,7 +16,7 @@ _FLAGS = {"0", "1", "0.0", "1.0", "true", "false"}
 
 def read_tsv(path, wanted, label_column):
     """Yields (line number, {column: cell}) of an unquoted TSV."""
-    lines = enumerate(_lines(path), 1)
+    lines = enumerate(read_lines(path), 1)
     rows = ((number, line.split("\t")) for number, line in lines if line.strip())
     return _named_cells(path, rows, wanted, label_column)
 
@@ -27,7 +27,7 @@ def read_csv(path, wanted, label_column):
 
 
 def _csv_rows(path, wanted):
-    lines = _lines(path)
+    lines = read_lines(path)
     first = next(lines, "")
     separator = _separator(path, first, wanted)
     lines = (f"{line}\n" for line in itertools.chain([first], lines))
@@ -65,22 +65,6 @@ def _separator(path, first, wanted):
     if separator != ",":
         note(f"{path}: its cells are separated by {SEPARATORS[separator]}, and read so.")
     return separator
-
-
-def _lines(path):
-    """Yields the lines of a file; raises a UserError if CR alone ends them."""
-    lines = read_lines(path)
-    first = next(lines, None)
-    if first is not None:
-        check_line_ends(path, first)
-        yield first
-    yield from lines
-
-
-def check_line_ends(path, first):
-    """Raises a UserError if the first line of a file holds a CR, so that lines end as on old Macs."""
-    if "\r" in first:
-        raise UserError(f"{path}: its lines end in CR alone; write LF line ends, for example with tr '\\r' '\\n'.")
 
 
 def _named_cells(path, rows, wanted, label_column):

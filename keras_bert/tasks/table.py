@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import OPENERS, atomic_path, read_lines, require_file
-from keras_bert.tasks.separated import check_columns, check_line_ends, note_quotes, read_csv, read_tsv
+from keras_bert.tasks.separated import check_columns, note_quotes, read_csv, read_tsv
 from keras_bert.tasks.spellings import by_number, number_of
 
 
@@ -231,7 +231,6 @@ def _read_jsonl(path, wanted, label_column):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            check_line_ends(path, line)
             raise UserError(f"{path}, line {number}: no JSON ({error}); one object a line was expected.") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number}: {line.strip()[:60]!r} is no JSON object; one a line was expected.")

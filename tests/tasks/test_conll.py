@@ -230,10 +230,3 @@ def test_row_numbers_for_words_are_noted(tmp_path):
         assert read_conll(path, token_column=1).words == [["Ann's", "Ann", "'s"], ["Yes"]]
         path.write_text("1\tO\n\n2\tO\n7\tO\n")  # scores, say
         read_conll(path)
-
-
-def test_lines_that_end_in_cr_alone_are_named(tmp_path):
-    path = tmp_path / "t.txt"
-    path.write_bytes(b"Ann B-PER\rruns O\r")
-    with pytest.raises(UserError, match="its lines end in CR alone"):
-        read_conll(path)

@@ -230,19 +230,6 @@ def test_a_quote_that_never_closes_is_named_by_its_own_line(tmp_path):
         read_table(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("t.csv", b"text,label\ra,x\rb,y\r"),
-        ("t.tsv", b"text\tlabel\ra\tx\rb\ty\r"),
-        ("t.jsonl", b'{"text": "a", "label": 1}\r{"text": "b", "label": 1}\r'),
-    ],
-)
-def test_lines_that_end_in_cr_alone_are_named(tmp_path, name, content):
-    with pytest.raises(UserError, match="its lines end in CR alone; write LF"):
-        read_table(write_text(tmp_path / name, content))
-
-
 @pytest.mark.parametrize("texts", [('"a ""b"""', "c"), ('"a"', '"c"')])
 def test_quotes_in_a_tsv_are_noted(tmp_path, texts):
     path = write_text(tmp_path / "t.tsv", "text\tlabel\n" + "".join(f"{text}\tx\n" for text in texts))
