@@ -54,6 +54,13 @@ def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, wor
     assert not (tmp_path / "model" / "bert_config.json").exists()
 
 
+def test_text_in_the_place_of_records_is_named(text_file, tmp_path, capsys):
+    assert main(["pretrain", f"--input_file={text_file}", f"--output_dir={tmp_path / 'model'}"]) == 2
+    error = capsys.readouterr().err
+    assert f"{text_file} is text, not a TFRecord file; make records of it first, with keras-bert create_pretr" in error
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_configuration_of_another_vocabulary_is_refused_with_both_numbers(records, tmp_path, capsys):
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"hidden_size": 64, "num_attention_heads": 1, "vocab_size": 99}))
