@@ -10,6 +10,7 @@ import numpy as np
 from keras_bert.config import BertConfig
 from keras_bert.data.wire import masked_crc32c
 from keras_bert.errors import UserError
+from keras_bert.files import no_permission
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +115,6 @@ class Span:
         if self.dtype == "bfloat16":
             array = (array.astype("<u4") << 16).view("<f4")
         return array.astype(np.float32, copy=False).reshape(self.shape)
-
-
-def no_permission(path):
-    """Returns the UserError on a file that this user may not read."""
-    return UserError(f"{path} may not be read by this user (permission denied); change its permissions, or copy it.")
 
 
 def _aligned(size):
