@@ -5,7 +5,10 @@ Turc et al. 2019, "Well-Read Students Learn Better" (the 24 miniatures).
 """
 
 import dataclasses
+import difflib
+import numbers
 import re
+import sys
 from pathlib import Path
 
 from keras_bert.errors import UserError
@@ -32,6 +35,37 @@ HUGGINGFACE_ACTIVATIONS = {
 # three, by which such a file is known; none is kept, since each would be wrong in another file.
 HUGGINGFACE_FIELDS = ("model_type", "architectures", "transformers_version")
 HUGGINGFACE_FIELDS += ("_name_or_path", "dtype", "torch_dtype", "id2label", "label2id", "num_labels", "problem_type")
+# What config.json must say, where it says anything: other values mean other arithmetic.
+BERT = (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False))
+# What a field means that a file leaves out, where it is not what BertConfig() says: the constructor of the code that
+# would have read the file. Google's needs the vocab_size.
+GOOGLE_DEFAULTS = {"hidden_act": "gelu", "type_vocab_size": 16}
+HUGGINGFACE_DEFAULTS = {"hidden_act": "gelu", "type_vocab_size": 2, "vocab_size": 30522}
+# Fields that published files carry and that change nothing in an encoder: Google's of the multilingual models, and
+# transformers' PreTrainedConfig and BertConfig, of version 4 and 5. Others are reported.
+HARMLESS = set(HUGGINGFACE_FIELDS)
+HARMLESS |= {"directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"}
+HARMLESS |= {"pooler_size_per_head", "pooler_type", "position_embedding_type", "is_decoder", "classifier_dropout"}
+HARMLESS |= {"add_cross_attention", "attn_implementation", "_attn_implementation", "_attn_implementation_autoset"}
+HARMLESS |= {"auto_map", "cross_attention_hidden_size", "decoder_start_token_id", "experts_implementation"}
+HARMLESS |= {f"{name}_token_id" for name in ("bos", "cls", "eos", "mask", "pad", "sep", "unk")}
+HARMLESS |= {"chunk_size_feed_forward", "finetuning_task", "gradient_checkpointing", "is_encoder_decoder", "language"}
+HARMLESS |= {"model_name", "name_or_path", "output_attentions", "output_hidden_states", "output_past", "prefix"}
+HARMLESS |= {"pruned_heads", "return_dict", "summary_type", "task_specific_params", "tf_legacy_loss", "tokenizer_class"}
+HARMLESS |= {"tie_encoder_decoder", "tie_word_embeddings", "torchscript", "transformers_weights", "use_bfloat16"}
+HARMLESS |= {
+    "sentence_transformers",
+    "use_cache",
+    "use_return_dict",
+    "_commit_hash",
+    "_num_labels",
+    "quantization_config",
+}
+HARMLESS |= {"bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping"}  # generation
+HARMLESS |= {"encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id"}
+HARMLESS |= {"forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beams"}
+HARMLESS |= {"num_beam_groups", "num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty"}
+HARMLESS |= {"return_dict_in_generate", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p"}
 COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -41,6 +75,10 @@ COUNTS = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+SHOWN_FIELDS = 8
+MOST = 2**31 - 1  # what an int32 counts
+MOST_LAYERS = 1000  # Wang et al. 2022, DeepNet; building more takes minutes, and is a mistake
+RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "tanh", "linear")
 
 
@@ -83,26 +121,29 @@ class BertConfig:
     type_vocab_size: int = 2
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
-    extra: dict = dataclasses.field(default_factory=dict)
+    extra: dict = dataclasses.field(default_factory=dict, hash=False)  # a dict has no hash
 
     def __post_init__(self):
         for name in COUNTS:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"{name} must be a whole number of at least 1. Received: {value!r}.")
+            value, most = getattr(self, name), MOST_LAYERS if name == "num_hidden_layers" else MOST
+            if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+                raise UserError(f"{name} must be a whole number of at least 1. Received: {value!r:.80}.")
+            if value > most:
+                raise UserError(f"{name} must be at most {most}. Received: {value!r:.80}.")
+            object.__setattr__(self, name, int(value))  # NumPy's are neither written as JSON nor equal in type
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
                 "hidden_size must be a multiple of num_attention_heads. "
                 f"Received: {self.hidden_size} and {self.num_attention_heads}."
             )
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        for name in (*RATES, "initializer_range", "layer_norm_eps"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise UserError(f"{name} must be at least 0 and less than 1. Received: {value!r}.")
-        for name in ("initializer_range", "layer_norm_eps"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not value > 0:
-                raise UserError(f"{name} must be greater than 0. Received: {value!r}.")
+            is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if name in RATES and not (is_number and 0 <= value < 1):
+                raise UserError(f"{name} must be at least 0 and less than 1. Received: {value!r:.80}.")
+            if name not in RATES and not (is_number and 0 < value <= sys.float_info.max):
+                raise UserError(f"{name} must be greater than 0. Received: {value!r:.80}.")
+            object.__setattr__(self, name, float(value))
         if self.hidden_act not in ACTIVATIONS:
             raise UserError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}. Received: {self.hidden_act!r}.")
 
@@ -127,10 +168,19 @@ class BertConfig:
 
     @classmethod
     def from_dict(cls, fields, *, activations=GOOGLE_ACTIVATIONS):
-        """Reads the fields of a bert_config.json (or, with HUGGINGFACE_ACTIVATIONS, of a config.json)."""
+        """Reads the fields of a bert_config.json (or, with HUGGINGFACE_ACTIVATIONS, of a config.json).
+
+        A field that is left out means what it means to the code that would have read the file.
+
+        Raises:
+            UserError: a value that cannot work, or Google's without vocab_size, which its code needs.
+        """
         known = {f.name for f in dataclasses.fields(cls)} - {"extra"}
         extra = {k: v for k, v in fields.items() if k not in known}
-        fields = {k: v for k, v in fields.items() if k in known}
+        defaults = GOOGLE_DEFAULTS if activations is GOOGLE_ACTIVATIONS else HUGGINGFACE_DEFAULTS
+        fields = {**defaults, **{k: v for k, v in fields.items() if k in known}}
+        if "vocab_size" not in fields:
+            raise UserError("A bert_config.json must have a vocab_size; it has none.")
         activation = fields.get("hidden_act")
         if isinstance(activation, str):
             fields["hidden_act"] = activations.get(activation, activation)
@@ -138,7 +188,14 @@ class BertConfig:
 
     @classmethod
     def from_huggingface(cls, fields):
-        """Reads the fields of a Hugging Face config.json; what it says of the file or the head is left out."""
+        """Reads the fields of a Hugging Face config.json; what it says of the file or the head is left out.
+
+        Raises:
+            UserError: a value that cannot work, or a model that is not BERT.
+        """
+        for name, expected in BERT:
+            if fields.get(name, expected) != expected:
+                raise UserError(f"It is no BERT: its {name} is {fields[name]!r:.80}, and {expected!r} was expected.")
         fields = {name: value for name, value in fields.items() if name not in HUGGINGFACE_FIELDS}
         return cls.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS)
 
@@ -146,10 +203,13 @@ class BertConfig:
     def from_file(cls, path):
         """Reads a bert_config.json, Google's or ours, or Hugging Face's config.json."""
         fields = read_json(path, what="The model's configuration")
-        if "hidden_size" not in fields:
-            raise UserError(f"{path} has no hidden_size; a bert_config.json was expected.")
         is_huggingface = any(name in fields for name in HUGGINGFACE_FIELDS[:3])
-        return cls.from_huggingface(fields) if is_huggingface else cls.from_dict(fields)
+        if "vocab_size" not in fields and not is_huggingface:
+            raise UserError(f"{path} has no vocab_size; a bert_config.json was expected.")
+        try:
+            return cls.from_huggingface(fields) if is_huggingface else cls.from_dict(fields)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
 
     @classmethod
     def from_name_or_file(cls, name_or_path, **overrides):
@@ -162,6 +222,25 @@ class BertConfig:
                 "L-4_H-256 and the like."
             )
         return cls.from_file(name_or_path)
+
+    def unknown_fields(self):
+        """Returns a note on the fields of `extra` that are in no published file, such as a misspelt one, or None.
+
+        Example:
+            >>> BertConfig(extra={"hiden_size": 64, "pad_token_id": 0}).unknown_fields()
+            'fields of the configuration that are not known and do nothing: hiden_size (hidden_size?)'
+        """
+        known = [field.name for field in dataclasses.fields(self) if field.name != "extra"]
+        unknown = []
+        for name in self.extra:
+            if name not in HARMLESS:
+                meant = difflib.get_close_matches(name[:60], known, n=1, cutoff=0.75)
+                unknown.append(f"{name[:60]} ({meant[0]}?)" if meant else name[:60])
+        if not unknown:
+            return None
+        more = f" and {len(unknown) - SHOWN_FIELDS} more" if len(unknown) > SHOWN_FIELDS else ""
+        shown = ", ".join(unknown[:SHOWN_FIELDS])
+        return f"fields of the configuration that are not known and do nothing: {shown}{more}"
 
     def to_dict(self):
         """Returns the fields, the unknown ones beside the known, as they go into bert_config.json."""

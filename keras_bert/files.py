@@ -42,6 +42,9 @@ PARTLY_WRITTEN = re.compile(r"\d+ requested and \d+ written")  # NumPy's words f
 # What `atomic_path` writes: .NAME.PID-MACHINE.partial, and .old for a folder that is being replaced.
 LEFT = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})(?:-(?P<machine>[0-9a-f]{8}))?(?:-\w+)?\.(?P<kind>partial|old)")
 FOREIGN_SECONDS = 24 * 3600  # after which another machine's process counts as dead
+# "bert-base-uncased" or "google-bert/bert-base-uncased", not "./model", "a/b/c", "bert_model.ckpt" or "model.ckpt-100".
+HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w(?!.*\.[A-Za-z]+(?:-\d+)?$)[\w.-]*", re.ASCII)
+MAX_JSON_BYTES = 1 << 26  # the largest tokenizer.json has a third of it
 BLOCK_BYTES = 1 << 16  # read at a time: small enough to stay in the cache while it is decoded
 MAX_LINE_BYTES = 1 << 24
 
@@ -190,15 +193,88 @@ def _decode(data, path, number):
     return text.replace("\r\n", "\n").removesuffix("\r") if "\r" in text else text
 
 
-def read_json(path, *, what):
-    """Returns the dict that a JSON file holds, or raises a UserError that names `what`."""
+def missing_directory_message(path):
+    """Returns a sentence on a model directory that does not exist, with the way to fetch it if it is a hub's name.
+
+    >>> missing_directory_message("org/none")  # doctest: +ELLIPSIS
+    'org/none does not exist; ... by its name. Fetch it first: hf download org/none --local-dir org/none'
+    >>> missing_directory_message("./none")
+    './none does not exist; expected a model directory on this machine. Check the path.'
+    """
+    name = os.fspath(path)
+    sentence = f"{name} does not exist; expected a model directory on this machine"
+    folder, _, _ = name.rpartition("/")
+    if HUB_NAME.fullmatch(name) and not (folder and os.path.isdir(folder)):
+        fetch = f"hf download {name} --local-dir {name}"
+        return f"{sentence}, as nothing is downloaded by its name. Fetch it first: {fetch}"
+    return f"{sentence}. Check the path."
+
+
+def no_permission(path):
+    """Returns the UserError on a file that this user may not read."""
+    return UserError(f"{path} may not be read by this user (permission denied); change its permissions, or copy it.")
+
+
+def parse_json(data, *, unique=False):
+    """Returns what JSON in UTF-8 holds, with or without a BOM.
+
+    Args:
+        data: bytes.
+        unique: whether an object that has a name twice is refused; otherwise the last one counts.
+
+    Raises:
+        ValueError: it is not JSON, or too deep or too large to be read; the message says what is wrong.
+
+    Example:
+        >>> parse_json(b'{"a": [1, 2.5]}')
+        {'a': [1, 2.5]}
+    """
+    try:
+        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_names if unique else None)
+        if b"\\ud" in data.lower():  # half of a surrogate pair can be neither printed nor written
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError:  # the exception's own traceback is as deep
+        raise ValueError("it is nested too deeply") from None
+    return found
+
+
+def _unique_names(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        seen = set()
+        double = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"it has {double[:60]!r} twice")
+    return fields
+
+
+def read_json(path, *, what, expected=dict):
+    """Returns what a JSON file holds.
+
+    Args:
+        path: the file.
+        what: the thing to name in an error, such as "The model's configuration".
+        expected: dict for an object of fields, or list.
+
+    Raises:
+        UserError: no file is there, it cannot be read, it is not JSON or too large, or it holds something else.
+    """
     path = require_file(path, what=what)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        with open(path, "rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+    except PermissionError as error:
+        raise no_permission(path) from error
+    except OSError as error:
+        raise UserError(f"{what}: {path} cannot be read ({error.strerror}); fetch or write it again.") from error
+    if len(data) > MAX_JSON_BYTES:
+        raise UserError(f"{what}: {path} has more than {MAX_JSON_BYTES >> 20} MiB, too much for such a file.")
+    try:
+        fields = parse_json(data)
+    except ValueError as error:
         raise UserError(f"{what}: {path} is not JSON ({error}); fetch or write it again.") from error
-    if not isinstance(fields, dict):
-        raise UserError(f"{what}: {path} holds a {type(fields).__name__} where an object of fields was expected.")
+    if not isinstance(fields, expected):
+        wanted = {dict: "an object of fields", list: "a list"}[expected]
+        raise UserError(f"{what}: {path} holds a {type(fields).__name__} where {wanted} was expected.")
     return fields
 
 

@@ -322,6 +322,9 @@ def print_model(args, model):
             f"checkpoint: {len(report.loaded)} weights loaded, {len(report.unused)} of other heads left; "
             f"newly initialised: {', '.join(report.new) or 'none'}"
         )
+    unknown = config.unknown_fields()
+    for note in report.notes if report is not None else [unknown] if unknown else []:
+        print(f"note: {note}")
     if args.freeze_encoder:
         print(f"frozen: the encoder; {sum(math.prod(v.shape) for v in model.trainable_variables):,} weights train")
     length = f"{args.num_train_steps:,} steps" if args.num_train_steps else f"{args.num_train_epochs:g} epochs"

@@ -4,13 +4,11 @@ import argparse
 import json
 import os
 import re
-from pathlib import Path
 
 from keras_bert_cli.flags import positive_int
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has
 WAYS = {
     "float32": {"dtype": "float32"},
     "with remat": {"dtype": "float32", "remat": True},
@@ -74,6 +72,8 @@ def run(args):
     if args.model is None or _is_size(args.model):
         name = args.bert_config_file or args.model
         config, lines = BertConfig.from_name_or_file(name), [f"model: {name}"]
+        unknown = config.unknown_fields()
+        lines += [f"note: {unknown}"] if unknown else []
         figures = _figures(config, args)
     else:
         from keras_bert.checkpoints import open_checkpoint
@@ -117,7 +117,7 @@ def _about(checkpoint, path):
 
 
 def _described(about, checkpoint):
-    """Returns what lies there as lines: `_about`, and how the arrays fit the configuration."""
+    """Returns what lies there as lines: `_about`, and the arrays."""
     from keras_bert.checkpoints import FORMATS
 
     task = about["task"]
@@ -128,7 +128,7 @@ def _described(about, checkpoint):
         _vocabulary(about["vocabulary"], checkpoint.config.vocab_size),
         *(f"weights: {name} is missing; names and shapes are the index's" for name in about["missing"]),
         *_arrays(checkpoint),
-        *about["notes"],
+        *(f"note: {note}" for note in about["notes"]),
     ]
 
 
@@ -144,21 +144,13 @@ def _vocabulary(found, expected):
 
 
 def _arrays(checkpoint):
-    """Yields how the arrays fit the configuration, as lines."""
-    from keras_bert.training.costs import array_shapes, encoder_parts, pretraining_parts
+    """Yields how many arrays there are, and which are not the encoder's, as lines."""
+    from keras_bert.checkpoints.parts import array_shapes, encoder_parts
 
-    found, config = checkpoint.shapes, checkpoint.config
-    encoder, heads = array_shapes(encoder_parts(config)), array_shapes(pretraining_parts(config))
-    expected = {**encoder, **heads}
-    wrong = [
-        f"{name} {found[name]} where the configuration asks for {shape}"
-        for name, shape in expected.items()
-        if found.get(name, shape) != shape
-    ]
+    found, encoder = checkpoint.shapes, array_shapes(encoder_parts(checkpoint.config))
     yield f"arrays: {len(found)}, of the encoder {len(encoder.keys() & found.keys())} of {len(encoder)}"
     for what, names in (
-        ("missing", [name for name in encoder if name not in found]),
-        ("of other shapes", wrong),
+        ("missing", [name for name in encoder if name not in found]),  # the pooler, which may be
         ("heads", [name for name in found if name not in encoder]),
     ):
         if names:
@@ -177,7 +169,8 @@ def _shape(config):
 
 def _counted_heads(config, shapes):
     """Returns the Parts of the heads to count, and what to call them: the model's own, or else pre-training's."""
-    from keras_bert.training.costs import head_parts, pretraining_parts
+    from keras_bert.checkpoints.parts import pretraining_parts
+    from keras_bert.training.costs import head_parts
 
     own, usual = head_parts(shapes or {}), pretraining_parts(config)
     names = [part.name for part in own]
@@ -196,6 +189,7 @@ def _figures(config, args, shapes=None):
     """
     import dataclasses
 
+    from keras_bert.checkpoints.parts import encoder_parts, machine_memory, pretraining_parts
     from keras_bert.errors import UserError
     from keras_bert.training import costs
     from keras_bert.training.memory import largest_batch, step_memory
@@ -206,8 +200,8 @@ def _figures(config, args, shapes=None):
         max_predictions_per_seq=args.max_predictions_per_seq,
     )
     step.check_fits(config)
-    capacity = args.memory or _machine_memory()
-    encoder, (heads, counted) = costs.encoder_parts(config), _counted_heads(config, shapes)
+    capacity = args.memory or machine_memory()
+    encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, shapes)
     example, again = costs.count_flops(config, step), costs.count_flops(config, step, remat=True)
     passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
     memory, least = {}, []
@@ -230,7 +224,7 @@ def _figures(config, args, shapes=None):
             "heads": counted,
             "encoder": sum(part.total for part in encoder),
             "total": sum(part.total for part in (*encoder, *heads)),
-            "pretrainer": sum(part.total for part in (*encoder, *costs.pretraining_parts(config))),
+            "pretrainer": sum(part.total for part in (*encoder, *pretraining_parts(config))),
         },
         "flops": {
             "products": {
@@ -242,13 +236,6 @@ def _figures(config, args, shapes=None):
         "memory": memory,
         "capacity": capacity,
     }
-
-
-def _machine_memory():
-    """Returns the bytes of memory that this machine or container has."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.is_file() else "max"
-    return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def _amount(number, unit):

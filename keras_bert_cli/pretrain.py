@@ -274,4 +274,5 @@ def _find_config(args, tokenizer):
             f"{args.bert_config_file} has vocab_size {config.vocab_size}, but the records' vocabulary has "
             f"{tokenizer.vocab_size} entries; use the configuration and the records that belong together."
         )
-    return config, "fresh weights"
+    unknown = config.unknown_fields()
+    return config, "; ".join(["fresh weights", *([unknown] if unknown else [])])

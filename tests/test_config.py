@@ -3,9 +3,10 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 
-from keras_bert.config import GOOGLE_ACTIVATIONS, HUGGINGFACE_ACTIVATIONS, SIZES, BertConfig
+from keras_bert.config import COUNTS, GOOGLE_ACTIVATIONS, HUGGINGFACE_ACTIVATIONS, SIZES, BertConfig
 from keras_bert.errors import UserError
 
 # google-research/bert's README: layers, hidden size, heads, feed-forward size.
@@ -169,6 +170,11 @@ def test_what_hugging_face_says_of_the_file_and_the_head_is_left_out(tmp_path):
             "hidden_act must be one of gelu_tanh, gelu_erf, relu, tanh, linear. Received: 'swish'.",
         ),
         ("hidden_act", ["gelu"], "Received: ['gelu']."),
+        ("num_hidden_layers", 10**6, "num_hidden_layers must be at most 1000. Received: 1000000."),
+        ("vocab_size", 10**4000, "vocab_size must be at most 2147483647. Received: 1000"),
+        ("layer_norm_eps", 10**400, "layer_norm_eps must be greater than 0. Received: 1000"),
+        ("initializer_range", float("inf"), "initializer_range must be greater than 0. Received: inf."),
+        ("hidden_dropout_prob", False, "hidden_dropout_prob must be at least 0 and less than 1. Received: False."),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_its_numbers(field, value, message):
@@ -182,7 +188,9 @@ def test_a_file_that_is_no_config_is_refused_by_name(tmp_path):
     for text, message in (
         ("{", r"bert_config\.json is not JSON"),
         ("[]", r"bert_config\.json holds a list"),
-        ('{"vocab_size": 3}', r"bert_config\.json has no hidden_size"),
+        ('{"hidden_size": 3}', r"bert_config\.json has no vocab_size"),
+        ('{"hidden_size": 3, "model_type": "gpt2"}', r"bert_config\.json: .* its model_type is 'gpt2', and 'bert' was"),
+        ('{"vocab_size": 0}', r"bert_config\.json: vocab_size must be a whole number of at least 1"),
     ):
         path.write_text(text)
         with pytest.raises(UserError, match=message):
@@ -201,3 +209,47 @@ def test_a_name_or_a_file_and_nothing_else(tmp_path):
         BertConfig.from_name_or_file("bsae")
     with pytest.raises(UserError, match="is a directory"):
         BertConfig.from_name_or_file(tmp_path)
+
+
+def test_a_config_has_a_hash_and_equal_ones_have_the_same():
+    assert hash(BertConfig()) == hash(BertConfig()) != hash(BertConfig(vocab_size=7))
+    assert len({BertConfig(extra={"a": [1]}), BertConfig(extra={"a": [1]}), BertConfig(extra={"a": [2]})}) == 2
+
+
+def test_numpy_s_numbers_are_numbers():
+    counts = {name: np.int64(4) for name in COUNTS}
+    config = BertConfig(**counts, hidden_dropout_prob=np.float32(0.5), layer_norm_eps=np.float64(1e-6))
+    same = BertConfig(**dict.fromkeys(COUNTS, 4), hidden_dropout_prob=0.5, layer_norm_eps=1e-6)
+    assert config == same and json.loads(json.dumps(config.to_dict())) == same.to_dict()
+    assert {type(getattr(config, name)) for name in COUNTS} == {int}
+    with pytest.raises(UserError, match="must be a whole number"):
+        BertConfig(vocab_size=np.float64(4))
+
+
+def test_a_missing_field_means_what_google_s_constructor_makes_of_it(tmp_path):
+    # modeling.py: BertConfig(vocab_size, hidden_size=768, ..., hidden_act="gelu", ..., type_vocab_size=16, ...)
+    path = tmp_path / "bert_config.json"
+    path.write_text('{"vocab_size": 9}')
+    assert BertConfig.from_file(path) == BertConfig(vocab_size=9, type_vocab_size=16, hidden_act="gelu_tanh")
+
+
+def test_a_missing_field_means_what_transformers_constructor_makes_of_it(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "bert"}')
+    config = BertConfig.from_file(path)
+    assert config == BertConfig(hidden_act="gelu_erf")
+    theirs = pytest.importorskip("transformers", reason="the parity extra").BertConfig().to_dict()
+    fields = {**config.to_dict(), "hidden_act": "gelu"}
+    assert fields == {name: theirs[name] for name in fields}
+
+
+def test_transformers_fields_are_no_unknown_ones():
+    theirs = pytest.importorskip("transformers", reason="the parity extra").BertConfig().to_dict()
+    assert BertConfig.from_huggingface({**theirs, "is_decoder": False}).unknown_fields() is None
+
+
+def test_a_misspelt_field_is_named_with_the_one_that_was_meant():
+    config = BertConfig.from_dict({**BASE, "hiden_dropout_prob": 0.5, "my_note": 1, "pad_token_id": 0})
+    assert config.extra["hiden_dropout_prob"] == 0.5
+    assert config.unknown_fields().endswith("do nothing: hiden_dropout_prob (hidden_dropout_prob?), my_note")
+    assert BertConfig.from_dict({**BASE, **{f"x{i}": i for i in range(9)}}).unknown_fields().endswith(" and 1 more")

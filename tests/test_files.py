@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from keras_bert.files import (
     atomic_path,
     clear_left,
     expand_inputs,
+    missing_directory_message,
     read_blocks,
     read_json,
     read_lines,
@@ -431,3 +433,43 @@ def test_a_place_that_cannot_be_written_to_is_a_user_error(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
     assert os.listdir(tmp_path / "folder") == ["full"]
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "google-bert/bert-base-uncased", "BAAI/bge-small-en-v1.5"])
+def test_a_missing_model_by_a_hub_s_name_gives_the_line_that_fetches_it(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    message = missing_directory_message(Path(name))
+    assert message.startswith(f"{name} does not exist; expected a model directory")
+    assert message.endswith(f"hf download {name} --local-dir {name}")
+
+
+@pytest.mark.parametrize("name", ["/a/b", "./bert", "../bert", "a/b/c", "runs/model", "bert.ckpt", "a.ckpt-100", ""])
+def test_a_missing_path_is_not_taken_for_a_hub_s_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert missing_directory_message(name) == (
+        f"{name} does not exist; expected a model directory on this machine. Check the path."
+    )
+
+
+def test_json_may_begin_with_a_bom(tmp_path):
+    (tmp_path / "a.json").write_bytes('\ufeff{"ä": 1}'.encode())
+    assert read_json(tmp_path / "a.json", what="It") == {"ä": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[" * 200_000, r"a\.json is not JSON \(it is nested too deeply\)"),
+        (b'{"a": %s}' % (b"9" * 10_000), r"a\.json is not JSON \(Exceeds the limit"),
+        (b'{"a": "\\uD800"}', r"a\.json is not JSON \(.*surrogates not allowed"),
+        (b'{"a": "\xff"}', r"a\.json is not JSON \(.*can't decode byte 0xff"),
+        (b"", r"a\.json is not JSON"),
+        (b"[]", r"a\.json holds a list where an object of fields was expected"),
+        (b" " * ((1 << 26) + 1), r"a\.json has more than 64 MiB"),
+    ],
+)
+def test_hostile_json_is_one_sentence(tmp_path, data, message):
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        read_json(tmp_path / "a.json", what="It")

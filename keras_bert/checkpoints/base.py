@@ -10,6 +10,7 @@ import numpy as np
 from keras_bert.config import BertConfig
 from keras_bert.data.wire import masked_crc32c
 from keras_bert.errors import UserError
+from keras_bert.files import no_permission
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,9 @@ class Plan:
 # Floats as numpy reads their bytes; it knows no bfloat16, which is the upper half of a float32.
 FLOATS = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}
 ALIGNMENT = 64  # bytes; Eigen's EIGEN_MAX_ALIGN_BYTES
+PIECE = 1 << 20  # bytes of an array that are compared at a time
+MAX_AXES = 32  # NumPy 1's
+MAX_NUMBER = 2**63 - 1  # an int64, in which every format keeps sizes and offsets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,12 +117,23 @@ class Span:
         array = data.view(FLOATS[self.dtype])
         if self.dtype == "bfloat16":
             array = (array.astype("<u4") << 16).view("<f4")
-        return array.astype(np.float32, copy=False).reshape(self.shape)
+        with np.errstate(over="ignore"):  # a float64 that no float32 can hold is infinite, and refused as such
+            return array.astype(np.float32, copy=False).reshape(self.shape)
 
-
-def no_permission(path):
-    """Returns the UserError on a file that this user may not read."""
-    return UserError(f"{path} may not be read by this user (permission denied); change its permissions, or copy it.")
+    def holds_same_as(self, other):
+        """Says whether another Span has the same numbers; they are compared a piece at a time."""
+        if self.shape != other.shape:
+            return False
+        if self.dtype != other.dtype:
+            return np.array_equal(self.read(), other.read())
+        try:
+            with open(self.path, "rb") as mine, open(other.path, "rb") as theirs:
+                mine.seek(self.offset)
+                theirs.seek(other.offset)
+                sizes = (min(PIECE, self.size - start) for start in range(0, self.size, PIECE))
+                return all(mine.read(size) == theirs.read(size) for size in sizes)
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read ({error.strerror}); fetch it again.") from error
 
 
 def _aligned(size):
@@ -130,12 +145,33 @@ def _aligned(size):
 
 def check_size(span, itemsize):
     """Raises a UserError if an array's shape and the bytes that the file gives it do not fit."""
+    if len(span.shape) > MAX_AXES or math.prod(filter(None, span.shape)) > MAX_NUMBER:
+        raise UserError(
+            f"{span.path} is damaged: {span.name:.80} has the shape {span.shape!s:.80}, which no array can have; "
+            "fetch it again."
+        )
     needed = math.prod(span.shape) * itemsize
     if needed != span.size:
         raise UserError(
-            f"{span.path} is damaged: {span.name} of shape {span.shape} takes {needed} bytes, and the file gives it "
-            f"{span.size}; fetch it again."
+            f"{span.path} is damaged: {span.name:.80} of shape {span.shape} takes {needed} bytes, and the file gives "
+            f"it {span.size}; fetch it again."
         )
+
+
+def check_apart(spans):
+    """Raises a UserError if two arrays of a file share bytes.
+
+    Args:
+        spans: the Spans of one or more files.
+    """
+    last = None
+    for span in sorted((span for span in spans if span.size), key=lambda span: (str(span.path), span.offset)):
+        if last is not None and last.path == span.path and last.offset + last.size > span.offset:
+            raise UserError(
+                f"{span.path} is damaged: {last.name:.80} and {span.name:.80} share bytes, the former up to "
+                f"{last.offset + last.size} and the latter from {span.offset}; fetch it again."
+            )
+        last = span
 
 
 def only_floats(spans, is_weight):

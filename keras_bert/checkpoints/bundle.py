@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert.checkpoints.base import Span, check_size
+from keras_bert.checkpoints.base import MAX_NUMBER, Span, check_apart, check_size
 from keras_bert.checkpoints.table import read_table, read_varint, varint, write_table
 from keras_bert.data.wire import masked_crc32c
 from keras_bert.errors import UserError
 
 HEADER = bytes([8, 1, 26, 2, 8, 1])  # BundleHeaderProto: num_shards 1, version {producer 1}
 FLOAT32 = 1
+MAX_INDEX = 1 << 26  # bytes; that of BERT-large with its optimizer has under 100 kB
 # tensorflow/core/framework/types.proto: number, name, bytes of one (None where they are not of one size)
 TYPES = {
     **{1: ("float32", 4), 2: ("float64", 8), 14: ("bfloat16", 2), 19: ("float16", 2)},
@@ -33,8 +34,10 @@ def open_bundle(prefix):
     """
     index = Path(f"{prefix}.index")
     try:
+        if index.stat().st_size > MAX_INDEX:
+            raise ValueError(f"its index has more than {MAX_INDEX >> 20} MiB")
         table = dict(read_table(index.read_bytes()))
-        num_shards = _fields(table.pop(b"")).get(1, [1])[0]
+        num_shards = _number_in(_fields(table.pop(b"")), 1, default=1)
         entries = {name.decode(errors="replace"): _fields(value) for name, value in table.items()}
         spans = {name: _span(prefix, name, entry, num_shards) for name, entry in entries.items()}
     except (UserError, PermissionError):
@@ -49,19 +52,20 @@ def open_bundle(prefix):
             raise UserError(
                 f"{path} is cut off: its index says {end} bytes, and it has {path.stat().st_size}; fetch it again."
             )
+    check_apart(spans.values())
     return spans
 
 
 def _span(prefix, name, entry, num_shards):
     """Returns the Span that a BundleEntryProto describes."""
-    number, shard, offset, size = (entry.get(field, [0])[0] for field in (1, 3, 4, 5))
+    number, shard, offset, size = (_number_in(entry, field) for field in (1, 3, 4, 5))
     if 7 in entry:
-        raise UserError(f"{prefix}: {name} is stored in slices, which are not read; save it as one variable.")
+        raise UserError(f"{prefix}: {name:.80} is stored in slices, which are not read; save it as one variable.")
     dims = [_fields(dim) for shape in entry.get(2, []) for dim in _fields(shape).get(2, [])]
-    shape = tuple(dim.get(1, [0])[0] for dim in dims)
+    shape = tuple(_number_in(dim, 1) for dim in dims)
     dtype, itemsize = TYPES.get(number, (f"TensorFlow's type {number}", None))
     path = Path(f"{prefix}.data-{shard:05d}-of-{num_shards:05d}")
-    span = Span(name, path, offset, size, dtype, shape, entry.get(6, [0])[0])
+    span = Span(name, path, offset, size, dtype, shape, _number_in(entry, 6))
     if itemsize:
         check_size(span, itemsize)
     return span
@@ -100,8 +104,18 @@ def _message(field, content):
     return varint(field << 3 | 2) + varint(len(content)) + content
 
 
+def _number_in(fields, field, default=0):
+    """Returns a field's number; others than those of an int64 that is not negative cannot be."""
+    [number, *_] = fields.get(field, [default])
+    if type(number) is not int or number > MAX_NUMBER:
+        raise ValueError(f"field {field} is {number!r:.40}, and a number was expected")
+    return number
+
+
 def _fields(data):
     """Returns {field: list of numbers or bytes} of a message."""
+    if not isinstance(data, bytes):
+        raise ValueError(f"{data!r:.40} where a message was expected")
     found, position = {}, 0
     while position < len(data):
         key, position = read_varint(data, position)
@@ -116,5 +130,7 @@ def _fields(data):
             value, position = int.from_bytes(data[position : position + length], "little"), position + length
         else:
             raise ValueError(f"a field of kind {kind}")
+        if position > len(data):
+            raise ValueError("a field that is cut off")
         found.setdefault(key >> 3, []).append(value)
     return found

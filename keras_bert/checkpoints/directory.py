@@ -4,15 +4,33 @@ A directory is a model: bert_config.json, model.safetensors (arrays in google-re
 layout), vocab.txt and tokenizer_config.json, and task.json for what sits on the encoder.
 """
 
+import math
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint, Plan, only_floats
+from keras_bert.checkpoints.base import Plan, only_floats
 from keras_bert.checkpoints.names import huggingface_name
+from keras_bert.checkpoints.opening import class_labels, make_checkpoint
+from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 
+# What else task.json may say: what it must be, in words and as a check.
+POSITIVE = ("a whole number of at least 1", lambda value: type(value) is int and value > 0)
+TEXT = ("a string", lambda value: isinstance(value, str))
+FLAG = ("true or false", lambda value: isinstance(value, bool))
+SETTINGS = {
+    "pair": FLAG,
+    "multi_label": FLAG,
+    "null_score_diff_threshold": ("a number", lambda value: type(value) in (int, float) and math.isfinite(value)),
+    "reading": ("an object of settings", lambda value: isinstance(value, dict)),
+}
+READING = {
+    **dict.fromkeys(("max_seq_length", "max_query_length", "max_answer_length", "doc_stride"), POSITIVE),
+    **dict.fromkeys(("long_texts", "label_separator"), TEXT),
+    "by_character": FLAG,
+}
 CONFIG, WEIGHTS, TASK = "bert_config.json", "model.safetensors", "task.json"
 
 
@@ -29,28 +47,46 @@ def open_directory(folder):
         UserError: a file is damaged, or task.json does not fit the weights.
     """
     config = BertConfig.from_file(folder / CONFIG)
-    spans, notes = only_floats(open_arrays(folder / WEIGHTS), lambda name: huggingface_name(name) is not None)
-    shapes = {name: span.shape for name, span in spans.items()}
-    task = read_json(folder / TASK, what="The model's task") if (folder / TASK).exists() else {}
-    _check_task(folder / TASK, task, shapes)
-    return Checkpoint(folder, config, task, shapes, lambda name: spans[name].read(), notes=notes)
+    spans, notes = only_floats(unwrap(open_arrays(folder / WEIGHTS)), lambda name: huggingface_name(name) is not None)
+    sources = resolve(spans, lambda name: None)
+
+    def task(shapes):
+        path = folder / TASK
+        return _checked_task(path, read_json(path, what="The model's task"), shapes) if path.exists() else {}
+
+    return make_checkpoint(folder, config, sources, task=task, notes=notes)
 
 
-def _check_task(path, task, shapes):
-    """Raises a UserError if a task.json says what cannot be, or another number of classes than the weights."""
+def _checked_task(path, task, shapes):
+    """Returns a task.json's contents, names of classes as strings.
+
+    Raises:
+        UserError: it says what cannot be, or another number of classes than the weights.
+    """
     kind, num_classes, labels = task.get("task"), task.get("num_classes"), task.get("labels")
     if not isinstance(kind, str | None):
         raise UserError(f"{path}: task must be a name such as 'classification'. Received: {kind!r}.")
     if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
         raise UserError(f"{path}: num_classes must be a whole number of at least 1. Received: {num_classes!r}.")
     if not isinstance(labels, list | None):
-        raise UserError(f"{path}: labels must be a list of names. Received: {labels!r}.")
+        raise UserError(f"{path}: labels must be a list of names. Received: {labels!r:.80}.")
+    _check_settings(path, task, SETTINGS)
+    _check_settings(path, task.get("reading") or {}, READING)
+    if labels is not None:
+        task["labels"] = labels = class_labels(labels, path=path, what="labels")
     stored = shapes.get("output_weights", (None,))[0]
     counts = {"num_classes": num_classes, "labels": labels and len(labels), "output_weights": stored}
     counts = {name: count for name, count in counts.items() if count is not None}
     if len(set(counts.values())) > 1 and kind != "multiple_choice":
         said = ", ".join(f"{count} by {name}" for name, count in counts.items())
         raise UserError(f"{path} and the weights differ in the number of classes: {said}; save the model again.")
+    return task
+
+
+def _check_settings(path, fields, expected):
+    for name, (words, is_one) in expected.items():
+        if fields.get(name) is not None and not is_one(fields[name]):
+            raise UserError(f"{path}: {name} must be {words}. Received: {fields[name]!r:.80}.")
 
 
 def plan_directory(checkpoint):

@@ -16,7 +16,7 @@ from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_json
+from keras_bert.files import atomic_path, missing_directory_message, read_json
 from keras_bert.text.tokenizer_files import CONFIG_NAME, JSON_NAME, count_entries, find_vocabulary
 
 
@@ -61,11 +61,11 @@ def open_checkpoint(path, *, allow_missing=False):
     Raises:
         UserError: nothing of the kind is there, it is damaged, not all of it is there, or it may not be read.
     """
-    path = Path(path)
+    given, path = path, Path(path)
     try:
         name = find_format(path)
         if name is None:
-            raise UserError(_no_model(path))
+            raise UserError(_no_model(path, given))
         checkpoint = FORMATS[name].open(FORMATS[name].find(path))
     except PermissionError as error:
         raise no_permission(error.filename or path) from error
@@ -74,7 +74,7 @@ def open_checkpoint(path, *, allow_missing=False):
     return checkpoint
 
 
-def _no_model(path):
+def _no_model(path, given):
     """Returns a sentence on a path at which no checkpoint lies."""
     if path.is_file():
         if path.suffix == ".keras":
@@ -87,11 +87,12 @@ def _no_model(path):
             f"{path} has a {weights}, but neither bert_config.json (keras_bert's) nor config.json (Hugging Face's); "
             "put the one there that belongs to the weights."
         )
-    state = "holds no model" if path.is_dir() else "does not exist"
+    if not path.exists():
+        return missing_directory_message(given)
     return (
-        f"{path} {state}; expected a model directory (bert_config.json and model.safetensors), a Google checkpoint "
-        "(bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and model.safetensors). "
-        "Nothing is downloaded by its name."
+        f"{path} holds no model; expected a model directory (bert_config.json and model.safetensors), a Google "
+        "checkpoint (bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and "
+        "model.safetensors)."
     )
 
 

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint, Plan, only_floats
+from keras_bert.checkpoints.base import Plan, only_floats
 from keras_bert.checkpoints.bundle import open_bundle, write_bundle
 from keras_bert.checkpoints.names import huggingface_name
+from keras_bert.checkpoints.objects import OBJECT, resolve_objects
+from keras_bert.checkpoints.opening import make_checkpoint
+from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.config import BertConfig
 
 PREFIX = "bert_model.ckpt"
@@ -28,7 +31,7 @@ def find_prefix(path):
 
     def rank(prefix):
         step = prefix.name.rpartition("-")[2]
-        return (prefix.name == PREFIX, int(step) if step.isdigit() else -1, prefix.name)
+        return (prefix.name == PREFIX, int(step) if step.isdecimal() else -1, prefix.name)
 
     return max(prefixes, key=rank, default=None)
 
@@ -42,13 +45,21 @@ def open_google(prefix):
     config = BertConfig.from_file(prefix.parent / "bert_config.json")
     stored = open_bundle(prefix)
     spans = {name: span for name, span in stored.items() if not set(name.split("/")).intersection(NOT_WEIGHTS)}
-    left_out = len(stored) - len(spans)
-    spans, notes = only_floats(spans, lambda name: huggingface_name(name) is not None)
-    shapes = {name: span.shape for name, span in spans.items()}
-    task = {"num_classes": shapes["output_weights"][0]} if "output_weights" in shapes else {}
+    left_out, found = len(stored) - len(spans), unwrap(spans)
+    if any(name.endswith(OBJECT) for name in found):
+        sources, notes = resolve_objects(prefix, found, config), ()
+    else:
+        found, notes = only_floats(found, lambda name: huggingface_name(name) is not None)
+        sources = resolve(found, lambda name: None)
     notes += (f"arrays of the optimizer that were left out: {left_out}",) if left_out else ()
-    missing = tuple(path for path in sorted({span.path for span in spans.values()}) if not path.is_file())
-    return Checkpoint(prefix, config, task, shapes, lambda name: spans[name].read(), notes=notes, missing=missing)
+    missing = {source.span.path for source in sources.values()}
+    missing = tuple(path for path in sorted(missing) if not path.is_file())
+    return make_checkpoint(prefix, config, sources, task=_task, notes=notes, missing=missing)
+
+
+def _task(shapes):
+    """Returns what our task.json would say: the number of classes, if there is a head for classes."""
+    return {"num_classes": shapes["output_weights"][0]} if "output_weights" in shapes else {}
 
 
 def plan_google(checkpoint):

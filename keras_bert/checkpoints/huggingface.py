@@ -1,17 +1,18 @@
 """Hugging Face directories: config.json and model.safetensors, PyTorch's names and layout, and Google's back."""
 
+import functools
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint, Plan, only_floats
+from keras_bert.checkpoints.base import Plan, only_floats
 from keras_bert.checkpoints.names import google_name, huggingface_name
+from keras_bert.checkpoints.opening import class_labels, make_checkpoint
+from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-# What config.json must say, where it says anything: other values mean other arithmetic.
-BERT = (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False))
 # transformers' class, the task it is for, and how the names of its head begin; the first that fits is written.
 HEADS = (
     ("BertForPreTraining", "pretraining", ("cls/predictions/", "cls/seq_relationship/")),
@@ -24,9 +25,10 @@ HEADS = (
 )
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
 LABELLED = ("BertForSequenceClassification", "BertForTokenClassification")
-# Copies and constants that older files hold beside the weights they are copies of.
-DECODER = "cls.predictions.decoder.weight"
-COPIES = (DECODER, "cls.predictions.decoder.bias", "embeddings.position_ids", "bert.embeddings.position_ids")
+# The masked-LM head's output weights and bias are tied to others, so that a file may hold either or both.
+DECODER, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
+WORDS, BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
+CONSTANTS = ("embeddings.position_ids", "bert.embeddings.position_ids")  # 0, 1, 2, ... in older files
 
 
 def find_huggingface(path):
@@ -41,29 +43,45 @@ def open_huggingface(folder):
         UserError: it is no BERT, there are no safetensors, or they are damaged.
     """
     fields = read_json(folder / CONFIG, what="The model's configuration")
-    for name, expected in BERT:
-        if fields.get(name, expected) != expected:
-            raise UserError(f"{folder} is no BERT: its {name} is {fields[name]!r}, and {expected!r} was expected.")
-    config = BertConfig.from_huggingface(fields)
-    stored = _open_stored(folder)
-    notes, untied = (), DECODER in stored and fields.get("tie_word_embeddings") is False
-    if untied:
-        notes = (f"its masked-LM head is not loaded, as it has output weights of its own ({DECODER})",)
-    else:
-        stored = {name: span for name, span in stored.items() if name not in COPIES}
-    stored, no_floats = only_floats(stored, google_name)
-    sources, shapes = {}, {}
-    for name, span in stored.items():
-        known = None if untied and name.startswith("cls.predictions.") else google_name(name)
-        google, transposed = known or (name, False)  # what we do not know is reported as unused, under its own name
-        sources[google] = (span, transposed)
-        shapes[google] = span.shape[::-1] if transposed else span.shape
+    try:
+        config = BertConfig.from_huggingface(fields)
+    except UserError as error:
+        raise UserError(f"{folder / CONFIG}: {error}") from error
+    stored = {name: span for name, span in unwrap(_open_stored(folder)).items() if name not in CONSTANTS}
+    stored, no_floats = only_floats(stored, lambda name: google_name(name) or huggingface_name(name))
+    stored, notes = _tie(stored, fields, folder / CONFIG)
 
-    def read(name):
-        span, transposed = sources[name]
-        return span.read().T if transposed else span.read()
+    def translate(name):
+        if notes and name.startswith("cls.predictions."):
+            return None  # what we do not know is reported as unused, under its own name
+        return google_name(name) or (huggingface_name(name) and (name, False))
 
-    return Checkpoint(folder, config, _task(fields, shapes), shapes, read, notes=(*notes, *no_floats))
+    sources = resolve(stored, translate)
+    task = functools.partial(_task, folder / CONFIG, fields)
+    return make_checkpoint(folder, config, sources, task=task, notes=(*notes, *no_floats))
+
+
+def _tie(stored, fields, path):
+    """Resolves the tied arrays of the masked-LM head as transformers does (PreTrainedModel.tie_weights).
+
+    One that is there alone is both. Of two biases that differ the decoder's is added, and output weights that are not
+    the word embeddings are the head's own.
+
+    Returns:
+        {name: Span} with each of them once, and a note if the head cannot be loaded.
+    """
+    stored, tied = dict(stored), fields.get("tie_word_embeddings", True)
+    if not isinstance(tied, bool | None):
+        raise UserError(f"{path}: tie_word_embeddings must be true or false. Received: {tied!r:.80}.")
+    words = next((name for name in (WORDS, WORDS.removeprefix("bert.")) if name in stored), None)
+    if DECODER in stored:
+        if tied is False or (words is not None and not stored[words].holds_same_as(stored[DECODER])):
+            return stored, (f"its masked-LM head is not loaded, as it has output weights of its own ({DECODER})",)
+        decoder = stored.pop(DECODER)
+        stored.setdefault(words or WORDS, decoder)
+    if DECODER_BIAS in stored:
+        stored[BIAS] = stored.pop(DECODER_BIAS)
+    return stored, ()
 
 
 def _open_stored(folder):
@@ -91,17 +109,21 @@ def _open_stored(folder):
     return {name: shards[shard][name] for name, shard in shard_of.items()}
 
 
-def _task(fields, shapes):
+def _task(path, fields, shapes):
     """Returns what our task.json would say of the head: its kind, its number of classes and their names."""
-    architectures = fields.get("architectures") or ()
+    architectures = fields.get("architectures") or []
+    if not isinstance(architectures, list):
+        raise UserError(f"{path}: architectures must be a list of names. Received: {architectures!r:.80}.")
     kind = next((kind for name, kind, _ in HEADS if name in architectures), None)
     task = {"task": kind} if kind else {}
     if "output_weights" in shapes and kind != "multiple_choice":
         task["num_classes"] = num_classes = shapes["output_weights"][0]
         names = fields.get("id2label") or {}
+        if not isinstance(names, dict):
+            raise UserError(f"{path}: id2label must have a name for each class by its number. Received: {names!r:.80}.")
         labels = [names[str(index)] for index in range(num_classes) if str(index) in names]
-        if len(labels) == num_classes:
-            task["labels"] = labels
+        if len(labels) == num_classes == len(names):
+            task["labels"] = class_labels(labels, path=path, what="id2label")
         if kind in (None, "classification") and fields.get("problem_type") == MULTI_LABEL:
             task["multi_label"] = True
     return task

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
-from keras_bert.checkpoints.base import Span, check_size
+from keras_bert.checkpoints.base import MAX_NUMBER, Span, check_apart, check_size
 from keras_bert.errors import UserError
+from keras_bert.files import parse_json
 
 MAX_HEADER = 100_000_000  # bytes, as in the safetensors library
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -37,28 +38,42 @@ def open_arrays(path):
                     f"{path} is damaged: its header would take {length} bytes after the first 8, and the file has "
                     f"{size}; fetch or write it again."
                 )
-            header = json.loads(file.read(length))
-        start = 8 + length
+            header = parse_json(file.read(length), unique=True)
+        if not isinstance(header, dict):
+            raise ValueError(f"its header is a {type(header).__name__}, and an object was expected")
         fields = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        return {name: _span(path, name, entry, start, size) for name, entry in fields.items()}
+        spans = {name: _span(path, name, entry, 8 + length, size) for name, entry in fields.items()}
     except (UserError, PermissionError):
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as safetensors ({error!r}); fetch or write it again.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}); fetch or write it again.") from error
+    check_apart(spans.values())
+    return spans
 
 
 def _span(path, name, entry, start, file_size):
     """Returns the Span of one entry of the header, after checking what it says."""
-    shape, dtype, (begin, end) = tuple(map(int, entry["shape"])), entry["dtype"], map(int, entry["data_offsets"])
+    entry = entry if isinstance(entry, dict) else {}
+    shape, offsets, dtype = entry.get("shape"), entry.get("data_offsets"), entry.get("dtype")
+    if not (_are_counts(shape) and _are_counts(offsets) and len(offsets) == 2 and isinstance(dtype, str)):
+        raise ValueError(
+            f"{name:.80} must have a dtype, a shape of whole numbers and two data_offsets, and has {entry!s:.120}"
+        )
+    begin, end = offsets
     if not 0 <= begin <= end <= file_size - start:
         raise UserError(
-            f"{path} is damaged: {name} would take the bytes from {start + begin} to {start + end}, and the file has "
-            f"{file_size}; fetch or write it again."
+            f"{path} is damaged: {name:.80} would take the bytes from {start + begin} to {start + end}, and the file "
+            f"has {file_size}; fetch or write it again."
         )
-    span = Span(name, path, start + begin, end - begin, FLOATS.get(dtype, dtype), shape)
+    span = Span(name, path, start + begin, end - begin, FLOATS.get(dtype, dtype), tuple(shape))
     if dtype in ITEM_SIZES:
         check_size(span, ITEM_SIZES[dtype])
     return span
+
+
+def _are_counts(numbers):
+    """Says whether something is a list of whole numbers of at least 0; JSON has true and 1.0 as well."""
+    return isinstance(numbers, list) and all(type(number) is int and 0 <= number <= MAX_NUMBER for number in numbers)
 
 
 def write_arrays(path, shapes, read, *, made_for):

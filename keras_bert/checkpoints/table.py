@@ -7,12 +7,12 @@ Sources: tensorflow/core/lib/io/{format,table_builder,block_builder}.cc.
     table    blocks of entries, a block of metadata (empty), a block of (last name, place) of the first, a footer
 """
 
-import itertools
-
 from keras_bert.data.wire import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 FOOTER = 48  # bytes: two places, padded to 40, and the magic number
+MAX_VARINT = 10  # bytes, of a number of 64 bits
+MAX_NAMES = 1 << 26  # bytes of all names; each may take over most of the one before, so that few bytes make many
 RESTART_INTERVAL = 16  # entries after which a name stands in full
 
 
@@ -44,8 +44,16 @@ def read_table(data):
     footer = data[-FOOTER:]
     _, position = read_varint(footer, 0)
     _, position = read_varint(footer, position)
+    read = names = 0
     for _, place in _read_block(data, footer[position:]):
-        yield from _read_block(data, place)
+        read += _place(place)[1]
+        if read > len(data):
+            raise ValueError("its blocks overlap")
+        for name, value in _read_block(data, place):
+            names += len(name)
+            if names > MAX_NAMES:
+                raise ValueError(f"its names take more than {MAX_NAMES} bytes")
+            yield name, value
 
 
 def varint(value):
@@ -68,12 +76,13 @@ def read_varint(data, position):
     (300, 2)
     """
     value = 0
-    for shift in itertools.count(0, 7):
+    for shift in range(0, 7 * MAX_VARINT, 7):
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
+    raise ValueError(f"a number of more than {MAX_VARINT} bytes")
 
 
 def _block(entries):
@@ -96,10 +105,15 @@ def _sealed(block):
     return block + b"\0" + masked_crc32c(block + b"\0").to_bytes(4, "little")
 
 
+def _place(data):
+    """Returns the offset and the size of a block."""
+    offset, position = read_varint(data, 0)
+    return offset, read_varint(data, position)[0]
+
+
 def _read_block(data, place):
     """Yields (name, value) of the block at a place."""
-    offset, position = read_varint(place, 0)
-    size, _ = read_varint(place, position)
+    offset, size = _place(place)
     block, kind = data[offset : offset + size], data[offset + size]
     if kind:
         raise ValueError("its index is compressed")
@@ -111,6 +125,8 @@ def _read_block(data, place):
         shared, position = read_varint(block, position)
         new, position = read_varint(block, position)
         length, position = read_varint(block, position)
+        if shared > len(name) or position + new + length > end:
+            raise ValueError("an entry of its index does not fit")
         name = name[:shared] + block[position : position + new]
         position += new
         yield name, block[position : position + length]

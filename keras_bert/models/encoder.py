@@ -8,6 +8,7 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_bert.checkpoints.parts import check_memory
 from keras_bert.config import BertConfig
 from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmbedding, TransformerBlock
 from keras_bert.models.base import PretrainedModel
@@ -53,8 +54,11 @@ class BertEncoder(PretrainedModel):
     ):
         if not isinstance(config, BertConfig):
             raise TypeError(f'config must be a BertConfig, such as BertConfig.from_name("tiny"). Received: {config!r}.')
-        # Layers
         policy = keras.dtype_policies.get(dtype)
+        if keras.distribution.distribution() is None:  # else each device may hold a part of them
+            check_memory(config, itemsize=2 if policy.variable_dtype.endswith("16") else 4)
+
+        # Layers
         shared = {"initializer_range": config.initializer_range, "dtype": policy}
         token_embedding = TokenEmbedding(config.vocab_size, config.hidden_size, name="token_embedding", **shared)
         postprocessor = EmbeddingPostprocessor(

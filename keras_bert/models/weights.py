@@ -8,6 +8,7 @@ from keras import ops
 from keras.backend import is_float_dtype, standardize_dtype
 
 from keras_bert.checkpoints.base import Checkpoint
+from keras_bert.checkpoints.opening import check_encoder
 from keras_bert.errors import UserError
 
 LARGE = 1 << 25  # bytes of an array from which a copy counts; the C library, too, maps larger ones on their own
@@ -138,31 +139,15 @@ def assign_arrays(model, checkpoint):
             missing or smaller than the config's. Only the pooler may be missing, as some checkpoints have none.
     """
     variables = model_variables(model)
-    if not any(name in checkpoint.shapes for name in variables if name.startswith("bert/")):
-        raise UserError(f"{checkpoint.path} holds no BERT encoder: none of its {len(checkpoint.shapes)} arrays fits.")
+    check_encoder(checkpoint.path, model.bert_config, checkpoint.shapes)
     gives_head = checkpoint.task.get("task") in (None, model.task().get("task"))
     loaded, new = [], []
     for name, (variable, transposed) in variables.items():
         if not gives_head and not name.startswith("bert/"):
             new.append(name)
             continue
-        if name not in checkpoint.shapes:
-            if name.startswith("bert/") and not name.startswith("bert/pooler/"):
-                raise UserError(
-                    f"{checkpoint.path} has no {name}, which the model's config asks for with "
-                    f"num_hidden_layers={len(getattr(model, 'encoder', model).blocks)}; "
-                    "use the bert_config.json that belongs to these weights."
-                )
+        if checkpoint.shapes.get(name) != _stored_shape(variable, transposed):  # as a head for other classes has it
             new.append(name)
-            continue
-        shape, found = _stored_shape(variable, transposed), checkpoint.shapes[name]
-        if found != shape:
-            if name.startswith("bert/"):
-                raise UserError(
-                    f"{checkpoint.path}: {name} has shape {found}, but the model's config asks for {shape}; "
-                    "use the bert_config.json and vocabulary that belong to these weights."
-                )
-            new.append(name)  # a head for another number of classes
             continue
         array = checkpoint.read(name)
         array = array.T if transposed else array

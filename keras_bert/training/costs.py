@@ -12,6 +12,7 @@ S sequence, P predictions, H hidden, I intermediate, A heads, V vocabulary.
 import dataclasses
 import math
 
+from keras_bert.checkpoints.parts import Part
 from keras_bert.errors import UserError
 
 BACKWARD = 2  # matrix products of the backward pass for each of the forward pass: the gradient of either factor
@@ -77,66 +78,6 @@ class Step:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """One part of the model: the shapes of its arrays by google-research/bert's names, `times` over.
-
-    With `times` above 1 the names have a "{}" where the block's number goes.
-    """
-
-    name: str
-    shapes: dict[str, tuple[int, ...]]
-    times: int = 1
-
-    @property
-    def each(self):
-        """Parameters of one of its copies."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
-
-    @property
-    def total(self):
-        """Parameters of all its copies."""
-        return self.each * self.times
-
-
-def encoder_parts(config):
-    """Returns the Parts of a BertEncoder, the pooler included.
-
-    Example:
-        >>> from keras_bert.config import BertConfig
-        >>> [sum(part.total for part in encoder_parts(BertConfig.from_name(name))) for name in ("base", "large")]
-        [109482240, 335141888]
-    """
-    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
-    table, block = "bert/embeddings", "bert/encoder/layer_{}"
-    attention = {}
-    for name in ("self/query", "self/key", "self/value", "output/dense"):
-        attention |= _dense(f"{block}/attention/{name}", hidden, hidden)
-    feed_forward = _dense(f"{block}/intermediate/dense", hidden, inner) | _dense(f"{block}/output/dense", inner, hidden)
-    norms = _norm(f"{block}/attention/output", hidden) | _norm(f"{block}/output", hidden)
-    return [
-        Part("word embeddings", {f"{table}/word_embeddings": (config.vocab_size, hidden)}),
-        Part("position embeddings", {f"{table}/position_embeddings": (config.max_position_embeddings, hidden)}),
-        Part("segment embeddings", {f"{table}/token_type_embeddings": (config.type_vocab_size, hidden)}),
-        Part("embedding LayerNorm", _norm(table, hidden)),
-        Part("attention", attention, layers),
-        Part("feed-forward", feed_forward, layers),
-        Part("LayerNorms", norms, layers),
-        Part("pooler", _dense("bert/pooler/dense", hidden, hidden)),
-    ]
-
-
-def pretraining_parts(config):
-    """Returns the Parts of a BertPretrainer's heads; the output weights are the word embeddings."""
-    hidden, scope = config.hidden_size, "cls/predictions"
-    transform = _dense(f"{scope}/transform/dense", hidden, hidden) | _norm(f"{scope}/transform", hidden)
-    next_sentence = {"cls/seq_relationship/output_weights": (2, hidden), "cls/seq_relationship/output_bias": (2,)}
-    return [
-        Part("masked-LM head", {**transform, f"{scope}/output_bias": (config.vocab_size,)}),
-        Part("next-sentence head", next_sentence),
-    ]
-
-
 def head_parts(shapes):
     """Returns the Parts of the heads that a checkpoint has, by its {name: shape}.
 
@@ -148,24 +89,6 @@ def head_parts(shapes):
         part: {name: shape for name, shape in shapes.items() if name.startswith(start)} for start, part in HEADS.items()
     }
     return [Part(part, arrays) for part, arrays in found.items() if arrays]
-
-
-def array_shapes(parts):
-    """Returns {name: shape} of all arrays of some Parts, block by block."""
-    return {
-        name.format(index): shape
-        for part in parts
-        for index in range(part.times)
-        for name, shape in part.shapes.items()
-    }
-
-
-def _dense(scope, inputs, outputs):
-    return {f"{scope}/kernel": (inputs, outputs), f"{scope}/bias": (outputs,)}
-
-
-def _norm(scope, width):
-    return {f"{scope}/LayerNorm/gamma": (width,), f"{scope}/LayerNorm/beta": (width,)}
 
 
 @dataclasses.dataclass(frozen=True)

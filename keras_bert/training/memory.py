@@ -11,7 +11,7 @@ B batch, S sequence, P predictions, Q positions that the heads read, H hidden, I
 import dataclasses
 import math
 
-from keras_bert.training.costs import array_shapes, encoder_parts, pretraining_parts
+from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
 
 BYTES = {"float32": 4, "bfloat16": 2}
 COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # policy -> dtype of the activations

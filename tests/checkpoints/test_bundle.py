@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_bert.checkpoints import table as table_module
 from keras_bert.checkpoints.bundle import open_bundle, write_bundle
 from keras_bert.checkpoints.table import read_table, read_varint, varint, write_table
 from keras_bert.errors import UserError
@@ -127,3 +128,46 @@ def test_a_damaged_index_is_a_user_error(prefix):
         index.write_bytes(damaged)
         with pytest.raises(UserError, match=r"bert_model\.ckpt cannot be read as a TensorFlow checkpoint"):
             open_bundle(prefix)
+
+
+def damaged(prefix, change):
+    """Writes the index anew with its entries changed: `change` takes and returns {name: value}."""
+    index = prefix.with_name(f"{prefix.name}.index")
+    entries = change(dict(read_table(index.read_bytes())))
+    index.write_bytes(write_table(sorted(entries.items())))
+
+
+SHAPE = b"\x08\x01\x12\x04\x12\x02\x08\x02"  # float32, (2,)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (b"\xff" * 300_000, "a number of more than 10 bytes"),
+        (b"\x08\x01\x22\x01\x00", "field 4 is b'.*', and a number was expected"),  # the offset as bytes
+        (b"\x08\x01\x10\x05", "5 where a message was expected"),  # the shape as a number
+        (b"\x08\x01\x20" + varint(2**63), "field 4 is 9223372036854775808, and a number was expected"),
+        (b"\x08\x01\x12\x7f", "a field that is cut off"),
+        (SHAPE + b"\x28\x08" + b"\x20\x04", "share bytes"),
+        (b"\x08\x01" + b"\x12\x02\x12\x00" * 40, "which no array can have"),
+    ],
+)
+def test_a_hostile_entry_is_one_sentence(tmp_path, value, message):
+    prefix = write(tmp_path / "model", {"a": np.ones(2), "b": np.ones(2)})
+    damaged(prefix, lambda entries: {**entries, b"b": value})
+    with pytest.raises(UserError, match=message):
+        open_bundle(prefix)
+
+
+def test_a_table_whose_blocks_or_names_multiply_is_refused(monkeypatch):
+    block = table_module._block([(b"x" * 1000, b"")])
+    place = varint(0) + varint(len(block))
+    places = table_module._block([(f"{i:03}".encode(), place) for i in range(20)])
+    out = table_module._sealed(block) + table_module._sealed(places)
+    footer = varint(0) * 2 + varint(len(block) + 5) + varint(len(places))
+    with pytest.raises(ValueError, match="its blocks overlap"):
+        list(read_table(out + footer.ljust(40, b"\0") + table_module.MAGIC))
+    many = [(b"x" * 100 + f"{i:03}".encode(), b"") for i in range(20)]
+    monkeypatch.setattr(table_module, "MAX_NAMES", 2000)
+    with pytest.raises(ValueError, match="its names take more than"):
+        list(read_table(write_table(many)))

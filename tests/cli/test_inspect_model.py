@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import save_checkpoint
+from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
 from keras_bert.config import BertConfig
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert.training.costs import Step, array_shapes, encoder_parts, pretraining_parts
+from keras_bert.training.costs import Step
 from keras_bert.training.memory import step_memory
 from keras_bert_cli.main import main
 from tests.reference_huggingface import write_tokenizer
@@ -115,20 +116,29 @@ def test_flags_before_and_behind_the_model(inspect, model_dir):
     assert "a step of 3 x 16 tokens" in before
 
 
-def test_what_does_not_fit(inspect, model_dir):
-    changes = {
-        "bert/pooler/dense/bias": None,
-        "bert/embeddings/word_embeddings": (7, 8),
-        "output_weights": (3, 8),
-    }
+def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect, model_dir):
+    changes = {"bert/pooler/dense/kernel": None, "bert/pooler/dense/bias": None, "output_weights": (3, 8)}
     path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
     output = inspect(path)
     assert "task: classification, num_classes 3" in output
     assert "vocabulary: 7 tokens, cased, but the configuration's vocab_size is 9" in output
-    assert "arrays: 46, of the encoder 38 of 39" in output
-    assert "missing: bert/pooler/dense/bias\n" in output
-    assert "of other shapes: bert/embeddings/word_embeddings (7, 8) where the configuration asks for (9, 8)\n" in output
+    assert "arrays: 45, of the encoder 37 of 39" in output
+    assert "missing: bert/pooler/dense/kernel, bert/pooler/dense/bias\n" in output
     assert "\nheads: cls/predictions/" in output and " and 3 more\n" in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bert/pooler/dense/bias": None}, "has no bert/pooler/dense/bias"),
+        (
+            {"bert/embeddings/word_embeddings": (7, 8)},
+            "word_embeddings has shape (7, 8), but its config asks for (9, 8)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_as_loading_does(inspect, model_dir, changes, message):
+    assert message in inspect(model_dir(changes=changes), status=2)
 
 
 def test_google_and_huggingface(inspect, golden, model_dir, tmp_path):

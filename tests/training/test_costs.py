@@ -5,19 +5,17 @@ import math
 import pytest
 import tensorflow as tf
 
+from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.models.weights import model_variables
 from keras_bert.training.costs import (
     Step,
-    array_shapes,
     block_products,
     count_flops,
-    encoder_parts,
     head_parts,
     head_products,
-    pretraining_parts,
 )
 
 CONFIGS = [

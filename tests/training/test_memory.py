@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from keras_bert.checkpoints.parts import encoder_parts, pretraining_parts
 from keras_bert.config import BertConfig
-from keras_bert.training.costs import Step, encoder_parts, pretraining_parts
+from keras_bert.training.costs import Step
 from keras_bert.training.memory import GRAPH_BYTES, UNUSED, largest_batch, step_memory
 
 SMALL = BertConfig(vocab_size=50, hidden_size=4, num_hidden_layers=3, num_attention_heads=2, intermediate_size=6)
