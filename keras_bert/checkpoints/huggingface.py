@@ -8,6 +8,7 @@ from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
+from keras_bert.text.tokenizer_files import transformer_folder
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 # What config.json must say, where it says anything: other values mean other arithmetic.
@@ -30,8 +31,9 @@ COPIES = (DECODER, "cls.predictions.decoder.bias", "embeddings.position_ids", "b
 
 
 def find_huggingface(path):
-    """Returns the path if it is a Hugging Face directory, or None."""
-    return Path(path) if (Path(path) / CONFIG).is_file() else None
+    """Returns the path if it is a Hugging Face directory (of old sentence-transformers: a folder in it), or None."""
+    folder = transformer_folder(path)
+    return folder if (folder / CONFIG).is_file() else None
 
 
 def open_huggingface(folder):

@@ -4,6 +4,7 @@ B batch, S sequence, P positions, H hidden, A heads.
 """
 
 import contextlib
+import json
 
 import keras
 from keras import ops
@@ -31,6 +32,7 @@ class BertEncoder(PretrainedModel):
         config: a BertConfig.
         return_all_layers: whether the embeddings' and each block's output are returned too.
         return_attention_scores: whether each block's attention probabilities are returned too.
+        sentence_vectors: how `keras_bert.embed` makes a text's vector, as the checkpoint says; None where it does not.
         dtype: a Keras dtype policy or its name; the global one if None.
 
     Example:
@@ -45,6 +47,7 @@ class BertEncoder(PretrainedModel):
         *,
         return_all_layers=False,
         return_attention_scores=False,
+        sentence_vectors=None,
         dtype=None,
         name="bert_encoder",
         **kwargs,
@@ -99,11 +102,26 @@ class BertEncoder(PretrainedModel):
         self.bert_config = config
         self.return_all_layers = return_all_layers
         self.return_attention_scores = return_attention_scores
+        self._sentence_vectors = json.dumps(sentence_vectors)  # as text: Keras tracks a dict, and saves it
         self.policy = policy
         self.token_embedding = token_embedding
         self.embeddings = postprocessor
         self.blocks = blocks
         self.pooler = pooler
+
+    @property
+    def sentence_vectors(self):
+        """How `keras_bert.embed` makes a text's vector, a dict that the checkpoint's files say, or None."""
+        return json.loads(self._sentence_vectors)
+
+    @classmethod
+    def build_from(cls, config, task, **options):
+        """Makes the encoder with fresh weights; task.json says how sentence vectors are made."""
+        return cls(config, **{"sentence_vectors": task.get("sentence_vectors"), **options})
+
+    def task(self):
+        """Returns what task.json says of a bare encoder: how sentence vectors are made, if anything."""
+        return {"sentence_vectors": self.sentence_vectors} if self.sentence_vectors else {}
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -112,6 +130,7 @@ class BertEncoder(PretrainedModel):
             "config": self.bert_config.to_dict(),
             "return_all_layers": self.return_all_layers,
             "return_attention_scores": self.return_attention_scores,
+            **self.task(),
             "dtype": keras.dtype_policies.serialize(self.policy),
         }
 
