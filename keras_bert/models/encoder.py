@@ -4,7 +4,9 @@ B batch, S sequence, P positions, H hidden, A heads.
 """
 
 import contextlib
+import contextvars
 import json
+import types
 
 import keras
 from keras import ops
@@ -13,7 +15,8 @@ from keras_bert.config import BertConfig
 from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmbedding, TransformerBlock
 from keras_bert.models.base import PretrainedModel
 
-_computed_by = {}  # id of an encoder: what computes it instead
+# {id of an encoder: what computes it instead}, of the calls of one thread: others go on as they are.
+_computed_by = contextvars.ContextVar("computed_by", default=types.MappingProxyType({}))
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -144,8 +147,9 @@ class BertEncoder(PretrainedModel):
                 positions, and `pooled_output`, and the last block computes no other position: of 128, with 20 to
                 predict, it saves five sixths of that block.
         """
-        if id(self) in _computed_by:
-            return _computed_by[id(self)](inputs, positions)
+        instead = _computed_by.get().get(id(self))
+        if instead is not None:
+            return instead(inputs, positions)
         if positions is None:
             return super().call(inputs, training=training, mask=mask)
         hidden = self.embeddings(self.token_embedding(inputs["input_ids"]), inputs["segment_ids"], training=training)
@@ -159,16 +163,16 @@ class BertEncoder(PretrainedModel):
 
     @contextlib.contextmanager
     def computed_by(self, function):
-        """Has another function compute the calls inside, as graphs for inference are made.
+        """Has another function compute this thread's calls inside, as graphs for inference are made.
 
         Args:
             function: (inputs, positions) -> outputs, as in `call`.
         """
-        _computed_by[id(self)] = function
+        token = _computed_by.set({**_computed_by.get(), id(self): function})
         try:
             yield
         finally:
-            del _computed_by[id(self)]
+            _computed_by.reset(token)
 
     def pooled_output(self, inputs):
         """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position."""
