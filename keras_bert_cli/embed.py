@@ -8,7 +8,9 @@
 Without --input_file texts come from the command line or from standard input. Without --output_file and --query a line
 {"text", "embedding"} for each of them goes to standard output, in order, as soon as no more has come; a blank line is a
 text, too. Row i of the .npy file, float32 (lines, hidden size), is line i of the text.
-Beside sentence-transformers' files (modules.json) the pooling, the length and the cut are what they say.
+Beside sentence-transformers' files (modules.json) the pooling, the length, the cut and the default prompt are what they
+say. In a search a model with prompts reads the texts after its "document" prompt and each --query after its "query"
+prompt, as `encode_document` and `encode_query` do.
 """
 
 import sys
@@ -20,6 +22,7 @@ from keras_bert_cli.json_lines import write_json_lines
 from keras_bert_cli.startup import start_tensorflow
 
 KINDS = (".npy", ".jsonl")
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 SHOWN = 200  # characters of a text that was found
 SHOWN_NUMBERS = 6  # of a vector on a terminal
 
@@ -32,10 +35,10 @@ def add_arguments(parser):
     streams.add_stream_flags(parser, "a text")
     parser.add_argument("--input_file", help="texts, one a line; files, also packed, and quoted globs")
     parser.add_argument("--output_file", help="where to write the vectors: NAME.npy or NAME.jsonl")
-    parser.add_argument(
-        "--pooling", choices=("mean", "cls", "max"), help="of the last hidden states (default: the model's, or mean)"
-    )
+    parser.add_argument("--pooling", choices=POOLINGS, help="of the last hidden states (default: the model's, or mean)")
     add_bool(parser, "normalize", default=None, help="give each vector length 1; None: as the model's own, or true")
+    parser.add_argument("--prompt", help="what to put before each text; '' for nothing (default: the model's)")
+    parser.add_argument("--prompt_name", help="instead, one of the model's prompts by name, such as query or document")
     parser.add_argument(
         "--max_seq_length", type=positive_int, help="longer texts are cut (default: the model's own, or 128)"
     )
@@ -61,20 +64,20 @@ def run(args):
     from keras_bert.serving.embed import embed
     from keras_bert.serving.inputs import check_length
     from keras_bert.serving.loading import load
+    from keras_bert.serving.vectors import vectors_of
     from keras_bert_cli.progress import Progress
 
     loaded = load(args.model_dir, task="embed")
-    options = _options(args, loaded.settings)
-    check_length(loaded.model.bert_config, options["max_seq_length"])
+    options = {name: getattr(args, name) for name in ("pooling", "normalize", "max_seq_length")}
+    of_queries = {**options, "prompt_name": "query"}
+    options |= {"prompt": args.prompt, "prompt_name": args.prompt_name}
+    if args.query and args.prompt is None and args.prompt_name is None:
+        options["prompt_name"] = "document"
+    made = vectors_of(loaded.model, **options)
+    check_length(loaded.model.bert_config, made.max_seq_length)
     messages = sys.stderr if is_stream else sys.stdout
     print(f"model: {args.model_dir} ({loaded})", file=messages)
-    length = "length 1" if options["normalize"] else "as they are"
-    print(
-        f"vectors: {options['pooling']} of the last hidden states, {length}, "
-        f"texts of up to {options['max_seq_length']} tokens",
-        file=messages,
-        flush=True,
-    )
+    print(f"vectors: {made}", file=messages, flush=True)
     if is_stream:
         return _print_vectors(args, source, loaded, options)
     print(f"texts: {len(texts):,}", flush=True)
@@ -85,7 +88,7 @@ def run(args):
         print(f"wrote: {args.output_file}, {len(vectors):,} vectors of {vectors.shape[1]}")
         if args.input_file:
             print(f"next: {_next(args)}")
-    queries = embed(loaded.model, loaded.tokenizer, args.query, **options)
+    queries = embed(loaded.model, loaded.tokenizer, args.query, **of_queries)
     found = _search(args, texts, vectors, queries)
     return {"texts": texts, "embedding": vectors, "found": found}
 
@@ -141,17 +144,6 @@ def _check(args):
         if not args.force:
             refuse_existing(args.output_file, what="--output_file", remedy="add --force to replace it")
         check_place(Path(args.output_file).parent)
-
-
-def _options(args, settings):
-    """Returns pooling, normalize and max_seq_length: the flags', and else the model's own."""
-    from keras_bert.errors import UserError
-
-    given = {name: getattr(args, name) for name in settings}
-    settings = {**settings, **{name: value for name, value in given.items() if value is not None}}
-    if settings["pooling"] is None:
-        raise UserError(f"{args.model_dir} asks for a pooling that is not known here; choose one by --pooling.")
-    return settings
 
 
 def _write(path, texts, vectors):

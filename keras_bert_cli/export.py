@@ -9,6 +9,7 @@ file takes ids and has the vocabulary beside it.
 
 import textwrap
 
+from keras_bert_cli.embed import POOLINGS
 from keras_bert_cli.flags import add_bool, positive_int
 from keras_bert_cli.startup import start_tensorflow
 
@@ -76,8 +77,10 @@ def add_arguments(parser):
     parser.add_argument("--top_k", type=positive_int, default=5, help="fill_mask: guesses for a [MASK] (default: 5)")
     add_bool(parser, "pair", default=False, help="classify: two texts at a time, even if task.json does not say so")
     parser.add_argument(
-        "--pooling", choices=("mean", "cls", "max"), help="embed: of the last hidden states (default: the model's)"
+        "--pooling", choices=POOLINGS, help="embed: of the last hidden states (default: the model's, or mean)"
     )
+    parser.add_argument("--prompt", help="embed: what to put before each text; '' for nothing (default: the model's)")
+    parser.add_argument("--prompt_name", help="embed: instead, one of the model's prompts by name")
     add_bool(parser, "normalize", default=None, help="embed: give each vector length 1; None: as the model's, or true")
     add_bool(parser, "by_character", default=None, help="ner: tag characters; None: as the model was taught")
     parser.add_argument(
@@ -97,12 +100,18 @@ def run(args):
     from keras_bert.serving.export import check_output, export
     from keras_bert.serving.heads import HEADS
     from keras_bert.serving.loading import load
+    from keras_bert.serving.vectors import vectors_of
 
     check_output(args.output_dir, force=args.force, what="--output_dir")
     loaded = load(args.model_dir, task=args.task)
-    flags = ("max_seq_length", "pooling", "normalize", "by_character", "long_texts")
+    flags = ("max_seq_length", "pooling", "normalize", "prompt", "prompt_name", "by_character", "long_texts")
     given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
     options = {**loaded.settings, **given}
+    if loaded.task == "embed":
+        named = ("max_seq_length", "pooling", "normalize", "prompt", "prompt_name")
+        vectors = vectors_of(loaded.model, **{name: given[name] for name in named if name in given})
+        print(f"vectors: {vectors}")
+        options["max_seq_length"] = vectors.max_seq_length
     options.setdefault("max_seq_length", HEADS[loaded.task].length(loaded.model.bert_config))
     options |= {name: getattr(args, name) for name in ("top_k", "inputs", "format", "precision")}
     options["pair"] = args.pair or loaded.pair

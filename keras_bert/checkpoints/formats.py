@@ -15,6 +15,7 @@ from keras_bert.checkpoints.base import Checkpoint, no_permission
 from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory, plan_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
+from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, missing_directory_message, read_json
 from keras_bert.text.tokenizer_files import CONFIG_NAME, JSON_NAME, count_entries, find_vocabulary
@@ -67,6 +68,7 @@ def open_checkpoint(path, *, allow_missing=False):
         if name is None:
             raise UserError(_no_model(path, given))
         checkpoint = FORMATS[name].open(FORMATS[name].find(path))
+        checkpoint = dataclasses.replace(checkpoint, task=add_settings(checkpoint.task, path, checkpoint.config))
     except PermissionError as error:
         raise no_permission(error.filename or path) from error
     if checkpoint.missing and not allow_missing:

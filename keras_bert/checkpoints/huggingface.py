@@ -11,6 +11,7 @@ from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
+from keras_bert.text.tokenizer_files import transformer_folder
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 # transformers' class, the task it is for, and how the names of its head begin; the first that fits is written.
@@ -32,8 +33,9 @@ CONSTANTS = ("embeddings.position_ids", "bert.embeddings.position_ids")  # 0, 1,
 
 
 def find_huggingface(path):
-    """Returns the path if it is a Hugging Face directory, or None."""
-    return Path(path) if (Path(path) / CONFIG).is_file() else None
+    """Returns the path if it is a Hugging Face directory (of old sentence-transformers: a folder in it), or None."""
+    folder = transformer_folder(path)
+    return folder if (folder / CONFIG).is_file() else None
 
 
 def open_huggingface(folder):

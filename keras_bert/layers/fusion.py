@@ -7,9 +7,13 @@ runner may be installed (`use_runner`) that compiles the chain alone and leaves 
 """
 
 import contextlib
+import contextvars
 import functools
 
-_state = {"runner": None, "enabled": True, "any_length": False}
+_installed = {"runner": None}  # the process's: training/xla.py sets it as it is imported, once
+# A thread's own: what one thread traces must not change as another enters a scope.
+_enabled = contextvars.ContextVar("enabled", default=True)
+_any_length = contextvars.ContextVar("any_length", default=False)
 
 
 def fusible(function):
@@ -28,39 +32,48 @@ def fusible(function):
 
     @functools.wraps(function)
     def chain(*tensors, fuse, **settings):
-        runner = _state["runner"] if fuse and _state["enabled"] else None
+        runner = _installed["runner"] if fuse and _enabled.get() else None
         return runner(function, tensors, settings) if runner else function(*tensors, **settings)
 
     return chain
 
 
 def use_runner(runner):
-    """Installs what runs fusible chains: runner(function, tensors, settings) -> tensor, or None for nothing."""
-    _state["runner"] = runner
+    """Installs what runs the process's fusible chains.
+
+    Args:
+        runner: (function, tensors, settings) -> tensor, or None for nothing.
+
+    Returns:
+        The one before.
+    """
+    before, _installed["runner"] = _installed["runner"], runner
+    return before
 
 
 def unfused():
-    """Runs chains as plain operations inside, for graphs that go to other programs."""
-    return _setting("enabled", False)
+    """Runs this thread's chains as plain operations inside, for graphs that go to other programs."""
+    return _setting(_enabled, False)
 
 
 def any_length():
     """Fuses chains inside though their lengths are unknown as the graph is made: each new one is compiled as it comes.
 
-    That takes seconds a length, so it pays where each comes for some tens of steps.
+    That takes seconds a length, so it pays where each comes for some tens of steps. It holds for what this thread
+    traces: not for the threads in which tf.distribute traces for several replicas, whose chains stay plain.
     """
-    return _setting("any_length", True)
+    return _setting(_any_length, True)
 
 
 def lengths_may_vary():
     """Says whether chains of unknown length are to be fused."""
-    return _state["any_length"]
+    return _any_length.get()
 
 
 @contextlib.contextmanager
-def _setting(name, value):
-    before, _state[name] = _state[name], value
+def _setting(variable, value):
+    token = variable.set(value)
     try:
         yield
     finally:
-        _state[name] = before
+        variable.reset(token)

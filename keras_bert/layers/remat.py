@@ -6,6 +6,8 @@ the second time, so that the gradients are not those of the loss. Here a whole T
 again, its parts and the other layers are left as they are, and dropout sees the same random state both times.
 """
 
+import contextvars
+
 import keras
 from keras import ops
 
@@ -35,7 +37,8 @@ class SameRandomState(keras.StatelessScope):
         super().add_update(update)
 
 
-_running = set()  # ids of the layers whose calls are being run by `rematerialized`
+# Ids of the layers whose calls this thread runs by `rematerialized`; another thread may call the same layer.
+_running = contextvars.ContextVar("running", default=frozenset())
 
 
 def rematerialized(layer, layer_call):
@@ -46,7 +49,7 @@ def rematerialized(layer, layer_call):
             whole, which sets its compute dtype the second time too, and gets its bare `layer_call` back from here.
         layer_call: its bound `call`.
     """
-    if id(layer) in _running:
+    if id(layer) in _running.get():
         return layer_call
 
     def call(*args, **kwargs):
@@ -57,12 +60,12 @@ def rematerialized(layer, layer_call):
 
         def run(*inputs):  # the floats alone: TensorFlow warns of gradients for any other
             chosen = dict(zip(floats, inputs, strict=True))
-            _running.add(id(layer))
+            token = _running.set(_running.get() | {id(layer)})
             try:
                 with SameRandomState(states, before) as scope:
                     outputs = layer(*[chosen.get(i, x) for i, x in enumerate(args)], **kwargs)
             finally:
-                _running.discard(id(layer))
+                _running.reset(token)
             draws.update(scope.draws)
             return outputs
 

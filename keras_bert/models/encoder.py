@@ -4,6 +4,9 @@ B batch, S sequence, P positions, H hidden, A heads.
 """
 
 import contextlib
+import contextvars
+import json
+import types
 
 import keras
 from keras import ops
@@ -14,7 +17,8 @@ from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmb
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.inputs import complete_inputs
 
-_computed_by = {}  # id of an encoder: what computes it instead
+# {id of an encoder: what computes it instead}, of the calls of one thread: others go on as they are.
+_computed_by = contextvars.ContextVar("computed_by", default=types.MappingProxyType({}))
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -34,6 +38,7 @@ class BertEncoder(PretrainedModel):
         config: a BertConfig.
         return_all_layers: whether the embeddings' and each block's output are returned too.
         return_attention_scores: whether each block's attention probabilities are returned too.
+        sentence_vectors: how `keras_bert.embed` makes a text's vector, as the checkpoint says; None where it does not.
         dtype: a Keras dtype policy or its name; the global one if None.
 
     Example:
@@ -48,6 +53,7 @@ class BertEncoder(PretrainedModel):
         *,
         return_all_layers=False,
         return_attention_scores=False,
+        sentence_vectors=None,
         dtype=None,
         name="bert_encoder",
         **kwargs,
@@ -105,11 +111,26 @@ class BertEncoder(PretrainedModel):
         self.bert_config = config
         self.return_all_layers = return_all_layers
         self.return_attention_scores = return_attention_scores
+        self._sentence_vectors = json.dumps(sentence_vectors)  # as text: Keras tracks a dict, and saves it
         self.policy = policy
         self.token_embedding = token_embedding
         self.embeddings = postprocessor
         self.blocks = blocks
         self.pooler = pooler
+
+    @property
+    def sentence_vectors(self):
+        """How `keras_bert.embed` makes a text's vector, a dict that the checkpoint's files say, or None."""
+        return json.loads(self._sentence_vectors)
+
+    @classmethod
+    def build_from(cls, config, task, **options):
+        """Makes the encoder with fresh weights; task.json says how sentence vectors are made."""
+        return cls(config, **{"sentence_vectors": task.get("sentence_vectors"), **options})
+
+    def task(self):
+        """Returns what task.json says of a bare encoder: how sentence vectors are made, if anything."""
+        return {"sentence_vectors": self.sentence_vectors} if self.sentence_vectors else {}
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -118,6 +139,7 @@ class BertEncoder(PretrainedModel):
             "config": self.bert_config.to_dict(),
             "return_all_layers": self.return_all_layers,
             "return_attention_scores": self.return_attention_scores,
+            **self.task(),
             "dtype": keras.dtype_policies.serialize(self.policy),
         }
 
@@ -132,8 +154,9 @@ class BertEncoder(PretrainedModel):
                 predict, it saves five sixths of that block.
         """
         inputs = complete_inputs(self, inputs)
-        if id(self) in _computed_by:
-            return _computed_by[id(self)](inputs, positions)
+        instead = _computed_by.get().get(id(self))
+        if instead is not None:
+            return instead(inputs, positions)
         if positions is None:
             return super().call(inputs, training=training, mask=mask)
         hidden = self.embeddings(self.token_embedding(inputs["input_ids"]), inputs["segment_ids"], training=training)
@@ -147,16 +170,16 @@ class BertEncoder(PretrainedModel):
 
     @contextlib.contextmanager
     def computed_by(self, function):
-        """Has another function compute the calls inside, as graphs for inference are made.
+        """Has another function compute this thread's calls inside, as graphs for inference are made.
 
         Args:
             function: (inputs, positions) -> outputs, as in `call`.
         """
-        _computed_by[id(self)] = function
+        token = _computed_by.set({**_computed_by.get(), id(self): function})
         try:
             yield
         finally:
-            del _computed_by[id(self)]
+            _computed_by.reset(token)
 
     def pooled_output(self, inputs):
         """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position."""

@@ -35,10 +35,11 @@ class HeadedModel(PretrainedModel):
     @classmethod
     def build_from(cls, config, task, **options):
         """Makes the model with fresh weights; what the options do not say of the head, its own task.json does."""
+        encoder_options = {"sentence_vectors": task.get("sentence_vectors")}
         task = task if task.get("task", cls.TASK) == cls.TASK else {}
         given = {name: options.pop(name) for name in cls.FIELDS if options.get(name) is not None}
         options = {name: value for name, value in options.items() if name not in cls.FIELDS}
-        return cls(BertEncoder(config, **options), **cls.head_options(task, **given))
+        return cls(BertEncoder(config, **encoder_options, **options), **cls.head_options(task, **given))
 
     @classmethod
     def head_options(cls, task, **given):

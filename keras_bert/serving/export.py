@@ -17,12 +17,12 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, refuse_existing
-from keras_bert.serving.embed import POOLINGS
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.heads import HEADS, Options, Server, task_of
 from keras_bert.serving.inputs import check_length, check_top_k, check_vocabulary
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
+from keras_bert.serving.vectors import vectors_of
 
 INPUTS = ("text", "ids")
 
@@ -59,8 +59,10 @@ def export(
     max_seq_length=None,
     top_k=5,
     pair=None,
-    pooling="mean",
-    normalize=True,
+    pooling=None,
+    normalize=None,
+    prompt=None,
+    prompt_name=None,
     by_character=False,
     long_texts="cut",
     doc_stride=None,
@@ -109,7 +111,8 @@ def export(
             questions 384, or all that the model can read if that is less.
         top_k: K, the guesses for each [MASK].
         pair: whether a classifier takes two texts; None asks the model.
-        pooling, normalize: how embeddings are made; see `embed`.
+        pooling, normalize, prompt, prompt_name: how embeddings are made; see `embed`. The prompt becomes part of the
+            graph: the served model puts it before each text.
         by_character: whether a tagger was taught characters, as with KLUE's files; each is a token then.
         long_texts: of a classifier, "cut", or "windows" to read all of a text; see `keras_bert.tasks.windows`.
         doc_stride: tokens from one window to the next; None takes half a window, for questions 128.
@@ -139,13 +142,17 @@ def export(
     """
     task = task_of(model)
     head = HEADS[task]
+    vectors = None
+    if task == "embed":
+        given = {"pooling": pooling, "normalize": normalize, "prompt": prompt, "prompt_name": prompt_name}
+        vectors = vectors_of(model, max_seq_length=max_seq_length, **given)
+        max_seq_length = vectors.max_seq_length
     length = head.length(model.bert_config) if max_seq_length is None else max_seq_length
     options = Options(
         max_seq_length=length,
         pair=bool(getattr(model, "pair", False)) if pair is None else pair,
         top_k=top_k,
-        pooling=pooling,
-        normalize=normalize,
+        vectors=vectors,
         by_character=by_character,
         long_texts=long_texts,
         doc_stride=head.doc_stride if doc_stride is None else doc_stride,
@@ -206,8 +213,13 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
     check_length(config, options.max_seq_length, pair=options.pair or task in ("squad", "multiple_choice"))
     if task == "fill_mask":
         check_top_k(config, options.top_k)
-    if task == "embed" and options.pooling not in POOLINGS:
-        raise UserError(f"pooling must be one of {', '.join(POOLINGS)}. Received: {options.pooling!r}.")
+    if task == "embed":
+        options.vectors.check(tokenizer)
+        if options.vectors.prompt and inputs == "ids":
+            raise UserError(
+                f"A model that takes ids cannot put the prompt {options.vectors.prompt!r:.80} before the texts; say "
+                "prompt='' (--prompt='') and put it before them yourself, or let the model take text."
+            )
     if task == "classify":
         check_windows(options.max_seq_length, options.long_texts, options.doc_stride, texts=1 + options.pair)
     if task == "squad":

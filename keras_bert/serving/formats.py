@@ -46,10 +46,16 @@ def write_onnx(folder, module, answer, specs, example):
         tf2onnx = importlib.import_module("tf2onnx")
     except ImportError as error:
         raise UserError("ONNX wants tf2onnx, which is not installed: pip install 'keras3-bert[onnx]'.") from error
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells of every pass
     folder.mkdir()
     numbers = _numbers(answer, specs)
-    tf2onnx.convert.from_function(numbers, list(specs.values()), opset=OPSET, output_path=str(folder / "model.onnx"))
+    logger = logging.getLogger("tf2onnx")  # which tells of every pass
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        place = str(folder / "model.onnx")
+        tf2onnx.convert.from_function(numbers, list(specs.values()), opset=OPSET, output_path=place)
+    finally:
+        logger.setLevel(level)
     return numbers.get_concrete_function().structured_outputs
 
 

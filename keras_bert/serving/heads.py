@@ -22,6 +22,7 @@ from keras_bert.models.classifier import LABEL_SEPARATOR
 from keras_bert.serving.packing import pack
 from keras_bert.serving.spans import answers
 from keras_bert.serving.tags import tagged_words
+from keras_bert.serving.vectors import Vectors
 from keras_bert.serving.windows import read_windows
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import MASK
@@ -35,7 +36,7 @@ class Options:
         max_seq_length: longer texts are cut to it, or read in windows.
         pair: whether a classifier takes two texts.
         top_k: guesses for each mask.
-        pooling, normalize: how embeddings are made; see `keras_bert.embed`.
+        vectors: how embeddings are made; None for another task.
         by_character: whether a tagger was taught characters.
         long_texts: "cut", or "windows" where a classifier reads all of a long text.
         doc_stride: tokens from one window to the next; None for half a window.
@@ -46,8 +47,7 @@ class Options:
     max_seq_length: int = 128
     pair: bool = False
     top_k: int = 5
-    pooling: str = "mean"
-    normalize: bool = True
+    vectors: Vectors | None = None
     by_character: bool = False
     long_texts: str = "cut"
     doc_stride: int | None = None
@@ -77,17 +77,17 @@ class Server:
         return pack(parts, self.tokenizer, max_seq_length=self.options.max_seq_length)
 
 
+def embedded(server, text):
+    """Returns what `embedding` does, of strings (B,), which come after the prompt."""
+    prompt = server.options.vectors.prompt
+    return embedding(server, server.inputs(tf.strings.join([prompt, text]) if prompt else text))
+
+
 def embedding(server, inputs):
-    """Returns `embedding`, float32 (B, H), made of a text's tokens, [CLS] and [SEP] among them."""
+    """Returns `embedding`, float32 (B, H), made of a text's tokens; see `Vectors.pool`."""
     hidden = tf.cast(server.model(inputs, training=False)["sequence_output"], tf.float32)  # (B, S, H)
-    weights = tf.expand_dims(tf.cast(inputs["input_mask"], tf.float32), -1)
-    if server.options.pooling == "cls":
-        pooled = hidden[:, 0]
-    elif server.options.pooling == "max":
-        pooled = tf.reduce_max(tf.where(weights > 0, hidden, hidden.dtype.min), axis=1)
-    else:
-        pooled = tf.reduce_sum(hidden * weights, axis=1) / tf.reduce_sum(weights, axis=1)
-    return {"embedding": tf.math.l2_normalize(pooled, axis=-1) if server.options.normalize else pooled}
+    made = server.options.vectors
+    return {"embedding": made.pool(hidden, inputs["input_mask"], made.prompt_length(server.tokenizer))}
 
 
 def classified(server, *texts):
@@ -225,7 +225,7 @@ class Head:
 
 ENCODER = ("bert/embeddings/", "bert/encoder/")
 HEADS = {
-    "embed": Head(model=BertEncoder, kind=None, weights=ENCODER, answer=on_inputs(embedding), answer_ids=embedding),
+    "embed": Head(model=BertEncoder, kind=None, weights=ENCODER, answer=embedded, answer_ids=embedding),
     "classify": Head(
         model=BertClassifier,
         kind=BertClassifier.TASK,

@@ -6,7 +6,6 @@ import keras
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
-from keras_bert.serving.embed import sentence_settings
 from keras_bert.serving.heads import HEADS
 from keras_bert.serving.inputs import check_vocabulary
 from keras_bert.text.tokenizer import Tokenizer
@@ -24,8 +23,8 @@ class Loaded:
         model: the model, with the checkpoint's weights.
         tokenizer: its Tokenizer.
         pair: whether it was trained on two texts at a time, as task.json says.
-        settings: how it reads texts and makes vectors, as `export` takes it: what its training kept in task.json, or
-            sentence-transformers' files say; empty where nothing was kept.
+        settings: how it reads texts, as `export` takes it: what its training kept in task.json. How an encoder makes
+            vectors is the model's own.
     """
 
     task: str
@@ -76,11 +75,8 @@ def load(path, *, task=None, dtype=None):
     random = [name for name in model.load_report.new if name.startswith(head.weights)]
     if random:
         raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")
-    if task == "embed":
-        settings = sentence_settings(path, checkpoint.config)
-    else:
-        reading = checkpoint.task.get("reading") or {}
-        settings = {name: reading[name] for name in SETTINGS if reading.get(name) is not None}
+    reading = (checkpoint.task.get("reading") or {}) if task != "embed" else {}
+    settings = {name: reading[name] for name in SETTINGS if reading.get(name) is not None}
     return Loaded(task, model, tokenizer, bool(checkpoint.task.get("pair", False)), settings)
 
 

@@ -9,9 +9,10 @@ import dataclasses
 
 import tensorflow as tf
 
+from keras_bert.serving.names import is_first
 from keras_bert.serving.packing import pack, read_rows
 from keras_bert.serving.places import find_words
-from keras_bert.serving.span_texts import BASE, Sources, is_first
+from keras_bert.serving.span_texts import Sources
 from keras_bert.tasks.squad.answers import NO_WINDOW
 from keras_bert.text.graph import drop_invalid
 
@@ -103,7 +104,7 @@ class Spans:
 
     Attributes:
         scores: float64 (B, N), the sum of both logits; LOW where there is no such span.
-        keys: int64 (B, N), equal in a row for those whose texts, with single spaces between words, are equal.
+        keys: int32 (B, N), equal in a row for those alone whose texts, with single spaces between words, are equal.
         start, end: int32 (B, N), the characters of the context from which on and before which they stand.
     """
 
@@ -126,7 +127,7 @@ def best_spans(windows, logits, sources, before):
     order = tf.argsort(scores, direction="DESCENDING", stable=True)
     text, scores, first, last = (tf.gather(each, order) for each in (text, scores, first, last))
     first, last = (each + tf.gather(before, text) for each in (first, last))  # pieces of all contexts
-    new = tf.boolean_mask(tf.range(tf.size(text)), is_first(_in_rows(sources.keys(first, last), text)))
+    new = tf.boolean_mask(tf.range(tf.size(text)), is_first(text, *sources.keys(first, last)))
     new = tf.gather(new, tf.argsort(tf.gather(text, new), stable=True))  # by their contexts
     rows = tf.cast(tf.gather(text, new), tf.int64)
     # Contexts differ in their spans by thousands: only the best become a tensor, and one more for there to be any.
@@ -160,11 +161,6 @@ def _good_spans(windows, logits):
     first, last = (tf.stack([window, each], axis=1) for each in (start, end))
     scores = tf.gather_nd(tops[0].values, first) + tf.gather_nd(tops[1].values, last)
     return tf.gather(windows.text, window), scores, tf.gather_nd(starts, first), tf.gather_nd(ends, last)
-
-
-def _in_rows(keys, rows):
-    """Returns keys that are equal only where the rows, int32, are equal as well."""
-    return keys * BASE + tf.cast(rows, tf.int64)
 
 
 def _is_max_context(windows, pieces):
@@ -205,7 +201,7 @@ def _answer(threshold, contexts, spans, null):
     """
     scores, shape = spans.scores, tf.shape(spans.scores)
     row = tf.repeat(tf.range(shape[0]), shape[1])
-    is_new = (scores > LOW) & tf.reshape(is_first(_in_rows(tf.reshape(spans.keys, [-1]), row)), shape)
+    is_new = (scores > LOW) & tf.reshape(is_first(row, tf.reshape(spans.keys, [-1])), shape)
     rank = tf.cumsum(tf.cast(is_new, tf.int32), axis=1, exclusive=True)
     if threshold is not None:
         rank += tf.cast(null[:, None] > scores, tf.int32)  # no answer takes its place among the best ones

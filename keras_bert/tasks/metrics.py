@@ -3,8 +3,6 @@
 N examples, C classes.
 """
 
-import warnings
-
 import numpy as np
 from scipy.special import log_softmax
 
@@ -35,9 +33,8 @@ def classification_metrics(labels, logits):
     logits = np.asarray(logits, np.float64)
     answers = logits.argmax(axis=1)
     log_probabilities = log_softmax(logits, axis=1)
-    with warnings.catch_warnings():  # of a single class, which a small set may have
-        warnings.simplefilter("ignore")
-        matthews = matthews_corrcoef(labels, answers)
+    # Of a single class, which a small set may have, sklearn warns; hiding that would change the process's filters.
+    matthews = matthews_corrcoef(labels, answers) if len({*labels.tolist(), *answers.tolist()}) > 1 else 0.0
     return {
         "accuracy": float(accuracy_score(labels, answers)),
         "f1_macro": float(f1_score(labels, answers, average="macro", zero_division=0)),

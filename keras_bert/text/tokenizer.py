@@ -16,7 +16,7 @@ from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.normalize import basic_tokens, split_words
-from keras_bert.text.tokenizer_files import CONFIG_NAME, RULES, VOCAB_NAME, read_tokenizer
+from keras_bert.text.tokenizer_files import CONFIG_NAME, RULES, VOCAB_NAME, read_tokenizer, transformer_folder
 from keras_bert.text.vocabulary import CLS, PAD, SEP, UNK, Vocabulary
 from keras_bert.text.wordpiece import WordPiece
 
@@ -215,7 +215,7 @@ class Tokenizer:
             UserError: neither is there, a file cannot be read, or tokenizer.json is of another kind than BERT's.
         """
         folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        vocabulary, rules = read_tokenizer(folder)
+        vocabulary, rules = read_tokenizer(transformer_folder(folder))
         if do_lower_case is None:
             do_lower_case = rules.get("do_lower_case")
         rules["do_lower_case"] = not vocabulary.looks_cased if do_lower_case is None else do_lower_case

@@ -4,11 +4,15 @@ tokenizer.json holds vocabulary and rules in one, as Hugging Face's tokenizers l
 no vocab.txt beside it. Where both are there vocab.txt is read.
 """
 
+import json
+from pathlib import Path
+
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.text.vocabulary import UNK, Vocabulary
 
 VOCAB_NAME, JSON_NAME, CONFIG_NAME = "vocab.txt", "tokenizer.json", "tokenizer_config.json"
+MODULES = "modules.json"  # of sentence-transformers, which may keep the model in a folder below
 KIND = "WordPiece"
 # What tokenizer.json must say; other values mean other ids.
 EXPECTED = (
@@ -26,6 +30,22 @@ RULES = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
+
+
+def transformer_folder(folder):
+    """Returns the folder in which a directory's model and vocabulary lie: itself, or what its modules.json names first.
+
+    sentence-transformers 1 and 2 kept them in 0_Transformer.
+    """
+    folder = Path(folder)
+    if (folder / "config.json").is_file() or not (folder / MODULES).is_file():
+        return folder
+    try:
+        name = json.loads((folder / MODULES).read_text(encoding="utf-8"))[0]["path"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return folder  # it is refused where its settings are read
+    is_below = isinstance(name, str) and Path(name).name == name
+    return folder / name if is_below and (folder / name).is_dir() else folder
 
 
 def find_vocabulary(folder):

@@ -124,7 +124,7 @@ def finetune(
         options = {"weight_decay": weight_decay, "layer_decay": layer_decay, "bias_correction": bias_correction}
         how = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
         _compile(model, adamw(learning_rate, **schedule, **options), loss, metrics, **how)
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed)  # the process's, as Keras has no other: two trainings at once share its numbers
     _seed_dropout(model, seed)
     watch = _Watch(
         total,
@@ -237,6 +237,7 @@ def _fit(model, dataset, steps_per_epoch, total, callbacks):
     """Runs `model.fit` over all steps. Returns Keras' history."""
     with warnings.catch_warnings():
         # Tags and spans are read off the tokens: their models keep the checkpoint's pooler and do not train it.
+        # Filters are the process's: another thread may miss this one message too, and no other.
         warnings.filterwarnings("ignore", message="Gradients do not exist for variables.*pooler")
         return model.fit(
             dataset,

@@ -79,7 +79,8 @@ def test_a_query_finds_its_own_line_first(folder, expected, capsys):
 
 
 def test_settings_beside_the_model_are_followed_and_flags_go_first(folder, expected, tmp_path, capsys):
-    modules = [{"path": "", "type": "models.Transformer"}, {"path": "1_Pooling", "type": "models.Pooling"}]
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling")]
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
     (folder / "model" / "modules.json").write_text(json.dumps(modules))
     (folder / "model" / "1_Pooling").mkdir()
     (folder / "model" / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "cls"}))
@@ -91,12 +92,27 @@ def test_settings_beside_the_model_are_followed_and_flags_go_first(folder, expec
         flags = ["--pooling=mean", "--normalize", "--max_seq_length=32"]
         assert run(folder, f"--output_file={tmp_path / 'flags.npy'}", *flags) == 0
         np.testing.assert_allclose(np.load(tmp_path / "flags.npy"), expected(), atol=1e-5)
-        (folder / "model" / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "lasttoken"}))
+        (folder / "model" / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "median"}))
         capsys.readouterr()
         assert run(folder, f"--output_file={tmp_path / 'other.npy'}") == 2
-        assert "asks for a pooling that is not known here; choose one by --pooling" in capsys.readouterr().err
+        assert "ask for a pooling that is not done here; pooling must be one of mean" in capsys.readouterr().err
+        # A search reads texts and queries after prompts of their own.
+        prompts = {"prompts": {"query": "a red ", "document": "the "}, "default_prompt_name": "query"}
+        (folder / "model" / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+        assert run(folder, *flags, "--pooling=cls", "--query=dog", "--top_k=1") == 0
+        printed = capsys.readouterr().out
+        assert "texts of up to 32 tokens after the prompt 'the '" in printed
+        model, tokenizer = BertEncoder.from_pretrained(folder / "model"), Tokenizer.from_pretrained(folder / "model")
+        options = {"pooling": "cls", "normalize": True, "max_seq_length": 32}
+        corpus = embed(model, tokenizer, TEXTS, prompt="the ", **options)
+        [score] = (embed(model, tokenizer, ["dog"], prompt="a red ", **options) @ np.delete(corpus, 1, axis=0).T).max(1)
+        assert f"  {score:.4f}  line " in printed
+        assert run(folder, f"--output_file={tmp_path / 'named.npy'}", *flags, "--prompt_name=document") == 0
+        named = embed(model, tokenizer, TEXTS, prompt="the ", **{**options, "pooling": "mean"})
+        np.testing.assert_allclose(np.load(tmp_path / "named.npy"), named, atol=1e-5)
     finally:
         (folder / "model" / "modules.json").unlink()
+        (folder / "model" / "config_sentence_transformers.json").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Which runner a fusible chain goes to."""
 
+import concurrent.futures
+
 import pytest
 
 from keras_bert.layers import fusion
@@ -14,13 +16,13 @@ def weighted(x, y, *, weight):
 @pytest.fixture
 def runner():
     """Installs a runner that notes what it is given; puts the old one back."""
-    before, calls = fusion._state["runner"], []
+    calls = []
 
     def run(function, tensors, settings):
         calls.append((tensors, settings))
         return function(*tensors, **settings)
 
-    fusion.use_runner(run)
+    before = fusion.use_runner(run)
     yield calls
     fusion.use_runner(before)
 
@@ -39,6 +41,23 @@ def test_unfused_leaves_the_runner_out_even_after_an_error(runner):
     assert runner == []
     weighted(1.0, 2.0, weight=3.0, fuse=True)
     assert len(runner) == 1
+
+
+def in_another_thread(function):
+    """Returns what a function gives in a thread of its own, while this one waits where it is."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result(timeout=60)
+
+
+def test_a_scope_is_its_threads_own(runner):
+    """Another thread is asked while this one is inside, and this one is inside still afterwards."""
+    with fusion.unfused(), fusion.any_length():
+        in_another_thread(lambda: weighted(1.0, 2.0, weight=3.0, fuse=True))
+        assert len(runner) == 1
+        assert not in_another_thread(fusion.lengths_may_vary)
+        weighted(1.0, 2.0, weight=3.0, fuse=True)
+        assert len(runner) == 1
+        assert fusion.lengths_may_vary()
 
 
 def test_without_a_runner_chains_are_plain_functions(runner):

@@ -10,7 +10,10 @@ import pytest
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.serving import embed as module
-from keras_bert.serving.embed import embed, sentence_settings, similar
+from keras_bert.serving.embed import embed, similar
+from keras_bert.serving.loading import load
+from keras_bert.serving.predict import predict
+from keras_bert.serving.vectors import POOLINGS
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.serving.conftest import MAX_SEQ_LENGTH
@@ -54,7 +57,7 @@ def test_nothing_to_embed_and_progress(models, tokenizer, config):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"pooling": "sum"}, "pooling must be one of mean, cls, max. Received: 'sum'"),
+        ({"pooling": "sum"}, "pooling must be one of mean, cls, max, .*, lasttoken. Received: 'sum'"),
         ({"max_seq_length": 65}, "to 64, the model's max_position_embeddings. Received: 65"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
@@ -90,39 +93,109 @@ def test_the_search_among_equals_few_and_zeros(monkeypatch):
         similar([[1.0]], [[1.0]], top_k=0)
 
 
-def write_json(path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value))
+PROMPTS = {"query": "the capital: ", "document": ""}
+SAID = {"pooling": ["mean"], "normalize": False, "max_seq_length": 20, "prompts": PROMPTS,
+        "default_prompt_name": None, "include_prompt": True}  # fmt: skip
 
 
-MODULES = ("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")
+def told(model, **said):
+    """Returns an encoder of the same weights whose checkpoint says how its vectors are made."""
+    twin = BertEncoder(model.bert_config, sentence_vectors={**SAID, **said})
+    twin.set_weights(model.get_weights())
+    return twin
 
 
-def write_settings(folder, pooling, *, modules=MODULES, length=48):
-    rows = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for kind, path in modules]
-    write_json(folder / "modules.json", rows)
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
-    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 32, **pooling})
+def test_a_model_makes_its_vectors_as_its_checkpoint_says(models, tokenizer, texts, tmp_path):
+    plain = models["embed"]
+    told(plain, pooling=["cls", "max"], default_prompt_name="query").save_pretrained(
+        tmp_path / "m", tokenizer=tokenizer
+    )
+    model = BertEncoder.from_pretrained(tmp_path / "m")
+    options = {"normalize": False, "max_seq_length": 20}
+    prompted = [PROMPTS["query"] + text for text in texts]
+    expected = [embed(plain, tokenizer, prompted, pooling=name, **options) for name in ("cls", "max")]
+    np.testing.assert_allclose(embed(model, tokenizer, texts), np.concatenate(expected, axis=1), atol=1e-5)
+    # What is given goes first, a name and a text of a prompt alike.
+    bare = embed(plain, tokenizer, texts, max_seq_length=16)
+    for given in ({"prompt": ""}, {"prompt_name": "document"}):
+        found = embed(model, tokenizer, texts, pooling="mean", normalize=True, max_seq_length=16, **given)
+        np.testing.assert_allclose(found, bare, atol=1e-6)
+    with pytest.raises(UserError, match="must be one of the model's prompts: query, document"):
+        embed(model, tokenizer, texts, prompt_name="q")
+    with pytest.raises(UserError, match="Give prompt or prompt_name, not both"):
+        embed(model, tokenizer, texts, prompt="q", prompt_name="query")
+    with pytest.raises(UserError, match="has 30 tokens, which leaves no room"):
+        embed(model, tokenizer, texts, prompt="[CLS] the capital of france. " * 3)
 
 
-def test_settings_of_sentence_transformers(tmp_path, config):
-    assert sentence_settings(tmp_path, config) == {"pooling": "mean", "normalize": True, "max_seq_length": 64}
-    older = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False, "include_prompt": True}
-    write_settings(tmp_path, older)
-    assert sentence_settings(tmp_path, config) == {"pooling": "cls", "normalize": True, "max_seq_length": 48}
-    write_settings(tmp_path, {"pooling_mode": "max"}, modules=MODULES[:2], length=500)
-    assert sentence_settings(tmp_path, config) == {"pooling": "max", "normalize": False, "max_seq_length": 64}
-    for unknown in ({"pooling_mode": "lasttoken"}, {"pooling_mode": ["mean", "max"]}, {},
-                    {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}):  # fmt: skip
-        write_settings(tmp_path, unknown)
-        assert sentence_settings(tmp_path, config)["pooling"] is None
-    write_settings(tmp_path, {"pooling_mode": "mean"}, modules=(*MODULES[:2], ("Dense", "2_Dense")))
-    with pytest.raises(UserError, match="asks for a layer Dense after the pooling"):
-        sentence_settings(tmp_path, config)
-    for damaged in ("[", '[{"type": 3, "path": "a"}]', '["a"]', '[{"path": "a"}]'):
-        (tmp_path / "modules.json").write_text(damaged)
-        with pytest.raises(UserError, match=r"modules\.json is no list of layers"):
-            sentence_settings(tmp_path, config)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_prompt_that_is_not_pooled(models, tokenizer, pooling):
+    """[CLS] counts as part of the prompt, and places keep their numbers, as in sentence-transformers."""
+    model = told(models["embed"], pooling=[pooling], include_prompt=False)
+    skip = 1 + len(tokenizer.tokenize(PROMPTS["query"]))
+    for text, vector in zip(TEXTS, embed(model, tokenizer, TEXTS, prompt_name="query"), strict=True):
+        hidden = alone(models["embed"], tokenizer, PROMPTS["query"] + text)[:20]
+        weights = np.arange(1, len(hidden) + 1)[skip:, None]
+        hidden = hidden[skip:]
+        expected = {
+            **{name: by_hand(hidden) for name, by_hand in BY_HAND.items()},
+            "mean_sqrt_len_tokens": hidden.sum(axis=0) / len(hidden) ** 0.5,
+            "weightedmean": (hidden * weights).sum(axis=0) / weights.sum(),
+            "lasttoken": hidden[-1],
+        }
+        np.testing.assert_allclose(vector, expected[pooling], atol=1e-5)
+
+
+TEXTS = ["paris", "", "is it france?"]
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ({"refused": "m/modules.json asks for a module Dense."}, "a module Dense. sentence-transformers itself"),
+        ({**SAID, "pooling": ["median"]}, "files ask for a pooling that is not done here; pooling must be one of mean"),
+        ({**SAID, "normalize": "false"}, "sentence_vectors must have normalize, a bool. Received: 'false'"),
+    ],
+)
+def test_a_model_whose_vectors_are_made_in_another_way(models, tokenizer, said, match):
+    model = BertEncoder(models["embed"].bert_config, sentence_vectors=said)
+    with pytest.raises(UserError, match=match):
+        embed(model, tokenizer, ["the"])
+
+
+def test_directories_of_sentence_transformers(shared):
+    """Every directory gives sentence-transformers' own numbers, or is refused by what is not done."""
+    folder, refused = shared / "golden" / "embeddings" / "models", {}
+    spec = json.loads((folder / "models.json").read_text(encoding="utf-8"))
+    ways = {"embeddings": {}, "encode_query": {"prompt_name": "query"}, "encode_document": {"prompt_name": "document"},
+            "prompt_given": {"prompt": "clustering: "}, "prompt_empty": {"prompt": ""}}  # fmt: skip
+    for each in spec["models"]:
+        place = folder / each["name"]
+        model, tokenizer = BertEncoder.from_pretrained(place), Tokenizer.from_pretrained(place)
+        try:
+            embed(model, tokenizer, spec["sentences"][:1])
+            with np.load(place / "golden.npz") as golden:
+                for name in ways.keys() & set(golden.files):
+                    vectors = embed(model, tokenizer, spec["sentences"], **ways[name])
+                    np.testing.assert_allclose(vectors, golden[name], atol=1e-5, err_msg=f"{place.name} {name}")
+        except UserError as error:
+            refused[place.name] = str(error)
+    assert refused.keys() == {"st_dense", "cross_encoder_1", "cross_encoder_3"}
+    assert "a module Dense" in refused["st_dense"]
+    assert "is a CrossEncoder" in refused["cross_encoder_1"]
+
+
+def test_cross_encoders_of_sentence_transformers(shared):
+    folder = shared / "golden" / "embeddings" / "models"
+    pairs = json.loads((folder / "models.json").read_text(encoding="utf-8"))["pairs"]
+    whole = [row for row in range(len(pairs)) if row != 5]  # cut by one token more of the other text there
+    for name, key in (("cross_encoder_1", "scores"), ("cross_encoder_3", "probabilities")):
+        loaded = load(folder / name)
+        assert (loaded.task, loaded.pair, loaded.settings) == ("classify", True, {"max_seq_length": 40})
+        answers = predict(loaded.model, loaded.tokenizer, *map(list, zip(*pairs, strict=True)), **loaded.settings)
+        with np.load(folder / name / "golden.npz") as golden:
+            expected = golden[key].reshape(len(pairs), -1)
+        np.testing.assert_allclose(answers["probabilities"][whole], expected[whole], atol=1e-5)
 
 
 @pytest.mark.slow
@@ -135,9 +208,8 @@ def test_a_published_model_gives_what_sentence_transformers_gives(shared):
     with np.load(shared / "golden" / "minilm" / "golden.npz") as arrays:
         length, expected = arrays["input_ids"].shape[1], arrays["sentence_embedding"]
     model, tokenizer = BertEncoder.from_pretrained(folder), Tokenizer.from_pretrained(folder)
-    settings = sentence_settings(folder, model.bert_config)
-    assert settings == {"pooling": "mean", "normalize": True, "max_seq_length": 256}
-    vectors = embed(model, tokenizer, sentences, **{**settings, "max_seq_length": length}, batch_size=3)
+    assert model.sentence_vectors["max_seq_length"] == 256
+    vectors = embed(model, tokenizer, sentences, max_seq_length=length, batch_size=3)
     np.testing.assert_allclose(vectors, expected, atol=1e-4)
     rows, scores = similar(vectors, vectors, top_k=2)
     assert rows[:, 0].tolist() == list(range(len(sentences)))

@@ -1,5 +1,7 @@
 """The served encoder: the Keras encoder's numbers, whatever the batch, and what is kept of its weights."""
 
+import concurrent.futures
+
 import keras
 import numpy as np
 import pytest
@@ -194,6 +196,26 @@ def test_words_for_an_unknown_precision(models, tokenizer, tmp_path):
         export(models["embed"], tokenizer, tmp_path / "1", precision="float16")
     with pytest.raises(UserError, match="precision is for SavedModels; quantize a model of format litert"):
         export(models["embed"], tokenizer, tmp_path / "1", precision="int8", format="litert")
+
+
+def test_another_threads_predictions_are_keras_own_during_an_export(tokenizer, config, tmp_path, monkeypatch):
+    """A second thread asks the model at the moment in which the first one traces the serving graph."""
+    keras.utils.set_random_seed(1)
+    model, inputs = BertClassifier(BertEncoder(config), 2), inputs_of(LENGTHS, 20, vocab_size=tokenizer.vocab_size)
+    expected, served, answers = np.asarray(model(inputs, training=False)), [], []
+    compute = ServedEncoder.__call__
+
+    def computed(self, *given):
+        served.append(given)
+        if len(served) == 1:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:  # while this thread is in the middle of its trace
+                answers.append(pool.submit(lambda: np.asarray(model(inputs, training=False))).result(timeout=120))
+        return compute(self, *given)
+
+    monkeypatch.setattr(ServedEncoder, "__call__", computed)
+    export(model, tokenizer, tmp_path / "1", max_seq_length=40)
+    assert len(served) == 1  # this thread's call; the other thread's went to Keras
+    np.testing.assert_array_equal(answers[0], expected)
 
 
 def test_keras_itself_computes_again_afterwards():

@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.errors import UserError
+from keras_bert.models import BertEncoder
 from keras_bert.serving.embed import embed
 from keras_bert.serving.export import export
 from keras_bert.serving.predict import predict
+from keras_bert.serving.vectors import POOLINGS
 from keras_bert.text.tokenizer import Tokenizer
 from tests.serving.asking import in_fresh_process
 
@@ -59,13 +61,17 @@ def test_ids_need_no_tensorflow_text(models, tokenizer, tmp_path):
         assert json.loads((extras / "task.json").read_text()).get("task") == getattr(models[name], "TASK", None)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-def test_embeddings_of_every_pooling(models, tokenizer, tmp_path, pooling):
-    path = export(models["embed"], tokenizer, tmp_path / "1", max_seq_length=LENGTH, pooling=pooling).path
+def test_embeddings_of_every_pooling_and_a_prompt(models, tokenizer, tmp_path):
+    """The graph puts the model's default prompt before each text, and leaves its tokens out of the pooling."""
+    said = {"pooling": list(POOLINGS), "normalize": True, "max_seq_length": LENGTH, "include_prompt": False,
+            "prompts": {"query": "the capital: "}, "default_prompt_name": "query"}  # fmt: skip
+    model = BertEncoder(models["embed"].bert_config, sentence_vectors=said)
+    model.set_weights(models["embed"].get_weights())
+    path = export(model, tokenizer, tmp_path / "1").path
     served = tf.saved_model.load(str(path)).signatures["serving_default"](text=tf.constant(TEXTS))["embedding"]
-    np.testing.assert_allclose(
-        served, embed(models["embed"], tokenizer, TEXTS, pooling=pooling, max_seq_length=LENGTH), atol=1e-5
-    )
+    np.testing.assert_allclose(served, embed(model, tokenizer, TEXTS), atol=1e-5)
+    with pytest.raises(UserError, match="takes ids cannot put the prompt 'the capital: ' before the texts"):
+        export(model, tokenizer, tmp_path / "2", inputs="ids")
 
 
 def test_lengths_where_nobody_says(models, tokenizer, tmp_path):
@@ -90,5 +96,5 @@ def test_options_that_cannot_be_are_user_errors(models, tokenizer, tmp_path, nam
 
 
 def test_an_unknown_pooling_is_a_user_error(models, tokenizer, tmp_path):
-    with pytest.raises(UserError, match=r"pooling must be one of mean, cls, max\. Received: 'sum'"):
+    with pytest.raises(UserError, match=r"pooling must be one of mean, cls, max, .*\. Received: 'sum'"):
         export(models["embed"], tokenizer, tmp_path / "1", max_seq_length=LENGTH, pooling="sum")

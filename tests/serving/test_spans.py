@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertSpanLabeler
 from keras_bert.serving.heads import Options, Server
+from keras_bert.serving.names import Names, numbered
+from keras_bert.serving.span_texts import NOWHERE, characters, find_first
 from keras_bert.serving.spans import answers
 from keras_bert.tasks.squad.answering import Answerer
 from keras_bert.text.tokenizer import Tokenizer
@@ -74,6 +76,37 @@ def test_null_scores(model, tokenizer):
     odds = [prediction.null_odds for prediction in asked.predict(model)]
     found = serve(model, tokenizer, ["Who?"] * len(CONTEXTS), CONTEXTS, threshold=0.0, **lengths)
     np.testing.assert_allclose(found["null_score"], odds, atol=1e-4)
+
+
+def thue_morse(letters, power=10):
+    """Returns 2 ** power letters; a polynomial hash modulo 2 ** 64 is the same for "ab" and "ba" from 1,024 on."""
+    return "".join(letters[number.bit_count() % 2] for number in range(2**power))
+
+
+def test_texts_of_one_polynomial_hash_are_different_answers(model, tokenizer):
+    one, other = thue_morse("ab"), thue_morse("ba")
+    lengths = {"max_seq_length": 40, "doc_stride": 20, "max_query_length": 8}
+    contexts = [f"{one} {other}", f"{one} {other} {one}", f"{other}-{one} x", f"a {other} {one}, a"]
+    found = serve(model, tokenizer, ["Who?"] * len(contexts), contexts, **lengths)
+    expected = Answerer(model, tokenizer, **lengths)(["Who?"] * len(contexts), contexts)
+    assert [text.decode() for text in found["text"]] == [each.text for each in expected]
+    np.testing.assert_allclose(found["score"], [each.score for each in expected], atol=1e-5)
+
+
+def test_a_needle_is_found_where_it_is_and_not_where_a_hash_is_the_same():
+    one, other = thue_morse("ab"), thue_morse("ba")
+    texts, needles = characters(tf.constant([other + one])), characters(tf.constant([one, "x", "bb", other + "bb"]))
+    stretch = [tf.fill([4], value) for value in (0, 2048, 2048)]
+    assert find_first(needles, texts, *stretch).numpy().tolist() == [1024, NOWHERE, (other + one).find("bb"), NOWHERE]
+
+
+def test_names_are_equal_for_equal_stretches_alone():
+    text = np.random.default_rng(0).integers(0, 2, 40)
+    places = [(start, size) for start in range(40) for size in range(41 - start)]
+    starts, sizes = (tf.constant(each, tf.int32) for each in zip(*places, strict=True))
+    numbers = numbered(*Names.of(tf.constant(text), sizes).columns(starts, sizes)).numpy().tolist()
+    stretches = [text[start : start + size].tobytes() for start, size in places]
+    assert len(set(zip(numbers, stretches, strict=True))) == len(set(numbers)) == len(set(stretches)) > 100
 
 
 @pytest.mark.parametrize("threshold", [None, 0.0])
