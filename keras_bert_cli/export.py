@@ -95,7 +95,8 @@ def run(args):
     """Runs the command: prints what it resolved, what it wrote, the signature, and how to query it."""
     from keras_bert.checkpoints import open_checkpoint
 
-    open_checkpoint(args.model_dir)  # says what is wrong before TensorFlow starts
+    for note in open_checkpoint(args.model_dir).notes:  # and says what is wrong before TensorFlow starts
+        print(f"note: {note}", flush=True)
     start_tensorflow()
     from keras_bert.serving.export import check_output, export
     from keras_bert.serving.heads import HEADS

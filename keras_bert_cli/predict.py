@@ -108,7 +108,8 @@ def _check_files(args):
     from keras_bert.files import refuse_existing, require_file
     from keras_bert.tasks.table import check_writable
 
-    open_checkpoint(args.model_dir)  # says what is wrong before TensorFlow starts
+    for note in open_checkpoint(args.model_dir).notes:  # and says what is wrong before TensorFlow starts
+        print(f"note: {note}", file=sys.stderr, flush=True)
     if args.input_file:
         require_file(args.input_file, what="--input_file")
     if args.output_file:

@@ -75,7 +75,7 @@ def _checked_task(path, task, shapes):
     if labels is not None:
         task["labels"] = labels = class_labels(labels, path=path, what="labels")
     stored = shapes.get("output_weights", (None,))[0]
-    counts = {"num_classes": num_classes, "labels": labels and len(labels), "output_weights": stored}
+    counts = {"num_classes": num_classes, "labels": None if labels is None else len(labels), "output_weights": stored}
     counts = {name: count for name, count in counts.items() if count is not None}
     if len(set(counts.values())) > 1 and kind != "multiple_choice":
         said = ", ".join(f"{count} by {name}" for name, count in counts.items())

@@ -37,7 +37,7 @@ def find_prefix(path):
 
 
 def open_google(prefix):
-    """Opens a TF1 (or TF2 name-based) checkpoint by its prefix; its index alone will do, and tells the shapes.
+    """Opens a TF1 or TF2 checkpoint by its prefix; its index alone will do, and tells the shapes.
 
     Raises:
         UserError: bert_config.json is missing beside it, or the files are damaged.
@@ -47,7 +47,7 @@ def open_google(prefix):
     spans = {name: span for name, span in stored.items() if not set(name.split("/")).intersection(NOT_WEIGHTS)}
     left_out, found = len(stored) - len(spans), unwrap(spans)
     if any(name.endswith(OBJECT) for name in found):
-        sources, notes = resolve_objects(prefix, found, config), ()
+        sources, notes = resolve_objects(prefix, found, config)
     else:
         found, notes = only_floats(found, lambda name: huggingface_name(name) is not None)
         sources = resolve(found, lambda name: None)

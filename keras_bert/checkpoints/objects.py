@@ -1,7 +1,7 @@
 """Object-based TF2 checkpoints of tensorflow/models: paths through the encoder's attributes -> google-research/bert's.
 
 Sources: official/nlp/modeling in tensorflow/models (networks/bert_encoder.py, layers/transformer_encoder_block.py and
-its predecessor layers/transformer.py, layers/masked_lm.py), which name the variables by
+its predecessor layers/transformer.py, layers/masked_lm.py, models/bert_pretrainer.py), which name the variables by
 
     model/layer_with_weights-4/_attention_layer/_query_dense/kernel/.ATTRIBUTES/VARIABLE_VALUE
 
@@ -43,6 +43,8 @@ OTHERS = {
     **{f"masked_lm/dense/{name}": f"cls/predictions/transform/dense/{name}" for name in ("kernel", "bias")},
     **{f"masked_lm/layer_norm/{name}": f"cls/predictions/transform/LayerNorm/{name}" for name in ("gamma", "beta")},
     "masked_lm/bias": "cls/predictions/output_bias",
+    "masked_lm/embedding_table": "bert/embeddings/word_embeddings",  # one variable of both, stored under either
+    **{f"next_sentence..pooler_dense/{name}": f"bert/pooler/dense/{name}" for name in ("kernel", "bias")},
 }
 # The same in a functional encoder of L blocks: the number of the layer and what it holds.
 NUMBERED = {

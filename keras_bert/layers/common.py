@@ -6,6 +6,7 @@ N rows (batch * sequence), H hidden.
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_bert.layers.dropout import drop
@@ -39,7 +40,8 @@ def truncated_normal(stddev):
 
 
 def dense(units, initializer_range, *, name, dtype=None):
-    """A Dense layer that starts from BERT's truncated normal."""
+    """A Dense layer that starts from BERT's truncated normal; `units` may be one of NumPy's integers."""
+    units = int(units) if isinstance(units, np.integer) else units
     with keras.RematScope(mode=None):  # of keras.RematScope's layers only whole blocks are rematerialized: remat.py
         return keras.layers.Dense(units, kernel_initializer=truncated_normal(initializer_range), name=name, dtype=dtype)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from numbers import Integral
 
 import keras
+import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.models.base import PretrainedModel
@@ -25,12 +26,12 @@ class HeadedModel(PretrainedModel):
     FIELDS = ()
 
     def set_head(self, encoder, head=None, **fields):
-        """Keeps the encoder, the head's dense layer and the values of FIELDS as attributes."""
+        """Keeps the encoder, the head's dense layer and the values of FIELDS as attributes, NumPy's as Python's own."""
         self.bert_config = encoder.bert_config
         self.encoder = encoder
         self.head = head
         for name in self.FIELDS:
-            setattr(self, name, fields[name])
+            setattr(self, name, fields[name].item() if isinstance(fields[name], np.generic) else fields[name])
 
     @classmethod
     def build_from(cls, config, task, **options):

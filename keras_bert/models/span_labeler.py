@@ -3,6 +3,8 @@
 B batch, S sequence.
 """
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -42,7 +44,7 @@ class BertSpanLabeler(HeadedModel):
     FIELDS = ("null_score_diff_threshold",)
 
     def __init__(self, encoder, *, null_score_diff_threshold=None, name="bert_span_labeler", **kwargs):
-        if not isinstance(null_score_diff_threshold, int | float | None):
+        if not isinstance(null_score_diff_threshold, numbers.Real | None):
             raise ValueError(f"null_score_diff_threshold must be a number. Received: {null_score_diff_threshold!r}.")
         # Layers
         labeler = dense(2, encoder.bert_config.initializer_range, name="span_labeler", dtype=encoder.policy)

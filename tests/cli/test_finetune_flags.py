@@ -246,3 +246,9 @@ def test_what_is_printed_of_the_runs(capsys):
         "learning_rate 1e-05: accuracy 0.6000 (the best)",
         "2 runs: accuracy 0.6000 ± 0.1414 (0.5000, 0.7000); the best, seed 2, is saved",
     ]
+
+
+def test_a_misspelt_field_of_the_config_is_printed(capsys):
+    fresh = BertEncoder(BertConfig.from_name("L-1_H-16", vocab_size=7, extra={"hiden_act": "relu"}))
+    finetune_flags.print_model(parse(), fresh)
+    assert "note: fields of the configuration that are not known and do nothing: hiden_act" in capsys.readouterr().out

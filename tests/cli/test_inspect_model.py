@@ -203,6 +203,13 @@ def test_an_index_alone_is_looked_at_and_said_to_be_alone(inspect, golden, tmp_p
     assert "of the encoder 39 of 39" in output
 
 
+def test_a_misspelt_field_is_printed(inspect, model_dir, tmp_path):
+    path = model_dir(config=CONFIG.replace(extra={"hiden_size": 8}))
+    note = "note: fields of the configuration that are not known and do nothing: hiden_size (hidden_size?)\n"
+    assert note in inspect(path)
+    assert note in inspect(f"--bert_config_file={path / 'bert_config.json'}")
+
+
 def test_memory_in_any_case(inspect):
     for amount, size in (("16gib", 16 * 2**30), ("16GIB", 16 * 2**30), ("4 gb", 4 * 10**9), ("4000m", 4 * 10**9)):
         assert json.loads(inspect("tiny", f"--memory={amount}", "--json"))["capacity"] == size

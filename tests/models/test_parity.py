@@ -5,6 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from keras_bert.models import (
     BertClassifier,
@@ -109,6 +110,39 @@ def test_we_load_what_transformers_writes(kind, activation, config, inputs, tmp_
     lacks |= dict.fromkeys(("span_labeler", "token_classifier"), ("bert/pooler",))
     assert all(name.startswith(lacks.get(kind, ("none",))) for name in ours.load_report.new)
     assert_equal_outputs(kind, ours, theirs, inputs)
+
+
+WORDS, DECODER = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+BIAS, DECODER_BIAS = "cls.predictions.bias", "cls.predictions.decoder.bias"
+
+
+def rename(old, new):
+    return lambda stored: stored.__setitem__(new, stored.pop(old))
+
+
+TIED = {
+    "no hidden_act": None,
+    "the decoder's weights alone": rename(WORDS, DECODER),
+    "the decoder's bias alone": rename(BIAS, DECODER_BIAS),
+    "two biases": lambda stored: stored.update({DECODER_BIAS: stored[BIAS] + 1}),
+    "equal weights": lambda stored: stored.update({DECODER: stored[WORDS].copy()}),
+}
+
+
+@pytest.mark.parametrize("change", TIED)
+def test_what_a_file_leaves_out_or_ties_is_what_transformers_makes_of_it(change, config, tokens, tmp_path):
+    model = randomise(make("pretrainer", config.replace(hidden_act="gelu_erf")))
+    model.save_pretrained(tmp_path, format="huggingface")
+    if TIED[change] is None:
+        fields = json.loads((tmp_path / "config.json").read_text())
+        del fields["hidden_act"]
+        (tmp_path / "config.json").write_text(json.dumps(fields))
+    else:
+        stored = load_file(tmp_path / "model.safetensors")
+        TIED[change](stored)
+        save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    theirs = transformers.BertForPreTraining.from_pretrained(tmp_path)
+    assert_equal_outputs("pretrainer", BertPretrainer.from_pretrained(tmp_path), theirs, tokens)
 
 
 @pytest.mark.parametrize("alone", [False, True])

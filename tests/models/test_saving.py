@@ -210,6 +210,28 @@ def test_arrays_without_an_encoder_are_a_user_error(config, tmp_path):
         BertEncoder.from_pretrained(tmp_path / "model")
 
 
+def test_a_misspelt_field_of_the_config_is_in_the_report(config, tmp_path):
+    make("encoder", config).save_pretrained(tmp_path / "model")
+    rewrite(tmp_path / "model", layer_norm_epz=1e-5)
+    model = BertEncoder.from_pretrained(tmp_path / "model")
+    assert str(model.load_report).endswith("do nothing: layer_norm_epz (layer_norm_eps?)")
+    assert model.bert_config.to_dict()["layer_norm_epz"] == 1e-5
+
+
+def test_a_size_that_no_memory_holds_is_one_sentence_at_once(config):
+    with pytest.raises(UserError, match=r"asks for .* weights, .* GB, and this machine has .* GB; most are attention"):
+        BertEncoder(config.replace(hidden_size=2**30))
+
+
+def test_numpy_s_numbers_go_into_task_json(config, tmp_path):
+    BertClassifier(BertEncoder(config), np.int64(3)).save_pretrained(tmp_path)
+    assert BertClassifier.from_pretrained(tmp_path).task() == {
+        "task": "classification",
+        "num_classes": 3,
+        "labels": ["0", "1", "2"],
+    }
+
+
 def test_16_bit_weights_are_saved_and_loaded(config, tokens, tmp_path):
     model = BertEncoder(config, dtype="bfloat16")
     model.save_pretrained(tmp_path / "model")
