@@ -32,7 +32,7 @@ setup(
         "wrapt>=1.15",  # import hooks: models register with Keras whenever it comes
         "matplotlib>=3.8",
         "scikit-learn>=1.3",
-        "scipy>=1.11",
+        "scipy>=1.11.1",  # 1.11.0 was withdrawn
     ],
     extras_require={
         "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval", "pyyaml"],
