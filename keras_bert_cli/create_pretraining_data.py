@@ -8,6 +8,7 @@ Datasets. Flags and defaults are Google's, and ours. Memory stays flat, all core
 same command goes on.
 """
 
+import shlex
 import time
 
 from keras_bert_cli.flags import add_bool, positive_int
@@ -110,8 +111,8 @@ def run(args):
     print(f"wrote in {clock(took)} ({manifest['instances'] / took:,.0f} instances/s):")
     print(f"  {first}" + (f" ... {first.with_name(files[-1])}" if len(files) > 1 else ""))
     print(f"  {manifest_path(first)}\n  {vocab_path(first)}")
-    pattern = ",".join(names) if len(files) == 1 or len(names) > 1 else f"'{names[0]}-*'"
-    print(f"next: keras-bert pretrain --input_file={pattern} --output_dir=model --bert_config_file=small")
+    pattern = ",".join(names) if len(files) == 1 or len(names) > 1 else f"{names[0]}-*"
+    print(f"next: keras-bert pretrain --input_file={shlex.quote(pattern)} --output_dir=model --bert_config_file=small")
     return manifest
 
 

@@ -11,6 +11,7 @@ text, too. Row i of the .npy file, float32 (lines, hidden size), is line i of th
 Beside sentence-transformers' files (modules.json) the pooling, the length and the cut are what they say.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -169,7 +170,10 @@ def _write(path, texts, vectors):
 
 def _next(args):
     """Returns the next command to run."""
-    return f'keras-bert embed --model_dir {args.model_dir} --input_file {args.input_file} --query "..."'
+    return (
+        f"keras-bert embed --model_dir {shlex.quote(args.model_dir)} --input_file {shlex.quote(args.input_file)} "
+        '--query "..."'
+    )
 
 
 def _search(args, texts, vectors, queries):

@@ -274,16 +274,30 @@ def _described(sources):
 def _say_what_comes_next(args):
     from shlex import quote
 
-    casing = "" if args.do_lower_case else " --do_lower_case=False"
-    print(
-        f"next: keras-bert create_pretraining_data --input_file={quote(args.input_file)} "
-        f"--output_file=pretraining.tfrecord --vocab_file={quote(args.vocab_file)}{casing}",
-        flush=True,
-    )
+    flags = {"input_file": args.input_file, "output_file": "pretraining.tfrecord", "vocab_file": args.vocab_file}
+    flags |= {"input_format": args.input_format} if args.input_format != "auto" else {}
+    flags |= {"text_field": args.text_field} if args.text_field != "text" else {}
+    flags |= {} if args.do_lower_case else {"do_lower_case": "False"}
+    spelled = " ".join(f"--{name}={quote(value)}" for name, value in flags.items())
+    print(f"next: keras-bert create_pretraining_data {spelled}", flush=True)
     if args.init_vocab_file:
-        folder = quote(str(Path(args.init_vocab_file).parent))
+        folder = Path(args.init_vocab_file).parent
+        known = _has_checkpoint(folder)
+        output = "model_extended" if Path("model").exists() else "model"  # pretrain replaces no model
         print(
-            f"then: keras-bert pretrain --input_file=pretraining.tfrecord --init_checkpoint={folder} "
-            "--output_dir=model, where the word embeddings grow",
+            f"then, so that the word embeddings grow{'' if known else ' (MODEL is the model of the old vocabulary)'}: "
+            f"keras-bert pretrain --input_file=pretraining.tfrecord --output_dir={output} "
+            f"--init_checkpoint={quote(str(folder)) if known else 'MODEL'}",
             flush=True,
         )
+
+
+def _has_checkpoint(folder):
+    from keras_bert.checkpoints import open_checkpoint
+    from keras_bert.errors import UserError
+
+    try:
+        open_checkpoint(folder)
+    except UserError:
+        return False
+    return True

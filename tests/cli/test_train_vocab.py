@@ -1,18 +1,24 @@
 """The command train_vocab, from a text to a vocabulary that spells it, and what it says when that cannot be."""
 
 import gzip
+import importlib
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from keras_bert.config import BertConfig
+from keras_bert.models import BertEncoder
 from keras_bert.text.counting import HeldOut
 from keras_bert.text.learning import learn_vocab
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert_cli.flags import Parser
 from keras_bert_cli.main import dispatch, main
 
 SIZE = 300
@@ -241,6 +247,33 @@ def test_a_vocabulary_is_extended(text_file, old_file, capsys):
         "new: 3 entries; every other has the id",
     ):
         assert part in output
+
+
+def test_what_comes_next_can_be_pasted(text_file, old_file, monkeypatch, capsys):
+    """With the old vocabulary's model in `model`, which pretrain does not replace; and with no model beside it."""
+    monkeypatch.chdir(old_file.parent)
+    folder = old_file.parent / "model"
+    config = BertConfig.from_name("tiny", vocab_size=86, hidden_size=8, intermediate_size=8, num_attention_heads=2)
+    BertEncoder(config).save_pretrained(folder)
+    Vocabulary.from_file(old_file).save(folder / "vocab.txt")
+    shutil.copy(text_file, "some text.txt")
+    for old, model, asked in (("model/vocab.txt", "model", ": keras"), ("old.txt", "MODEL", "(MODEL is the model of")):
+        main(extending("some text.txt", old_file.parent / old, "--force", "--input_format=text"))
+        [made, then] = [line for line in capsys.readouterr().out.splitlines() if " keras-bert " in line]
+        assert asked in then
+        parsed = [parse(line[line.index("keras-bert") :]) for line in (made, then)]
+        assert (parsed[0].input_file, parsed[0].input_format) == ("some text.txt", "text")
+        assert parsed[1].input_file == parsed[0].output_file
+        assert Path(parsed[1].init_checkpoint).name == model
+        assert parsed[1].output_dir == "model_extended"
+
+
+def parse(line):
+    """Returns the flags of a command line of ours."""
+    _, command, *words = shlex.split(line)
+    parser = Parser()
+    importlib.import_module(f"keras_bert_cli.{command}").add_arguments(parser)
+    return parser.parse_args(words)
 
 
 def test_entries_are_appended_up_to_the_size(text_file, old_file):
