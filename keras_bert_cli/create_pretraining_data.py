@@ -74,7 +74,11 @@ def add_arguments(parser):
     parser.add_argument(
         "--num_shards", type=positive_int, default=1, help="files to spread the instances over (default: 1)"
     )
-    parser.add_argument("--num_workers", type=positive_int, help="processes (default: a core each); same bytes for any")
+    parser.add_argument(
+        "--num_workers",
+        type=positive_int,
+        help="processes (default: a core each, and one for less than 4 MiB); same bytes for any",
+    )
     parser.add_argument(
         "--compression", choices=("none", "gzip"), default="none", help="of the TFRecord files (default: none)"
     )

@@ -51,7 +51,7 @@ def add_arguments(parser):
         metavar="DIR",
         help="nothing but this: put the files of these output directories into --output_dir's submission.zip",
     )
-    add_do_flags(parser)
+    add_do_flags(parser, predict="label the test set")
     add_output_flags(parser)
     add_model_flags(parser)
     add_training_flags(parser)

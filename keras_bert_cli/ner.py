@@ -48,7 +48,7 @@ def add_arguments(parser):
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser)
     parser.set_defaults(reading={**parser.get_default("reading"), "by_character": None})
-    finetune_flags.add_do_flags(parser)
+    finetune_flags.add_do_flags(parser, predict="tag --predict_file")
     finetune_flags.add_output_flags(parser)
 
 

@@ -64,7 +64,11 @@ def add_arguments(parser):
         "(default: auto)",
     )
     parser.add_argument("--text_field", default="text", help="the documents' field in jsonl and tfds (default: text)")
-    parser.add_argument("--num_workers", type=positive_int, help="processes (default: a core each); same file for any")
+    parser.add_argument(
+        "--num_workers",
+        type=positive_int,
+        help="processes (default: a core each, and one for less than 4 MiB); same file for any",
+    )
     add_bool(parser, "force", default=False, help="replace --vocab_file if it exists")
 
 
