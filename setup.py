@@ -16,21 +16,23 @@ setup(
     packages=find_packages(include=["keras_bert", "keras_bert.*", "tfrecords", "keras_bert_cli"]),
     python_requires=">=3.11,<3.14",  # Keras 3.15 wants 3.11; TensorFlow has no wheels for 3.14 yet
     install_requires=[
+        # The lower bounds are what `make test-versions` installs and tests; the upper bounds keep out releases that
+        # nobody has seen of the packages whose private names we use (keras_bert/private_names.py).
         "tensorflow>=2.20,<2.22",
         "tensorflow-text>=2.20,<2.22",  # each release wants the TensorFlow of its own number
-        "keras>=3.12",  # what TensorFlow 2.21 asks for
+        "keras>=3.12,<3.16",  # what TensorFlow 2.21 asks for
         "tensorboard>=2.20",  # tf.summary.scalar lives in it; TensorFlow 2.21 no longer brings it along
         "tensorflow-datasets>=4.9",
         "importlib_resources",  # which 4.9.10 of it needs and does not ask for
         "numpy>=1.26",
         "google-crc32c>=1.5",  # the checksums of TFRecord files, without TensorFlow
-        "joblib>=1.3",  # its loky starts worker processes where a fork is not safe
+        "joblib>=1.3,<2",  # its loky starts worker processes where a fork is not safe
         "tokenizers>=0.20",
         "tqdm",
         "wrapt>=1.15",  # import hooks: models register with Keras whenever it comes
         "matplotlib>=3.8",
         "scikit-learn>=1.3",
-        "scipy>=1.11",
+        "scipy>=1.11.1",  # 1.11.0 was withdrawn
     ],
     extras_require={
         "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "psutil", "safetensors", "seqeval", "pyyaml"],

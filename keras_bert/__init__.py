@@ -55,7 +55,8 @@ except importlib.metadata.PackageNotFoundError:
 else:
     raise ImportError(
         "The distribution keras-bert, an older project of another author, is installed beside keras3-bert, and both "
-        "are imported as keras_bert. Run: pip uninstall keras-bert; pip install --force-reinstall --no-deps keras3-bert"
+        "are imported as keras_bert. Run: pip uninstall keras-bert keras3-bert; then install this one again "
+        "(in its clone: pip install .)."
     )
 
 

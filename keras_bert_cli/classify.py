@@ -9,6 +9,7 @@ quote their mean.
 """
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
@@ -126,7 +127,8 @@ def run(args):
     print(
         f"wrote in {clock(time.monotonic() - begin)}: {output_dir}, a model directory, and in it {', '.join(written)}"
     )
-    print(f"next: keras-bert export --model_dir {output_dir} --output_dir serving/{output_dir.resolve().name}/1")
+    served = shlex.quote(f"serving/{output_dir.resolve().name}/1")
+    print(f"next: keras-bert export --model_dir {shlex.quote(str(output_dir))} --output_dir {served}")
     return results
 
 

@@ -8,6 +8,7 @@ document each; or TensorFlow Datasets. Flags and defaults are Google's, and ours
 where a run was killed, or the disk was full, the same command continues.
 """
 
+import shlex
 import time
 
 from keras_bert_cli.flags import add_bool, add_text_format, positive_int
@@ -71,7 +72,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--num_workers",
         type=positive_int,
-        help="processes (default: a core each, and one for less than 4 MB); same bytes for any",
+        help="processes (default: a core each, and one for less than 4 MiB); same bytes for any",
     )
     parser.add_argument(
         "--compression", choices=("none", "gzip"), default="none", help="of the TFRecord files (default: none)"
@@ -109,8 +110,8 @@ def run(args):
     print(f"wrote in {clock(took)} ({manifest['instances'] / took:,.0f} instances/s):")
     print(f"  {first}" + (f" ... {first.with_name(files[-1])}" if len(files) > 1 else ""))
     print(f"  {manifest_path(first)}\n  {vocab_path(first)}")
-    pattern = ",".join(names) if len(files) == 1 or len(names) > 1 else f"'{names[0]}-*'"
-    print(f"next: keras-bert pretrain --input_file={pattern} --output_dir=model --bert_config_file=small")
+    pattern = ",".join(names) if len(files) == 1 or len(names) > 1 else f"{names[0]}-*"
+    print(f"next: keras-bert pretrain --input_file={shlex.quote(pattern)} --output_dir=model --bert_config_file=small")
     return manifest
 
 

@@ -13,6 +13,7 @@ say. In a search a model with prompts reads the texts after its "document" promp
 prompt, as `encode_document` and `encode_query` do.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -161,7 +162,10 @@ def _write(path, texts, vectors):
 
 def _next(args):
     """Returns the next command to run."""
-    return f'keras-bert embed --model_dir {args.model_dir} --input_file {args.input_file} --query "..."'
+    return (
+        f"keras-bert embed --model_dir {shlex.quote(args.model_dir)} --input_file {shlex.quote(args.input_file)} "
+        '--query "..."'
+    )
 
 
 def _search(args, texts, vectors, queries):

@@ -99,9 +99,9 @@ def add_training_flags(
     add_bool(parser, "eval_each_epoch", default=True, help="measure after each epoch, not at the end alone")
 
 
-def add_do_flags(parser):
-    """Adds --do_train, --do_eval and --do_predict; None does what the files at hand allow."""
-    kinds = {"train": "fine-tune", "eval": "measure on held-out examples", "predict": "label the test set"}
+def add_do_flags(parser, **kinds):
+    """Adds --do_train, --do_eval and --do_predict; `kinds` says what they do, where it is not what most commands do."""
+    kinds = {"train": "fine-tune", "eval": "measure on held-out examples", "predict": "answer --predict_file"} | kinds
     for name, what in kinds.items():
         add_bool(parser, f"do_{name}", default=None, help=f"{what}; None does what the files at hand allow")
 

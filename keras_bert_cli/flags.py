@@ -142,7 +142,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f"unexpected arguments: {' '.join(extra)}")
 
     def _check_names(self, arguments):
-        known = self._option_string_actions
+        known = [flag for action in self._actions for flag in action.option_strings]
         for each in arguments[: arguments.index("--") if "--" in arguments else None]:
             name = each.partition("=")[0]
             if name.startswith("--") and " " not in name and name not in known:

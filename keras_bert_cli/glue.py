@@ -10,6 +10,7 @@ model of --output_dir, or --init_checkpoint if it has a head. --num_runs trains 
 their mean.
 """
 
+import shlex
 import time
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def add_arguments(parser):
         metavar="DIR",
         help="nothing but this: put the files of these output directories into --output_dir's submission.zip",
     )
-    add_do_flags(parser)
+    add_do_flags(parser, predict="label the test set")
     add_output_flags(parser)
     add_model_flags(parser)
     add_training_flags(parser)
@@ -257,9 +258,11 @@ def _print_results(task, results):
 def _next(args, task, todo):
     """Returns the next command to run."""
     if "predict" in todo and task.submissions:
-        return f"keras-bert glue --submission {args.output_dir} --output_dir {Path(args.output_dir).parent}"
+        found, place = shlex.quote(args.output_dir), shlex.quote(str(Path(args.output_dir).parent))
+        return f"keras-bert glue --submission {found} --output_dir {place}"
     model = args.output_dir if args.do_train else args.init_checkpoint
-    return f"keras-bert export --model_dir {model} --output_dir serving/{Path(model).resolve().name}/1"
+    served = shlex.quote(f"serving/{Path(model).resolve().name}/1")
+    return f"keras-bert export --model_dir {shlex.quote(model)} --output_dir {served}"
 
 
 def _zip(args):

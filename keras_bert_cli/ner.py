@@ -8,6 +8,7 @@ is found out. Figures are seqeval's; long sentences are read in windows, and eve
 several seeds and saves the best; quote their mean.
 """
 
+import shlex
 import time
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def add_arguments(parser):
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser)
     parser.set_defaults(reading={**parser.get_default("reading"), "by_character": None})
-    finetune_flags.add_do_flags(parser)
+    finetune_flags.add_do_flags(parser, predict="tag --predict_file")
     finetune_flags.add_output_flags(parser)
 
 
@@ -79,7 +80,7 @@ def run(args):
     output_dir = Path(args.output_dir)
     what = f"{output_dir}, a model directory, and in it" if args.do_train else f"in {output_dir}:"
     print(f"wrote in {clock(time.monotonic() - begin)}: {what} {', '.join(written)}")
-    saved = output_dir if args.do_train else args.init_checkpoint
+    saved = shlex.quote(str(output_dir if args.do_train else args.init_checkpoint))
     print(f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={saved} --output_dir=answers")
     return results
 

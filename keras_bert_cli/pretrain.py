@@ -10,6 +10,7 @@ Flags and defaults are those of google-research/bert's run_pretraining.py, but t
 measures all of --eval_file, 32 examples at a time, and logs every 100 steps.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def run(args):
     if args.do_train and is_chief(devices):
         print(f"wrote {named}: the model, model.keras, saved_model/, checkpoints/, eval_results.json,")
         print("  train_log.jsonl, loss_curve.png, tensorboard/")
-        print(f'next: keras-bert fill_mask --model_dir={named} "Some text with a [MASK] in it."')
+        print(f'next: keras-bert fill_mask --model_dir={shlex.quote(str(named))} "Some text with a [MASK] in it."')
     return results
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser):
     parser.add_argument("--train_file", help="SQuAD JSON to train on, such as train-v1.1.json")
     parser.add_argument("--predict_file", help="SQuAD JSON to answer, and to measure on where it has answers")
     finetune_flags.add_output_flags(parser)
-    finetune_flags.add_do_flags(parser)
+    finetune_flags.add_do_flags(parser, eval="measure on --predict_file, where it has answers")
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser, max_seq_length=384)
     finetune_flags.add_old_flags(parser)

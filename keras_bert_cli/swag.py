@@ -9,6 +9,7 @@ with a train.* each, as CODAH's cv_split, is cross-validated: a model a fold, an
 """
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _run(args):
     output_dir = Path(args.output_dir)
     what = f"{output_dir}, a model directory, and in it" if args.do_train else f"in {output_dir}:"
     print(f"wrote in {clock(time.monotonic() - begin)}: {what} {', '.join(written)}")
-    saved = output_dir if args.do_train else args.init_checkpoint
+    saved = shlex.quote(str(output_dir if args.do_train else args.init_checkpoint))
     print(f"next: keras-bert swag --predict_file=questions.jsonl --init_checkpoint={saved} --output_dir=answers")
     return results
 

@@ -66,7 +66,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--num_workers",
         type=positive_int,
-        help="processes (default: a core each, and one for less than 4 MB); same file for any",
+        help="processes (default: a core each, and one for less than 4 MiB); same file for any",
     )
     add_bool(parser, "force", default=False, help="replace --vocab_file if it exists")
 

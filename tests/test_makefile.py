@@ -39,7 +39,7 @@ def add_program(clone, name, script):
 # Stands in for a Python that fits: it passes the check, and as `-m venv` leaves itself in .venv.
 FITTING = """
 case "$2" in
-  venv) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  venv) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
   pip) echo "pip $*" >> pip.log ;;
   pytest) echo "pytest ran with $*" ;;
 esac
@@ -54,6 +54,7 @@ def test_help_names_every_target(clone):
         "quickstart",
         "test",
         "test-slow",
+        "test-versions",
         "lint",
         "docs",
         "clean",
@@ -88,6 +89,21 @@ def test_it_installs_once_and_again_when_the_requirements_change(clone):
     os.utime(clone / "constraints.txt", (later, later))
     assert make(clone, "test").returncode == 0
     assert len((clone / "pip.log").read_text().splitlines()) == 2
+
+
+def test_the_lowest_and_the_newest_versions_are_both_tested(clone):
+    add_program(clone, "python3.11", FITTING.replace("pytest) ", "pytest) [ ! -e broken ] || exit 1; "))
+    done = make(clone, "test-versions")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("pytest ran with -m pytest -m not slow --durations=20") == 2
+    installed = (clone / "pip.log").read_text()
+    for which in ("lowest", "newest"):
+        assert f"the {which} versions" in done.stdout
+        assert f"-c build/{which}.txt -e .[dev]" in installed
+    (clone / "broken").touch()
+    failed = make(clone, "test-versions")
+    assert failed.returncode != 0
+    assert "failed on these versions: lowest newest" in failed.stderr
 
 
 def test_an_installation_that_fails_is_tried_again(clone):

@@ -14,6 +14,7 @@ import pytest
 
 import keras_bert as kb
 from keras_bert_cli.main import COMMANDS
+from tests.notebook_cell import METADATA, with_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("pretrain_tpu", "finetune_glue", "finetune_squad", "korean", "serve")
@@ -116,8 +117,9 @@ def test_it_is_a_notebook_without_outputs(name):
     identities = [cell["id"] for cell in notebook["cells"]]
     assert len(set(identities)) == len(identities)
     assert notebook["cells"][0]["cell_type"] == "markdown"
+    installs = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
     for cell in notebook["cells"]:
-        assert cell["metadata"] == {}
+        assert cell["metadata"] == (METADATA if cell is installs else {})
         assert cell["source"]
         if cell["cell_type"] == "code":
             assert (cell["outputs"], cell["execution_count"]) == ([], None)
@@ -130,13 +132,10 @@ def test_it_is_valid_by_its_schema(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_first_cell_of_code_alone_installs_and_names_the_runtime(name):
-    first, *others = sources(name)
-    assert "Runtime > Change runtime type" in first.splitlines()[0]
-    assert re.search(r'^SOURCE = ""', first, flags=re.M)
-    assert '"pip", "install"' in first
-    assert 'find_spec("keras_bert") is None' in first
-    assert not any(re.search(r"\bpip\b", source) for source in others)
+def test_the_first_cell_of_code_alone_installs(name):
+    text = (ROOT / "colab" / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert text == with_cell(text), "run python -m tests.notebook_cell"
+    assert not any(re.search(r"\bpip\b", source) for source in sources(name)[1:])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -91,3 +91,12 @@ def test_the_readme_names_the_two_set_up_commands_and_every_command():
     assert "make quickstart" in text
     assert "make test" in text
     assert all(f"keras-bert {command}" in text for command in COMMANDS)
+
+
+def test_the_path_through_the_code_leads_to_the_gradient():
+    text = README.read_text(encoding="utf-8")
+    path = re.search(r"^(\w+) files in this order explain the whole program:\n(.*?)\n\n", text, flags=re.M | re.S)
+    files = re.findall(r"\]\((keras_bert/\S+?\.py)\)", path[2])
+    assert ["Four", "Five", "Six", "Seven"].index(path[1]) + 4 == len(files)
+    gradient = re.search(r"\((\S+?)\), where the gradient is taken", path[2])[1]
+    assert "tf.GradientTape()" in (ROOT / gradient).read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("keras_bert", "tfrecords", "keras_bert_cli")
 # In the order in which data flow: a room imports only from itself and from rooms before it.
 ROOMS = (
-    *("errors", "locks", "kinds", "files", "progress", "config"),
+    *("errors", "private_names", "locks", "kinds", "files", "progress", "config"),
     *("text", "data", "layers", "checkpoints", "models", "training", "tasks", "serving"),
 )
 OPEN_TO_TFRECORDS = {"errors", "locks", "files", "config", "text", "data"}

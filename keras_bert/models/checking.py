@@ -127,9 +127,10 @@ def _values(x):
     """Returns an array's or tensor's numbers, or None if it has none yet."""
     if isinstance(x, (np.ndarray, list, tuple)):
         return np.asarray(x)
-    if keras.ops.is_tensor(x) and (hasattr(x, "numpy") or type(x).__name__ == "ArrayImpl"):  # TensorFlow's, JAX's
-        return np.asarray(x)
-    return None
+    try:
+        return np.asarray(x) if keras.ops.is_tensor(x) else None
+    except (TypeError, NotImplementedError):  # JAX's and TensorFlow's of a graph
+        return None
 
 
 def _checked(name):

@@ -53,8 +53,7 @@ class ServedEncoder:
     @staticmethod
     def can_compute(encoder):
         """Says whether it computes an encoder: one of plain weights that returns no more than the last layer."""
-        layers = (layer for block in encoder.blocks for layer in block._flatten_layers())
-        plain = all(getattr(layer, "quantization_mode", None) is None for layer in layers)
+        plain = all(layer.quantization_mode is None for block in encoder.blocks for layer in _dense_layers(block))
         return plain and not encoder.return_all_layers and not encoder.return_attention_scores
 
     def __call__(self, inputs, positions=None):
@@ -229,6 +228,13 @@ class Rows:
     def padded(self, x):
         """Returns (B, S, N) of (T, N); what stands at padding is any row."""
         return tf.reshape(tf.gather(x, self.places), tf.concat([self.shape, [x.shape[-1]]], 0))
+
+
+def _dense_layers(block):
+    """Returns those layers of a TransformerBlock that have a kernel."""
+    attention = block.attention
+    projections = [attention.query, attention.key, attention.value]
+    return [*projections, block.attention_output, block.intermediate, block.block_output]
 
 
 def _transposed(x, axes):

@@ -77,8 +77,6 @@ class GraphTokenizer(keras.layers.Layer):
         self, vocabulary, *, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True, keep=(), **kwargs
     ):
         super().__init__(**kwargs)
-        self._convert_input_args = False  # a list of str is as welcome as a tensor; so do Keras' own text layers
-        self._allow_non_tensor_positional_args = True
         self.supports_jit = False
         self.vocabulary = list(vocabulary)
         self.do_lower_case = bool(do_lower_case)
@@ -91,6 +89,11 @@ class GraphTokenizer(keras.layers.Layer):
         self._wordpiece = _wordpiece_tokenizer(self.vocabulary, split=False)
         self._split_and_wordpiece = _wordpiece_tokenizer(self.vocabulary, split=True)
         self.built = True
+
+    def __call__(self, inputs, **kwargs):
+        """Calls the layer; a list of str is as welcome as a tensor."""
+        symbolic = isinstance(inputs, keras.KerasTensor)
+        return super().__call__(inputs if symbolic else tf.convert_to_tensor(inputs, tf.string), **kwargs)
 
     def call(self, inputs):
         """Tokenizes.

@@ -2,13 +2,17 @@
 
 import math
 import numbers
+import re
 
 import keras
 from keras import ops
 
 from keras_bert.errors import UserError
+from keras_bert.private_names import require
 from keras_bert.training.layer_decay import check_layer_decay, layer_rates
 from keras_bert.training.schedules import WarmupSchedule
+
+HOOKS = ("_all_reduce_sum_gradients", "_clip_gradients")  # TensorFlow's, which DecayedAdam replaces
 
 
 class DecayedAdam(keras.optimizers.Optimizer):
@@ -47,6 +51,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
     ):
         if not (0 <= beta_1 < 1 and 0 <= beta_2 < 1):
             raise UserError(f"beta_1 and beta_2 must be at least 0 and less than 1. Received: {beta_1} and {beta_2}.")
+        require(keras.optimizers.Optimizer, *(HOOKS if _on_tensorflow() else ()))
         if layer_decay is not None:
             check_layer_decay(layer_decay)
         # Keras' own weight_decay stays unset: its exclusion goes by short names and would decay LayerNorm.
@@ -55,6 +60,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.bias_correction = bias_correction
         self.layer_decay = layer_decay
+        self.undecayed = (frozenset(), ())  # ids of variables, and names, that exclude_from_weight_decay was given
         self._given_reduced = False  # whether `apply_reduced` is what calls `apply`
 
     def build(self, variables):
@@ -64,9 +70,30 @@ class DecayedAdam(keras.optimizers.Optimizer):
         if self.layer_decay is not None:
             paths = [getattr(variable, "path", variable.name) for variable in variables]
             self.layer_rates = layer_rates(paths, self.layer_decay)
+        self.decayed = [len(variable.shape) > 1 and not self._is_excluded(variable) for variable in variables]
         super().build(variables)
         self.momentums = self.add_optimizer_variables(variables, "m")
         self.velocities = self.add_optimizer_variables(variables, "v")
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Excludes variables from decay, as Keras' optimizers do; each call replaces what the last one asked for.
+
+        Args:
+            var_list: variables.
+            var_names: regular expressions, of which any may be found in a variable's name.
+
+        Raises:
+            UserError: the optimizer has taken a step, or is built for another reason.
+        """
+        if self.built:
+            raise UserError("exclude_from_weight_decay must be called before the optimizer's first step.")
+        super().exclude_from_weight_decay(var_list, var_names)
+        self.undecayed = (frozenset(map(id, var_list or ())), tuple(var_names or ()))
+
+    def _is_excluded(self, variable):
+        ids, patterns = self.undecayed
+        ours = {id(variable), id(getattr(variable, "value", None))}  # a caller may have TensorFlow's own variable
+        return bool(ids & ours) or any(re.search(pattern, variable.name) for pattern in patterns)
 
     def apply(self, grads, trainable_variables=None):
         """Updates all variables. Rows of an embedding's gradient that repeat are added up before they are squared."""
@@ -117,7 +144,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
 
     def decays(self, variable):
         """Says whether a variable decays."""
-        return len(variable.shape) > 1 and self._use_weight_decay(variable)
+        return self.decayed[self._get_variable_index(variable)]
 
     def correction(self, dtype):
         """Returns (c, e) for which c * m / (sqrt(v) + e) is Adam's update, its bias corrected if that was asked for."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bert.errors import UserError
 from keras_bert.training.optimizers import BertAdamW, Lamb, lamb
 from tests import reference_bert
 from tests.training.test_optimizers import apply, variable
@@ -79,6 +80,17 @@ def test_excluded_variables_neither_decay_nor_adapt():
     step = 0.1 * 0.1 / 0.001**0.5  # that of Adam without decay
     np.testing.assert_allclose(excluded, [[3 - step, -4 - step]], rtol=1e-5)
     assert abs(float(kept[0, 0]) - 3) > 1.1 * step
+
+
+def test_exclusions_are_told_before_the_first_step():
+    named, natives, neither = (keras.Variable(np.ones((1, 2)), name=name) for name in ("table_1", "kernel", "kernel"))
+    optimizer = Lamb(0.1)
+    optimizer.exclude_from_weight_decay(var_list=[named])
+    optimizer.exclude_from_weight_decay(var_list=[natives.value], var_names=["tab"])  # in the place of the first
+    optimizer.build([named, natives, neither])
+    assert optimizer.decayed == [False, False, True]
+    with pytest.raises(UserError, match="exclude_from_weight_decay must be called before the optimizer's first step"):
+        optimizer.exclude_from_weight_decay(var_list=[neither])
 
 
 def test_lamb_comes_back_from_its_config():
