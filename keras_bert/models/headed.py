@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_bert.checkpoints.opening import class_labels
 from keras_bert.errors import UserError
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.encoder import BertEncoder
@@ -67,13 +68,13 @@ def class_names(num_classes, labels):
     """Returns the classes' names as a list of str: `labels`, or else "0", "1" and so on.
 
     Raises:
-        ValueError: another number of labels than of classes.
+        ValueError: another number of labels than of classes, or two equal ones.
     """
     if labels is None:
         return [str(i) for i in range(num_classes)]
     if len(labels) != num_classes:
         raise ValueError(f"labels must have one name a class. Received: {len(labels)} for {num_classes} classes.")
-    return list(labels)
+    return class_labels(labels, what="labels")
 
 
 def class_options(model, task, *, num_classes=None, labels=None, **given):
