@@ -29,7 +29,7 @@ MINIATURE = re.compile(r"(?:uncased_)?L-(\d+)_H-(\d+)(?:_A-(\d+))?")
 GOOGLE_ACTIVATIONS = {"gelu": "gelu_tanh", "gelu_new": "gelu_tanh"}
 HUGGINGFACE_ACTIVATIONS = {
     **{"gelu": "gelu_erf", "gelu_python": "gelu_erf"},
-    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "gelu_tanh"),
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu_tanh"),
 }
 # What Hugging Face's config.json says of the file or of the head and not of the encoder. Google never writes the first
 # three, by which such a file is known; none is kept, since each would be wrong in another file.

@@ -128,7 +128,13 @@ def test_gelu_means_what_the_code_that_wrote_the_file_computes(tmp_path, written
 
 
 @pytest.mark.parametrize(
-    ("written", "read"), [("gelu_fast", "gelu_tanh"), ("gelu_pytorch_tanh", "gelu_tanh"), ("gelu_python", "gelu_erf")]
+    ("written", "read"),
+    [
+        ("gelu_fast", "gelu_tanh"),
+        ("gelu_pytorch_tanh", "gelu_tanh"),
+        ("gelu_accurate", "gelu_tanh"),
+        ("gelu_python", "gelu_erf"),
+    ],
 )
 def test_other_names_of_hugging_face_s_for_gelu(written, read):
     assert BertConfig.from_huggingface({**BASE, "hidden_act": written}).hidden_act == read

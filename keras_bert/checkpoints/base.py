@@ -98,11 +98,16 @@ class Span:
         Raises:
             UserError: the file cannot be read, ends too early, or holds other bytes than were written.
         """
-        data = _aligned(self.size)
         try:
+            data = _aligned(self.size)
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 size = file.readinto(data)
+        except MemoryError as error:
+            raise UserError(
+                f"{self.path}: {self.name} takes {self.size / 1e9:.3g} GB, more than this machine has free; take a "
+                "machine with more memory."
+            ) from error
         except PermissionError as error:
             raise no_permission(self.path) from error
         except OSError as error:

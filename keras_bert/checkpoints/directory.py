@@ -73,7 +73,7 @@ def _checked_task(path, task, shapes):
     _check_settings(path, task, SETTINGS)
     _check_settings(path, task.get("reading") or {}, READING)
     if labels is not None:
-        task["labels"] = labels = class_labels(labels, path=path, what="labels")
+        task["labels"] = labels = class_labels(labels, what=f"{path}: labels")
     stored = shapes.get("output_weights", (None,))[0]
     counts = {"num_classes": num_classes, "labels": None if labels is None else len(labels), "output_weights": stored}
     counts = {name: count for name, count in counts.items() if count is not None}

@@ -71,6 +71,8 @@ def open_checkpoint(path, *, allow_missing=False):
         checkpoint = dataclasses.replace(checkpoint, task=add_settings(checkpoint.task, path, checkpoint.config))
     except PermissionError as error:
         raise no_permission(error.filename or path) from error
+    except OSError as error:
+        raise UserError(f"{given} cannot be read ({error.strerror}); check the path.") from error
     if checkpoint.missing and not allow_missing:
         raise UserError(f"{checkpoint.missing[0]} is missing, which has the arrays that the index names; fetch it too.")
     return checkpoint

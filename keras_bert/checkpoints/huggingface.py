@@ -125,7 +125,7 @@ def _task(path, fields, shapes):
             raise UserError(f"{path}: id2label must have a name for each class by its number. Received: {names!r:.80}.")
         labels = [names[str(index)] for index in range(num_classes) if str(index) in names]
         if len(labels) == num_classes == len(names):
-            task["labels"] = class_labels(labels, path=path, what="id2label")
+            task["labels"] = class_labels(labels, what=f"{path}: id2label")
         if kind in (None, "classification") and fields.get("problem_type") == MULTI_LABEL:
             task["multi_label"] = True
     return task

@@ -5,6 +5,7 @@ the sizes of the config are compared with those that the files state.
 """
 
 import math
+import numbers
 
 import numpy as np
 
@@ -116,27 +117,27 @@ def _head_shapes(config, found):
     return shapes | array_shapes(pretraining_parts(config))
 
 
-def class_labels(names, *, path, what):
+def class_labels(names, *, what):
     """Returns the names of classes as strings; a whole number is the string of its digits.
 
     Args:
         names: a list of str or int.
-        path, what: the file and the field to name in an error.
+        what: the field to name in an error.
 
     Raises:
         UserError: a name that is neither, or two equal ones, of which one's probability would be lost.
 
     Example:
-        >>> class_labels([1, "b"], path="config.json", what="id2label")
+        >>> class_labels([1, "b"], what="config.json: id2label")
         ['1', 'b']
     """
     labels, seen = [], set()
     for name in names:
-        if not isinstance(name, str) and type(name) is not int:
-            raise UserError(f"{path}: {what} must have a string for each class. Received: {name!r:.80}.")
+        if not isinstance(name, (str, numbers.Integral)) or isinstance(name, bool):
+            raise UserError(f"{what} must have a string for each class. Received: {name!r:.80}.")
         label = str(name)
         if label in seen:
-            raise UserError(f"{path}: {what} has {label!r:.80} twice; give each class a name of its own.")
+            raise UserError(f"{what} has {label!r:.80} twice; give each class a name of its own.")
         labels.append(label)
         seen.add(label)
     return labels

@@ -1,11 +1,11 @@
 """HeadedModel: what every BERT model but the bare encoder shares. A head on a BertEncoder."""
 
 from collections.abc import Mapping
-from numbers import Integral
 
 import keras
 import numpy as np
 
+from keras_bert.checkpoints.opening import class_labels
 from keras_bert.errors import UserError
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.encoder import BertEncoder
@@ -75,7 +75,7 @@ def class_names(num_classes, labels):
 
     Raises:
         ValueError: another number of labels than of classes.
-        UserError: one that is no string or whole number, or two that are the same.
+        UserError: a name that is neither a string nor a whole number, or two equal names.
     """
     if labels is None:
         return [str(i) for i in range(num_classes)]
@@ -83,17 +83,7 @@ def class_names(num_classes, labels):
         raise UserError(f"labels must be a list of names, one a class. Received: {labels!r:.80}.")
     if len(labels) != num_classes:
         raise ValueError(f"labels must have one name a class. Received: {len(labels)} for {num_classes} classes.")
-    names = []
-    for number, name in enumerate(labels):
-        if not isinstance(name, (str, Integral)):
-            raise UserError(f"labels must be names of classes, as strings. labels[{number}] is {name!r:.60}.")
-        if str(name) in names:
-            other = names.index(str(name))
-            raise UserError(
-                f"labels[{other}] and labels[{number}] are both {name!r}; give each class a name of its own."
-            )
-        names.append(str(name))
-    return names
+    return class_labels(labels, what="labels")
 
 
 def class_options(model, task, *, num_classes=None, labels=None, **given):

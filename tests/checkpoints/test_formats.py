@@ -55,6 +55,7 @@ def test_an_erf_model_stays_one_in_our_directory(tmp_path, arrays):
     [
         ("empty", "empty holds no model; expected a model directory .* Google .* Hugging Face"),
         ("half", "half holds no model; expected a model directory .* Google .* Hugging Face"),
+        ("a" * 300, r"a cannot be read \(File name too long\); check the path\."),
         ("none", r"none does not exist; expected a model directory on this machine\. Check the path\."),
     ],
 )

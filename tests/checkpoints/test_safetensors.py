@@ -1,5 +1,6 @@
 """Arrays in a .safetensors file: as the safetensors library has them, and what is refused."""
 
+import dataclasses
 import json
 import os
 
@@ -145,3 +146,9 @@ def test_a_hostile_header_is_one_sentence(path, header, message):
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(16))
     with pytest.raises(UserError, match=message):
         open_arrays(path)
+
+
+def test_an_array_that_no_memory_holds_is_one_sentence(tmp_path):
+    span = dataclasses.replace(open_arrays(write(tmp_path / "model.safetensors"))["a"], size=2**60)
+    with pytest.raises(UserError, match=r"a takes 1\.15e\+09 GB, more than this machine has free"):
+        span.read()

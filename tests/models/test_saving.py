@@ -233,6 +233,12 @@ def test_numpy_s_numbers_go_into_task_json(config, tmp_path):
     }
 
 
+def test_names_of_classes_are_strings_and_differ(config):
+    assert BertClassifier(BertEncoder(config), 2, labels=[1, np.int64(2)]).labels == ["1", "2"]
+    with pytest.raises(UserError, match="labels has 'a' twice; give each class a name of its own"):
+        BertClassifier(BertEncoder(config), 2, labels=["a", "a"])
+
+
 def test_16_bit_weights_are_saved_and_loaded(config, tokens, tmp_path):
     model = BertEncoder(config, dtype="bfloat16")
     model.save_pretrained(tmp_path / "model")
