@@ -22,6 +22,7 @@ from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.heads import HEADS, Options, Server, task_of
 from keras_bert.serving.inputs import check_length, check_top_k, check_vocabulary
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
+from keras_bert.serving.shapes import as_named
 from keras_bert.serving.vectors import vectors_of
 
 INPUTS = ("text", "ids")
@@ -72,7 +73,8 @@ def export(
     """Writes a SavedModel whose `serving_default` takes raw strings.
 
     Input: `text`, string (B,), and for a model of pairs `pair`, string (B,), unless another is named below. Any B,
-    empty strings too. A batch is padded to its longest text, rounded up to a multiple of 16. Outputs:
+    empty strings too. Strings (B, 1) and a single one, (), are read as (B,), and another shape is an error. A batch is
+    padded to its longest text, rounded up to a multiple of 16. Outputs:
 
     - BertClassifier: `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), the
       names of the classes in the order of the probabilities; with a single class `score` float32 (B,).
@@ -261,7 +263,8 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
     def answer(*given):
         with computed():
             if inputs == "text":
-                return head.answer(server, *given)
+                named = zip(specs.items(), given, strict=True)
+                return head.answer(server, *(as_named(name, each, spec) for (name, spec), each in named))
             return head.answer_ids(server, dict(zip(specs, given, strict=True)))
 
     taken, variables = ((), []) if served is None else (served.taken, served.variables)

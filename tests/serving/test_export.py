@@ -100,6 +100,21 @@ def test_a_text_is_cut_as_encode_cuts_it(signatures, models, tokenizer):
     assert abs(ask(signatures["classify"], [long])["probabilities"] - whole).max() > 1e-4
 
 
+def test_strings_of_another_shape_are_read_or_named(signatures):
+    one = signatures["classify"]
+    expected = one(text=tf.constant(["is paris", "the"]))["probabilities"]
+    np.testing.assert_array_equal(one(text=tf.constant([["is paris"], ["the"]]))["probabilities"], expected)
+    np.testing.assert_allclose(one(text=tf.constant("the"))["probabilities"], expected[1:], atol=1e-5)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"text must be strings of shape \(B,\), one a row.*\[2 2\]"
+    ):
+        one(text=tf.constant([["a", "b"], ["c", "d"]]))
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"choices must be strings of shape \(B, C\), a list.*\[2\]"
+    ):
+        signatures["multiple_choice"](context=tf.constant(["a"]), choices=tf.constant(["b", "c"]))
+
+
 def test_text_and_pair_of_different_numbers_are_refused(signatures):
     with pytest.raises(tf.errors.InvalidArgumentError):
         ask(signatures["pair"], ["a", "b"], ["c"])
