@@ -14,7 +14,7 @@ from keras_bert.checkpoints.names import huggingface_name
 from keras_bert.checkpoints.parts import array_shapes, each_array, encoder_parts, pretraining_parts
 from keras_bert.errors import UserError
 
-POOLER = "bert/pooler/"  # some checkpoints have none
+POOLER = "bert/pooler/"  # some checkpoints have none; whatever computes with it looks for it
 MASKED_LM = "cls/predictions/"
 SHOWN_NAMES = 3
 
@@ -57,8 +57,6 @@ def check_encoder(path, config, shapes):
         config: the BertConfig that the arrays are for.
         shapes: {google-research/bert's name: shape}.
     """
-    parts = encoder_parts(config)
-    has_pooler = any(name.startswith(POOLER) for name in shapes)
     if not any(name.startswith("bert/") and huggingface_name(name) for name in shapes):
         names = ", ".join(f"{name:.60}" for name in list(shapes)[:SHOWN_NAMES])
         such_as = f" ({names})" if shapes else ""
@@ -66,9 +64,9 @@ def check_encoder(path, config, shapes):
             f"{path} holds no BERT encoder: none of its {len(shapes)} arrays fits{such_as}; give the checkpoint of a "
             "BERT, saved under Google's or Hugging Face's names."
         )
-    for name, shape in each_array(parts):
+    for name, shape in each_array(encoder_parts(config)):
         if name not in shapes:
-            if name.startswith(POOLER) and not has_pooler:
+            if name.startswith(POOLER):
                 continue
             raise UserError(
                 f"{path} has no {name}, which its config asks for with num_hidden_layers={config.num_hidden_layers}; "

@@ -48,7 +48,6 @@ def infinite(arrays, value, name=QUERY):
 BROKEN = {
     "layer": (lambda a: without(a, "bert/encoder/layer_1/"), r"has no bert/encoder/layer_1/.*num_hidden_layers=2"),
     "query": (lambda a: without(a, QUERY), f"has no {QUERY}"),
-    "half a pooler": (lambda a: without(a, "bert/pooler/dense/bias"), "has no bert/pooler/dense/bias"),
     "positions": (
         lambda a: {**a, POSITIONS: a[POSITIONS][:7]},
         rf"{POSITIONS} has shape \(7, 8\), but its config asks for \(12, 8\)",

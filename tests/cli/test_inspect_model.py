@@ -117,20 +117,20 @@ def test_flags_before_and_behind_the_model(inspect, model_dir):
 
 
 def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect, model_dir):
-    changes = {"bert/pooler/dense/kernel": None, "bert/pooler/dense/bias": None, "output_weights": (3, 8)}
+    changes = {"bert/pooler/dense/bias": None, "output_weights": (3, 8)}
     path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
     output = inspect(path)
     assert "task: classification, num_classes 3" in output
     assert "vocabulary: 7 tokens, cased, but the configuration's vocab_size is 9" in output
-    assert "arrays: 45, of the encoder 37 of 39" in output
-    assert "missing: bert/pooler/dense/kernel, bert/pooler/dense/bias\n" in output
+    assert "arrays: 46, of the encoder 38 of 39" in output
+    assert "missing: bert/pooler/dense/bias\n" in output
     assert "\nheads: cls/predictions/" in output and " and 3 more\n" in output
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bert/pooler/dense/bias": None}, "has no bert/pooler/dense/bias"),
+        ({"bert/encoder/layer_1/output/dense/bias": None}, "has no bert/encoder/layer_1/output/dense/bias"),
         (
             {"bert/embeddings/word_embeddings": (7, 8)},
             "word_embeddings has shape (7, 8), but its config asks for (9, 8)",
