@@ -6,7 +6,7 @@ import shlex
 import time
 from pathlib import Path
 
-from keras_bert.files import atomic_path
+from keras_bert.files import atomic_path, parse_json
 
 
 class Stages:
@@ -80,7 +80,7 @@ def _write(path, note):
 def _read(path):
     """Returns the note of a stage, with its "result" if it was finished, or {} where there is none to be read."""
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        note = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}

@@ -11,7 +11,7 @@ import shutil
 
 from keras_bert.data.records import stem_of
 from keras_bert.errors import ResourceError, UserError
-from keras_bert.files import atomic_path, cannot_write
+from keras_bert.files import atomic_path, cannot_write, parse_json
 from keras_bert.locks import lock_beside, locked
 
 FORMAT = 1  # of what lies in the folder; a version of the tool that changes it goes up by one
@@ -44,7 +44,7 @@ class Workplace:
 
     def _read_identity(self):
         with contextlib.suppress(OSError, ValueError):
-            return json.loads((self.folder / IDENTITY).read_text(encoding="utf-8"))
+            return parse_json((self.folder / IDENTITY).read_bytes())
         return None
 
     @contextlib.contextmanager

@@ -154,7 +154,7 @@ def _has_label(path, kind, label):
         )
     try:
         return label in json.loads(first)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return True
 
 

@@ -24,7 +24,7 @@ def read_labels(cell, separator=","):
     if isinstance(cell, str) and cell.startswith("["):
         try:
             cell = json.loads(cell)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"the label {cell!r:.60} is no JSON list ({error}).") from error
     names = cell.split(separator) if isinstance(cell, str) else cell
     if not all(isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name)) for name in names):

@@ -119,7 +119,7 @@ def _cut(path, step):
 
 def _row(line):
     """Returns the row that a line of a log holds, or None where the line is not whole."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         row = json.loads(line)
         if line.endswith(b"\n") and isinstance(row, dict) and isinstance(row.get("step"), int):
             return row

@@ -18,7 +18,7 @@ import numpy as np
 from keras_bert.checkpoints.base import no_permission
 from keras_bert.checkpoints.safetensors import INTEGERS, file_pieces, open_arrays
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, clear_left, partial_path
+from keras_bert.files import atomic_path, clear_left, parse_json, partial_path
 
 STATE, NOTES = "state.safetensors", "notes.json"
 NAME = re.compile(r"step-(\d{8,})")
@@ -316,7 +316,7 @@ def _checksum(fields):
 def _verified_notes(path, step):
     """Returns the notes of a checkpoint after checking both of its files, or raises Damage."""
     try:
-        fields = json.loads((path / NOTES).read_bytes())
+        fields = parse_json((path / NOTES).read_bytes())
         crc = fields.pop("crc32c", None) if isinstance(fields, dict) else None
         if crc != _checksum(fields):
             raise Damage(f"the checksum of {NOTES} is another")
