@@ -2,25 +2,31 @@
 # constraints.txt, and runs. PYTHON=... chooses the interpreter, ARGS=... goes to the command.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-slow lint docs clean
+.PHONY: help quickstart test test-slow test-nightly lint docs clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 INSTALL := $(BIN)/python -m pip install --quiet --use-pep517 --disable-pip-version-check -c constraints.txt
+# A file's tests run in one process, for they share what they made; tests/conftest.py says which files begin.
+PYTEST := $(BIN)/python -m pytest --dist=loadfile --no-loadscope-reorder --durations=25
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 quickstart: .venv/installed  ## raw text to a served BERT, in minutes, without a download: the whole chain
 	$(BIN)/keras-bert quickstart $(ARGS)
 
-test: .venv/installed  ## the tests, doctests included, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+test: .venv/installed  ## the tests, doctests included, except the slow and the nightly ones
+	$(PYTEST) -m "not slow and not nightly" --numprocesses=logical --maxprocesses=4 $(ARGS)
 
-test-slow: .venv/installed .venv/installed-slow  ## the slow tests
-	$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadfile $(ARGS)
+test-slow: .venv/installed .venv/installed-slow  ## the slow tests, except the nightly ones
+	$(PYTEST) -m "slow and not nightly" --numprocesses=2 $(ARGS)
+
+# Whatever else belongs to a night, such as other versions of the dependencies, is called here.
+test-nightly: .venv/installed .venv/installed-nightly  ## what takes minutes and changes rarely: notebooks, TPU compiler, JAX
+	$(PYTEST) -m nightly --numprocesses=2 $(ARGS)
 
 lint: .venv/installed  ## the linter and the formatter's check
 	$(BIN)/ruff check .
@@ -56,10 +62,18 @@ clean:  ## remove the environment, caches, builds and quickstart_output
 	@$(INSTALL) -e '.[dev,docs]'
 	@touch $@
 
-# What the slow tests use besides; those that miss it skip and say so.
-.venv/installed-slow: .venv/installed
-	@for extra in docs notebooks onnx litert jax beam parity tpu-compile; do \
-	  $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; \
-	done; \
+# What the slow and the nightly tests use besides; those that miss it skip and say so. All at once is much faster; one
+# after the other where one of them cannot be installed.
+SLOW := docs onnx litert parity
+NIGHTLY := $(SLOW) notebooks jax beam tpu-compile
+comma := ,
+space := $(subst ,, )
+
+.venv/installed-slow: EXTRAS := $(SLOW)
+.venv/installed-nightly: EXTRAS := $(NIGHTLY)
+.venv/installed-slow .venv/installed-nightly: .venv/installed
+	@if ! $(INSTALL) -e '.[dev,$(subst $(space),$(comma),$(EXTRAS))]'; then \
+	  for extra in $(EXTRAS); do $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; done; \
+	fi; \
 	if [ -z "$$failed" ]; then touch $@; \
 	else echo "make: cannot be installed here:$$failed; the tests that need it will be skipped" >&2; fi

@@ -1,5 +1,6 @@
-"""Fixtures for all tests: where the reference data lie, if they do."""
+"""Fixtures for all tests: where the reference data lie, if they do, and what makes tests cheaper."""
 
+import gc
 import os
 import shutil
 import sys
@@ -12,6 +13,43 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, which here only compile
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = Path(__file__).parent / "golden"
+# The files that take longest, longest first. Workers take whole files in order, and a long one should not be the last.
+LONGEST_FIRST = ()
+gc.set_threshold(20_000, 25, 50)  # graphs are many small objects: by default a tenth of the time is spent looking at them
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the files that take longest first."""
+    places = {str(Path(__file__).parent / name): place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(str(item.path), len(places)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy():
+    """Frees what a file's tests leave behind, and takes what remains from the collector's list."""
+    yield
+    if "tensorflow" in sys.modules:
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def eagerly():
+    """Runs a module's tf.functions without tracing, which takes a small model longer than some ten steps."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def quick_runs():
+    """Makes a module's pre-training runs cheap: see tests/quick_runs.py."""
+    from tests.quick_runs import shared_graphs
+
+    with shared_graphs():
+        yield
 
 
 @pytest.fixture(scope="session")

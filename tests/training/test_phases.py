@@ -13,6 +13,8 @@ from keras_bert.training.pretrain import _make_model, pretrain
 from keras_bert.training.strategies import strategy
 from tests.training.conftest import SEQ_LENGTH
 
+pytestmark = pytest.mark.usefixtures("quick_runs")
+
 
 def test_the_paper_s_phases():
     assert parse_phases("128:90%:256,512:10%", num_train_steps=1_000_000) == [

@@ -21,6 +21,7 @@ from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
 from keras_bert.training.trainer import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("quick_runs")
 RUN = {
     "train_batch_size": 16,
     "num_train_steps": 24,
