@@ -15,7 +15,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = Path(__file__).parent / "golden"
 # The files that take longest, longest first. Workers take whole files in order, and a long one should not be the last.
 LONGEST_FIRST = ()
-gc.set_threshold(20_000, 25, 50)  # graphs are many small objects: by default a tenth of the time is spent looking at them
+gc.set_threshold(
+    20_000, 25, 50
+)  # graphs are many small objects: by default a tenth of the time is spent looking at them
 
 
 def pytest_collection_modifyitems(items):
@@ -33,9 +35,9 @@ def tidy():
         gc.freeze()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def eagerly():
-    """Runs a module's tf.functions without tracing, which takes a small model longer than some ten steps."""
+    """Runs a test's tf.functions without tracing, which takes a small model longer than some ten steps."""
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)

@@ -184,7 +184,7 @@ def test_the_library_imports_without_tensorflow_text():
     assert run_python(script) == "False"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_models_work_with_jax_alone():
     pytest.importorskip("jax")
     script = (

@@ -108,7 +108,7 @@ def test_damaged_records_stop_or_are_left_out(records, tmp_path, capsys):
     assert f"{records}: 1 damaged record(s) are left out" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_on_jax_the_same_command_trains_resumes_and_writes_what_tensorflow_loads(records, tmp_path):
     pytest.importorskip("jax", reason="JAX is not installed (extra jax)")
     import numpy as np

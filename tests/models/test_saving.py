@@ -88,11 +88,11 @@ def test_frozen_layers_stay_frozen(config, tokens, tmp_path):
 @pytest.mark.parametrize(
     "imports",
     [
-        "import keras_bert, keras",
-        pytest.param("import keras, keras_bert", marks=pytest.mark.slow),
-        pytest.param("import keras_bert.layers, keras", marks=pytest.mark.slow),
-        pytest.param("import keras_bert.models.losses, keras", marks=pytest.mark.slow),
-        pytest.param("import keras_bert.training.optimizers, keras", marks=pytest.mark.slow),
+        pytest.param("import keras_bert, keras", marks=pytest.mark.slow),
+        pytest.param("import keras, keras_bert", marks=pytest.mark.nightly),
+        pytest.param("import keras_bert.layers, keras", marks=pytest.mark.nightly),
+        pytest.param("import keras_bert.models.losses, keras", marks=pytest.mark.nightly),
+        pytest.param("import keras_bert.training.optimizers, keras", marks=pytest.mark.nightly),
     ],
 )
 def test_a_fresh_process_loads_a_keras_file_after_two_imports(imports, config, batch, tmp_path):

@@ -101,6 +101,7 @@ def two_lengths(records, tokenizer, tmp_path_factory):
 RUN = {"num_warmup_steps": 2, "steps_per_loop": 4, "save_checkpoints_steps": 3, "learning_rate": 1e-3}
 
 
+@pytest.mark.slow
 def test_two_phases_in_one_run_and_resumed_in_either(two_lengths, config, tmp_path):
     train, dev = two_lengths
     phases = {**RUN, "phases": f"12:6:16,{SEQ_LENGTH}:5:8", "gradient_accumulation_steps": 2, "eval_every": 4}
