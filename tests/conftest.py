@@ -8,13 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.sharing import made_once
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, which here only compiles, would have JAX look for a TPU
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = Path(__file__).parent / "golden"
-# The files that take longest, longest first. Workers take whole files in order, and a long one should not be the last.
-LONGEST_FIRST = ()
+# The files that take longest. Workers take whole files in this order, so that a long one is not the last.
+LONGEST_FIRST = (
+    *("test_notebooks.py", "training/test_tpu_compile.py", "test_docs_examples.py", "test_help.py"),
+    *("serving/test_robust.py", "training/test_resume.py", "cli/test_quickstart.py", "tasks/test_runs.py"),
+    *("training/test_finetune.py", "serving/test_encoder.py", "cli/test_classify.py", "cli/test_pretrain_run.py"),
+    *("cli/test_pretrain.py", "training/test_pretrain.py", "models/test_saving.py", "serving/test_native.py"),
+    *("text/test_fuzz.py", "cli/test_predict_heads.py", "test_readme.py", "serving/test_formats.py"),
+    *("models/test_fresh_process.py", "models/test_golden.py", "data/test_stream.py", "models/test_cloning.py"),
+    *("serving/test_tags.py", "serving/test_export.py", "models/test_precision.py", "models/test_heads.py"),
+)
 gc.set_threshold(
     20_000, 25, 50
 )  # graphs are many small objects: by default a tenth of the time is spent looking at them
@@ -68,13 +78,12 @@ def golden():
     return GOLDEN
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(tmp_path_factory):
     """A folder with all that the examples name, and the names that those in Python take for given."""
     from tests.world import make_world
 
-    folder = tmp_path_factory.mktemp("world")
-    return folder, make_world(folder)
+    return made_once(tmp_path_factory, "world", make_world)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.models.conftest import KINDS, flat_outputs, inputs_of, make, randomis
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_keras_file_gives_the_model_back_to_the_last_bit(kind, config, batch, tmp_path):
     model = randomise(make(kind, config))
@@ -117,6 +118,7 @@ def test_a_fresh_process_loads_a_keras_file_after_two_imports(imports, config, b
         np.testing.assert_allclose(outputs[name], expected, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_directory_gives_the_model_back(kind, config, batch, tmp_path):
     model = randomise(make(kind, config))
