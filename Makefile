@@ -2,7 +2,7 @@
 # constraints.txt, and runs. PYTHON=... chooses the interpreter, ARGS=... goes to the command.
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-slow test-versions lint docs clean
+.PHONY: help quickstart test test-slow test-nightly test-versions lint docs clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -14,24 +14,31 @@ VERSION_TESTS := tests/test_private_names.py tests/layers tests/text/test_golden
   $(patsubst %,tests/models/test_%.py,golden saving cloning checking precision heads) \
   $(patsubst %,tests/training/test_%.py,optimizers optimizer_contract layer_decay lamb xla) \
   tests/tasks/squad/test_golden.py tests/serving/test_export.py tests/serving/test_export_heads.py
+# A file's tests run in one process, for they share what they made; tests/conftest.py says which files begin.
+PYTEST_FLAGS := --dist=loadfile --no-loadscope-reorder --durations=25
+PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 quickstart: .venv/installed  ## raw text to a served BERT, in minutes, without a download: the whole chain
 	$(BIN)/keras-bert quickstart $(ARGS)
 
-test: .venv/installed  ## the tests, doctests included, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" --numprocesses=logical --maxprocesses=4 --dist=loadfile $(ARGS)
+test: .venv/installed  ## the tests, doctests included, except the slow and the nightly ones
+	$(PYTEST) -m "not slow and not nightly" --numprocesses=logical --maxprocesses=4 $(ARGS)
 
-test-slow: .venv/installed .venv/installed-slow  ## the slow tests
-	$(BIN)/python -m pytest -m slow --numprocesses=2 --dist=loadfile $(ARGS)
+test-slow: .venv/installed .venv/installed-slow  ## the slow tests, except the nightly ones
+	$(PYTEST) -m "slow and not nightly" --numprocesses=2 $(ARGS)
+
+test-nightly: .venv/installed .venv/installed-nightly  ## what takes minutes and changes rarely: notebooks, TPU compiler, JAX
+	$(PYTEST) -m nightly --numprocesses=2 $(ARGS)
+	$(MAKE) test-versions
 
 test-versions: build/venv-lowest/installed build/venv-newest/installed  ## tests on the lowest and newest versions allowed
 	@for which in lowest newest; do \
 	  echo "make: the $$which versions:"; build/venv-$$which/bin/python tests/versions.py installed; \
-	  build/venv-$$which/bin/python -m pytest -m "not slow" --durations=20 --numprocesses=logical --maxprocesses=4 \
-	    --dist=loadfile $(VERSION_TESTS) $(ARGS) || failed="$$failed $$which"; \
+	  build/venv-$$which/bin/python -m pytest $(PYTEST_FLAGS) -m "not slow and not nightly" --numprocesses=logical \
+	    --maxprocesses=4 $(VERSION_TESTS) $(ARGS) || failed="$$failed $$which"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "make: test-versions failed on these versions:$$failed" >&2; exit 1; fi
 
@@ -82,10 +89,18 @@ build/venv-%/installed: .venv/installed
 	@build/venv-$*/bin/python -m pip install --quiet --use-pep517 --disable-pip-version-check -c build/$*.txt -e '.[dev]'
 	@touch $@
 
-# What the slow tests use besides; those that miss it skip and say so.
-.venv/installed-slow: .venv/installed
-	@for extra in docs notebooks onnx litert jax beam parity tpu-compile; do \
-	  $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; \
-	done; \
+# What the slow and the nightly tests use besides; those that miss it skip and say so. All at once is much faster; one
+# after the other where one of them cannot be installed.
+SLOW := docs onnx litert parity
+NIGHTLY := $(SLOW) notebooks jax beam tpu-compile
+comma := ,
+space := $(subst ,, )
+
+.venv/installed-slow: EXTRAS := $(SLOW)
+.venv/installed-nightly: EXTRAS := $(NIGHTLY)
+.venv/installed-slow .venv/installed-nightly: .venv/installed
+	@if ! $(INSTALL) -e '.[dev,$(subst $(space),$(comma),$(EXTRAS))]'; then \
+	  for extra in $(EXTRAS); do $(INSTALL) -e ".[dev,$$extra]" || failed="$$failed $$extra"; done; \
+	fi; \
 	if [ -z "$$failed" ]; then touch $@; \
 	else echo "make: cannot be installed here:$$failed; the tests that need it will be skipped" >&2; fi

@@ -1,6 +1,7 @@
 """The Makefile finds a fitting Python, or says which is needed."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_help_names_every_target(clone):
         "quickstart",
         "test",
         "test-slow",
+        "test-nightly",
         "test-versions",
         "lint",
         "docs",
@@ -76,7 +78,7 @@ def test_shims_that_fail_are_passed_over(clone):
     add_program(clone, "python3.13", FITTING)
     done = make(clone, "test")
     assert done.returncode == 0, done.stderr
-    assert "pytest ran with -m pytest -m not slow" in done.stdout
+    assert re.search("pytest ran with -m pytest .*-m not slow and not nightly", done.stdout)
     assert "-c constraints.txt -e .[dev]" in (clone / "pip.log").read_text()
 
 
@@ -95,7 +97,7 @@ def test_the_lowest_and_the_newest_versions_are_both_tested(clone):
     add_program(clone, "python3.11", FITTING.replace("pytest) ", "pytest) [ ! -e broken ] || exit 1; "))
     done = make(clone, "test-versions")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("pytest ran with -m pytest -m not slow --durations=20") == 2
+    assert len(re.findall("pytest ran with -m pytest .*-m not slow and not nightly", done.stdout)) == 2
     installed = (clone / "pip.log").read_text()
     for which in ("lowest", "newest"):
         assert f"the {which} versions" in done.stdout
@@ -111,6 +113,27 @@ def test_an_installation_that_fails_is_tried_again(clone):
     assert make(clone, "test").returncode != 0
     (clone / "ready").touch()
     assert make(clone, "test").returncode == 0
+
+
+def test_extras_are_installed_at_once_or_else_one_by_one_and_those_that_fail_are_named(clone):
+    add_program(clone, "python3.11", FITTING)
+    done = make(clone, "test-nightly")
+    assert "pytest ran with -m pytest --dist=loadfile" in done.stdout
+    assert "-m nightly" in done.stdout
+    assert "the lowest versions" in done.stdout  # a night tests those, too
+    first, extras, *_ = (line.split()[-1] for line in (clone / "pip.log").read_text().splitlines())
+    assert first == ".[dev]"
+    assert {"dev", "notebooks", "jax", "beam", "tpu-compile"} < set(extras[2:-1].split(","))
+
+    shutil.rmtree(clone / ".venv")
+    add_program(clone, "python3.11", FITTING.replace("pip) ", 'pip) case "$*" in *onnx*) exit 1 ;; esac; '))
+    (clone / "pip.log").unlink()
+    done = make(clone, "test-slow")
+    assert done.returncode == 0
+    assert "make: cannot be installed here: onnx; the tests that need it will be skipped" in done.stderr
+    assert "-m slow and not nightly" in done.stdout
+    installed = [line.split()[-1] for line in (clone / "pip.log").read_text().splitlines()]
+    assert installed == [".[dev]", *(f".[dev,{extra}]" for extra in ("docs", "litert", "parity"))]
 
 
 def test_the_check_accepts_the_python_that_runs_this_test(clone):

@@ -195,7 +195,7 @@ def test_it_ends_with_assertions(name):
     assert sum(isinstance(node, ast.Assert) for node in ast.walk(last)) >= 2
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom_without_a_network(name, tmp_path, monkeypatch):
     reason = "notebooks are run by nbclient and ipykernel (the dev extra)"

@@ -40,6 +40,7 @@ def surroundings(tmp_path, monkeypatch):
     return {"texts": lines[:8], "labels": [0, 1] * 4}
 
 
+@pytest.mark.slow
 def test_the_python_examples_run_in_order(surroundings):
     blocks = [block.code for block in blocks_of(README) if block.marker == "run by tests/test_readme.py"]
     assert len(blocks) == 4
@@ -57,6 +58,7 @@ def test_the_python_examples_run_in_order(surroundings):
     assert (classifier.predict(batch, verbose=0) == again.predict(batch, verbose=0)).all()
 
 
+@pytest.mark.slow
 def test_the_examples_of_models_run_in_order(surroundings):
     import numpy as np
 
@@ -71,6 +73,7 @@ def test_the_examples_of_models_run_in_order(surroundings):
     np.testing.assert_allclose(np.asarray(names["outputs"]["attention_scores"][0]).sum(-1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_examples_of_fine_tuning_run_in_order(surroundings):
     tokenizer = kb.Tokenizer.from_pretrained("uncased_L-12_H-768_A-12")
     kb.BertEncoder.from_pretrained("uncased_L-12_H-768_A-12").save_pretrained("model", tokenizer=tokenizer)

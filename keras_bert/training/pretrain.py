@@ -239,9 +239,14 @@ def _resumed(position, options):
 
 
 def _write_results(output_dir, model, tokenizer, results):
-    """Writes the figures, the model directory, the .keras file and the SavedModel of the encoder."""
+    """Writes the figures and the model, in every format."""
     write_results(output_dir, results)
     model.save_pretrained(output_dir, tokenizer=tokenizer)
+    _write_other_formats(output_dir)
+
+
+def _write_other_formats(output_dir):
+    """Writes the .keras file of the model in a directory, and the SavedModel of its encoder."""
     # A copy of its own: in float32, and of variables that belong to no strategy.
     copy = BertPretrainer.from_pretrained(output_dir)
     with atomic_path(output_dir / "model.keras") as temporary:

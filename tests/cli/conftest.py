@@ -1,9 +1,12 @@
 """A small text of our own for the commands: documents that each keep to a subject."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from keras_bert_cli.main import main
+from tests.sharing import made_once
 
 SUBJECTS = {
     "sea": "ship sail harbour captain wave storm anchor island sailor tide deck rope".split(),
@@ -34,21 +37,35 @@ def make_documents(number, *, sentences=14, seed=0):
 @pytest.fixture
 def text_file(tmp_path):
     """Forty documents in Google's input format: one sentence a line, a blank line between documents."""
-    path = tmp_path / "text.txt"
+    return write_text(tmp_path)
+
+
+def write_text(folder):
+    """Writes text.txt with forty documents. Returns its path."""
+    path = folder / "text.txt"
     path.write_text("\n\n".join("\n".join(document) for document in make_documents(40)) + "\n", encoding="utf-8")
     return path
 
 
+@pytest.fixture(scope="session")
+def made_records(tmp_path_factory):
+    """A folder with a text, its vocabulary of 160 entries and records of length 32."""
+
+    def make(folder):
+        text, vocab = write_text(folder), folder / "vocab.txt"
+        assert main(["train_vocab", f"--input_file={text}", f"--vocab_file={vocab}", "--vocab_size=160"]) == 0
+        flags = ["--max_seq_length=32", "--max_predictions_per_seq=5", "--dupe_factor=1"]
+        made = [f"--input_file={text}", f"--output_file={folder / 'records' / 'r.tfrecord'}", f"--vocab_file={vocab}"]
+        assert main(["create_pretraining_data", *made, *flags]) == 0
+
+    return made_once(tmp_path_factory, "cli_records", make)[0]
+
+
 @pytest.fixture
-def records(text_file, tmp_path, capsys):
-    """Records of length 32 with their vocabulary of 160 entries."""
-    vocab, output = tmp_path / "vocab.txt", tmp_path / "records" / "r.tfrecord"
-    assert main(["train_vocab", f"--input_file={text_file}", f"--vocab_file={vocab}", "--vocab_size=160"]) == 0
-    flags = ["--max_seq_length=32", "--max_predictions_per_seq=5", "--dupe_factor=1"]
-    made = [f"--input_file={text_file}", f"--output_file={output}", f"--vocab_file={vocab}"]
-    assert main(["create_pretraining_data", *made, *flags]) == 0
-    capsys.readouterr()
-    return output
+def records(made_records, tmp_path):
+    """A test's own copy of the records, with their vocabulary beside them."""
+    shutil.copytree(made_records, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "records" / "r.tfrecord"
 
 
 def pretrain(records, output, *flags):

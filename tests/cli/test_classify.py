@@ -112,6 +112,7 @@ def test_a_seed_gives_the_same_model_again(folder, trained, tmp_path, capsys):
     assert f"next: keras-bert export --model_dir {tmp_path / 'again'} --output_dir serving/again/1" in printed
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_pairs_from_a_pretrained_model_and_force(folder, tmp_path, capsys):
     columns = ["--text_column=left", "--pair_column=right", "--label_column=kind", "--num_train_steps=1"]
     output = tmp_path / "pairs"
@@ -134,6 +135,7 @@ def test_pairs_from_a_pretrained_model_and_force(folder, tmp_path, capsys):
     np.testing.assert_allclose(model.encoder.token_embedding.embeddings, saved, atol=1e-3)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_from_scratch_keeps_the_shape_and_not_the_weights(folder, tmp_path, capsys):
     flags = ["--from_scratch", "--num_train_steps=1"]
     assert classify(folder, tmp_path / "scratch", *flags, source=["init_checkpoint"]) == 0

@@ -117,6 +117,7 @@ def test_tensorflow_datasets_by_name(folder, trained, tmp_path, capsys):
     assert "dev: 6" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_command_line_of_googles_on_a_regression(folder, tmp_path):
     """The flags that run_classifier.py's README gives, and some that mean nothing any more."""
     source = folder / "pretrained"
@@ -134,6 +135,7 @@ def test_a_command_line_of_googles_on_a_regression(folder, tmp_path):
     assert all(0 <= float(line.split("\t")[1]) <= 5 for line in lines[1:])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_training_alone_measures_nothing(folder, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     for name in ("bert_config.json", "CoLA.tsv"):  # of another model
@@ -150,6 +152,7 @@ def test_training_alone_measures_nothing(folder, tmp_path, capsys):
     assert "choose by the dev set" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.slow
 def test_mnli_both_sets_and_what_is_asked_of_its_model(folder, tmp_path, capsys):
     output = tmp_path / "MNLI"

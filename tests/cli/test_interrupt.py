@@ -11,7 +11,9 @@ import pytest
 PATIENCE = 120  # seconds until a step must have been trained; generous, as a busy machine compiles slowly
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), pytest.param(signal.SIGTERM, "SIGTERM", marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_says_so_and_leaves_no_model(records, tmp_path, number, name):
     out = tmp_path / "model"
     command = [sys.executable, "-m", "keras_bert_cli.main", "pretrain", f"--input_file={records}"]

@@ -67,6 +67,7 @@ def test_each_line_is_answered_while_the_input_goes_on(start):
     assert process.returncode == 2
 
 
+@pytest.mark.slow
 def test_it_ends_quietly_when_nobody_reads_and_when_it_is_interrupted(start):
     unread, interrupted = start(), start()
     ask(unread, b"a")

@@ -92,7 +92,7 @@ def served(folder, name, tmp_path):
     return ask
 
 
-@pytest.mark.parametrize("model", ["tagger", "characters"])
+@pytest.mark.parametrize("model", ["tagger", pytest.param("characters", marks=pytest.mark.slow)])
 def test_words_are_tagged_as_by_the_saved_model(folder, shell, tmp_path, model):
     answers = shell("predict", model, "--batch_size=2", data="\n".join(TEXTS).encode())
     expected = served(folder, model, tmp_path)(text=TEXTS)
@@ -117,7 +117,7 @@ def test_a_flag_decides_about_characters(folder, shell):
     assert [token["token"] for token in answer["tokens"]] == ["he", "came"]
 
 
-@pytest.mark.parametrize("model", ["reader", "doubter", "sure"])
+@pytest.mark.parametrize("model", ["reader", "doubter", pytest.param("sure", marks=pytest.mark.slow)])
 def test_questions_are_answered_as_by_the_saved_model(folder, shell, tmp_path, model):
     answers = shell("predict", model, data=lines(QUESTIONS))
     columns = {key: [each[key] for each in QUESTIONS] for key in QUESTIONS[0]}

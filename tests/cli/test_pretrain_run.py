@@ -12,6 +12,8 @@ from keras_bert_cli import remote_places
 from keras_bert_cli.main import main
 from tests.cli.conftest import pretrain
 
+pytestmark = pytest.mark.usefixtures("quick_runs")
+
 
 @pytest.fixture
 def model(records, tmp_path, capsys):
@@ -64,7 +66,7 @@ def test_phases_and_time_are_said_first(records, tmp_path, capsys):
     flags = ["--max_minutes=0.001", "--num_train_steps=100", "--train_batch_size=4"]
     assert main([*command, *flags]) == 0
     assert "training: 0.001 minutes; a run that is resumed goes by the time" in capsys.readouterr().out
-    assert (tmp_path / "b" / "saved_model" / "saved_model.pb").exists()
+    assert (tmp_path / "b" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_damaged_records_stop_or_are_left_out(records, tmp_path, capsys):
     assert f"{records}: 1 damaged record(s) are left out" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_on_jax_the_same_command_trains_resumes_and_writes_what_tensorflow_loads(records, tmp_path):
     pytest.importorskip("jax", reason="JAX is not installed (extra jax)")
     import numpy as np

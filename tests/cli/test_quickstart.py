@@ -1,13 +1,14 @@
 """Quickstart on a small text of our own: every stage for real, few steps, and what a second run reuses."""
 
+import contextlib
+import io
 import json
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
-from keras_bert_cli.chain import masked_sentences
+import keras_bert_cli.main
+from keras_bert_cli.chain import Chain, masked_sentences
 from keras_bert_cli.main import main
 from keras_bert_cli.stages import Stages
 from tests.cli.conftest import make_documents
@@ -31,15 +32,10 @@ def finished(tmp_path_factory):
     text = folder / "text.txt"
     documents = make_documents(60, sentences=40)
     text.write_text("\n\n".join("\n".join(document) for document in documents) + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "keras_bert_cli.main", "quickstart", f"--input_file={text}"]
-    done = subprocess.run(
-        [*command, f"--output_dir={folder / 'out'}", *SMALL],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.returncode == 0, done.stderr
-    return folder, text, done.stdout
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["quickstart", f"--input_file={text}", f"--output_dir={folder / 'out'}", *SMALL]) == 0
+    return folder, text, printed.getvalue()
 
 
 def test_it_writes_every_figure_and_every_result(finished):
@@ -59,7 +55,24 @@ def test_it_shows_each_command_before_it_runs(finished):
         assert f"$ keras-bert {command}" in finished[2]
 
 
-def test_a_second_run_reuses_all_and_a_changed_flag_redoes_what_follows(finished, capsys):
+def noted_alone(monkeypatch):
+    """Has the chain note its commands instead of running them, with the results that stand there; returns the list."""
+    noted, dispatch = [], keras_bert_cli.main.dispatch
+
+    def note(argv):
+        if argv[0] == "quickstart":
+            return dispatch(argv)
+        noted.append(argv)
+        places = [Path(flag.partition("=")[2]) / "eval_results.json" for flag in argv if "--output_dir=" in flag]
+        return next((json.loads(place.read_text()) for place in places if place.exists()), None)
+
+    monkeypatch.setattr(keras_bert_cli.main, "dispatch", note)
+    monkeypatch.setattr(Chain, "query", lambda self, serving: [])
+    return noted
+
+
+@pytest.mark.parametrize("really", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_second_run_reuses_all_and_a_changed_flag_redoes_what_follows(finished, capsys, monkeypatch, really):
     folder, text, _ = finished
     again = ["quickstart", f"--input_file={text}", f"--output_dir={folder / 'out'}"]
     assert main([*again, *SMALL]) == 0
@@ -67,10 +80,15 @@ def test_a_second_run_reuses_all_and_a_changed_flag_redoes_what_follows(finished
     assert set(first["reused"]) == set(first["seconds"]) - {"total"}
     capsys.readouterr()
     (folder / "out" / "classifier_scratch" / "bert_config.json").unlink()  # as if killed while it was writing
+    noted = None if really else noted_alone(monkeypatch)
     assert main([*again, *SMALL, "--learning_rate=2e-3"]) == 0
     second = json.loads((folder / "out" / "results.json").read_text())
     assert second["reused"] == ["corpus", "vocabulary", "records_train", "records_heldout"]
     assert "pretrain: done again" in capsys.readouterr().out
+    if not really:
+        assert [argv[0] for argv in noted] == ["pretrain", "fill_mask", "classify", "classify", "export"]
+        assert "--learning_rate=0.002" in noted[0]
+        assert all("--force" in argv for argv in noted if argv[0] != "fill_mask")
 
 
 def test_a_text_of_one_document_is_an_error_with_the_remedy(tmp_path, capsys):

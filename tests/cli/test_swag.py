@@ -116,6 +116,7 @@ def test_the_folds_of_a_folder_make_one_mean(folder, tmp_path, capsys, monkeypat
     assert "2 folds: accuracy 0.5000 ± 0.3536 (0.7500, 0.2500)" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.slow
 def test_folds_are_cross_validated(folder, tmp_path, capsys):
     flags = ["--num_train_steps=1", "--eval_share=0.25"]

@@ -10,6 +10,8 @@ from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer, Spars
 from keras_bert.training.optimizers import adamw
 from tests.models.conftest import KINDS, flat_outputs, inputs_of, make, randomise
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.mark.parametrize("recursive", [False, True])
 @pytest.mark.parametrize("kind", KINDS)

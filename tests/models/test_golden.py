@@ -60,6 +60,7 @@ def test_the_heads_log_probabilities(reference):
         np.testing.assert_allclose(log_probs, expected[f"{name}_log_probs"], atol=TOLERANCE)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_attention_scores(reference):
     _, folder, expected = reference
     encoder = BertEncoder.from_pretrained(folder, return_all_layers=True, return_attention_scores=True)
@@ -149,6 +150,7 @@ HEADS = {
 }
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("head", HEADS)
 def test_hugging_face_s_encoders(huggingface, head):
     folder, expected = huggingface
@@ -162,6 +164,7 @@ def test_hugging_face_s_encoders(huggingface, head):
         np.testing.assert_allclose(outputs["pooled_output"], expected[f"{head}/pooled_output"], atol=TOLERANCE)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("head", HEADS)
 def test_hugging_face_s_heads(huggingface, head):
     folder, expected = huggingface

@@ -30,7 +30,7 @@ print(resident("VmHWM:") - before, 4 * model.count_params())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("format", FORMATS)
 def test_loading_takes_little_more_than_the_weights(format, tmp_path, golden):

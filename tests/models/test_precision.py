@@ -19,6 +19,7 @@ from tests.small import batch_loss
 TOLERANCES = {"mixed_bfloat16": 2e-2, "mixed_float16": 4e-3}
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_16_bits_stay_close_to_float32(reference, dtype):  # noqa: F811
     _, folder, expected = reference

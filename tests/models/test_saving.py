@@ -21,6 +21,7 @@ from tests.small import batch_loss
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_keras_file_gives_the_model_back_to_the_last_bit(kind, config, batch, tmp_path):
     model = randomise(make(kind, config))
@@ -89,11 +90,11 @@ def test_frozen_layers_stay_frozen(config, tokens, tmp_path):
 @pytest.mark.parametrize(
     "imports",
     [
-        "import keras_bert, keras",
-        pytest.param("import keras, keras_bert", marks=pytest.mark.slow),
-        pytest.param("import keras_bert.layers, keras", marks=pytest.mark.slow),
-        pytest.param("import keras_bert.models.losses, keras", marks=pytest.mark.slow),
-        pytest.param("import keras_bert.training.optimizers, keras", marks=pytest.mark.slow),
+        pytest.param("import keras_bert, keras", marks=pytest.mark.slow),
+        pytest.param("import keras, keras_bert", marks=pytest.mark.nightly),
+        pytest.param("import keras_bert.layers, keras", marks=pytest.mark.nightly),
+        pytest.param("import keras_bert.models.losses, keras", marks=pytest.mark.nightly),
+        pytest.param("import keras_bert.training.optimizers, keras", marks=pytest.mark.nightly),
     ],
 )
 def test_a_fresh_process_loads_a_keras_file_after_two_imports(imports, config, batch, tmp_path):
@@ -118,6 +119,7 @@ def test_a_fresh_process_loads_a_keras_file_after_two_imports(imports, config, b
         np.testing.assert_allclose(outputs[name], expected, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_directory_gives_the_model_back(kind, config, batch, tmp_path):
     model = randomise(make(kind, config))

@@ -17,6 +17,7 @@ from keras_bert.models import (
 from keras_bert.serving.export import export
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from tests.sharing import made_once
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("the", "capital", "of", "paris", "france", "is", "한국", "東", "京")
@@ -76,12 +77,16 @@ def tagger(config):
 
 @pytest.fixture(scope="session")
 def exported(models, tokenizer, tmp_path_factory):
-    """{name: Exported} of the same models."""
-    folder = tmp_path_factory.mktemp("serving")
-    return {
-        name: export(model, tokenizer, folder / name / "1", max_seq_length=MAX_SEQ_LENGTH, top_k=4, pair=name == "pair")
-        for name, model in models.items()
-    }
+    """{name: Exported} of the same models, which have the same weights in every process."""
+    sizes = {"max_seq_length": MAX_SEQ_LENGTH, "top_k": 4}
+
+    def make(folder):
+        return {
+            name: export(model, tokenizer, folder / name / "1", pair=name == "pair", **sizes)
+            for name, model in models.items()
+        }
+
+    return made_once(tmp_path_factory, "serving", make)[1]
 
 
 @pytest.fixture(scope="session")

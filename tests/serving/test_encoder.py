@@ -117,6 +117,7 @@ def test_8_bits_are_off_by_half_a_step_at_most():
     np.testing.assert_array_equal(rows, tf.cast(kept.columns(slice(None)), tf.bfloat16)[None, 1:8:6])
 
 
+@pytest.mark.slow
 def test_encoders_that_are_more_than_plain_are_left_to_keras(tokenizer, config, tmp_path):
     assert not ServedEncoder.can_compute(encoder_of("relu", return_all_layers=True))
     assert not ServedEncoder.can_compute(encoder_of("relu", return_attention_scores=True))
@@ -152,7 +153,10 @@ def test_lora_is_served_merged_and_not_lowered(tokenizer, config, tmp_path):
         export(model, tokenizer, tmp_path / "1", precision="bfloat16")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+SLOW = [pytest.param(precision, marks=pytest.mark.slow) for precision in ("float32", "bfloat16")]
+
+
+@pytest.mark.parametrize("precision", [*SLOW, "int8"])
 def test_an_exported_model_of_fewer_bits(models, tokenizer, texts, signatures, tmp_path, precision):
     sizes = {}
     for name in ("classify", "fill_mask", "embed"):
@@ -179,7 +183,9 @@ def test_the_kernels_of_16_bits_stand_in_the_graph_if_there_is_room(monkeypatch)
     assert kernels_of(lowered, "bfloat16") == "plain"
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "dtype", ["mixed_bfloat16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bfloat16", "mixed_float16"))]
+)
 def test_a_model_of_another_policy_is_served_in_it(config, tokenizer, texts, tmp_path, dtype):
     keras.utils.set_random_seed(1)
     plain = BertClassifier(BertEncoder(config), 3)

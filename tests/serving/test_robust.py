@@ -99,18 +99,19 @@ def check_long_texts(size, names, exported, models, tokenizer, folder, *flags, c
             assert_same(rows, in_python(name, models[name], tokenizer, every[name]), name)
 
 
+@pytest.mark.slow
 def test_long_texts(exported, models, tokenizer, tmp_path):
     check_long_texts(20_000, NAMES, exported, models, tokenizer, tmp_path, compared=NAMES)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_a_megabyte(exported, models, tokenizer, tmp_path, name):
     compared = {*NAMES} - {"squad"}  # Python's own takes minutes for the answers in a word of a megabyte
     check_long_texts(1_000_000, [name], exported, models, tokenizer, tmp_path, "--rows", "1", compared=compared)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_long_context_among_4096(exported, signatures, tmp_path):
     """Were every context as long as the longest, there would be more than 2 ** 31 pieces."""
     contexts = ["the paris"] * 4093 + ["", ("x" * 199 + " ") * 2700, "is of"]
@@ -129,7 +130,7 @@ def random_texts(maker):
 
 
 @pytest.mark.parametrize("name", ["classify", "ner", "squad"])
-@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [500, pytest.param(100_000, marks=pytest.mark.nightly)])
 def test_random_texts(models, signatures, tokenizer, name, count):
     maker = TextMaker(random.Random(count), tokenizer.vocabulary)
     for number in range(count // BATCH):

@@ -18,6 +18,8 @@ from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.training.finetune import DivergedError, finetune
 
+eager = pytest.mark.usefixtures("eagerly")  # for what takes few steps
+
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [f"{first} {second}" for first in WORDS[:4] for second in WORDS[4:8]]
 LABELS = np.array([int(text.split()[0] in WORDS[:2]) for text in TEXTS])
@@ -100,6 +102,7 @@ def test_the_top_begins_anew(config, pretrained):
     assert 0.1 < drawn[0].std() < 0.3  # the config's initializer_range, truncated
 
 
+@eager
 def test_a_frozen_encoder_gives_the_same_features_again(config, pretrained, make_dataset):
     model = model_maker(config, classifier, checkpoint=pretrained, freeze_encoder=True)()
     assert [v.path.split("/")[-1] for v in model.trainable_variables] == ["kernel", "bias"]
@@ -154,6 +157,7 @@ def assert_whole(best):
     assert best.results["sum"] == float(best.outputs.sum())
 
 
+@eager
 @pytest.mark.parametrize(
     ("figures", "larger_is_better", "seed"),
     [
@@ -176,6 +180,7 @@ def test_the_best_seed_is_kept(run, figures, larger_is_better, seed):
     assert best.results["history"]["val_f1"] == [best.results["f1"]]
 
 
+@eager
 def test_the_best_point_is_the_one_with_the_best_mean(run):
     grid = [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}, {"learning_rate": 3e-2}]
     best = run([0.9, 0.1, 0.7, 0.6, 0.2, 0.2], [1, 2], grid=grid)
@@ -218,6 +223,7 @@ def test_a_run_with_a_nan_loss_loses_no_other(run):
         run([], [1, 2], callbacks=[Poison(0, 1)])
 
 
+@eager
 def test_a_grid_of_batch_sizes_and_epochs(run, config, make_dataset):
     stages, started, functions, sizes = [], [], set(), []
 
@@ -251,6 +257,7 @@ def test_a_grid_of_batch_sizes_and_epochs(run, config, make_dataset):
     assert best.results["f1_sd"] == pytest.approx(np.std([0.3, 0.4], ddof=1))
 
 
+@eager
 def test_early_stopping_keeps_what_belongs_to_the_best_epoch(run):
     best = run([0.2, 0.8, 0.1, 0.3, 0.5, 0.6, 0.1, 0.1], [1, 2], early_stopping=2, epochs=5)
     assert_whole(best)
@@ -260,11 +267,13 @@ def test_early_stopping_keeps_what_belongs_to_the_best_epoch(run):
     assert results["history"]["val_f1"] == [0.2, 0.8, 0.1, 0.3]
 
 
+@eager
 def test_a_single_run_has_no_spread(run):
     results = run([0.5], [3]).results
     assert (results["f1_mean"], results["f1_sd"], len(results["runs"])) == (0.5, None, 1)
 
 
+@eager
 def test_nothing_to_run_and_a_metric_that_is_not_there(run):
     for options in ({"seeds": []}, {"seeds": [1], "grid": []}):
         with pytest.raises(UserError, match="at least one seed and one point"):

@@ -57,7 +57,9 @@ def test_random_texts_with_a_small_vocabulary(lower_case):
     assert compare(Rivals(Tokenizer(OURS, lower_case)), texts=500, seed=2) > 1500
 
 
-@pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.parametrize(
+    "name", [VOCABULARIES[0], *(pytest.param(n, marks=pytest.mark.slow) for n in VOCABULARIES[1:])]
+)
 def test_random_texts_with_the_vocabularies_that_people_use(shared, name):
     tokenizer = Tokenizer(shared / "data" / "vocab" / name / "vocab.txt", do_lower_case="uncased" in name)
     assert compare(Rivals(tokenizer), texts=500, seed=3) > 1500
@@ -80,7 +82,10 @@ def test_texts_that_hypothesis_finds(spelling_rivals, texts):
 RANGES = ((0, 0x3100), (0xA620, 0xAC80), (0xD7A0, 0xD800), (0xF8F0, 0x12000), (0x1D000, 0x1F200), (0xE0000, 0xE0200))
 
 
-@pytest.mark.parametrize("spelling_rivals", RULES[:4], indirect=True, ids=str)
+EVERY = [RULES[0], *(pytest.param(rules, marks=pytest.mark.slow) for rules in RULES[1:4])]
+
+
+@pytest.mark.parametrize("spelling_rivals", EVERY, indirect=True, ids=str)
 def test_every_character(spelling_rivals):
     """Each by itself, within a word, beside a sigma, and before marks that NFD may move across it."""
     every = [chr(code) for first, end in RANGES for code in range(first, end)]
@@ -117,13 +122,18 @@ MEGABYTES = [
 ]
 
 
-@pytest.mark.parametrize("fragment", MEGABYTES, ids=ascii)
+FEW = ("a", "é東 ", "ΑΣ'", "\u0301\u0323", "\u302e\U0001d165")
+SLOW = [pytest.param(fragment, marks=pytest.mark.slow) for fragment in MEGABYTES if fragment not in FEW]
+
+
+@pytest.mark.parametrize("fragment", [*FEW, *SLOW], ids=ascii)
 def test_a_text_of_a_megabyte(rivals_with_kept_tokens, fragment):
     """A quadratic step anywhere would take minutes here."""
     text = fragment * (10**6 // len(fragment.encode()))
     assert not rivals_with_kept_tokens.differing([f"a{text}b"])[1]
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_everything(rivals_with_kept_tokens):
     maker, texts = TextMaker(random.Random(7), SPELLING), []
     while sum(map(len, texts)) < 500_000:

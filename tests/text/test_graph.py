@@ -100,6 +100,7 @@ def test_the_vocabulary_travels_inside_a_saved_model(tmp_path):
     assert loaded.ids(tf.constant(texts)).to_list() == [tokenizer.token_ids(text) for text in texts]
 
 
+@pytest.mark.slow
 def test_a_turkish_machine_answers_alike():
     """There ICU takes ı for the lower case of I."""
     script = (

@@ -92,6 +92,7 @@ def test_a_saved_model_that_moved_to_a_process_without_this_package(tmp_path):
     assert [[index for index in row if index != -1] for row in rows] == [tokenizer.token_ids(text) for text in TEXTS]
 
 
+@pytest.mark.slow
 def test_a_lithuanian_machine_answers_alike():
     """There ICU puts a dot under the accent of a lower-cased Í."""
     script = (

@@ -22,7 +22,7 @@ def make(corpus_file, vocab_file, tmp_path):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("options", [{}, {"sentence_task": "sop", "masking": "whole_word", "compression": "gzip"}])
 def test_beam_gives_the_same_shards(make, tmp_path, monkeypatch, options):
     pytest.importorskip("apache_beam", reason="needs the extra beam")
@@ -33,7 +33,7 @@ def test_beam_gives_the_same_shards(make, tmp_path, monkeypatch, options):
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")) == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_user_error_comes_through_beam(make, corpus_file, tmp_path):
     pytest.importorskip("apache_beam", reason="needs the extra beam")
     corpus_file.write_bytes(b"one line\nand \xff another\n")

@@ -85,7 +85,7 @@ def test_other_settings_start_afresh(make, tmp_path, corpus_file):
     assert (tmp_path / "out" / "a.tfrecord").read_bytes() == (tmp_path / "out" / "b.tfrecord").read_bytes()
 
 
-@pytest.mark.parametrize("wait", [0.0, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("wait", [0.1, *(pytest.param(wait, marks=pytest.mark.slow) for wait in (0.0, 0.2, 0.4))])
 def test_killed_at_any_moment(corpus_file, vocab_file, tmp_path, wait):
     """A kill leaves no torn file under a final name, and the same command ends with the bytes of a whole run."""
     corpus_file.write_text((corpus_file.read_text() + "\n") * 10)

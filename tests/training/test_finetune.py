@@ -13,6 +13,8 @@ from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.training import xla
 from keras_bert.training.finetune import BestEpoch, DivergedError, finetune, finetune_runs
 
+eager = pytest.mark.usefixtures("eagerly")  # for what takes few steps
+
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [f"{first} {second}" for first in WORDS[:4] for second in WORDS[4:8]]
 LABELS = [int(text.split()[0] in WORDS[:2]) for text in TEXTS]  # the first word decides
@@ -62,6 +64,7 @@ def test_two_layers_learn_a_small_table(make_dataset):
     assert history["loss"][-1] < 0.1 < history["loss"][0]
 
 
+@eager
 def test_steps_schedule_and_progress(make_dataset):
     model, seen, called_at = make_model(), [], []
 
@@ -86,6 +89,7 @@ def test_steps_schedule_and_progress(make_dataset):
     assert model.optimizer.get_config()["learning_rate"]["config"]["num_warmup_steps"] == 2
 
 
+@eager
 def test_a_dataset_without_end_and_one_evaluation(make_dataset):
     model, calls = make_model(), []
     history = finetune(
@@ -110,6 +114,7 @@ def weights_of(model):
     return [np.asarray(variable) for variable in model.trainable_variables]
 
 
+@eager
 def test_each_of_several_runs_is_the_run_of_its_seed(make_dataset):
     options = {"epochs": 1, "learning_rate": 1e-2}
     runs, functions = {}, set()
@@ -127,6 +132,7 @@ def test_each_of_several_runs_is_the_run_of_its_seed(make_dataset):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@eager
 def test_the_seed_alone_decides_dropout(make_dataset):
     model, losses = make_model(dropout=0.5), []
     for seed in (5, 6, 5):
@@ -209,6 +215,7 @@ def test_when_to_stop_and_what_was_best(figures, larger_is_better, epochs, best)
     assert watch.weights[1].tolist() == [best]
 
 
+@eager
 def test_early_stopping_puts_the_best_weights_back(make_dataset):
     model, seen, figures = make_model(), [], iter([0.1, 0.4, 0.3, 0.2, 0.9])
 
@@ -224,6 +231,7 @@ def test_early_stopping_puts_the_best_weights_back(make_dataset):
     assert any(np.abs(a - b).max() > 0 for a, b in zip(seen[1], seen[3], strict=True))
 
 
+@eager
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -249,6 +257,7 @@ def moved_by(make_dataset, **options):
     return {v.path: np.abs(np.asarray(v) - before[v.path]).max() for v in model.trainable_variables}
 
 
+@eager
 def test_lower_layers_learn_at_lower_rates_and_matrices_decay(make_dataset):
     plain, decayed = moved_by(make_dataset), moved_by(make_dataset, layer_decay=0.5)
     factors = {"classifier/kernel": 1.0, "layer_1/intermediate/kernel": 0.25, "layer_0/intermediate/kernel": 0.125}
@@ -275,6 +284,7 @@ def test_class_weights_move_the_answers(make_dataset):
     assert shares == [0.0, 1.0]  # what weighs nothing is not learnt
 
 
+@eager
 def test_another_loss_and_the_default_metrics(make_dataset):
     history = finetune(make_model(), make_dataset(), num_train_steps=2).history
     assert {"accuracy", "loss"} <= set(history)
@@ -283,6 +293,7 @@ def test_another_loss_and_the_default_metrics(make_dataset):
     assert set(history) == {"loss", "step"}
 
 
+@eager
 def test_runs_go_on_with_the_model_of_earlier_ones(make_dataset):
     stages = []
     options = {"epochs": 1, "progress": lambda stage, *_: stages.append(stage)}

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CASES = {"whole": (1, 1), "four parts": (1, 4), "two devices, two parts": (2, 2), "four devices": (4, 1)}
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.nightly,
     pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra jax)"),
 ]
 

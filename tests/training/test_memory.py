@@ -77,7 +77,7 @@ def test_the_largest_batch_at_its_edges():
     assert largest_batch(SMALL, STEP, one - 1) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_a_process_takes_what_is_expected(dtype):
     from benchmarks import memory

@@ -235,6 +235,7 @@ def run(arguments, **environment):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT)
 
 
+@pytest.mark.slow
 @ON_TENSORFLOW
 def test_two_devices_take_the_same_steps_as_one():
     done = run(["-c", TWO_DEVICES])
@@ -242,7 +243,7 @@ def test_two_devices_take_the_same_steps_as_one():
     assert done.stdout.split("\n")[-3:-1] == ["BertAdamW 4", "Lamb 4"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @ON_TENSORFLOW
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra jax)")
 def test_all_of_it_on_jax():

@@ -13,6 +13,8 @@ from keras_bert.training.pretrain import _make_model, pretrain
 from keras_bert.training.strategies import strategy
 from tests.training.conftest import SEQ_LENGTH
 
+pytestmark = pytest.mark.usefixtures("quick_runs")
+
 
 def test_the_paper_s_phases():
     assert parse_phases("128:90%:256,512:10%", num_train_steps=1_000_000) == [
@@ -99,6 +101,7 @@ def two_lengths(records, tokenizer, tmp_path_factory):
 RUN = {"num_warmup_steps": 2, "steps_per_loop": 4, "save_checkpoints_steps": 3, "learning_rate": 1e-3}
 
 
+@pytest.mark.slow
 def test_two_phases_in_one_run_and_resumed_in_either(two_lengths, config, tmp_path):
     train, dev = two_lengths
     phases = {**RUN, "phases": f"12:6:16,{SEQ_LENGTH}:5:8", "gradient_accumulation_steps": 2, "eval_every": 4}

@@ -18,6 +18,7 @@ from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.training import logs
 from keras_bert.training.pretrain import pretrain
 from tests import reference_bert
+from tests.quick_runs import shared_graphs
 from tests.training.conftest import ONCE, SEQ_LENGTH, altered
 
 FIGURES = {"loss", "masked_lm_loss", "masked_lm_accuracy", "next_sentence_loss", "next_sentence_accuracy"}
@@ -40,6 +41,16 @@ def run(records, config, tokenizer, tmp_path_factory):
         **RUN,
     )
     return folder, results, calls
+
+
+@pytest.fixture(scope="module")
+def quick_after_run(run):
+    """Makes the runs that come after `run` cheap: see tests/quick_runs.py."""
+    with shared_graphs():
+        yield
+
+
+quick = pytest.mark.usefixtures("quick_after_run")
 
 
 def rows_of(folder):
@@ -172,6 +183,7 @@ def test_records_that_do_not_fit_are_a_user_error_before_anything_is_written(rec
 SHORT = {**RUN, "num_train_steps": 2, "num_warmup_steps": 1}
 
 
+@quick
 def test_unmasked_records_train_with_fresh_masks_and_are_measured_with_the_same(
     dynamic_records, config, tokenizer, tmp_path
 ):
@@ -184,6 +196,7 @@ def test_unmasked_records_train_with_fresh_masks_and_are_measured_with_the_same(
     assert results == pytest.approx(figures_of(tmp_path / "run", batches), rel=1e-3)
 
 
+@quick
 def test_unmasked_and_masked_records_for_the_two_sides(records, dynamic_records, config, tmp_path):
     results = pretrain(dynamic_records[0], tmp_path / "a", config, eval_files=records[1], masking="whole_word", **SHORT)
     batches = pretraining_dataset(records[1], batch_size=16, **ONCE)
@@ -192,6 +205,7 @@ def test_unmasked_and_masked_records_for_the_two_sides(records, dynamic_records,
         pretrain(records[0], tmp_path / "b", config, masking="whole_word", **SHORT)
 
 
+@quick
 def test_without_a_sentence_task_its_figures_are_left_out(records, config, tmp_path, monkeypatch):
     train, dev = (altered(files, tmp_path / "records", sentence_task="none") for files in records)
     panels = []
@@ -205,6 +219,7 @@ def test_without_a_sentence_task_its_figures_are_left_out(records, config, tmp_p
     assert panels == ["masked-LM loss", "masked-LM accuracy"]
 
 
+@quick
 def test_a_person_reads_of_the_sentences_order(records, config, tmp_path, monkeypatch):
     train = altered(records[0], tmp_path / "records", sentence_task="sop")
     panels = {}
@@ -255,6 +270,7 @@ def test_a_checkpoint_of_another_vocabulary(run, records, config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@quick
 def test_a_checkpoint_grows_with_the_records_vocabulary(run, records, config, tokenizer, tmp_path):
     grown = Tokenizer(Vocabulary([*tokenizer.vocabulary.tokens, "w3w4", "w5w6"]))
     fields = {"vocab_sha256": grown.vocabulary.fingerprint, "vocab_size": grown.vocab_size}

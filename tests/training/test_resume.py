@@ -21,6 +21,7 @@ from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
 from keras_bert.training.trainer import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.usefixtures("quick_runs")
 RUN = {
     "train_batch_size": 16,
     "num_train_steps": 24,
@@ -98,10 +99,11 @@ WAYS = {
     "micro-batches, with rematerialization": {"gradient_accumulation_steps": 4, "remat": True},
     "LAMB": {"optimizer": "lamb"},
 }
+NIGHTLY = pytest.mark.nightly
 
 
 @pytest.mark.parametrize(
-    "way", [way if way == "unmasked records" else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+    "way", [way if way == "unmasked records" else pytest.param(way, marks=NIGHTLY) for way in WAYS]
 )
 def test_however_it_trains(records, dynamic_records, noisy, tmp_path, way):
     files = dynamic_records if way == "unmasked records" else records
@@ -315,7 +317,7 @@ def command(folder, records, config, *flags):
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_bits(records, noisy, tmp_path, dtype):
     line = command(tmp_path, records, noisy, f"--dtype={dtype}")

@@ -143,7 +143,7 @@ PLACES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("backend", "parts"), PLACES.values(), ids=PLACES)
 def test_names_and_bits_are_the_same_elsewhere(tmp_path, backend, parts):
     pytest.importorskip(backend)

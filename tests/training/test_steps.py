@@ -238,10 +238,10 @@ WAYS = {  # the three instances, so many times over, have the same mean loss
     "XLA": {"jit_compile": True},
     "XLA, three micro-batches": {"accumulation": 3, "jit_compile": True},
 }
-FAST = ("two devices", "three micro-batches")
+WHEN = {"two devices": [], "three micro-batches": pytest.mark.slow, "XLA": pytest.mark.slow}
 
 
-@pytest.mark.parametrize("way", [way if way in FAST else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
+@pytest.mark.parametrize("way", [pytest.param(way, marks=WHEN.get(way, pytest.mark.nightly)) for way in WAYS])
 def test_our_trajectory_whatever_cuts_the_batch(golden, way, tmp_path):
     # An instance has three or four masked slots: the mean of the parts' means would be another number. The gradients'
     # norm is over the limit: clipping each part's share would be another step.
@@ -255,10 +255,10 @@ def test_our_trajectory_whatever_cuts_the_batch(golden, way, tmp_path):
         np.testing.assert_allclose(array, final, atol=1e-3 * np.abs(final).max(), err_msg=name)
 
 
-SLOW = [pytest.param(way, marks=pytest.mark.slow) for way in ("one device", "four devices", "four micro-batches")]
+OTHERS = [pytest.param(way, marks=pytest.mark.nightly) for way in ("one device", "four devices", "four micro-batches")]
 
 
-@pytest.mark.parametrize("way", ["two devices", *SLOW])
+@pytest.mark.parametrize("way", [pytest.param("two devices", marks=pytest.mark.slow), *OTHERS])
 def test_google_s_trajectory_whatever_cuts_the_batch(shared, way, tmp_path):
     folder = shared / "golden" / "model"
     expected = dict(np.load(folder / "golden.npz"))

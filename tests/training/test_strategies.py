@@ -105,6 +105,7 @@ def test_a_named_tpu_goes_with_no_other_strategy():
         strategy("mirrored", tpu="mine")
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed (extra jax)")
 def test_on_jax_the_same_names_give_jax_devices_without_tensorflow():
     script = (
@@ -141,6 +142,7 @@ def test_workers_after_the_start_of_tensorflow_are_refused(monkeypatch):
         strategy("multi_worker")
 
 
+@pytest.mark.slow
 def test_mirrored_takes_every_virtual_device():
     script = (
         "import tensorflow as tf\n"

@@ -52,7 +52,7 @@ def processes():
         return dict(zip(COMPILES, pool.map(lambda flags: start(*flags), COMPILES), strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @needs_compiler
 @pytest.mark.parametrize("flags", COMPILES, ids=" ".join)
 def test_the_step_compiles_fits_and_never_asks_its_host(processes, flags):

@@ -104,7 +104,7 @@ print(peak == 2 * 4 * 2 * 16**3, len(devices))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", PLACES)
 def test_all_replicas_compute_at_once(backend):
     pytest.importorskip(backend)

@@ -291,8 +291,9 @@ def finished(processes, folder, *, seconds):
     return [process.returncode for process in processes], outputs
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("which", ["ours", "google"])
+@pytest.mark.parametrize(
+    "which", [pytest.param("ours", marks=pytest.mark.slow), pytest.param("google", marks=pytest.mark.nightly)]
+)
 def test_two_workers_take_the_golden_trajectory(golden, which, request, tmp_path):
     # Of an odd number of instances one half has more: the mean of the halves' means would be another number.
     schedule, folder = reference_bert.TRAINING, golden / "model"
@@ -322,7 +323,7 @@ RUN = {"train_batch_size": 16, "learning_rate": 1e-3, "num_train_steps": 200, "n
 SAVE_EVERY = 50
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_worker_stops_the_other_and_both_go_on(records, config, tmp_path):
     pretrain(records[0], tmp_path / "alone", config, steps_per_loop=25, **RUN)
     (tmp_path / "bert_config.json").write_text(json.dumps(config.to_dict()))
