@@ -10,6 +10,8 @@ from keras_bert_cli.main import main
 from tests.cli.classifiers import HEADS, TEXTS, expected, make_classifiers
 from tests.cli.shell import Shell, lines
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 PAIRS = list(zip(TEXTS, TEXTS[::-1], strict=True))
 
 
