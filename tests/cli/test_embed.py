@@ -14,6 +14,8 @@ from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
 from tests.cli.shell import Shell, stdin
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 TEXTS = ["a red dog", "", "a green cat", "the red dog runs and runs", 'tab\there "quoted" é']
 WORDS = "a the red green dog cat runs and tab here quoted".split()
 

@@ -13,6 +13,8 @@ from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import dispatch
 from tests.cli.shell import Shell, Terminal
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 WORDS = ("paris", "is", "the", "capital", "of", "france", "a", "text", "to", "answer", "second", ".", "é")
 
 

@@ -121,6 +121,7 @@ def test_it_measures_without_training(folder, trained, capsys):
     (trained / "eval_results.json").write_text(before)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_characters_with_plain_tags_of_which_a_share_is_held_out(folder, tmp_path, capsys):
     rows = [[("경", "N"), ("찰", "N"), (" ", "-"), ("또" if n % 2 else "은", "V")] for n in range(8)]
     train = write_conll(tmp_path / "klue.tsv", rows, separator="\t")

@@ -15,6 +15,8 @@ from keras_bert.text.tokenizer import Tokenizer
 from keras_bert_cli.main import main
 from tests.cli.classifiers import TEXTS, expected, make_classifiers
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -110,6 +110,7 @@ def test_words_are_tagged_as_by_the_saved_model(folder, shell, tmp_path, model):
     assert f"longer than {READING[model]['max_seq_length']}: read in windows" in shell.error
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_flag_decides_about_characters(folder, shell):
     [answer] = shell("predict", "tagger", "he came", "--by_character")
     assert [token["token"] for token in answer["tokens"]] == list("he came")
@@ -135,6 +136,7 @@ def test_questions_are_answered_as_by_the_saved_model(folder, shell, tmp_path, m
     assert [each["text"] for each in answers] == [span.text for span in spans]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_context_without_words_has_no_answer(shell):
     for model in ("reader", "doubter"):
         answers = shell("predict", model, data=lines([{"question": "Who?", "context": " "}, QUESTIONS[0]]))
@@ -153,6 +155,7 @@ def test_choices_of_any_number_are_chosen_as_by_the_saved_model(folder, shell, t
     assert len({answer["choice"] for answer in answers}) > 1
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_ids_are_copied_beside_the_answers_and_blank_lines_of_objects_passed_over(shell):
     given = [{"key": key, **each} for key, each in zip(["q1", 2, 3.5], QUESTIONS, strict=True)]
     plain = shell("predict", "reader", data=lines(QUESTIONS))
@@ -161,6 +164,7 @@ def test_ids_are_copied_beside_the_answers_and_blank_lines_of_objects_passed_ove
     assert answers == plain
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_objects_and_files_are_read_by_taggers_too(shell, tmp_path):
     plain = shell("predict", "tagger", *TEXTS[2:])
     objects = lines({"text": text} for text in TEXTS[2:])
@@ -173,6 +177,7 @@ def test_objects_and_files_are_read_by_taggers_too(shell, tmp_path):
     assert "note: standard input, line 1 is an object, and is read as a text" in shell.error
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_answers_in_a_file(shell, tmp_path, capsys):
     path = tmp_path / "a.jsonl"
     expected = shell("predict", "chooser", data=lines(CHOICES))
@@ -189,6 +194,7 @@ def test_answers_in_a_file(shell, tmp_path, capsys):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.jsonl", "q.jsonl"]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_bfloat16_is_near_and_leaves_keras_as_it_was(shell):
     policy = keras.config.dtype_policy().name
     exact = shell("predict", "chooser", data=lines(CHOICES))
@@ -199,6 +205,7 @@ def test_bfloat16_is_near_and_leaves_keras_as_it_was(shell):
         np.testing.assert_allclose(one["probabilities"], other["probabilities"], atol=0.1)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_answers_to_read(shell, capsys):
     def shown(model, *words):
         shell("predict", model)  # which has no text
@@ -219,6 +226,7 @@ def test_answers_to_read(shell, capsys):
     assert shown("chooser", json.dumps(CHOICES[1]))[:2] == [CHOICES[1]["context"], first]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_slip_while_typing_does_not_end_the_conversation(shell):
     data = b"who?\n\n" + lines([{"question": "Who?"}, QUESTIONS[0]])
     [answer] = shell("predict", "reader", data=data, isatty=True)
@@ -229,6 +237,7 @@ def test_a_slip_while_typing_does_not_end_the_conversation(shell):
     assert "standard input, line 3: 'context' is missing" in shell.error
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     ("model", "words", "data", "sentence", "before"),
     [

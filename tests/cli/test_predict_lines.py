@@ -11,6 +11,8 @@ from keras_bert_cli.predict_inputs import _told_of_repeated
 from tests.cli.classifiers import HEADS, TEXTS, expected, make_classifiers
 from tests.cli.shell import Shell, lines
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 PAIRS = list(zip(TEXTS, TEXTS[::-1], strict=True))
 
 

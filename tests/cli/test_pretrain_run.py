@@ -12,7 +12,7 @@ from keras_bert_cli import remote_places
 from keras_bert_cli.main import main
 from tests.cli.conftest import pretrain
 
-pytestmark = pytest.mark.usefixtures("quick_runs")
+pytestmark = pytest.mark.usefixtures("quick_runs", "eagerly")
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ def test_difficult_texts(compare, texts, golden, models, tokenizer):
     assert {row["num_masks"] for row in answers["fill_mask"]} >= {1, 2}
 
 
+@pytest.mark.slow
 def test_golden_strings_and_real_texts(compare, shared):
     cases = json.loads((shared / "golden/tokenization/google_tokenization.json").read_text(encoding="utf-8"))
     lines = (shared / "data/corpora/wikitext-2/valid.txt").read_text(encoding="utf-8").splitlines()
