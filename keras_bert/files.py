@@ -184,6 +184,22 @@ def read_json(path, *, what):
     return fields
 
 
+def missing_directory_message(path):
+    """Returns a sentence on a directory that does not exist, with the command that fetches it if it looks like a hub's.
+
+    >>> missing_directory_message("org/bert").split("; ")[1]
+    'fetch it first: hf download org/bert --local-dir bert'
+    """
+    path = os.fspath(path)
+    if re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", path):
+        folder = path.rpartition("/")[2]
+        return (
+            f"{path} does not exist, and nothing is downloaded by its name; fetch it first: "
+            f"hf download {path} --local-dir {folder}"
+        )
+    return f"{path} does not exist; give the path of a model directory."
+
+
 def refuse_existing(path, *, what, remedy="remove it, or choose another place"):
     """Raises a UserError if something already stands at `path`."""
     if Path(path).exists():
