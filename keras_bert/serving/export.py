@@ -205,7 +205,7 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
     check_vocabulary(config, tokenizer)
     check_length(config, options.max_seq_length, pair=options.pair or task in ("squad", "multiple_choice"))
     if task == "fill_mask":
-        check_top_k(config, options.top_k)
+        check_top_k(config, tokenizer, options.top_k)
     if task == "embed" and options.pooling not in POOLINGS:
         raise UserError(f"pooling must be one of {', '.join(POOLINGS)}. Received: {options.pooling!r}.")
     if task == "classify":
