@@ -33,6 +33,9 @@ DESCRIBED = {
 # The options that readers of the records ask for: they stand at the manifest's top, the rest under "settings".
 FOR_READERS = (
     "do_lower_case",
+    "strip_accents",
+    "tokenize_chinese_chars",
+    "special_tokens",
     "max_seq_length",
     "max_predictions_per_seq",
     "masking",
@@ -91,7 +94,7 @@ def create_pretraining_data(
     options = Options(**_with_googles_masking(options))
     sources, chosen = resolve_sources(input_files, input_format)
     shards = _output_shards(output_file, num_shards)
-    vocabulary = _usable_vocabulary(vocab_file, do_lower_case=options.do_lower_case)
+    vocabulary = _usable_vocabulary(vocab_file, options.rules)
     stated = [_state(source) for source in sources]
     workplace = Workplace(
         shards[0],
@@ -106,8 +109,7 @@ def create_pretraining_data(
     renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
     stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)
     size = sum(size for _, size, _ in stated)
-    casing = "lower-cased" if options.do_lower_case else "cased"
-    log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {casing}")
+    log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {options.rules.described}")
     what = ("data set" if chosen == "tfds" else "file") + "s" * (len(sources) > 1)
     log(f"input: {len(sources):,} {what}" + (f", {size / 1e6:,.1f} MB on disk" if size else ""))
     log(f"input format: {chosen}, {DESCRIBED[chosen]}" + " (chosen by --input_format=auto)" * (input_format == "auto"))
@@ -224,7 +226,7 @@ def _example(job, vocabulary):
 
 def _manifest(job, facts, vocabulary, sources, shards, statistics):
     """Returns what is written beside the records."""
-    options = vars(job.options)
+    options = {**vars(job.options), "special_tokens": list(job.options.special_tokens)}
     return {
         **facts,
         "vocab_size": len(vocabulary),
@@ -241,10 +243,10 @@ def _manifest(job, facts, vocabulary, sources, shards, statistics):
     }
 
 
-def _usable_vocabulary(vocab_file, *, do_lower_case):
+def _usable_vocabulary(vocab_file, rules):
     """Returns the Vocabulary, or raises a UserError if it does not go with lower-casing or has no ordinary tokens."""
-    vocabulary = Vocabulary.from_file(vocab_file)
-    problem = casing_problem(vocabulary, do_lower_case)
+    vocabulary = Vocabulary.from_file(vocab_file).with_added(rules.added_tokens)
+    problem = casing_problem(vocabulary, rules.do_lower_case)
     if problem:
         raise UserError(f"--vocab_file: {vocab_file}: {problem}")
     if not len(vocabulary.replacement_ids):
