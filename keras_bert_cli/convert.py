@@ -11,7 +11,7 @@ import math
 import shlex
 from pathlib import Path
 
-from keras_bert_cli.flags import add_bool
+from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
 # What serving needs by the kind of the head: beginnings of the arrays' names (serving/heads.py, which is TensorFlow's).
 ENCODER = ("bert/embeddings/", "bert/encoder/")
@@ -38,11 +38,10 @@ def add_arguments(parser):
     parser.add_argument("--output_dir", required=True, help="directory to write")
     parser.add_argument("--format", required=True, help="keras_bert, google or huggingface")
     parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
-    add_bool(
+    add_rule_flags(
         parser,
-        "do_lower_case",
-        default=None,
-        help="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary says",
+        do_lower_case="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary "
+        "says",
     )
 
 
@@ -94,17 +93,13 @@ def run(args):
 def _find_tokenizer(args, checkpoint):
     """Returns the Tokenizer by --vocab_file or by what lies beside the checkpoint, or None."""
     from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer import Tokenizer
     from keras_bert.text.tokenizer_files import find_vocabulary
-    from keras_bert.text.vocabulary import Vocabulary
 
-    if args.vocab_file:
-        vocabulary, wanted = Vocabulary.from_file(args.vocab_file), args.do_lower_case
-        return Tokenizer(vocabulary, do_lower_case=not vocabulary.looks_cased if wanted is None else wanted)
-    if find_vocabulary(checkpoint.folder) is not None:
-        return Tokenizer.from_pretrained(checkpoint.folder, do_lower_case=args.do_lower_case)
-    if args.do_lower_case is not None:
-        raise UserError(f"--do_lower_case needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
+    if args.vocab_file or find_vocabulary(checkpoint.folder):
+        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True)
+    asked = [*given_rules(args), *(["special_tokens"] if args.special_tokens else [])]
+    if asked:
+        raise UserError(f"--{asked[0]} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
     return None
 
 
@@ -119,7 +114,7 @@ def _describe_head(checkpoint):
 def _describe_tokenizer(tokenizer):
     if tokenizer is None:
         return "none beside the checkpoint, and none is written (--vocab_file adds one)"
-    return f"{tokenizer.vocab_size:,} entries, {'lower-cased' if tokenizer.do_lower_case else 'cased'}"
+    return f"{len(tokenizer):,} entries, {tokenizer.rules.described}"
 
 
 def _next_command(format, folder, checkpoint, tokenizer):

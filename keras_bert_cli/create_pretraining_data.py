@@ -13,6 +13,7 @@ import time
 
 from keras_bert_cli.flags import add_bool, add_text_format, positive_int
 from keras_bert_cli.startup import start_tensorflow
+from keras_bert_cli.tokenizer_flags import add_rule_flags
 
 
 def add_arguments(parser):
@@ -29,7 +30,7 @@ def add_arguments(parser):
         help="TFRecord file to write, such as data/wiki.tfrecord (or a comma-separated list)",
     )
     parser.add_argument("--vocab_file", required=True, help="the WordPiece vocabulary (keras-bert train_vocab)")
-    add_bool(parser, "do_lower_case", default=True, help="lower-case the text; off for cased vocabularies")
+    add_rule_flags(parser, do_lower_case="lower-case the text; off for cased vocabularies", default=True)
     add_bool(parser, "do_whole_word_mask", default=False, help="Google's flag for --masking=whole_word")
     parser.add_argument(
         "--masking",

@@ -33,7 +33,7 @@ def run(args):
 
     source = streams.Source(args.texts)
     loaded = load(args.model_dir, task="fill_mask")
-    check_top_k(loaded.model.bert_config, args.top_k)
+    check_top_k(loaded.model.bert_config, loaded.tokenizer, args.top_k)
     print(f"model: {args.model_dir} ({loaded})", file=sys.stderr, flush=True)
 
     def answer(texts):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, natural_number, nearest, positive_int
 from keras_bert_cli.saved_models import add_reading_flag, settle_reading
+from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer
 
 # Devlin et al. 2018, appendix A.3: what worked well on all tasks.
 PAPER_GRID = "train_batch_size=16,32;learning_rate=5e-5,3e-5,2e-5;num_train_epochs=2,3,4"
@@ -36,9 +37,7 @@ def add_model_flags(parser):
         "--bert_config_file", help="without --init_checkpoint: a bert_config.json, or a size, tiny ... large"
     )
     parser.add_argument("--vocab_file", help="the vocabulary, where none lies beside the checkpoint")
-    add_bool(
-        parser, "do_lower_case", default=None, help="lower-case the text; None takes what the vocabulary was made for"
-    )
+    add_rule_flags(parser, do_lower_case="lower-case the text; None takes what the checkpoint or its vocabulary says")
     parser.add_argument(
         "--dropout", type=float, help="rate of dropout, everywhere; the model keeps it (default: the config's rates)"
     )
@@ -184,12 +183,13 @@ def find_model(args, *, pair):
     from keras_bert.config import BertConfig
     from keras_bert.errors import UserError
     from keras_bert.serving.inputs import check_length
+    from keras_bert.text.vocabulary import check_fits
 
     tokenizer = None
     if args.init_checkpoint:
         checkpoint, source = open_checkpoint(args.init_checkpoint), args.init_checkpoint
-        tokenizer = _find_tokenizer(args)
-        if args.vocab_file:
+        tokenizer = find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=args.init_checkpoint)
+        if args.vocab_file or args.special_tokens:
             checkpoint = grow_checkpoint(checkpoint, tokenizer)
         config = checkpoint.config
     elif args.bert_config_file:
@@ -201,42 +201,20 @@ def find_model(args, *, pair):
             "Nothing to fine-tune: name a model by --init_checkpoint, or give --bert_config_file and --vocab_file "
             "to start from fresh weights."
         )
-    tokenizer = tokenizer or _find_tokenizer(args)
+    tokenizer = tokenizer or find_tokenizer(args, vocab_file=args.vocab_file)
     if args.bert_config_file:
-        named = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=tokenizer.vocab_size)
+        rows = len(tokenizer) if config is None else config.vocab_size
+        named = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=rows)
         if config is not None:
             _check_same_shape(named, config, args)
         config = named if config is None else config
-    if tokenizer.vocab_size != config.vocab_size:
-        raise UserError(
-            f"The vocabulary has {tokenizer.vocab_size} entries, but {source} has vocab_size {config.vocab_size}; "
-            "give the vocabulary that belongs to the model."
-        )
+    remedy = f"give the vocabulary that belongs to {source}."
+    check_fits(len(tokenizer), config.vocab_size, remedy=remedy)
     settle_reading(args, checkpoint)
     check_length(config, args.max_seq_length, pair=pair)
     if args.dropout is not None:
         config = config.replace(hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout)
     return tokenizer, config, None if args.from_scratch else checkpoint
-
-
-def _find_tokenizer(args):
-    """Returns the Tokenizer, by --vocab_file or by what lies beside the checkpoint; --do_lower_case must fit it."""
-    from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.vocabulary import Vocabulary, casing_problem
-
-    wanted = args.do_lower_case
-    if args.vocab_file:
-        vocabulary = Vocabulary.from_file(args.vocab_file)
-        problem = None if wanted is None else casing_problem(vocabulary, wanted)
-        if problem:
-            raise UserError(f"{args.vocab_file}: {problem}")
-        return Tokenizer(vocabulary, do_lower_case=not vocabulary.looks_cased if wanted is None else wanted)
-    tokenizer = Tokenizer.from_pretrained(args.init_checkpoint)
-    if wanted is not None and wanted != tokenizer.do_lower_case:
-        does = "lower-cases" if tokenizer.do_lower_case else "keeps upper case"
-        raise UserError(f"--do_lower_case={wanted}, but {args.init_checkpoint} {does}; leave the flag out.")
-    return tokenizer
 
 
 def _check_same_shape(named, config, args):
@@ -295,8 +273,8 @@ def print_device(args):
 
 
 def print_vocabulary(tokenizer):
-    """Prints the vocabulary's size and casing."""
-    print(f"vocabulary: {tokenizer.vocab_size:,} entries, {'lower-cased' if tokenizer.do_lower_case else 'cased'}")
+    """Prints the vocabulary's size and the tokenizer's rules."""
+    print(f"vocabulary: {len(tokenizer):,} entries, {tokenizer.rules.described}")
 
 
 def print_shared(train, held_out):

@@ -195,7 +195,7 @@ def _load(args, task, tokenizer, config, checkpoint, examples, progress):
     from keras_bert.tasks.glue.heads import label_columns
 
     columns = label_columns(task, checkpoint)
-    vocabulary = tokenizer if args.vocab_file else None
+    vocabulary = tokenizer if args.vocab_file or args.special_tokens else None
     model = BertClassifier.from_pretrained(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
     print(f"model: {args.init_checkpoint}, as it was fine-tuned", flush=True)
     if "eval" not in examples:

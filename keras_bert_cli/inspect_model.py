@@ -99,20 +99,24 @@ def _is_size(model):
 def _about(checkpoint, path):
     """Returns what lies there as a dict: format, task, vocabulary."""
     from keras_bert.checkpoints import find_format
+    from keras_bert.errors import UserError
     from keras_bert.text.tokenizer import Tokenizer
     from keras_bert.text.tokenizer_files import find_vocabulary
 
-    vocabulary = None
+    vocabulary, notes = None, []
     if find_vocabulary(checkpoint.folder) is not None:
-        tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
-        vocabulary = {"entries": tokenizer.vocab_size, "do_lower_case": tokenizer.do_lower_case}
+        try:
+            tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
+            vocabulary = {"entries": len(tokenizer), "do_lower_case": tokenizer.do_lower_case}
+        except UserError as error:
+            notes.append(f"its tokenizer cannot be used: {error}")
     return {
         "path": str(path),
         "format": find_format(path),
         "task": checkpoint.task,
         "vocabulary": vocabulary,
         "missing": [file.name for file in checkpoint.missing],
-        "notes": list(checkpoint.notes),
+        "notes": [*checkpoint.notes, *notes],
     }
 
 
@@ -139,7 +143,11 @@ def _vocabulary(found, expected):
     if found is None:
         return f"vocabulary: no {VOCAB_NAME} or {JSON_NAME} beside the weights"
     casing = "lower-cased" if found["do_lower_case"] else "cased"
-    verdict = "" if found["entries"] == expected else f", but the configuration's vocab_size is {expected:,}"
+    verdict = ""
+    if found["entries"] > expected:
+        verdict = f", but the configuration's vocab_size is {expected:,}"
+    elif found["entries"] < expected:
+        verdict = f"; the model has {expected - found['entries']:,} more rows, which are never looked up"
     return f"vocabulary: {found['entries']:,} tokens, {casing}{verdict}"
 
 

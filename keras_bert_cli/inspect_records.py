@@ -144,6 +144,7 @@ def _vocabulary_of(files, manifest, vocab_file):
     if not vocab_file and not path.is_file():
         return None, "vocabulary: none beside the files, so ids are shown; give --vocab_file to see words"
     vocabulary = Vocabulary.from_file(path, what="--vocab_file" if vocab_file else "The vocabulary beside the files")
+    vocabulary = vocabulary.with_added(manifest.get("special_tokens") or ())
     made_with = manifest.get("vocab_sha256")
     verdict = "" if made_with is None else ", the one that the records were made with"
     if made_with not in (None, vocabulary.fingerprint):

@@ -243,37 +243,41 @@ def _print_results(measured, results, task):
 
 def _find_tokenizer(files, args):
     """Returns the Tokenizer of the records: by --vocab_file, by what lies beside them, or by the checkpoint."""
-    from keras_bert.data.manifests import agreed
+    from keras_bert.data.manifests import stated_rules
     from keras_bert.data.records import vocab_path
     from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer import Tokenizer
+    from keras_bert_cli.tokenizer_flags import find_tokenizer
 
-    do_lower_case = args.do_lower_case
-    if do_lower_case is None:
-        do_lower_case = agreed(files, "do_lower_case", remedy="train on records of one casing")
-    beside = next((vocab_path(path) for path in files if vocab_path(path).is_file()), None)
-    if args.vocab_file or beside:
-        return Tokenizer(args.vocab_file or beside, do_lower_case=do_lower_case is not False)
-    if args.init_checkpoint:
-        return Tokenizer.from_pretrained(args.init_checkpoint, do_lower_case=do_lower_case)
-    raise UserError(f"No vocabulary lies beside {files[0]}; give the one its records were made with by --vocab_file.")
+    vocab_file = args.vocab_file or next((vocab_path(path) for path in files if vocab_path(path).is_file()), None)
+    if not vocab_file and not args.init_checkpoint:
+        raise UserError(
+            f"No vocabulary lies beside {files[0]}; give the one its records were made with by --vocab_file."
+        )
+    return find_tokenizer(
+        args,
+        vocab_file=vocab_file,
+        checkpoint=args.init_checkpoint,
+        manifest=stated_rules(files),
+        contradict=True,  # the manifest is compared with the Tokenizer before training
+    )
 
 
 def _find_config(args, tokenizer):
     """Returns the BertConfig that fits the vocabulary, and in words where the weights come from."""
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import BertConfig
-    from keras_bert.errors import UserError
+    from keras_bert.text.vocabulary import check_fits
 
     if args.init_checkpoint:
         checkpoint = grow_checkpoint(open_checkpoint(args.init_checkpoint), tokenizer)
         grown = [f"grown by {len(checkpoint.new_entries):,} entries"] if checkpoint.new_entries else []
         return checkpoint.config, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
-    config = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=tokenizer.vocab_size)
-    if config.vocab_size != tokenizer.vocab_size:
-        raise UserError(
-            f"{args.bert_config_file} has vocab_size {config.vocab_size}, but the records' vocabulary has "
-            f"{tokenizer.vocab_size} entries; use the configuration and the records that belong together."
-        )
+    config = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=len(tokenizer))
+    check_fits(
+        len(tokenizer),
+        config.vocab_size,
+        what="The records' vocabulary",
+        remedy=f"use records that belong to {args.bert_config_file}.",
+    )
     unknown = config.unknown_fields()
     return config, "; ".join(["fresh weights", *([unknown] if unknown else [])])

@@ -1,6 +1,7 @@
 """The flags of `keras-bert pretrain`: those of google-research/bert's run_pretraining.py, and ours."""
 
 from keras_bert_cli.flags import add_bool, positive_int
+from keras_bert_cli.tokenizer_flags import add_rule_flags
 
 # {flag of ours or of run_pretraining.py: name of the option of `pretrain`}
 OPTIONS = {
@@ -27,14 +28,15 @@ def add_flags(parser):
     _add_training(parser.add_argument_group("training"))
     _add_run(parser.add_argument_group("the run"))
     _add_devices(parser.add_argument_group("devices"))
-    parser.set_defaults(do_lower_case=None)  # None tells a flag that was given from the default
 
 
 def _add_records(group):
     group.add_argument("--input_file", required=True, help="TFRecords to train on: paths, folders, quoted globs")
     group.add_argument("--eval_file", help="held-out TFRecords to measure on")
     group.add_argument("--vocab_file", help="the records' vocabulary, where none lies beside them")
-    add_bool(group, "do_lower_case", default=True, help="casing of that vocabulary, where no manifest tells it")
+    add_rule_flags(
+        group, do_lower_case="casing of that vocabulary, where no manifest says it; None takes what it was made for"
+    )
     group.add_argument("--max_seq_length", type=positive_int, help="insist on records of this length")
     group.add_argument(
         "--max_predictions_per_seq",

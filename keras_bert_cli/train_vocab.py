@@ -15,6 +15,7 @@ from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, add_text_format, natural_number, positive_int
 from keras_bert_cli.startup import start_tensorflow
+from keras_bert_cli.tokenizer_flags import add_rule_flags, as_flags, given_rules
 
 VOCAB_SIZE = 30522  # Google's
 CONFIGURATIONS = ("config.json", "bert_config.json")  # what a model's directory has one of
@@ -36,7 +37,7 @@ def add_arguments(parser):
         type=positive_int,
         help=f"entries, specials included (default: {VOCAB_SIZE}; with --init_vocab_file as many as that has)",
     )
-    add_bool(parser, "do_lower_case", default=True, help="lower-case the text and drop its accents")
+    add_rule_flags(parser, do_lower_case="lower-case the text and drop its accents", default=True)
     parser.add_argument(
         "--init_vocab_file", help="a vocabulary to extend: its [unusedN] entries are filled, then others appended"
     )
@@ -75,6 +76,7 @@ def run(args):
     """Runs the command. Returns the figures that it prints, as a dict."""
     from keras_bert.files import atomic_path
     from keras_bert.text.counting import HeldOut
+    from keras_bert.text.rules import TokenizerRules
     from keras_bert_cli.progress import Progress, clock
     from tfrecords.documents import resolve_sources
 
@@ -86,7 +88,9 @@ def run(args):
     heldout = _heldout_texts(args)
     _check_output(args, sources)
     print(f"input: {_described(sources)}")
-    print(f"text: {'lower-cased, without accents' if args.do_lower_case else 'as it is (cased)'}")
+    is_plain = _rules(args) == TokenizerRules(args.do_lower_case)
+    plain = "lower-cased, without accents" if args.do_lower_case else "as it is (cased)"
+    print(f"text: {plain if is_plain else _rules(args).described}")
     print(f"vocabulary: {_plan(args, old)}", flush=True)
     sample = HeldOut() if heldout is None else None
     with atomic_path(args.vocab_file) as temporary:
@@ -132,7 +136,8 @@ def _measure(args, old, vocabulary, heldout, sample):
         where = f"{len(sample.lines):,} lines held out of the input"
     else:
         where = f"{len(sample.lines):,} lines of the input itself, which is too small to hold any out (--heldout_file)"
-    tokenizers = [Tokenizer(each, args.do_lower_case) for each in (vocabulary, old) if each is not None]
+    rules = _rules(args)
+    tokenizers = [Tokenizer.from_rules(each, rules) for each in (vocabulary, old) if each is not None]
     after, *before = coverage(tokenizers, sample.lines if heldout is None else heldout)
     print(f"coverage, on {where}:")
     figures = {}
@@ -202,6 +207,13 @@ def _check_output(args, sources):
         refuse_existing(args.vocab_file, what="--vocab_file", remedy="add --force to replace it, or name another")
 
 
+def _rules(args):
+    """Returns the TokenizerRules that the flags mean."""
+    from keras_bert.text.rules import TokenizerRules
+
+    return TokenizerRules(**given_rules(args), added_tokens=args.special_tokens)
+
+
 def _plan(args, old):
     """Says what the vocabulary is to be."""
     from keras_bert.text.learning import default_num_unused
@@ -231,7 +243,7 @@ def _count(args, sources, chosen, sample, progress):
     size = _size(sources)
     with make_runner(choose_workers(args.num_workers, size)) as runner:
         texts = texts if sample is None else sample.watch(texts)
-        counts = count_words(texts, do_lower_case=args.do_lower_case, mapper=runner.map)
+        counts = count_words(texts, rules=_rules(args), mapper=runner.map)
     progress("counting words", max(size, 1), max(size, 1), "B")
     return counts
 
@@ -251,11 +263,18 @@ def _learn(args, counts, old):
                 num_unused=args.num_unused,
                 min_frequency=args.min_frequency,
                 min_char_frequency=args.min_char_frequency,
+                special_tokens=args.special_tokens,
             )
         )
     if not counts:
         raise UserError("The corpus has no words to extend a vocabulary with; check that its files hold text.")
-    return extend_vocab(old, counts, vocab_size=args.vocab_size, min_frequency=args.min_frequency)
+    return extend_vocab(
+        old,
+        counts,
+        vocab_size=args.vocab_size,
+        min_frequency=args.min_frequency,
+        special_tokens=args.special_tokens,
+    )
 
 
 def _warn(counts, do_lower_case):
@@ -296,7 +315,7 @@ def _described(sources):
 def _say_what_comes_next(args):
     from shlex import quote
 
-    flags = "" if args.do_lower_case else " --do_lower_case=False"
+    flags = as_flags(args)
     flags += "" if args.input_format == "auto" else f" --input_format={args.input_format}"
     flags += "" if args.text_field == "text" else f" --text_field={quote(args.text_field)}"
     print(

@@ -34,6 +34,9 @@ DESCRIBED = {
 # The options that readers of the records ask for: they stand at the manifest's top, the rest under "settings".
 FOR_READERS = (
     "do_lower_case",
+    "strip_accents",
+    "tokenize_chinese_chars",
+    "special_tokens",
     "max_seq_length",
     "max_predictions_per_seq",
     "masking",
@@ -95,7 +98,7 @@ def create_pretraining_data(
         raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
     sources, chosen = resolve_sources(input_files, input_format)
     shards = _output_shards(output_file, num_shards)
-    vocabulary = _usable_vocabulary(vocab_file, do_lower_case=options.do_lower_case)
+    vocabulary = _usable_vocabulary(vocab_file, options.rules)
     stated = [_state(source) for source in sources]
     check_places(shards)
     identity = {
@@ -111,8 +114,7 @@ def create_pretraining_data(
     with workplace.locked():
         renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
         stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)
-        casing = "lower-cased" if options.do_lower_case else "cased"
-        log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {casing}")
+        log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {options.rules.described}")
         what = ("data set" if chosen == "tfds" else "file") + "s" * (len(sources) > 1)
         log(f"input: {len(sources):,} {what}" + (f", {size / 1e6:,.1f} MB on disk" if size else ""))
         by_auto = " (chosen by --input_format=auto)" * (input_format == "auto")
@@ -230,7 +232,7 @@ def _write(job, shards, instances, workers, report):
 
 def _manifest(job, facts, vocabulary, sources, shards, statistics):
     """Returns what is written beside the records."""
-    options = vars(job.options)
+    options = {**vars(job.options), "special_tokens": list(job.options.special_tokens)}
     return {
         **facts,
         "vocab_size": len(vocabulary),
@@ -247,10 +249,10 @@ def _manifest(job, facts, vocabulary, sources, shards, statistics):
     }
 
 
-def _usable_vocabulary(vocab_file, *, do_lower_case):
+def _usable_vocabulary(vocab_file, rules):
     """Returns the Vocabulary, or raises a UserError if it does not go with lower-casing or has no ordinary tokens."""
-    vocabulary = Vocabulary.from_file(vocab_file)
-    problem = casing_problem(vocabulary, do_lower_case)
+    vocabulary = Vocabulary.from_file(vocab_file).with_added(rules.added_tokens)
+    problem = casing_problem(vocabulary, rules.do_lower_case)
     if problem:
         raise UserError(f"--vocab_file: {vocab_file}: {problem}")
     if not len(vocabulary.replacement_ids):

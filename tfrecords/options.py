@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_bert.data.masking import MASKINGS
 from keras_bert.errors import UserError
+from keras_bert.text.rules import TokenizerRules
 from tfrecords.instances import SENTENCE_TASKS
 
 COMPRESSIONS = ("none", "gzip")
@@ -15,7 +16,8 @@ class Options:
     """What decides the records' content.
 
     Attributes:
-        do_lower_case: whether the tokenizer lower-cases.
+        do_lower_case, strip_accents, tokenize_chinese_chars: the tokenizer's rules, see `TokenizerRules`.
+        special_tokens: tokens to keep whole where they occur in the text; strings.
         max_seq_length: tokens an instance, [CLS] and [SEP] included.
         max_predictions_per_seq: most tokens to predict an instance.
         random_seed: the same seed and input give the same bytes.
@@ -34,6 +36,9 @@ class Options:
     """
 
     do_lower_case: bool = True
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = True
+    special_tokens: tuple[str, ...] = ()
     max_seq_length: int = 128
     max_predictions_per_seq: int = 20
     random_seed: int = 12345
@@ -46,7 +51,17 @@ class Options:
     text_field: str = "text"
     compression: str = "none"
 
+    @property
+    def rules(self):
+        """The tokenizer's TokenizerRules."""
+        return TokenizerRules(
+            self.do_lower_case, self.strip_accents, self.tokenize_chinese_chars, tuple(self.special_tokens)
+        )
+
     def __post_init__(self):
+        if self.tokenize_chinese_chars is None:  # a flag that was not given
+            object.__setattr__(self, "tokenize_chinese_chars", True)
+        object.__setattr__(self, "special_tokens", tuple(token.content for token in self.rules.added_tokens))
         if self.dupe_factor is None:
             object.__setattr__(self, "dupe_factor", 1 if self.dynamic else 10)
         for name, choices in (

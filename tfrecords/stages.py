@@ -65,12 +65,12 @@ class Job:
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(job):
-    return BulkTokenizer(Tokenizer(_vocabulary(job), do_lower_case=job.options.do_lower_case))
+    return BulkTokenizer(Tokenizer.from_rules(_vocabulary(job), job.options.rules))
 
 
 @functools.lru_cache(maxsize=1)
 def _vocabulary(job):
-    return Vocabulary.from_file(job.vocab_file)
+    return Vocabulary.from_file(job.vocab_file).with_added(job.options.rules.added_tokens)
 
 
 @functools.lru_cache(maxsize=1)

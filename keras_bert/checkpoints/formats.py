@@ -18,7 +18,8 @@ from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, 
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, missing_directory_message, read_json
-from keras_bert.text.tokenizer_files import CONFIG_NAME, JSON_NAME, count_entries, find_vocabulary
+from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, count_entries, find_vocabulary
+from keras_bert.text.vocabulary import check_fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,23 +102,19 @@ def _no_model(path, given):
 
 
 def check_tokenizer(tokenizer, config):
-    """Raises a UserError if a tokenizer (None passes) has another number of entries than the model."""
-    if tokenizer is not None and tokenizer.vocab_size != config.vocab_size:
-        raise UserError(
-            f"The tokenizer has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
-            "save the tokenizer that the model was trained with."
-        )
+    """Raises a UserError if a tokenizer (None passes) has more entries than the model has rows."""
+    if tokenizer is not None:
+        remedy = "save the tokenizer that the model was trained with."
+        check_fits(len(tokenizer), config.vocab_size, what="The tokenizer", remedy=remedy)
 
 
 def check_vocabulary(checkpoint):
-    """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has another number of entries."""
+    """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has more entries than rows."""
     path = find_vocabulary(checkpoint.folder)
     entries = None if path is None else count_entries(path)
-    if entries not in (None, checkpoint.config.vocab_size):
-        raise UserError(
-            f"{path} has {entries} entries, but the checkpoint's vocab_size is {checkpoint.config.vocab_size}; "
-            "put the vocabulary there that belongs to the weights."
-        )
+    if entries is not None:
+        remedy = "put the vocabulary there that belongs to the weights."
+        check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
 
 
 def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="keras_bert", log=None):
@@ -184,7 +181,7 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
         written = sorted(os.listdir(folder))
     if place != path:
         stale = [TASK, *((CONFIG, INDEX) if standing == "huggingface" else ())]
-        _move_files(place, path, stale=stale if tokenizer is None else [*stale, JSON_NAME])
+        _move_files(place, path, stale=stale if tokenizer is None else [*stale, *STALE])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)
     return written

@@ -14,7 +14,7 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.tokenizer_files import VOCAB_NAME, find_vocabulary
-from keras_bert.text.vocabulary import UNK, Vocabulary
+from keras_bert.text.vocabulary import UNK, Vocabulary, check_fits
 from keras_bert.text.wordpiece import WordPiece
 
 PER_ENTRY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")  # (V, H), (V,)
@@ -30,15 +30,16 @@ def grow_checkpoint(checkpoint, vocabulary):
 
     Returns:
         A Checkpoint whose arrays have a row for each entry, those of old entries bit for bit; the very same one
-        if the vocabularies are equal, or if there is none to compare with and the size fits.
+        if the vocabularies are equal, or if there is none to compare with and the size fits. Rows that the checkpoint
+        has past its vocabulary are taken for new entries first.
 
     Raises:
-        UserError: the vocabulary does not extend the checkpoint's, or differs in size without one to compare with.
+        UserError: the vocabulary does not extend the checkpoint's, or is larger without one to compare with.
     """
     new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.folder
     path = find_vocabulary(folder)
     if path is None:
-        if len(new) == config.vocab_size:
+        if len(new) <= config.vocab_size:
             note = f"the vocabulary is taken as given, without a {VOCAB_NAME} in {folder} to compare it with"
             return dataclasses.replace(checkpoint, notes=(*checkpoint.notes, note))
         raise UserError(
@@ -49,15 +50,13 @@ def grow_checkpoint(checkpoint, vocabulary):
     old = tokenizer.vocabulary
     if new.tokens == old.tokens:
         return checkpoint
-    if len(old) != config.vocab_size:
-        raise UserError(
-            f"{path} has {len(old)} entries, but the checkpoint's vocab_size is {config.vocab_size}; "
-            "put the vocabulary there that belongs to the weights."
-        )
+    remedy = "put the vocabulary there that belongs to the weights."
+    check_fits(len(old), config.vocab_size, what=path, model="checkpoint", remedy=remedy)
     _check_extends(new, old, path)
     spelled = _spelled_before(new, tokenizer)
-    growing = [name for name in PER_ENTRY if checkpoint.shapes.get(name, ())[:1] == (len(old),)]
-    shapes = {name: (len(new), *checkpoint.shapes[name][1:]) for name in growing}
+    growing = [name for name in PER_ENTRY if checkpoint.shapes.get(name, ())[:1] == (config.vocab_size,)]
+    size = max(len(new), config.vocab_size)
+    shapes = {name: (size, *checkpoint.shapes[name][1:]) for name in growing}
 
     def read(name):
         array = checkpoint.read(name)
@@ -71,7 +70,7 @@ def grow_checkpoint(checkpoint, vocabulary):
 
     return dataclasses.replace(
         checkpoint,
-        config=config.replace(vocab_size=len(new)),
+        config=config.replace(vocab_size=size),
         shapes={**checkpoint.shapes, **shapes},
         read=read,
         new_entries=tuple(new.tokens[index] for index in spelled),
@@ -113,7 +112,7 @@ def _spelled_before(new, tokenizer):
     go_on = WordPiece({UNK: (old.unk_id,), **{token[2:]: ids for token, ids in inside.items()}, **inside}, unknown=UNK)
     spelled = {}
     for index, token in enumerate(new.tokens):
-        if index >= len(old) or token != old.tokens[index]:
+        if token and (index >= len(old) or token != old.tokens[index]):
             is_inside = token.startswith("##") and len(token) > 2
             ids = go_on(token[2:]) if is_inside else tokenizer.token_ids(token)
             spelled[index] = list(ids) or [old.unk_id]

@@ -14,6 +14,9 @@ from keras_bert.text.vocabulary import Vocabulary
 # The manifest's word for what next_sentence_labels say -> what a person reads; None where they say nothing.
 SENTENCE_TASKS = {"nsp": "next-sentence", "sop": "sentence-order", "none": None}
 
+# The rules of the records' tokenizer, and what a manifest that does not state one means.
+RULES = {"do_lower_case": None, "strip_accents": None, "tokenize_chinese_chars": True, "special_tokens": []}
+
 
 def runs_of(files):
     """Returns {its first file: its manifest} of each run of the data tool among `files`; {} where there is none."""
@@ -44,6 +47,33 @@ def agreed(files, key, *, default=None, remedy="train on records that were made 
     return expected
 
 
+def stated_rules(files):
+    """Returns the tokenizer's rules that the manifests state, by name, and "special_tokens"; {} where none does.
+
+    Older manifests state the casing alone; their records were made by the defaults of the other rules.
+
+    Raises:
+        UserError: two manifests contradict each other.
+    """
+    lower = agreed(files, "do_lower_case", remedy="train on records of one casing")
+    if lower is None:
+        return {}
+    said = [(path, _rules_of(manifest)) for path, manifest in runs_of(files).items() if "do_lower_case" in manifest]
+    first, expected = said[0]
+    for path, rules in said:
+        for name, value in rules.items():
+            if value != expected[name]:
+                raise UserError(
+                    f"{first} was made with {name} {expected[name]!r:.80}, {path} with {value!r:.80}; "
+                    "train on records that were made alike."
+                )
+    return expected
+
+
+def _rules_of(manifest):
+    return {name: manifest.get(name, default) for name, default in RULES.items()}
+
+
 def sentence_task(files):
     """Returns what the records' next_sentence_labels are about: a row of SENTENCE_TASKS; "nsp" where nothing says."""
     task = agreed(files, "sentence_task", default="nsp")
@@ -72,16 +102,24 @@ def check_vocabulary(files, vocabulary):
 def check_tokenizer_of(files, tokenizer):
     """Raises a UserError if the manifests contradict each other, or this Tokenizer in its vocabulary or casing."""
     agreed(files, "vocab_sha256", remedy="train on records of one vocabulary")
-    lower = agreed(files, "do_lower_case", remedy="train on records of one casing")
+    stated = stated_rules(files)
     sentence_task(files)
     if tokenizer is None:
         return
     check_vocabulary(files, tokenizer.vocabulary)
-    if lower is not None and lower != tokenizer.do_lower_case:
-        raise UserError(
-            f"{files[0]} was made with do_lower_case={lower}, but the tokenizer has do_lower_case="
-            f"{tokenizer.do_lower_case}; leave --do_lower_case to the manifest, or make the records again."
-        )
+    for name, value in stated.items():
+        found = getattr(tokenizer, name) if name != "special_tokens" else _kept_as(value, tokenizer)
+        if value != found:
+            raise UserError(
+                f"{files[0]} was made with {name}={value}, but the tokenizer has {name}={found}; "
+                f"leave --{name} to the manifest, or make the records again."
+            )
+
+
+def _kept_as(tokens, tokenizer):
+    """Returns those of the tokens that a Tokenizer keeps whole, as a list."""
+    kept = {token.content for token in tokenizer.vocabulary.added}
+    return [token for token in tokens if token in kept]
 
 
 def records_vocabulary(files, given=None):
@@ -101,7 +139,7 @@ def records_vocabulary(files, given=None):
     given = given.vocabulary if isinstance(given, Tokenizer) else given
     vocabulary = given if isinstance(given, Vocabulary) else Vocabulary.from_file(given, what="vocabulary")
     check_vocabulary(files, vocabulary)
-    return vocabulary
+    return vocabulary.with_added(stated_rules(files).get("special_tokens", ()))
 
 
 def told_vocab_size(files):

@@ -214,7 +214,7 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
     check_vocabulary(config, tokenizer)
     check_length(config, options.max_seq_length, pair=options.pair or task in ("squad", "multiple_choice"))
     if task == "fill_mask":
-        check_top_k(config, options.top_k)
+        check_top_k(config, tokenizer, options.top_k)
     if task == "embed":
         options.vectors.check(tokenizer)
         if options.vectors.prompt and inputs == "ids":

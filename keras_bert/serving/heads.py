@@ -141,7 +141,11 @@ def filled_masks(server, inputs):
     columns = tf.broadcast_to(tf.range(tf.shape(is_mask)[1]), tf.shape(is_mask))
     positions = tf.ragged.boolean_mask(columns, is_mask).to_tensor()  # (B, M)
     logits = server.model({**inputs, "masked_lm_positions": positions}, training=False)["masked_lm"]  # (B, M, V)
-    best = tf.math.top_k(tf.nn.softmax(logits), k=server.options.top_k)
+    probabilities = tf.nn.softmax(logits)
+    has_piece = tokenizer.vocabulary.has_piece(logits.shape[-1])  # (V,)
+    if not has_piece.all():
+        probabilities = tf.where(has_piece, probabilities, -1.0)
+    best = tf.math.top_k(probabilities, k=server.options.top_k)
     is_real = tf.sequence_mask(counts, tf.shape(positions)[1])[..., None]  # (B, M, 1)
     return {
         "tokens": tf.where(is_real, tf.gather(tf.constant(tokenizer.vocabulary.tokens), best.indices), ""),

@@ -6,31 +6,19 @@ B batch, S sequence.
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import check_fits
 
 LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
 
 
 def keeping(tokenizer, tokens):
     """Returns a Tokenizer that keeps `tokens` whole where they stand in a text, beside what it keeps already."""
-    if set(tokens) <= set(tokenizer.keep):
-        return tokenizer
-    return Tokenizer(
-        tokenizer.vocabulary,
-        tokenizer.do_lower_case,
-        strip_accents=tokenizer.strip_accents,
-        tokenize_chinese_chars=tokenizer.tokenize_chinese_chars,
-        keep=tuple(dict.fromkeys((*tokenizer.keep, *tokens))),
-    )
+    return tokenizer.keeping(tokens)
 
 
 def check_vocabulary(config, tokenizer):
-    """Raises a UserError if the tokenizer has another number of entries than the model."""
-    if tokenizer.vocab_size != config.vocab_size:
-        raise UserError(
-            f"The vocabulary has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
-            "use the vocab.txt that the model was trained with."
-        )
+    """Raises a UserError if the tokenizer has more entries than the model has rows."""
+    check_fits(len(tokenizer), config.vocab_size)
 
 
 def check_length(config, max_seq_length, *, pair=False):
@@ -43,10 +31,11 @@ def check_length(config, max_seq_length, *, pair=False):
         )
 
 
-def check_top_k(config, top_k):
+def check_top_k(config, tokenizer, top_k):
     """Raises a UserError if `top_k` tokens cannot be had from the vocabulary."""
-    if not 1 <= top_k <= config.vocab_size:
-        raise UserError(f"top_k must be from 1 to {config.vocab_size}, the vocabulary's size. Received: {top_k}.")
+    most = int(tokenizer.vocabulary.has_piece(config.vocab_size).sum())
+    if not 1 <= top_k <= most:
+        raise UserError(f"top_k must be from 1 to {most}, the vocabulary's size. Received: {top_k}.")
 
 
 def check_texts(texts, *, what="texts"):

@@ -49,11 +49,12 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
     texts = check_texts(texts)
     max_seq_length = model.bert_config.max_position_embeddings if max_seq_length is None else max_seq_length
     _check(model, tokenizer, max_seq_length)
-    check_top_k(model.bert_config, top_k)
+    check_top_k(model.bert_config, tokenizer, top_k)
     for text in texts:
         if MASK not in text:
             raise UserError(f"No {MASK} in {_shortened(text)}; write {MASK} where a word is to be guessed.")
     tokenizer = keeping(tokenizer, (MASK,))
+    has_piece = tokenizer.vocabulary.has_piece(model.bert_config.vocab_size)  # (V,)
     answers = []
     for inputs in batches(tokenizer, texts, max_seq_length=max_seq_length, batch_size=batch_size):
         is_mask = inputs["input_ids"] == tokenizer.mask_id  # (B, S)
@@ -70,7 +71,7 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
         logits = model.predict_on_batch({**inputs, "masked_lm_positions": positions})["masked_lm"]  # (B, M, V)
         probabilities = _softmax(logits)
         answers += [
-            [_best(each, tokenizer, top_k) for each in row[:count]]
+            [_best(np.where(has_piece, each, -1.0), tokenizer, top_k) for each in row[:count]]
             for row, count in zip(probabilities, counts, strict=True)
         ]
     return answers

@@ -24,6 +24,7 @@ from keras_bert.tasks.tagging_metrics import tagging_metrics, type_table
 from keras_bert.tasks.tagging_pieces import encode_words
 from keras_bert.text import characters
 from keras_bert.text.characters import regex_class
+from keras_bert.text.vocabulary import check_fits
 
 __all__ = [
     "Sentences",
@@ -276,11 +277,7 @@ def _logits(model, pieces, *, max_seq_length, batch_size, progress=None):
 def _length(model, tokenizer, max_seq_length):
     """Returns the longest window, or raises a UserError if the model cannot read it or has another vocabulary."""
     config = model.bert_config
-    if tokenizer.vocab_size != config.vocab_size:
-        raise UserError(
-            f"The vocabulary has {tokenizer.vocab_size} entries, but the model's vocab_size is {config.vocab_size}; "
-            "use the vocab.txt that the model was trained with."
-        )
+    check_fits(len(tokenizer), config.vocab_size)
     if max_seq_length is None:
         return min(LONGEST, config.max_position_embeddings)
     if max_seq_length > config.max_position_embeddings:

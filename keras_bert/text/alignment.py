@@ -13,6 +13,7 @@ from keras_bert.text.normalize import combining_class, decompose, drop_control, 
 
 _SPACE = r"\t\n\r" + regex_class(characters.SPACES + characters.LINE_SEPARATORS)
 _CJK = regex_class(characters.CJK)
+_SPACES, _IDEOGRAPHS = re.compile(f"[{_SPACE}]"), re.compile(f"[{_CJK}]")
 _WORDS = re.compile(f"[^{_SPACE}]+")
 _WORDS_AND_IDEOGRAPHS = re.compile(f"[{_CJK}]|[^{_SPACE}{_CJK}]+")
 
@@ -54,15 +55,43 @@ def aligned_tokens(word, *, do_lower_case=True, strip_accents=None):
     [('ca', [(0, 1), (1, 2)]), ('!', [(2, 3)])]
     """
     placed = [(char, (index, index + 1)) for index, char in enumerate(word) if drop_control(char)]
-    if do_lower_case:
-        placed = _lower(placed)
-    if do_lower_case if strip_accents is None else strip_accents:
-        placed = _drop_marks(_decompose(placed))
+    placed = _normalized(placed, do_lower_case=do_lower_case, strip_accents=strip_accents)
     tokens, start, places = [], 0, [place for _, place in placed]
     for token in split_punctuation(_text(placed)):
         tokens.append(AlignedToken(token, places[start : start + len(token)]))
         start += len(token)
     return tokens
+
+
+def normalized_with_places(text, *, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True):
+    """Normalizes a whole text as `normalized_text` does, with the place of each character.
+
+    Returns:
+        The text, and a list of the (start, end) of what each of its characters came from.
+
+    >>> normalized_with_places("Ça\\t東")
+    ('ca  東 ', [(0, 1), (1, 2), (2, 3), (3, 3), (3, 4), (4, 4)])
+    """
+    placed = []
+    for index, char in enumerate(text):
+        place = (index, index + 1)
+        if _SPACES.match(char):
+            placed.append((" ", place))
+        elif tokenize_chinese_chars and _IDEOGRAPHS.match(char):
+            placed += [(" ", (index, index)), (char, place), (" ", (index + 1, index + 1))]
+        elif drop_control(char):
+            placed.append((char, place))
+    placed = _normalized(placed, do_lower_case=do_lower_case, strip_accents=strip_accents)
+    return _text(placed), [place for _, place in placed]
+
+
+def _normalized(placed, *, do_lower_case, strip_accents):
+    """Lower-cases characters and drops their accents, as the rules ask."""
+    if do_lower_case:
+        placed = _lower(placed)
+    if do_lower_case if strip_accents is None else strip_accents:
+        placed = _drop_marks(_decompose(placed))
+    return placed
 
 
 def _text(placed):

@@ -12,8 +12,8 @@ from array import array
 
 import numpy as np
 
+from keras_bert.text.given import as_str
 from keras_bert.text.normalize import combining_class, drop_control, lower_sigma
-from keras_bert.text.tokenizer import as_str
 from keras_bert.text.vocabulary import UNK
 from keras_bert.text.wordpiece import WordPiece
 from keras_bert.text.wordtable import KEY_BYTES, WordTable, word_keys
@@ -64,11 +64,14 @@ class BulkTokenizer:
         self.tokenizer = tokenizer
         self.dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.int32)
         as_bytes = [index.tobytes() for index in np.arange(tokenizer.vocab_size, dtype=self.dtype)]
-        self._wordpiece = WordPiece(dict(zip(tokenizer.vocabulary.tokens, as_bytes, strict=True)), unknown=UNK)
-        self._codes = {token: _KEPT + b"%d" % number for number, token in enumerate(tokenizer.keep)}
+        pieces = {token: as_bytes[index] for token, index in tokenizer.vocabulary.pieces.items()}
+        self._wordpiece = WordPiece(pieces, unknown=UNK)
+        kept = tokenizer.kept
+        self._codes = {token.content: _KEPT + b"%d" % number for number, token in enumerate(kept.tokens)}
         self._values = {code: as_bytes[tokenizer.vocabulary.id(token)] for token, code in self._codes.items()}
         self._values[_END] = b""
-        self._careful = [token.encode(*_ENCODING) for token in tokenizer.keep]
+        self._careful = [token.encode(*_ENCODING) for token in kept.raw]
+        self._careful += [b""] if kept.normalized else []  # any text may have those
         self._careful += [_CAPITAL_SIGMA] if tokenizer.do_lower_case else []
         self._lower = bytes(range(256)).lower() if tokenizer.do_lower_case else None
         self._classes = _byte_classes(ideographs=tokenizer.tokenize_chinese_chars)
@@ -107,11 +110,12 @@ class BulkTokenizer:
 
     def _encode_with_care(self, text):
         """A text to UTF-8, its kept tokens replaced by their codes and its sigmas lower-cased."""
-        pattern, parts = self.tokenizer.keep_pattern, []
-        for number, part in enumerate(pattern.split(text) if pattern else [text]):
-            if number % 2:
-                parts.append(self._codes[part])
+        kept, parts = self.tokenizer.kept, []
+        for start, end, token in kept.split(text) if kept else [(0, len(text), None)]:
+            if token:
+                parts.append(self._codes[token.content])
             else:
+                part = text[start:end]
                 part = lower_sigma(drop_control(part)) if self.tokenizer.do_lower_case else part
                 parts.append(part.encode(*_ENCODING))
         return b" ".join(parts)

@@ -1,12 +1,15 @@
 """Counting the words of a corpus in bounded memory, holding a part of it out, and how well a vocabulary spells it."""
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
+from keras_bert.text.added import KeptTokens
 from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.normalize import basic_tokens, split_words
+from keras_bert.text.rules import TokenizerRules
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
 
 MAX_RAW_WORDS = 1_000_000  # distinct words as they stand in the text; about 120 MB
@@ -21,7 +24,7 @@ HARMED = {
 }
 
 
-def count_words(texts, *, do_lower_case=True, max_words=MAX_WORDS, mapper=map):
+def count_words(texts, *, do_lower_case=True, rules=None, max_words=MAX_WORDS, mapper=map):
     """Counts the basic tokens (see normalize.py) of a corpus.
 
     Words are counted as they stand and normalized once each. Past `max_words` distinct ones the rarest are
@@ -30,6 +33,7 @@ def count_words(texts, *, do_lower_case=True, max_words=MAX_WORDS, mapper=map):
     Args:
         texts: an iterable of str, of a line or of many, read once.
         do_lower_case: see `basic_tokens`.
+        rules: the TokenizerRules to cut by, whose added tokens are not counted; None means `do_lower_case` alone.
         max_words: how many distinct tokens to remember at most.
         mapper: called as the built-in `map` is; one that works in other processes has the texts' words counted
             there. The result is the same if it keeps the order.
@@ -41,26 +45,38 @@ def count_words(texts, *, do_lower_case=True, max_words=MAX_WORDS, mapper=map):
     [(',', 1), ('.', 1), ('cafe', 1), ('the', 1), ('un', 2)]
     """
     raw, counts, floor = Counter(), Counter(), 1
-    for counted in mapper(_count_raw, texts):
+    rules = TokenizerRules(do_lower_case) if rules is None else rules
+    for counted in mapper(functools.partial(_count_raw, rules), texts):
         raw.update(counted)
         if len(raw) > MAX_RAW_WORDS:
-            _normalize_into(counts, raw, do_lower_case)
+            _normalize_into(counts, raw, rules)
             raw.clear()
             while len(counts) > max_words:
                 counts = Counter({word: count for word, count in counts.items() if count > floor})
                 floor += 1
-    _normalize_into(counts, raw, do_lower_case)
+    _normalize_into(counts, raw, rules)
     return counts
 
 
-def _count_raw(text):
+def _count_raw(rules, text):
     """Counts the words of a text as they stand."""
-    return Counter(split_words(text))
+    parts = [text]
+    if rules.added_tokens:
+        parts = [text[start:end] for start, end, token in _kept(rules).split(text) if not token]
+    counts = Counter()
+    for part in parts:
+        counts.update(split_words(part, tokenize_chinese_chars=rules.tokenize_chinese_chars))
+    return counts
 
 
-def _normalize_into(counts, raw, do_lower_case):
+@functools.lru_cache(maxsize=1)
+def _kept(rules):
+    return KeptTokens(rules.added_tokens, rules)
+
+
+def _normalize_into(counts, raw, rules):
     for word, count in raw.items():
-        for token in basic_tokens(word, do_lower_case=do_lower_case):
+        for token in basic_tokens(word, do_lower_case=rules.do_lower_case, strip_accents=rules.strip_accents):
             if len(token) <= MAX_CHARS_PER_WORD:
                 counts[token] += count
 

@@ -24,7 +24,7 @@ MISSING = 10  # pieces that a character counts for which the vocabulary lacks: i
 CANDIDATES_PER_SLOT = 20  # most are parts of others, and worth nothing once these are taken
 
 
-def extend_vocab(vocabulary, counts, *, vocab_size=None, min_frequency=2):
+def extend_vocab(vocabulary, counts, *, vocab_size=None, min_frequency=2, special_tokens=()):
     """Adds the entries to a vocabulary that save the most pieces on a corpus; every old entry keeps its id.
 
     The [unusedN] slots are filled first, in their order; then entries are appended. The same vocabulary and counts
@@ -36,6 +36,7 @@ def extend_vocab(vocabulary, counts, *, vocab_size=None, min_frequency=2):
         vocab_size: the number of entries that the result shall have; None fills [unusedN] slots alone, as many as
             there is something for.
         min_frequency: how often a new entry must stand in the corpus.
+        special_tokens: entries to add before all others, such as "[SUBJ]", which are no words of the corpus.
 
     Returns:
         A Vocabulary.
@@ -54,7 +55,14 @@ def extend_vocab(vocabulary, counts, *, vocab_size=None, min_frequency=2):
             f"that many. Received: {vocab_size}."
         )
     slots = [*vocabulary.unused_ids, *range(len(vocabulary), size)]
-    new = _Choice(vocabulary, counts, len(slots), min_frequency).take(len(slots))
+    special = [token for token in dict.fromkeys(special_tokens) if token not in vocabulary]
+    if len(special) > len(slots):
+        raise UserError(
+            f"The vocabulary has {len(slots)} entries for {len(special)} special tokens; ask for a --vocab_size of at "
+            f"least {size + len(special) - len(slots)}."
+        )
+    new = _Choice(vocabulary, counts, len(slots), min_frequency).take(len(slots) - len(special))
+    new = [*special, *new]
     tokens = [*vocabulary.tokens, *[None] * (size - len(vocabulary))]
     for slot, token in zip(slots, new, strict=False):
         tokens[slot] = token
@@ -64,7 +72,9 @@ def extend_vocab(vocabulary, counts, *, vocab_size=None, min_frequency=2):
             f"{len(vocabulary.unused_ids)} of them for [unusedN] slots; ask for --vocab_size={tokens.index(None)} or "
             "less, or give more text."
         )
-    return Vocabulary(tokens)
+    old_rows = zip(vocabulary.rows, vocabulary.tokens, strict=False)
+    rows = [row if tokens[index] == old else tokens[index] for index, (row, old) in enumerate(old_rows)]
+    return Vocabulary(tokens, rows=[*rows, *tokens[len(rows) :]])
 
 
 class _Choice:

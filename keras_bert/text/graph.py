@@ -18,12 +18,14 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.text import characters
+from keras_bert.text.added import KeptTokens
 from keras_bert.text.characters import re2_class
+from keras_bert.text.graph_added import GraphKept, interleave, split_around
 from keras_bert.text.normalize import LONG_RUN, lower
+from keras_bert.text.rules import FLAGS, AddedToken, TokenizerRules
 from keras_bert.text.vocabulary import UNK, Vocabulary
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
 
-_MARK = b"\xff"  # no byte of UTF-8, so free to mark a place in it
 # No control character comes through the cleaning, so they are free to stand for an unspeakable word and a word's end.
 _UNSPELLABLE, _END = "\x01", "\x02"
 _NOT_PLAIN = r"[^\t\n\r ]*[^\t\n\r -~][^\t\n\r ]*"  # a word with a character that is no printable ASCII
@@ -59,8 +61,9 @@ class GraphTokenizer(keras.layers.Layer):
     no file needs to lie beside a SavedModel.
 
     Args:
-        vocabulary: the tokens in the order of their ids.
+        vocabulary: the rows' tokens in the order of their ids.
         do_lower_case, strip_accents, tokenize_chinese_chars, keep: see `keras_bert.text.tokenizer.Tokenizer`.
+        added_tokens: list of the fields of an AddedToken and its "id".
         **kwargs: what any Keras layer takes.
 
     Example:
@@ -74,21 +77,41 @@ class GraphTokenizer(keras.layers.Layer):
     """
 
     def __init__(
-        self, vocabulary, *, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True, keep=(), **kwargs
+        self,
+        vocabulary,
+        *,
+        do_lower_case=True,
+        strip_accents=None,
+        tokenize_chinese_chars=True,
+        keep=(),
+        added_tokens=(),
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.supports_jit = False
         self.vocabulary = list(vocabulary)
-        self.do_lower_case = bool(do_lower_case)
-        self.strip_accents = strip_accents
-        self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
-        self.keep = tuple(keep)
+        rules = TokenizerRules(do_lower_case, strip_accents, tokenize_chinese_chars)
+        for name in FLAGS:
+            setattr(self, name, getattr(rules, name))
+        self.keep, self.added_tokens = tuple(keep), [dict(token) for token in added_tokens]
         checked = Vocabulary(self.vocabulary)
-        self._kept_ids = [checked.id(token) for token in self.keep]
+        ids = {token["content"]: token["id"] for token in self.added_tokens}
+        tokens = [AddedToken(**{k: v for k, v in token.items() if k != "id"}) for token in self.added_tokens]
+        kept = tokens + [AddedToken(token) for token in self.keep if token not in ids]
+        ids |= {token: checked.id(token) for token in self.keep if token not in ids}
+        self._kept = GraphKept(KeptTokens(kept, rules), ids)
         self._unk_id = checked.unk_id
-        self._wordpiece = _wordpiece_tokenizer(self.vocabulary, split=False)
-        self._split_and_wordpiece = _wordpiece_tokenizer(self.vocabulary, split=True)
+        self._wordpiece = _wordpiece_tokenizer(checked, split=False)
+        self._split_and_wordpiece = _wordpiece_tokenizer(checked, split=True)
         self.built = True
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer, *, keep=(), **kwargs):
+        """Makes the layer that gives the ids of a Tokenizer."""
+        vocabulary, flags = tokenizer.vocabulary, {name: getattr(tokenizer, name) for name in FLAGS}
+        added = [{**token.to_dict(), "id": vocabulary.id(token.content)} for token in vocabulary.added]
+        rows = vocabulary.tokens[: vocabulary.num_rows]
+        return cls(rows, **flags, keep=keep, added_tokens=added, **kwargs)
 
     def __call__(self, inputs, **kwargs):
         """Calls the layer; a list of str is as welcome as a tensor."""
@@ -105,18 +128,15 @@ class GraphTokenizer(keras.layers.Layer):
             Ragged int32 (B, None) ids, without [CLS] and [SEP].
         """
         texts = drop_invalid(tf.convert_to_tensor(inputs, tf.string))
-        if not self.keep:
+        if not self._kept:
             return self._ids(texts)
-        parts, is_kept = split_around(texts, "|".join(map(_escape, self.keep)))
-        kept = tf.boolean_mask(parts.values, is_kept)
-        kept_ids = tf.zeros_like(kept, tf.int32)
-        for token, index in zip(self.keep, self._kept_ids, strict=True):
-            kept_ids = tf.where(kept == token, index, kept_ids)
+        parts, kept_ids = self._kept.split(texts, self._normal_texts)
+        is_kept = kept_ids >= 0
         ids = self._ids(tf.where(is_kept, "", parts.values))
-        return _interleave(parts, is_kept, ids, tf.RaggedTensor.from_uniform_row_length(kept_ids, 1))
+        return interleave(parts, is_kept, ids, _one_by_one(tf.boolean_mask(kept_ids, is_kept)))
 
     def pieces(self, inputs):
-        """Tokenizes, and says how long each piece is; `keep` has no say here.
+        """Tokenizes, and says how long each piece is.
 
         Args:
             inputs: string (B,), UTF-8.
@@ -125,7 +145,20 @@ class GraphTokenizer(keras.layers.Layer):
             ids, lengths: ragged int32 (B, None), the ids of `call` and of how many characters of the normalized text
             each piece was made, which `normalized_lengths` counts too.
         """
-        tokens = self.basic_tokens(drop_invalid(inputs))
+        texts = drop_invalid(inputs)
+        if not self._kept:
+            return self._plain_pieces(texts)
+        parts, kept_ids = self._kept.split(texts, self._normal_texts)
+        is_kept = kept_ids >= 0
+        ids, lengths = self._plain_pieces(tf.where(is_kept, "", parts.values))
+        kept_lengths = self.normalized_lengths(tf.boolean_mask(parts.values, is_kept))
+        return (
+            interleave(parts, is_kept, ids, _one_by_one(tf.boolean_mask(kept_ids, is_kept))),
+            interleave(parts, is_kept, lengths, _one_by_one(kept_lengths)),
+        )
+
+    def _plain_pieces(self, texts):
+        tokens = self.basic_tokens(texts)
         ids = self._pieces_of(tokens)  # (B, None, None)
         words = ids.values  # (tokens, None)
         of_vocabulary = tf.constant([len(token.removeprefix("##")) for token in self.vocabulary])
@@ -150,6 +183,7 @@ class GraphTokenizer(keras.layers.Layer):
             "strip_accents": self.strip_accents,
             "tokenize_chinese_chars": self.tokenize_chinese_chars,
             "keep": list(self.keep),
+            "added_tokens": self.added_tokens,
         }
 
     def _ids(self, texts):
@@ -159,7 +193,7 @@ class GraphTokenizer(keras.layers.Layer):
 
         def both():
             other = self._ids_of_words(tf.boolean_mask(parts.values, is_other))
-            return _interleave(parts, is_other, plain, other)
+            return interleave(parts, is_other, plain, other)
 
         return tf.cond(tf.reduce_any(is_other), both, lambda: plain)
 
@@ -184,6 +218,14 @@ class GraphTokenizer(keras.layers.Layer):
 
     def _normalized(self, words):
         """Normalizes strings, with spaces between basic tokens: (M,) -> (1,), all of them with _END between."""
+        return tf.strings.regex_replace(self._joined_normal(words), _PUNCTUATION, r" \0 ")
+
+    def _normal_texts(self, texts):
+        """Normalizes strings (M,) as `normalized_text` does."""
+        return tf.strings.split(self._joined_normal(texts), _END).values[: tf.size(texts)]
+
+    def _joined_normal(self, words):
+        """Normalizes strings as `normalized_text` does: (M,) -> (1,), all of them with _END between."""
         words = tf.strings.regex_replace(words, f"{_DROPPED}+", "")
         # Most steps find nothing to do, and one long string takes far less of their time than many short ones.
         text = tf.strings.reduce_join(words, separator=_END, keepdims=True)  # (1,)
@@ -196,15 +238,21 @@ class GraphTokenizer(keras.layers.Layer):
             is_long = tf.reduce_any(tf.strings.length(words) > LONG_RUN)
             text = tf.cond(is_long, lambda: _shorten_runs(text), lambda: text)
             text = tf.strings.regex_replace(_between_unassigned(_decompose, text), f"{_MARKS}+", "")
-        return tf.strings.regex_replace(text, _PUNCTUATION, r" \0 ")
+        return text
+
+
+def _one_by_one(values):
+    """Makes rows of one value each: (M,) -> ragged (M, 1)."""
+    return tf.RaggedTensor.from_uniform_row_length(values, 1)
 
 
 def _wordpiece_tokenizer(vocabulary, *, split):
     """Returns tensorflow-text's WordPiece, for words cut already or, with `split`, for ASCII text.
 
-    Tokens with white space or control characters, which no word has, would lead it astray; others take their places.
+    Rows that are never found (blank ones, tokens that stand in a later row too, tokens with white space or control
+    characters, which no word has) would lead it astray; others take their places.
     """
-    for token in vocabulary:
+    for token in vocabulary.tokens:
         if len(token.removeprefix("##").encode()) > _MAX_TOKEN_BYTES:
             raise UserError(
                 f"The graph tokenizer takes tokens of at most {_MAX_TOKEN_BYTES} bytes; the vocabulary has {token!r}."
@@ -212,7 +260,10 @@ def _wordpiece_tokenizer(vocabulary, *, split):
     import tensorflow_text as tf_text
 
     return tf_text.FastWordpieceTokenizer(
-        [f"{_UNSPELLABLE}{i}" if _NEVER_IN_A_WORD.search(token) else token for i, token in enumerate(vocabulary)],
+        [
+            f"{_UNSPELLABLE}{i}" if vocabulary.pieces.get(token) != i or _NEVER_IN_A_WORD.search(token) else token
+            for i, token in enumerate(vocabulary.tokens)
+        ],
         max_bytes_per_word=MAX_CHARS_PER_WORD * (1 if split else _BYTES_PER_CHAR),
         token_out_type=tf.int32,
         unknown_token=UNK,
@@ -292,39 +343,3 @@ def _between_unassigned(function, texts):
         return tf.strings.reduce_join(parts.with_values(changed), axis=1)
 
     return tf.cond(_any_has(texts, _UNASSIGNED), in_parts, lambda: function(texts))
-
-
-def split_around(texts, pattern):
-    """Splits before and after each match: string (B,) -> ragged string (B, None).
-
-    Returns:
-        The parts, and a bool of each of their values: whether it is a match; these have the odd places in a row.
-    """
-    parts = tf.strings.split(tf.strings.regex_replace(texts, f"({pattern})", _MARK + rb"\1" + _MARK), _MARK)
-    starts = tf.gather(parts.row_starts(), parts.value_rowids())
-    return parts, (tf.range(tf.size(parts.values, tf.int64)) - starts) % 2 == 1
-
-
-def _interleave(parts, is_match, ids, match_ids):
-    """Puts the ids of what `split_around` split in order again.
-
-    Args:
-        parts, is_match: what it returned; N parts in all, M of them matches.
-        ids: ragged int32 (N, None); those of the matches are passed over.
-        match_ids: ragged int32 (M, None).
-
-    Returns:
-        Ragged int32 (B, None).
-    """
-    rows = tf.concat([ids, match_ids], axis=0)
-    number = tf.range(tf.size(is_match, tf.int64))
-    match_number = ids.nrows() + tf.cumsum(tf.cast(is_match, tf.int64)) - 1
-    in_order = tf.gather(rows, tf.where(is_match, match_number, number))
-    return tf.RaggedTensor.from_row_splits(
-        in_order.values, tf.gather(in_order.row_splits, parts.row_splits), validate=False
-    )
-
-
-def _escape(token):
-    """Quotes a token for RE2."""
-    return "".join(char if char.isalnum() else f"\\x{{{ord(char):X}}}" for char in token)

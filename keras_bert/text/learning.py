@@ -60,7 +60,9 @@ def learn_vocab(lines, *, do_lower_case=True, **options):
     return vocab_from_counts(count_words(lines, do_lower_case=do_lower_case), **options)
 
 
-def vocab_from_counts(counts, *, vocab_size, num_unused=None, min_frequency=2, min_char_frequency=None):
+def vocab_from_counts(
+    counts, *, vocab_size, num_unused=None, min_frequency=2, min_char_frequency=None, special_tokens=()
+):
     """Learns a WordPiece vocabulary from words and their counts.
 
     Args:
@@ -72,6 +74,7 @@ def vocab_from_counts(counts, *, vocab_size, num_unused=None, min_frequency=2, m
             or inside of one; None means `default_min_char_frequency`, and at least `min_frequency`. Words with a
             rarer character are not learned from. If the alphabet alone is too large for `vocab_size`, its most
             frequent part is taken.
+        special_tokens: further tokens of the vocabulary, such as "[SUBJ]", which are no words of the corpus.
 
     Returns:
         The list of tokens, none of over 256 bytes: specials and unused, the alphabet ("a", "##a"), then what was
@@ -83,11 +86,13 @@ def vocab_from_counts(counts, *, vocab_size, num_unused=None, min_frequency=2, m
     if not counts:
         raise UserError("The corpus has no words to learn a vocabulary from; check that its files hold text.")
     specials = special_layout(default_num_unused(vocab_size) if num_unused is None else num_unused)
+    specials += [token for token in dict.fromkeys(special_tokens) if token not in specials]
     room = vocab_size - len(specials)
     if room < 1:
         raise UserError(
             f"A vocabulary of {vocab_size} entries has no room beside {len(SPECIAL_TOKENS)} special and "
-            f"{len(specials) - len(SPECIAL_TOKENS)} [unusedN] tokens; ask for a larger --vocab_size."
+            f"{len(specials) - len(SPECIAL_TOKENS)} [unusedN] tokens"
+            f"{' or --special_tokens' if special_tokens else ''}; ask for a larger --vocab_size."
         )
     if min_char_frequency is None:
         min_char_frequency = max(min_frequency, default_min_char_frequency(counts, room))
@@ -98,9 +103,10 @@ def vocab_from_counts(counts, *, vocab_size, num_unused=None, min_frequency=2, m
     tokens = [*specials, *heads, *tails, *joined]
     if len(tokens) < vocab_size:
         learned = len(tokens) - len(specials)
+        largest = _largest_size(learned + len(set(special_tokens)), num_unused)
         raise UserError(
             f"The corpus is too small for a vocabulary of {vocab_size} entries: {learned} could be learned from it; "
-            f"ask for --vocab_size={_largest_size(learned, num_unused)} or less, or give more text."
+            f"ask for --vocab_size={largest} or less, or give more text."
         )
     return tokens
 

@@ -21,6 +21,7 @@ _DROPPED = _compile(characters.CONTROL, [(0xFFFD, 0xFFFD)], suffix="+")
 # Control characters that str.split() takes for spaces; Google has dropped them by then.
 _FALSE_SPACES = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 _CJK = _compile(characters.CJK)
+_WHITE_SPACE = re.compile(f"[\\t\\n\\r{regex_class(characters.SPACES + characters.LINE_SEPARATORS)}]")
 _MARKS = _compile(characters.MARKS, suffix="+")
 _SORTED_MARKS = _compile(characters.SORTED_MARKS, suffix="+")
 LONG_RUN = 256  # more than the longest word that WordPiece spells
@@ -137,6 +138,20 @@ def basic_tokens(word, *, do_lower_case=True, strip_accents=None):
     if (do_lower_case if strip_accents is None else strip_accents) and not word.isascii():
         word = drop_accents(word)
     return split_punctuation(word)
+
+
+def normalized_text(text, *, do_lower_case=True, strip_accents=None, tokenize_chinese_chars=True):
+    r"""Normalizes a whole text as transformers' BertNormalizer does, with white space and punctuation where they are.
+
+    >>> normalized_text("Crème\t[東]!")
+    'creme [ 東 ]!'
+    """
+    text = drop_control(_WHITE_SPACE.sub(" ", text))
+    if tokenize_chinese_chars:
+        text = _CJK.sub(r" \g<0> ", text)
+    if do_lower_case:
+        text = lower(text)
+    return drop_accents(text) if (do_lower_case if strip_accents is None else strip_accents) else text
 
 
 def basic_tokenize(text, *, do_lower_case=True):

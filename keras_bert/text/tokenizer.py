@@ -6,7 +6,6 @@ What follows the split looks at one word alone, so each distinct word is worked 
 """
 
 import json
-import re
 from itertools import chain
 from pathlib import Path
 
@@ -14,9 +13,12 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path
+from keras_bert.text.added import KeptTokens
 from keras_bert.text.alignment import aligned_tokens, placed_words
+from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
 from keras_bert.text.normalize import basic_tokens, split_words
-from keras_bert.text.tokenizer_files import CONFIG_NAME, RULES, VOCAB_NAME, read_tokenizer, transformer_folder
+from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens, rules_for
+from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, VOCAB_NAME, config_fields, read_tokenizer
 from keras_bert.text.vocabulary import CLS, PAD, SEP, UNK, Vocabulary
 from keras_bert.text.wordpiece import WordPiece
 
@@ -50,8 +52,11 @@ class Tokenizer:
         do_lower_case: lower-case the text and drop its accents.
         strip_accents: drop accents apart from that; None follows `do_lower_case`, as in Google's code.
         tokenize_chinese_chars: make each CJK ideograph a word of its own, as in Google's code.
-        keep: special tokens to keep whole where they stand in the text, such as `("[MASK]",)`; others
-            are taken literally ("[", "mask", "]").
+        added_tokens: tokens to keep whole where they occur in a text, as transformers' added and special tokens
+            are: their contents, such as `["[SUBJ]", "[OBJ]"]`, or AddedTokens. Those that are no rows of the
+            vocabulary get ids after it.
+        keep: tokens of the vocabulary to keep whole as well, which are not saved, such as `("[MASK]",)`; [CLS],
+            [MASK] and the like are otherwise taken literally ("[", "mask", "]"), as in Google's code.
 
     Example:
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
@@ -65,20 +70,81 @@ class Tokenizer:
         UserError: the vocabulary cannot be read or is no BERT vocabulary (see `Vocabulary`).
     """
 
-    def __init__(self, vocab_file, do_lower_case=True, *, strip_accents=None, tokenize_chinese_chars=True, keep=()):
+    def __init__(
+        self,
+        vocab_file,
+        do_lower_case=True,
+        *,
+        strip_accents=None,
+        tokenize_chinese_chars=True,
+        added_tokens=(),
+        keep=(),
+    ):
         is_vocabulary = isinstance(vocab_file, Vocabulary)
-        self.vocabulary = vocab_file if is_vocabulary else Vocabulary.from_file(vocab_file, what="vocab_file")
-        self.do_lower_case = bool(do_lower_case)
-        self.strip_accents = strip_accents
-        self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
+        vocabulary = vocab_file if is_vocabulary else Vocabulary.from_file(vocab_file, what="vocab_file")
+        self.vocabulary = vocabulary.with_added(added_tokens)
+        rules = TokenizerRules(do_lower_case, strip_accents, tokenize_chinese_chars, self.vocabulary.added)
+        self.rules = rules
+        for name in FLAGS:
+            setattr(self, name, getattr(rules, name))
         self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
-        self._kept_ids = {token: self.vocabulary.id(token) for token in self.keep}
-        self.keep_pattern = re.compile(f"({'|'.join(map(re.escape, self.keep))})") if self.keep else None
-        self._wordpiece = WordPiece(
-            {token: (index,) for index, token in enumerate(self.vocabulary.tokens)}, unknown=UNK
-        )
+        self.kept = KeptTokens(as_added_tokens([*rules.added_tokens, *self.keep]), rules)
+        self._kept_ids = {token.content: self.vocabulary.id(token.content) for token in self.kept.tokens}
+        self._wordpiece = WordPiece({token: (index,) for token, index in self.vocabulary.pieces.items()}, unknown=UNK)
         self._cache = WordCache(self._word_ids)
         self._aligned_cache = WordCache(self._word_ids_with_offsets)
+
+    @classmethod
+    def from_rules(cls, vocabulary, rules, *, keep=()):
+        """Makes a Tokenizer of a vocabulary (or its path) and TokenizerRules."""
+        return cls(vocabulary, **{name: getattr(rules, name) for name in (*FLAGS, "added_tokens")}, keep=keep)
+
+    def keeping(self, tokens):
+        """Returns a Tokenizer that keeps some tokens of the vocabulary whole as well, or this one if it does."""
+        missing = [token for token in tokens if token not in self._kept_ids]
+        return Tokenizer.from_rules(self.vocabulary, self.rules, keep=(*self.keep, *missing)) if missing else self
+
+    def __call__(self, text, pair=None, max_seq_length=None):
+        """Makes the padded inputs of a batch, ready for `fit` and `predict`.
+
+        Args:
+            text: a str, or a list of them.
+            pair: a second str, or a list of as many; None for single texts.
+            max_seq_length: the length S to pad and cut to, see `encode`; None pads to the longest of the batch.
+
+        Returns:
+            A dict of int32 arrays (B, S): "input_ids", "input_mask" and "segment_ids". One text is a batch of one.
+
+        Raises:
+            UserError: `text` or `pair` is something else, they differ in number, or see `encode`.
+
+        >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
+        >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "film"]))
+        >>> tokenizer(["a good film", "good"], max_seq_length=6)["input_ids"].tolist()
+        [[2, 1, 5, 6, 3, 0], [2, 5, 3, 0, 0, 0]]
+        >>> tokenizer("good", "film")["segment_ids"].tolist()
+        [[0, 0, 0, 1, 1]]
+        """
+        texts = as_texts(text, what="text")
+        pairs = [None] * len(texts) if pair is None else as_texts(pair, what="pair")
+        if len(pairs) != len(texts):
+            raise UserError(f"pair must be as many as text. Received: {len(pairs)} and {len(texts)}.")
+        rows = [self.encode(*both, max_seq_length) for both in zip(texts, pairs, strict=True)]
+        if not rows:
+            raise UserError("text must have at least one string. Received an empty list.")
+        length = max(len(row["input_ids"]) for row in rows)
+        batch = {name: np.zeros((len(rows), length), np.int32) for name in rows[0]}
+        batch["input_ids"] += self.pad_id
+        for number, row in enumerate(rows):
+            for name, values in row.items():
+                batch[name][number, : len(values)] = values
+        return batch
+
+    def __len__(self):
+        return len(self.vocabulary)
+
+    def __repr__(self):
+        return f"Tokenizer({len(self):,} tokens, {self.rules.described})"
 
     def token_ids(self, text):
         """Returns the ids of a text as a list, without [CLS] and [SEP].
@@ -87,11 +153,13 @@ class Tokenizer:
             text: a str, or UTF-8 bytes, of which what is not UTF-8 is dropped, as in Google's code.
         """
         text = as_str(text)
-        if self.keep_pattern is None:
+        if not self.kept:
             return self._plain_ids(text)
-        parts = self.keep_pattern.split(text)  # text, special, text, ..., text
         return list(
-            chain.from_iterable([self._kept_ids[p]] if i % 2 else self._plain_ids(p) for i, p in enumerate(parts))
+            chain.from_iterable(
+                [self._kept_ids[token.content]] if token else self._plain_ids(text[start:end])
+                for start, end, token in self.kept.split(text)
+            )
         )
 
     def tokenize(self, text):
@@ -100,8 +168,8 @@ class Tokenizer:
         return [tokens[index] for index in self.token_ids(text)]
 
     def basic_tokens(self, text):
-        """Returns the words and punctuation marks of a text, normalized, before WordPiece; `keep` aside."""
-        words = split_words(text, tokenize_chinese_chars=self.tokenize_chinese_chars)
+        """Returns the words and punctuation marks of a text, normalized, before WordPiece; kept tokens aside."""
+        words = split_words(as_str(text), tokenize_chinese_chars=self.tokenize_chinese_chars)
         return [token for word in words for token in self._basic_tokens(word)]
 
     def token_ids_with_offsets(self, text):
@@ -117,17 +185,19 @@ class Tokenizer:
         Returns:
             ids, a list of int, and offsets, a list of as many (start, end).
         """
-        ids, offsets, position = [], [], 0
-        for number, part in enumerate(self.keep_pattern.split(text) if self.keep_pattern else [text]):
-            if number % 2:
-                ids.append(self._kept_ids[part])
-                offsets.append((position, position + len(part)))
-            else:
-                for start, word in placed_words(part, tokenize_chinese_chars=self.tokenize_chinese_chars):
-                    for index, first, last in self._aligned_cache[word]:
-                        ids.append(index)
-                        offsets.append((position + start + first, position + start + last))
-            position += len(part)
+        if not isinstance(text, str):
+            raise UserError(f"text must be a string. Received: {received(text)}.")
+        ids, offsets = [], []
+        for position, end, token in self.kept.split(text) if self.kept else [(0, len(text), None)]:
+            if token:
+                ids.append(self._kept_ids[token.content])
+                offsets.append((position, end))
+                continue
+            part = text[position:end]
+            for start, word in placed_words(part, tokenize_chinese_chars=self.tokenize_chinese_chars):
+                for index, first, last in self._aligned_cache[word]:
+                    ids.append(index)
+                    offsets.append((position + start + first, position + start + last))
         return ids, offsets
 
     def encode(self, text, pair=None, max_seq_length=None, *, return_offsets=False):
@@ -149,11 +219,7 @@ class Tokenizer:
             UserError: `max_seq_length` has no room for the special tokens.
         """
         texts = [text] if pair is None else [text, pair]
-        if max_seq_length is not None and max_seq_length <= len(texts):
-            raise UserError(
-                f"max_seq_length must be at least {len(texts) + 1} to hold [CLS] and {len(texts)} [SEP]; "
-                f"received {max_seq_length}."
-            )
+        check_length(max_seq_length, len(texts))
         if return_offsets:
             parts = [list(zip(*self.token_ids_with_offsets(each), strict=True)) for each in texts]
         else:
@@ -179,18 +245,22 @@ class Tokenizer:
 
         Args:
             ids: a list or array of ids.
-            skip_special_tokens: leave out [PAD], [CLS] and [SEP]; [MASK] and [UNK] stay, they stand for words.
+            skip_special_tokens: leave out [PAD], [CLS], [SEP] and added tokens that are special; [MASK] and [UNK] stay,
+                they stand for words.
 
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able", "!"]))
         >>> tokenizer.decode([2, 5, 6, 7, 8, 3])
         'unaffable !'
         """
+        added = {token.content: token.special for token in self.vocabulary.added}
+        special = {PAD, CLS, SEP, *(token for token in added if added[token])}
+        skipped = special if skip_special_tokens else ()
         words = []
-        for token in map(self.vocabulary.token, map(int, ids)):
-            if skip_special_tokens and token in (PAD, CLS, SEP):
+        for token in map(self.vocabulary.token, as_ids(ids)):
+            if token in skipped or not token:
                 continue
-            if token.startswith("##") and words:
+            if token.startswith("##") and words and token not in added:
                 words[-1].append(token[2:])
             else:
                 words.append([token])
@@ -198,51 +268,57 @@ class Tokenizer:
 
     def ids(self, tokens):
         """Returns the ids of tokens, as a list; a token that is not in the vocabulary is a UserError."""
+        if isinstance(tokens, (str, bytes)) or not hasattr(tokens, "__iter__"):
+            raise UserError(f"tokens must be a list of tokens. Received: {received(tokens)}.")
         return [self.vocabulary.id(token) for token in tokens]
 
     @classmethod
-    def from_pretrained(cls, path, *, do_lower_case=None, keep=()):
+    def from_pretrained(cls, path, *, do_lower_case=None, added_tokens=(), keep=()):
         """Reads the tokenizer of a model directory: ours, Google's or Hugging Face's.
 
+        Its added and special tokens are kept whole, as transformers does. Settings of its tokenizer_config.json and
+        tokenizer.json that mean other ids than BERT's WordPiece are refused.
+
         Args:
-            path: a directory with vocab.txt or transformers' tokenizer.json, or the prefix of a checkpoint beside
+            path: a directory with vocab.txt or transformers' tokenizer.json, or the prefix of a checkpoint next to
                 one ("dir/bert_model.ckpt").
             do_lower_case: overrules tokenizer_config.json, which overrules tokenizer.json. Where none of them says,
                 a vocabulary without any upper-case letter is a lower-cased one.
+            added_tokens: more tokens to keep whole, see `Tokenizer`.
             keep: see `Tokenizer`.
 
         Raises:
-            UserError: neither is there, a file cannot be read, or tokenizer.json is of another kind than BERT's.
+            UserError: the directory or its tokenizer is missing, a file cannot be read, or it is another kind of
+                tokenizer.
         """
-        folder = Path(path) if Path(path).is_dir() else Path(path).parent
-        vocabulary, rules = read_tokenizer(transformer_folder(folder))
-        if do_lower_case is None:
-            do_lower_case = rules.get("do_lower_case")
-        rules["do_lower_case"] = not vocabulary.looks_cased if do_lower_case is None else do_lower_case
-        return cls(vocabulary, **rules, keep=keep)
+        vocabulary, stated = read_tokenizer(path)
+        asked = {} if do_lower_case is None else {"do_lower_case": do_lower_case}
+        return cls.from_rules(vocabulary.with_added(added_tokens), rules_for(vocabulary, asked, stated), keep=keep)
 
     def save_pretrained(self, directory):
-        """Writes vocab.txt and tokenizer_config.json into a directory, which is made if need be."""
+        """Writes vocab.txt and tokenizer_config.json into a directory, in place of another tokenizer's files."""
         self.vocabulary.save(Path(directory) / VOCAB_NAME)
         with atomic_path(Path(directory) / CONFIG_NAME) as temporary:
-            temporary.write_text(json.dumps(self._rules(), indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(config_fields(self), indent=2) + "\n", encoding="utf-8")
+        for name in STALE:
+            (Path(directory) / name).unlink(missing_ok=True)
 
     def graph_layer(self, *, keep=None, **kwargs):
         """Returns the Keras layer from strings (B,) to ragged int32 ids (B, None): the same ids, in the graph.
 
         Args:
-            keep: special tokens to keep whole; None takes this tokenizer's own.
+            keep: tokens of the vocabulary to keep whole besides the added ones; None takes this tokenizer's own.
             **kwargs: what any Keras layer takes, such as `name`.
         """
         from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
 
         keep = self.keep if keep is None else keep
-        return GraphTokenizer(self.vocabulary.tokens, **self._rules(), keep=keep, **kwargs)
+        return GraphTokenizer.from_tokenizer(self, keep=keep, **kwargs)
 
     @property
     def drops_accents(self):
         """Whether combining marks are dropped, after NFD."""
-        return self.do_lower_case if self.strip_accents is None else self.strip_accents
+        return self.rules.drops_accents
 
     @property
     def vocab_size(self):
@@ -273,10 +349,6 @@ class Tokenizer:
     def mask_id(self):
         """The id of [MASK]."""
         return self.vocabulary.mask_id
-
-    def _rules(self):
-        """What changes ids, as tokenizer_config.json and the graph layer name it."""
-        return {name: getattr(self, name) for name in RULES}
 
     def _plain_ids(self, text):
         words = split_words(text, tokenize_chinese_chars=self.tokenize_chinese_chars)
@@ -309,8 +381,3 @@ def truncate(parts, max_tokens):
     while sum(map(len, parts)) > max_tokens:
         longest = max(reversed(parts), key=len)  # of two equally long ones the second
         longest.pop()
-
-
-def as_str(text):
-    """Decodes bytes as UTF-8 and drops what is not; a str stays as it is."""
-    return text.decode("utf-8", "ignore") if isinstance(text, bytes) else text

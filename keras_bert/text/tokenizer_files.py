@@ -1,18 +1,32 @@
-"""The tokenizer's files in a model directory: vocab.txt or tokenizer.json, and tokenizer_config.json.
+"""The tokenizer's files in a model directory: vocab.txt or tokenizer.json, and what tokenizer_config.py reads.
 
 tokenizer.json holds vocabulary and rules in one, as Hugging Face's tokenizers library writes them; transformers 5 saves
 no vocab.txt beside it. Where both are there vocab.txt is read.
 """
 
-import json
+import glob
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.files import read_json
+from keras_bert.files import missing_directory_message, parse_json, read_json
+from keras_bert.text.tokenizer_config import (
+    ADDED_NAME,
+    CONFIG_NAME,
+    JSON_NAME,
+    SPECIAL_NAME,
+    config_fields,
+    is_generic,
+    read_config,
+)
 from keras_bert.text.vocabulary import UNK, Vocabulary
 
-VOCAB_NAME, JSON_NAME, CONFIG_NAME = "vocab.txt", "tokenizer.json", "tokenizer_config.json"
+__all__ = ["CONFIG_NAME", "JSON_NAME", "STALE", "VOCAB_NAME", "config_fields", "find_vocabulary", "read_tokenizer"]
+
+VOCAB_NAME = "vocab.txt"
 MODULES = "modules.json"  # of sentence-transformers, which may keep the model in a folder below
+STALE = (JSON_NAME, ADDED_NAME, SPECIAL_NAME)  # files of another tokenizer that what we write takes the place of
+# Files of other tokenizers than WordPiece, to name them where there is no vocab.txt.
+OTHERS = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "vocab.json", "merges.txt")
 KIND = "WordPiece"
 # What tokenizer.json must say; other values mean other ids.
 EXPECTED = (
@@ -41,8 +55,8 @@ def transformer_folder(folder):
     if (folder / "config.json").is_file() or not (folder / MODULES).is_file():
         return folder
     try:
-        name = json.loads((folder / MODULES).read_text(encoding="utf-8"))[0]["path"]
-    except (ValueError, TypeError, LookupError, RecursionError):
+        name = parse_json((folder / MODULES).read_bytes())[0]["path"]
+    except (ValueError, TypeError, LookupError):
         return folder  # it is refused where its settings are read
     is_below = isinstance(name, str) and Path(name).name == name
     return folder / name if is_below and (folder / name).is_dir() else folder
@@ -65,31 +79,63 @@ def count_entries(path):
     return len(_tokens(fields, path)) if fields["model"].get("type") == KIND else None
 
 
-def read_tokenizer(folder):
-    """Reads the vocabulary and the rules of a directory.
-
-    Returns:
-        A Vocabulary, and a dict of those RULES that the files state; tokenizer_config.json goes before tokenizer.json.
+def tokenizer_folder(path):
+    """Returns the directory that a path means: itself, or that of a checkpoint's prefix ("dir/bert_model.ckpt").
 
     Raises:
-        UserError: there is no vocabulary, a file is damaged, or tokenizer.json is of another kind than BERT's.
+        UserError: it is neither.
     """
+    path = Path(path)
+    if path.is_dir():
+        return path
+    is_prefix = ".ckpt" in path.name or path.is_file() or any(path.parent.glob(f"{glob.escape(path.name)}.*"))
+    if not is_prefix or not path.parent.is_dir():
+        raise UserError(missing_directory_message(path))
+    return path.parent
+
+
+def read_tokenizer(path):
+    """Reads the vocabulary and the rules of a directory.
+
+    Args:
+        path: the directory, or the prefix of a checkpoint in it.
+
+    Returns:
+        A Vocabulary with the added tokens, and {rule: value} of the other rules that the files state;
+        tokenizer_config.json goes before tokenizer.json.
+
+    Raises:
+        UserError: there is no such directory or no vocabulary in it, a file is damaged, or it is another kind of
+            tokenizer than BERT's.
+    """
+    folder = transformer_folder(tokenizer_folder(path))
     path = find_vocabulary(folder)
+    if path is not None and is_generic(folder) and (folder / JSON_NAME).is_file():
+        path = folder / JSON_NAME  # the rules of such a tokenizer stand there alone
     if path is None:
+        others = [name for name in OTHERS if (folder / name).is_file()]
+        found = f", but {' and '.join(others)}, another kind of tokenizer" if others else ""
         raise UserError(
-            f"There is no {VOCAB_NAME} and no {JSON_NAME} in {folder}; give a model directory, or a checkpoint with "
-            "one of them beside it."
+            f"There is no {VOCAB_NAME} and no {JSON_NAME} in {folder}{found}; give a model directory, or a checkpoint "
+            "with one of them beside it."
         )
     if path.name == VOCAB_NAME:
         vocabulary, rules = Vocabulary.from_file(path, what="from_pretrained"), {}
     else:
         fields = _read(path)
         _check_kind(fields, path)
-        vocabulary = Vocabulary(_tokens(fields, path), source=path)
+        vocabulary = _vocabulary(fields, path)
         rules = {ours: fields["normalizer"][theirs] for ours, theirs in RULES.items() if theirs in fields["normalizer"]}
-    place = folder / CONFIG_NAME
-    config = read_json(place, what="The tokenizer's configuration") if place.is_file() else {}
-    return vocabulary, rules | {name: config[name] for name in RULES if name in config}
+    stated, added = read_config(folder)
+    vocabulary = vocabulary.with_added([token for token, _ in added])
+    for token, index in added:
+        given = vocabulary.id(token.content)
+        if index not in (None, given):
+            raise UserError(
+                f"{folder} says that the added token {token.content!r} has the id {index}, but by {path.name} it is "
+                f"{given}, which transformers takes; correct the id, or put the token into a {VOCAB_NAME} there."
+            )
+    return vocabulary, rules | stated
 
 
 def _read(path):
@@ -117,12 +163,14 @@ def _check_kind(fields, path):
                 f"{path} is no BERT tokenizer: its {part}'s {field} is {value!r}, and "
                 f"{' or '.join(map(repr, expected))} was expected."
             )
-    plain = next((token for token in fields["added_tokens"] if not token.get("special")), None)
-    if plain is not None:
-        raise UserError(
-            f"{path} looks for its added token {plain['content']!r} inside of words too, which BERT's tokenizer does "
-            f"not; put a {VOCAB_NAME} beside it, in which it is an entry like the others."
-        )
+
+
+def _vocabulary(fields, path):
+    """Returns the Vocabulary of a tokenizer.json. Added tokens with ids past those of its model are left out."""
+    tokens = _tokens(fields, path)
+    entries = fields["model"]["vocab"]
+    size = 1 + max((index for index in entries.values() if type(index) is int), default=-1)
+    return Vocabulary(tokens[:size], source=path)
 
 
 def _tokens(fields, path):
@@ -131,7 +179,9 @@ def _tokens(fields, path):
     if not isinstance(entries, dict):
         raise UserError(f"{path} is damaged: its model has no vocab from tokens to ids; save the tokenizer again.")
     entries = entries | {token["content"]: token.get("id") for token in fields["added_tokens"]}
-    tokens = {index: token.strip() for token, index in entries.items() if type(index) is int}
+    # Text has no words with white space; one that is another entry without it must not take its place.
+    stripped = {token: "" if token != token.strip() in entries else token.strip() for token in entries}
+    tokens = {index: stripped[token] for token, index in entries.items() if type(index) is int}
     missing = next((index for index in range(len(entries)) if index not in tokens), None)
     if missing is not None:
         raise UserError(

@@ -1,5 +1,12 @@
-"""A WordPiece vocabulary and its file, google-research/bert's vocab.txt: one token a line, its number the id."""
+"""A WordPiece vocabulary and its file, google-research/bert's vocab.txt: one token a line, its number the id.
 
+A vocabulary is a list of rows. A row may be blank, and a token may have several: the last one is its id, as in Google's
+load_vocab and in Hugging Face's. They differ in one thing, in which Google is followed: Google strips a line of white
+space on both sides, Hugging Face of its line end alone. No text has a word with white space in it, so that ids of texts
+differ for rows such as "word " only.
+"""
+
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -10,9 +17,11 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, read_lines, require_file
 from keras_bert.text.normalize import decompose, drop_marks, lower
+from keras_bert.text.rules import as_added_tokens
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 STRAY = 0.01  # so small a share of the entries says nothing about the casing of a vocabulary
+FITTING = "use the vocab.txt that the model was trained with."
 _UNUSED = re.compile(r"\[unused\d+\]")
 
 
@@ -20,8 +29,16 @@ class Vocabulary:
     """Tokens and their ids.
 
     Args:
-        tokens: the tokens in the order of their ids.
+        tokens: the tokens in the order of their ids. Blank ones ("") have an id and are never found; those at the end
+            do not count.
         source: how an error names the vocabulary.
+        rows: what to write for each token, where that is not the token itself.
+
+    Attributes:
+        tokens: the tokens in the order of their ids, those that were added past the file's included.
+        rows: the file's rows, as they are written.
+        pieces: {token: id} of the rows, which are what words are spelled with.
+        added: the AddedTokens, see `with_added`.
 
     Example:
         >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able"])
@@ -29,18 +46,22 @@ class Vocabulary:
         (8, True, 6, '[MASK]')
 
     Raises:
-        UserError: no tokens, a token twice, or one of [PAD] [UNK] [CLS] [SEP] [MASK] missing.
+        UserError: no tokens, or one of [PAD] [UNK] [CLS] [SEP] [MASK] missing.
     """
 
-    def __init__(self, tokens, *, source="The vocabulary"):
-        self.tokens = tuple(tokens)
-        self._ids = {token: index for index, token in enumerate(self.tokens)}
+    def __init__(self, tokens, *, source="The vocabulary", rows=None):
+        tokens = tuple(tokens)
+        self.rows = tokens if rows is None else tuple(rows)
+        self.tokens = tokens[: next((size for size in range(len(tokens), 0, -1) if tokens[size - 1]), 0)]
+        self.pieces = {token: index for index, token in enumerate(self.tokens) if token}  # the last of several counts
+        self.added = ()
+        self._ids = self.pieces
         _check(self.tokens, self._ids, source)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self._ids.get, SPECIAL_TOKENS)
 
     @classmethod
     def from_file(cls, path, *, what="--vocab_file"):
-        """Reads a vocab.txt. As in Google's load_vocab each line is stripped of white space.
+        """Reads a vocab.txt as Google's load_vocab does: lines end at LF, and each is stripped of white space.
 
         Args:
             path: a UTF-8 text file, one token a line.
@@ -54,15 +75,43 @@ class Vocabulary:
             raise UserError(
                 f"{what}: {path} is no vocab.txt, one token a line; keras-bert convert makes one of a tokenizer.json."
             )
-        tokens = [line.strip() for line in read_lines(path)]
+        rows = list(read_lines(path))
+        tokens = [row.strip() for row in rows]
         if not any(tokens):
             raise UserError(f"{what}: {path} is empty; a vocabulary has one token a line (keras-bert train_vocab).")
-        return cls(tokens, source=f"{what}: {path}")
+        return cls(tokens, source=f"{what}: {path}", rows=rows)
 
     def save(self, path):
-        """Writes a vocab.txt, whole or not at all."""
+        """Writes a vocab.txt, whole or not at all: the rows that were read. Tokens that were added have no row."""
         with atomic_path(path) as temporary:
-            temporary.write_bytes("".join(f"{token}\n" for token in self.tokens).encode())
+            temporary.write_bytes("".join(row.replace("\n", " ") + "\n" for row in self.rows).encode())
+
+    def with_added(self, added):
+        """Returns a vocabulary that knows more tokens: those of its rows keep their ids, others follow after them.
+
+        Ids are given as transformers does: one past another, the first as high as the number of the file's rows.
+
+        Args:
+            added: AddedTokens, or their contents; those that it has already keep their flags.
+
+        >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "a", "[S]"]).with_added(["[S]", "[O]"])
+        >>> vocabulary.id("[S]"), vocabulary.id("[O]"), len(vocabulary), len(vocabulary.rows)
+        (6, 7, 8, 7)
+        """
+        known = {token.content for token in self.added}
+        added = [token for token in as_added_tokens(added) if token.content not in known]
+        if not added:
+            return self
+        new = copy.copy(self)
+        for name in ("replacement_ids", "is_continuation", "unused_ids", "looks_cased", "_casing", "fingerprint"):
+            new.__dict__.pop(name, None)
+        new.added = (*self.added, *added)
+        missing = [token.content for token in added if token.content not in self]
+        if missing:
+            free = max(len(self.tokens), len(set(self.rows)))  # rows that end in a blank one leave that free
+            new.tokens = (*self.tokens, *[""] * (free - len(self.tokens)), *missing)
+            new._ids = {**self._ids, **{token: free + number for number, token in enumerate(missing)}}
+        return new
 
     def __len__(self):
         return len(self.tokens)
@@ -90,15 +139,16 @@ class Vocabulary:
 
     @functools.cached_property
     def replacement_ids(self):
-        """int32 array: the ids that may stand in for a masked token at random; no special and no [unusedN].
+        """int32 array: the ids that may stand in for a masked token at random: of pieces, no special and no [unusedN].
 
         >>> Vocabulary([*SPECIAL_TOKENS, "[unused0]", "a", "b"]).replacement_ids
         array([6, 7], dtype=int32)
         """
+        special = {*SPECIAL_TOKENS, *(token.content for token in self.added if token.special)}
         ordinary = (
             index
             for index, token in enumerate(self.tokens)
-            if token not in SPECIAL_TOKENS and not _UNUSED.fullmatch(token)
+            if self._ids.get(token) == index and token not in special and not _UNUSED.fullmatch(token)
         )
         return np.fromiter(ordinary, np.int32)
 
@@ -142,8 +192,23 @@ class Vocabulary:
 
     @functools.cached_property
     def fingerprint(self):
-        """SHA-256 of the tokens joined by LF, in hex: equal for equal vocabularies whatever the file's line ends."""
-        return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()
+        """SHA-256 of the file's tokens joined by LF, in hex: equal for equal files whatever their line ends."""
+        return hashlib.sha256("\n".join(self.tokens[: self.num_rows]).encode()).hexdigest()
+
+    @property
+    def num_rows(self):
+        """How many rows the file has, without blank ones at its end."""
+        return 1 + max(self.pieces.values())
+
+    def has_piece(self, size):
+        """bool array (size,): which ids of a model with `size` rows mean a token; a blank or missing row does not.
+
+        >>> Vocabulary([*SPECIAL_TOKENS, "", "a"]).has_piece(8).tolist()
+        [True, True, True, True, True, False, True, False]
+        """
+        found = np.zeros(max(size, len(self)), bool)
+        found[: len(self)] = [bool(token) for token in self.tokens]
+        return found[:size]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,13 +261,22 @@ def casing_problem(vocabulary, do_lower_case):
     return None
 
 
+def check_fits(entries, vocab_size, *, what="The vocabulary", model="model", remedy=FITTING):
+    """Raises a UserError if a vocabulary has more entries than a model has rows; a model may have more rows.
+
+    Args:
+        entries: how many the vocabulary has.
+        vocab_size: the model's rows.
+        what, model: how the error names both.
+        remedy: what it advises.
+    """
+    if entries > vocab_size:
+        raise UserError(f"{what} has {entries} entries, but the {model}'s vocab_size is {vocab_size}; {remedy}")
+
+
 def _check(tokens, ids, source):
     if not tokens:
         raise UserError(f"{source} is empty; a vocabulary has one token a line.")
-    if len(ids) != len(tokens):
-        first = next(index for index, token in enumerate(tokens) if ids[token] != index)
-        token = tokens[first]
-        raise UserError(f"{source} has {token!r} twice, in lines {first + 1} and {ids[token] + 1}; remove one of them.")
     missing = [token for token in SPECIAL_TOKENS if token not in ids]
     if missing:
         raise UserError(

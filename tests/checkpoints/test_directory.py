@@ -94,9 +94,9 @@ def test_a_disk_error_is_a_user_error(tmp_path, arrays, monkeypatch):
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_vocabulary_of_another_size_is_refused_with_both_numbers(tmp_path, arrays, tokenizer):
-    with pytest.raises(UserError, match="tokenizer has 24 entries, but the model's vocab_size is 25"):
-        save_checkpoint(tmp_path / "model", BERT_CONFIG.replace(vocab_size=25), arrays, tokenizer=tokenizer)
+def test_a_vocabulary_larger_than_the_model_is_refused_with_both_numbers(tmp_path, arrays, tokenizer):
+    with pytest.raises(UserError, match="tokenizer has 24 entries, but the model's vocab_size is 23"):
+        save_checkpoint(tmp_path / "model", BERT_CONFIG.replace(vocab_size=23), arrays, tokenizer=tokenizer)
     assert os.listdir(tmp_path) == []
 
 

@@ -199,8 +199,12 @@ def test_the_vocabulary_beside_the_weights_must_be_theirs(google_folder):
     check_vocabulary(checkpoint)  # there is none
     TOKENIZER.vocabulary.save(google_folder / "vocab.txt")
     check_vocabulary(checkpoint)
+    Vocabulary([*TOKENIZER.vocabulary.tokens[:-1], "word18", "", "\u3000"]).save(google_folder / "vocab.txt")
+    check_vocabulary(checkpoint)  # blank rows at the end do not count
     Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(google_folder / "vocab.txt")
-    with pytest.raises(UserError, match=r"vocab\.txt has 23 entries, but the checkpoint's vocab_size is 24"):
+    check_vocabulary(checkpoint)  # nor do rows of the model without an entry
+    Vocabulary([*TOKENIZER.vocabulary.tokens, "more"]).save(google_folder / "vocab.txt")
+    with pytest.raises(UserError, match=r"vocab\.txt has 25 entries, but the checkpoint's vocab_size is 24"):
         check_vocabulary(checkpoint)
 
 
@@ -208,8 +212,8 @@ def test_the_vocabulary_may_lie_in_a_tokenizer_json(huggingface_folder):
     checkpoint, tokens = open_checkpoint(huggingface_folder), TOKENIZER.vocabulary.tokens
     write_tokenizer(huggingface_folder, tokens, lowercase=False)
     check_vocabulary(checkpoint)
-    path = write_tokenizer(huggingface_folder, tokens[:-1])
-    with pytest.raises(UserError, match=r"tokenizer\.json has 23 entries, but the checkpoint's vocab_size is 24"):
+    path = write_tokenizer(huggingface_folder, [*tokens, "more"])
+    with pytest.raises(UserError, match=r"tokenizer\.json has 25 entries, but the checkpoint's vocab_size is 24"):
         check_vocabulary(checkpoint)
     TOKENIZER.vocabulary.save(huggingface_folder / "vocab.txt")
     check_vocabulary(checkpoint)  # which goes before it

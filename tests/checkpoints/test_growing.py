@@ -101,8 +101,8 @@ def test_the_old_vocabulary_may_lie_in_a_tokenizer_json(huggingface_folder, arra
         UserError, match=r"extend .*tokenizer\.json \(as the vocab\.txt that keras-bert convert writes\)"
     ):
         grow_checkpoint(checkpoint, Vocabulary(OLD[:-2]))
-    write_tokenizer(huggingface_folder, OLD[:-1])
-    with pytest.raises(UserError, match=r"tokenizer\.json has 23 entries, but the checkpoint's vocab_size is 24"):
+    write_tokenizer(huggingface_folder, [*OLD, "more"])
+    with pytest.raises(UserError, match=r"tokenizer\.json has 25 entries, but the checkpoint's vocab_size is 24"):
         grow_checkpoint(checkpoint, Vocabulary(NEW))
 
 
@@ -154,6 +154,15 @@ def test_without_a_vocabulary_beside_the_weights(google_folder):
 
 
 def test_a_vocabulary_that_is_not_the_checkpoint_s_own(google):
-    Vocabulary(OLD[:-1]).save(google.path.parent / "vocab.txt")
-    with pytest.raises(UserError, match=r"vocab.txt has 23 entries, but the checkpoint's vocab_size is 24"):
+    Vocabulary([*OLD, "more"]).save(google.path.parent / "vocab.txt")
+    with pytest.raises(UserError, match=r"vocab.txt has 25 entries, but the checkpoint's vocab_size is 24"):
         grow_checkpoint(google, Vocabulary(NEW))
+
+
+def test_rows_past_the_vocabulary_are_taken_first(google, arrays):
+    Vocabulary(OLD[:20]).save(google.path.parent / "vocab.txt")  # a checkpoint of 24 rows
+    grown = grow_checkpoint(google, Vocabulary(OLD[:20]).with_added(["[my]"]))
+    assert grown.config.vocab_size == 24 and grown.new_entries == ("[my]",)
+    rows = grown.read(WORDS)
+    np.testing.assert_allclose(rows[20], arrays[WORDS][[2, 7, 2]].mean(axis=0), atol=1e-6)  # [ my ]
+    np.testing.assert_array_equal(np.delete(rows, 20, 0), np.delete(arrays[WORDS], 20, 0))

@@ -190,9 +190,10 @@ def test_a_vocabulary_of_another_size(folder, tmp_path, capsys):
     flag = f"--vocab_file={tmp_path / 'vocab.txt'}"
     error = refusal(capsys, folder, tmp_path / "out", flag, source=["init_checkpoint"])
     assert "does not extend the checkpoint's: line 6 is 'one' in place of 'red'" in error
+    Vocabulary([*SPECIAL_TOKENS, *"abcdefghijk"]).save(tmp_path / "vocab.txt")
     error = refusal(capsys, folder, tmp_path / "out", flag, source=["bert_config_file"])
-    assert "The vocabulary has 7 entries" in error
-    assert "vocab_size 15" in error
+    assert "The vocabulary has 16 entries" in error
+    assert "vocab_size is 15" in error
 
 
 def test_lower_casing_under_a_cased_vocabulary(folder, tmp_path, capsys):

@@ -203,7 +203,7 @@ def test_what_is_left_out_of_a_training_checkpoint_is_said(golden, tmp_path, cap
         ),
         (
             "--init_checkpoint {google} --output_dir {new} --format google --vocab_file {short}",
-            "tokenizer has 23 entries",
+            "tokenizer has 25 entries",
         ),
         ("--init_checkpoint {golden} --output_dir {new} --format google --do_lower_case", "needs a vocabulary"),
         (
@@ -214,7 +214,7 @@ def test_what_is_left_out_of_a_training_checkpoint_is_said(golden, tmp_path, cap
     ],
 )
 def test_what_cannot_be_converted_is_one_sentence(sources, golden, capsys, flags, sentence):
-    Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(sources / "short.txt")
+    Vocabulary([*TOKENIZER.vocabulary.tokens, "more"]).save(sources / "short.txt")
     places = {"google": sources / "google", "ours": sources / "keras_bert", "golden": golden / "model"}
     before = sorted(os.listdir(sources))
     assert convert(*flags.format(**places, new=sources / "new", short=sources / "short.txt").split()) == 2
@@ -225,11 +225,11 @@ def test_what_cannot_be_converted_is_one_sentence(sources, golden, capsys, flags
     assert sorted(os.listdir(sources)) == before
 
 
-def test_a_vocabulary_that_is_not_the_checkpoint_s_is_refused_with_both_numbers(sources, capsys):
-    Vocabulary(TOKENIZER.vocabulary.tokens[:-1]).save(sources / "google" / "vocab.txt")
+def test_a_vocabulary_larger_than_the_checkpoint_is_refused_with_both_numbers(sources, capsys):
+    Vocabulary([*TOKENIZER.vocabulary.tokens, "more"]).save(sources / "google" / "vocab.txt")
     flags = ("--init_checkpoint", sources / "google", "--output_dir", sources / "new", "--format", "keras_bert")
     assert convert(*flags) == 2
-    assert "vocab.txt has 23 entries, but the checkpoint's vocab_size is 24" in capsys.readouterr().err
+    assert "vocab.txt has 25 entries, but the checkpoint's vocab_size is 24" in capsys.readouterr().err
 
 
 def test_neither_tensorflow_nor_keras_is_started(sources):

@@ -172,6 +172,18 @@ def test_a_model_that_does_not_fit(model, flags, pair, message):
         finetune_flags.find_model(parse(*flags), pair=pair)
 
 
+def test_special_tokens_grow_the_model_or_take_its_free_rows(model, tmp_path):
+    args = parse(f"--init_checkpoint={model}", "--max_seq_length=16", "--special_tokens=one,[X],[Y]")
+    tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=False)
+    assert tokenizer.ids(["one", "[X]", "[Y]"]) == [5, 7, 8]
+    assert (config.vocab_size, checkpoint.new_entries) == (9, ("[X]", "[Y]"))
+    padded = BertConfig.from_name("L-1_H-16", vocab_size=16, max_position_embeddings=16)
+    BertEncoder(padded).save_pretrained(tmp_path, tokenizer=Tokenizer.from_pretrained(model))
+    args = parse(f"--init_checkpoint={tmp_path}", "--max_seq_length=16", "--special_tokens=[X]")
+    tokenizer, config, _ = finetune_flags.find_model(args, pair=False)
+    assert (len(tokenizer), config.vocab_size) == (8, 16)
+
+
 def test_a_place_for_the_output(model, tmp_path):
     def check(*flags):
         finetune_flags.check_output(parse(*flags))

@@ -121,7 +121,7 @@ def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect,
     path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
     output = inspect(path)
     assert "task: classification, num_classes 3" in output
-    assert "vocabulary: 7 tokens, cased, but the configuration's vocab_size is 9" in output
+    assert "vocabulary: 7 tokens, cased; the model has 2 more rows, which are never looked up" in output
     assert "arrays: 46, of the encoder 38 of 39" in output
     assert "missing: bert/pooler/dense/bias\n" in output
     assert "\nheads: cls/predictions/" in output and " and 3 more\n" in output
@@ -146,11 +146,13 @@ def test_google_and_huggingface(inspect, golden, model_dir, tmp_path):
     folder = tmp_path / "hf"
     arrays = {name: np.zeros(shape, "float32") for name, shape in array_shapes(encoder_parts(CONFIG)).items()}
     save_checkpoint(folder, CONFIG, arrays, format="huggingface")
-    write_tokenizer(folder, [*SPECIAL_TOKENS, "a", "b", "c"], lowercase=False)
+    write_tokenizer(folder, [*SPECIAL_TOKENS, *"abcde"], lowercase=False)
     output = inspect(folder)
     assert f"model: {folder}, a Hugging Face directory" in output
-    assert "vocabulary: 8 tokens, cased, but the configuration's vocab_size is 9\n" in output
+    assert "vocabulary: 10 tokens, cased, but the configuration's vocab_size is 9\n" in output
     assert "of the encoder 39 of 39" in output
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "KoBertTokenizer"}))
+    assert "its tokenizer cannot be used: " in inspect(folder)
 
 
 @pytest.mark.parametrize("size", ["L-4_H-256", "uncased_L-4_H-256_A-4", "mini"])

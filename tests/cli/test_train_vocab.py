@@ -256,6 +256,17 @@ def test_the_next_commands_fit_this_one(text_file, old_file, capsys):
     assert f"--init_checkpoint={old_file.parent} --output_dir=extended; the word embeddings grow there\n" in output
 
 
+def test_rules_and_special_tokens(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("der [SUBJ] Käse ist grün, der Käse ist gut [SUBJ]\n" * 50)
+    flags = ["--strip_accents=False", "--special_tokens=[SUBJ]", "--num_unused=0"]
+    assert main(arguments(text, tmp_path / "vocab.txt", *flags, "--vocab_size=39")) == 0
+    tokens = Vocabulary.from_file(tmp_path / "vocab.txt").tokens
+    assert tokens[5] == "[SUBJ]" and {"käse", "ist", ","} <= set(tokens)
+    assert not {"[", "subj", "kase"} & set(tokens)  # neither cut nor without its accents
+    assert "--strip_accents=False '--special_tokens=[SUBJ]'" in capsys.readouterr().out
+
+
 def test_entries_are_appended_up_to_the_size(text_file, old_file):
     old = Vocabulary.from_file(old_file)
     assert main(extending(text_file, old_file, f"--vocab_size={len(old) + 20}")) == 0

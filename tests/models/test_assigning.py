@@ -72,10 +72,10 @@ def test_two_models_never_share_their_memory(config, monkeypatch):
         np.testing.assert_allclose(changed[name], array + 1, atol=1e-6)
 
 
-def test_a_vocabulary_of_another_size_beside_the_weights_is_told_before_they_are_loaded(config, tmp_path):
+def test_a_vocabulary_larger_than_the_model_beside_the_weights_is_told_before_they_are_loaded(config, tmp_path):
     make("encoder", config).save_pretrained(tmp_path)
-    Vocabulary([*SPECIAL_TOKENS, "a"]).save(tmp_path / "vocab.txt")
-    with pytest.raises(UserError, match=r"vocab\.txt has 6 entries, but the checkpoint's vocab_size is 24"):
+    Vocabulary([*SPECIAL_TOKENS, *"abcdefghijklmnopqrst"]).save(tmp_path / "vocab.txt")
+    with pytest.raises(UserError, match=r"vocab\.txt has 25 entries, but the checkpoint's vocab_size is 24"):
         BertEncoder.from_pretrained(tmp_path)
 
 

@@ -221,5 +221,6 @@ def test_another_model_or_vocabulary_is_a_user_error(models, tokenizer, tmp_path
     inputs = keras.Input((1,))
     with pytest.raises(UserError, match="must be one of BertEncoder, BertClassifier, BertPretrainer"):
         export(keras.Model(inputs, keras.layers.Identity()(inputs)), tokenizer, tmp_path / "1")
-    with pytest.raises(UserError, match="vocabulary has 6 entries"):
-        export(models["embed"], Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the"])), tmp_path / "1")
+    large = Vocabulary([*SPECIAL_TOKENS, *(f"w{number}" for number in range(999))])
+    with pytest.raises(UserError, match="vocabulary has 1004 entries"):
+        export(models["embed"], Tokenizer(large), tmp_path / "1")

@@ -101,6 +101,6 @@ def test_a_vocabulary_must_be_there_and_fit(models, tmp_path):
     path = save(models["embed"], tmp_path / "m", None)
     with pytest.raises(UserError, match=r"no vocab\.txt"):
         load(path)
-    Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the"])).save_pretrained(path)
-    with pytest.raises(UserError, match="vocabulary has 6 entries, but the model's vocab_size is"):
+    Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"w{number}" for number in range(999))])).save_pretrained(path)
+    with pytest.raises(UserError, match="vocabulary has 1004 entries, but the model's vocab_size is"):
         load(path)

@@ -1,5 +1,7 @@
 """Answers in Python, against the models asked one text at a time and against weights set by hand."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -84,10 +86,32 @@ def test_what_cannot_be_filled_is_a_user_error(models, tokenizer, texts, options
         fill_mask(models["fill_mask"], tokenizer, texts, **options)
 
 
-def test_a_vocabulary_of_another_size_is_a_user_error(models, config):
-    other = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the"]))
-    with pytest.raises(UserError, match=f"6 entries, but the model's vocab_size is {config.vocab_size}"):
+def test_a_vocabulary_larger_than_the_model_is_a_user_error(models, config):
+    other = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"w{number}" for number in range(999))]))
+    with pytest.raises(UserError, match=f"1004 entries, but the model's vocab_size is {config.vocab_size}"):
         fill_mask(models["fill_mask"], other, ["[MASK]"])
+
+
+def test_a_row_without_a_piece_is_no_answer(models):
+    """A model of more rows than the vocabulary, which has a blank one, too: of all guesses seven have a piece."""
+    few = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the", "", "cat"]))
+    [[guesses]] = fill_mask(models["fill_mask"], few, ["[MASK]"], top_k=7)
+    assert {guess["token"] for guess in guesses} == {*SPECIAL_TOKENS, "the", "cat"}
+    with pytest.raises(UserError, match="top_k must be from 1 to 7, the vocabulary's size"):
+        fill_mask(models["fill_mask"], few, ["[MASK]"], top_k=8)
+
+
+def test_a_row_without_a_piece_is_no_answer_of_a_server():
+    tf = pytest.importorskip("tensorflow")
+    from keras_bert.serving.heads import filled_masks
+
+    few = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the", "", "cat"]))
+    logits = tf.range(10, dtype=tf.float32)[None, None]  # likeliest are two rows past the vocabulary, then "cat"
+    server = types.SimpleNamespace(
+        tokenizer=few, model=lambda *_, **__: {"masked_lm": logits}, options=types.SimpleNamespace(top_k=3)
+    )
+    answer = filled_masks(server, {"input_ids": tf.constant([[few.mask_id]])})
+    assert answer["tokens"].numpy().tolist() == [[[b"cat", b"the", b"[MASK]"]]]
 
 
 def test_an_embedding_is_the_mean_over_the_real_tokens(models, tokenizer, texts):

@@ -43,6 +43,27 @@ def test_entries_that_no_word_has(keep):
     compare()
 
 
+def test_double_and_blank_rows():
+    tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "a", "", "##b", "a", "##b", "", "c", ""]))
+    assert tokenizer.graph_layer()(["ab c", "cb ab a"]).to_list() == [[8, 9, 11], [11, 9, 8, 9, 8]]
+
+
+def test_added_tokens():
+    """By hand in test_added.py; here the same ids, and the lengths of their pieces."""
+    from tests.text.test_added import CASES, ROWS
+
+    for added in {tuple(case[0]) for case in CASES}:
+        tokenizer = Tokenizer(Vocabulary(ROWS), added_tokens=added, keep=("[MASK]",))
+        layer = tokenizer.graph_layer()
+        layer = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
+        texts = [text for _, text, _, _ in CASES]
+        expected = [tokenizer.token_ids(text) for text in texts]
+        assert layer(tf.constant(texts)).to_list() == expected
+        ids, lengths = layer.pieces(tf.constant(texts))
+        assert ids.to_list() == expected
+        assert [sum(row) for row in lengths.to_list()] == layer.normalized_lengths(texts).numpy().tolist()
+
+
 def test_a_kept_token_is_found_across_bytes_that_are_not_utf_8():
     tokenizer = Tokenizer(OURS, keep=("[MASK]",))
     texts = [b"[MA\xffSK]", b"a[MASK\xe6\x9d]b", b"[MA\x00SK]", b"\x01[MASK]\x02", b"[MASK][MASK]"]

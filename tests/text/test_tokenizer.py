@@ -210,3 +210,56 @@ def test_directories_that_hold_no_tokenizer(small_vocabulary, tmp_path):
             Tokenizer.from_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"none\.txt does not exist"):
         Tokenizer(tmp_path / "none.txt")
+
+
+def test_a_call_gives_padded_arrays(small_vocabulary):
+    tokenizer = Tokenizer(small_vocabulary)
+    batch = tokenizer(("the un", "run"), pair=np.array(["the", "!"]), max_seq_length=7)
+    assert {(name, array.dtype.name, array.shape) for name, array in batch.items()} == {
+        (name, "int32", (2, 7)) for name in ("input_ids", "input_mask", "segment_ids")
+    }
+    for row, texts in enumerate((("the un", "the"), ("run", "!"))):
+        for name, array in tokenizer.encode(*texts, 7).items():
+            np.testing.assert_array_equal(batch[name][row], array)
+    assert tokenizer(["the the the", "run"])["input_mask"].sum(axis=1).tolist() == [5, 3]
+    assert tokenizer("the")["input_ids"].shape == (1, 3)  # one text is a batch of one
+
+
+def test_length_and_repr(small_vocabulary):
+    tokenizer = Tokenizer(small_vocabulary, tokenize_chinese_chars=False)
+    assert len(tokenizer) == tokenizer.vocab_size == len(small_vocabulary)
+    assert repr(tokenizer) == f"Tokenizer({len(tokenizer)} tokens, lower-cased, ideographs stay in their words)"
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda t: t.tokenize(["a"]),
+            r"a string\. Received: \['a'\] \(list\); tokenizer\(texts\) takes a list",
+        ),
+        (lambda t: t.token_ids(None), r"text must be a string\. Received: None \(NoneType\)"),
+        (lambda t: t.basic_tokens(5), "text must be a string"),
+        (lambda t: t.token_ids_with_offsets(b"a"), "text must be a string"),
+        (lambda t: t.encode(["a", "b"]), "text must be a string"),
+        (lambda t: t.encode("a", 5), "text must be a string"),
+        (lambda t: t.encode("a", max_seq_length="5"), "max_seq_length must be a whole number"),
+        (lambda t: t(5), r"text must be a string or a list of strings\. Received: 5 \(int\)"),
+        (lambda t: t(["a", float("nan")]), r"Entry 1 is nan \(float\)"),
+        (lambda t: t({"text": "a"}), "text must be a string or a list of strings"),
+        (lambda t: t(["a"], pair=["a", "b"]), r"pair must be as many as text\. Received: 2 and 1"),
+        (lambda t: t([]), "at least one string"),
+        (lambda t: t.decode("abc"), "ids must be one row of whole numbers"),
+        (lambda t: t.decode([[2, 3]]), r"An entry is \[2, 3\] \(list\)"),
+        (lambda t: t.decode(np.ones((2, 2), int)), "ids must be one row of whole numbers"),
+        (lambda t: t.ids("the"), "tokens must be a list of tokens"),
+        (lambda t: Tokenizer(t.vocabulary, "false"), r"do_lower_case must be True or False\. Received: 'false'"),
+        (
+            lambda t: Tokenizer(t.vocabulary, tokenize_chinese_chars=None),
+            "tokenize_chinese_chars must be True or False",
+        ),
+    ],
+)
+def test_what_is_given_is_checked(small_vocabulary, call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call(Tokenizer(small_vocabulary))

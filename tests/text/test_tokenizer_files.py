@@ -47,6 +47,14 @@ def test_who_overrules_whom(tmp_path):
     assert count_entries(find_vocabulary(tmp_path)) == len(TOKENS) + 1
 
 
+def test_a_class_without_rules_of_its_own_takes_them_from_tokenizer_json(tmp_path):
+    write_tokenizer(tmp_path, TOKENS, lowercase=False)
+    (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
+    assert Tokenizer.from_pretrained(tmp_path).do_lower_case  # by the vocabulary
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    assert not Tokenizer.from_pretrained(tmp_path).do_lower_case
+
+
 def test_special_tokens_that_were_added_are_entries(tmp_path):
     added = [{"content": "[E1]", "id": len(TOKENS), "special": True}, {"content": "the", "id": 5, "special": True}]
     path = write_tokenizer(tmp_path, TOKENS, added_tokens=added)
@@ -103,10 +111,14 @@ def test_another_kind_of_tokenizer_is_one_sentence(tmp_path, part, changes, sent
     assert count_entries(path) == (None if "type" in (changes or {}) and part == "model" else len(TOKENS))
 
 
-def test_added_words_that_are_looked_for_inside_of_others_are_refused(tmp_path):
+def test_added_words_are_found_inside_of_others(tmp_path):
     write_tokenizer(tmp_path, TOKENS, added_tokens=[{"content": "covid", "id": len(TOKENS), "special": False}])
-    with pytest.raises(UserError, match=r"added token 'covid' inside of words too, .*; put a vocab\.txt beside it"):
-        Tokenizer.from_pretrained(tmp_path)
+    assert Tokenizer.from_pretrained(tmp_path).tokenize("unCOVID") == ["un", "covid"]
+
+
+def test_an_entry_with_white_space_does_not_take_the_place_of_the_one_without(tmp_path):
+    write_tokenizer(tmp_path, [*TOKENS, "more", "more "])
+    assert Tokenizer.from_pretrained(tmp_path).token_ids("more") == [len(TOKENS)]
 
 
 @pytest.mark.parametrize(

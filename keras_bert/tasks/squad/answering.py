@@ -6,6 +6,7 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.tasks.squad.examples import Context, Example
 from keras_bert.tasks.squad.training import Questions
+from keras_bert.text.vocabulary import check_fits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +72,7 @@ class Answerer:
     ):
         config = model.bert_config
         longest = config.max_position_embeddings
-        if tokenizer.vocab_size != config.vocab_size:
-            raise UserError(
-                f"The vocabulary has {tokenizer.vocab_size} entries, but the model's vocab_size is "
-                f"{config.vocab_size}; use the vocab.txt that the model was trained with."
-            )
+        check_fits(len(tokenizer), config.vocab_size)
         max_seq_length = min(384, longest) if max_seq_length is None else max_seq_length
         if max_seq_length > longest:
             raise UserError(

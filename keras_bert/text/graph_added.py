@@ -1,0 +1,141 @@
+"""Added tokens found inside the graph, as added.py finds them in Python, and strings cut at patterns.
+
+Shapes: B strings; N parts of all strings, M of them matches; T tokens. TensorFlow is imported on first use.
+"""
+
+MARK = b"\xff"  # no byte of UTF-8, so free to mark a place in it
+# RE2's class of what added.py takes for a character of a word
+_WORD = r"[\pL\pM\p{Nd}\p{Nl}\p{Pc}]"
+
+
+class GraphKept:
+    """Finds tokens to keep whole in strings.
+
+    Args:
+        kept: the KeptTokens.
+        ids: {content: id}.
+    """
+
+    def __init__(self, kept, ids):
+        self._raw = [(text, token, ids[token.content]) for text, token in kept.raw.items()]
+        self._normalized = [(text, token, ids[token.content]) for text, token in kept.normalized.items()]
+
+    def __bool__(self):
+        return bool(self._raw or self._normalized)
+
+    def split(self, texts, normalize):
+        """Cuts strings into kept tokens and what is between them.
+
+        Args:
+            texts: string (B,), valid UTF-8.
+            normalize: the function from strings (N,) to their normalized texts, as `normalized_text` makes them.
+
+        Returns:
+            parts, ids: ragged string (B, None), and int32 (N,) of all parts, -1 for what is no kept token.
+        """
+        import tensorflow as tf
+
+        parts, ids = _cut(texts, self._raw)
+        if not self._normalized:
+            return parts, ids
+        finer, finer_ids = _cut(normalize(tf.where(ids < 0, parts.values, "")), self._normalized)
+        rows = finer.value_rowids()
+        ids = tf.gather(ids, rows)
+        values = tf.where(ids < 0, finer.values, tf.gather(parts.values, rows))
+        splits = tf.gather(finer.row_splits, parts.row_splits)
+        return tf.RaggedTensor.from_row_splits(values, splits, validate=False), tf.where(ids < 0, finer_ids, ids)
+
+
+def _cut(texts, tokens):
+    """Cuts strings (B,) at tokens, [(what to look for, AddedToken, id)]. Returns parts and ids as `split` does."""
+    import tensorflow as tf
+
+    if not tokens:
+        return tf.RaggedTensor.from_uniform_row_length(texts, 1), tf.fill(tf.shape(texts), -1)
+    tokens = sorted(tokens, key=lambda item: -len(item[0]))  # the first alternative wins: the longest
+    parts, is_match = split_around(texts, "|".join(escape(text) for text, _, _ in tokens))
+    matches = tf.boolean_mask(parts.values, is_match)  # (M,)
+    number = tf.argmax(tf.cast(matches[:, None] == [text for text, _, _ in tokens], tf.int32), axis=1)
+    places = tf.where(is_match)
+    ids = tf.gather([index for _, _, index in tokens], number)
+    ids = tf.tensor_scatter_nd_update(tf.fill(tf.shape(is_match), -1), places, ids)
+    alone = [token.single_word for _, token, _ in tokens]
+    if not any(alone):
+        return parts, ids
+    wants = tf.tensor_scatter_nd_update(tf.zeros_like(is_match), places, tf.gather(alone, number))
+    return _rejoined(parts, tf.where(wants & _touches_a_word(parts), -1, ids))
+
+
+def _touches_a_word(parts):
+    """Says of each part, bool (N,), whether a character of a word is right before or after it in its string."""
+    import tensorflow as tf
+
+    values, rows = parts.values, parts.value_rowids()
+    is_empty = values == ""
+    same = tf.concat([rows[1:] == rows[:-1], [False]], 0)[: tf.size(rows)]  # whether the next part is of this string
+
+    def before(flags):
+        return tf.concat([[False], (flags & same)[:-1]], 0)[: tf.size(rows)]
+
+    def after(flags):
+        return tf.concat([flags[1:], [False]], 0)[: tf.size(rows)] & same
+
+    ends = tf.strings.regex_full_match(values, f"(?s).*{_WORD}")
+    begins = tf.strings.regex_full_match(values, f"(?s){_WORD}.*")
+    ends, begins = ends | (is_empty & before(ends)), begins | (is_empty & after(begins))
+    return before(ends) | after(begins)
+
+
+def _rejoined(parts, ids):
+    """Joins neighbours that are no kept tokens, id -1, to one part."""
+    import tensorflow as tf
+
+    rows, size = parts.value_rowids(), tf.size(ids)
+    is_new = (rows[1:] != rows[:-1]) | (ids[1:] >= 0) | (ids[:-1] >= 0)
+    group = tf.cumsum(tf.cast(tf.concat([[True], is_new], 0)[:size], tf.int32)) - 1
+    count = tf.reduce_max(tf.concat([group, [-1]], 0)) + 1
+    values = tf.strings.unsorted_segment_join(parts.values, group, count)
+    splits = tf.concat([tf.gather(group, parts.row_starts()), [count]], 0)
+    joined = tf.RaggedTensor.from_row_splits(values, tf.cast(splits, tf.int64), validate=False)
+    return joined, tf.math.unsorted_segment_max(ids, group, count)
+
+
+def split_around(texts, pattern):
+    """Splits before and after each match: string (B,) -> ragged string (B, None).
+
+    Returns:
+        The parts, and a bool of each of their values: whether it is a match; these have the odd places in a row.
+    """
+    import tensorflow as tf
+
+    parts = tf.strings.split(tf.strings.regex_replace(texts, f"({pattern})", MARK + rb"\1" + MARK), MARK)
+    starts = tf.gather(parts.row_starts(), parts.value_rowids())
+    return parts, (tf.range(tf.size(parts.values, tf.int64)) - starts) % 2 == 1
+
+
+def interleave(parts, is_match, ids, match_ids):
+    """Puts the ids of parts of strings in order again.
+
+    Args:
+        parts: ragged string (B, None), N parts in all.
+        is_match: bool (N,), M of them.
+        ids: ragged int32 (N, None); those of the matches are passed over.
+        match_ids: ragged int32 (M, None).
+
+    Returns:
+        Ragged int32 (B, None).
+    """
+    import tensorflow as tf
+
+    rows = tf.concat([ids, match_ids], axis=0)
+    number = tf.range(tf.size(is_match, tf.int64))
+    match_number = ids.nrows() + tf.cumsum(tf.cast(is_match, tf.int64)) - 1
+    in_order = tf.gather(rows, tf.where(is_match, match_number, number))
+    return tf.RaggedTensor.from_row_splits(
+        in_order.values, tf.gather(in_order.row_splits, parts.row_splits), validate=False
+    )
+
+
+def escape(token):
+    """Quotes a token for RE2."""
+    return "".join(char if char.isalnum() else f"\\x{{{ord(char):X}}}" for char in token)

@@ -1,0 +1,209 @@
+"""tokenizer_config.json and the files next to it that name added tokens, as transformers reads them.
+
+What changes ids and is not done here is refused by name. The five tokens [PAD] [UNK] [CLS] [SEP] [MASK] are read
+literally in a text, as google-research/bert does; transformers keeps them whole (see `keep` of `Tokenizer`).
+"""
+
+from keras_bert.errors import UserError
+from keras_bert.files import read_json
+from keras_bert.text.rules import FLAGS, AddedToken
+from keras_bert.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK
+
+CONFIG_NAME, JSON_NAME = "tokenizer_config.json", "tokenizer.json"
+ADDED_NAME, SPECIAL_NAME, MODEL_CONFIG = "added_tokens.json", "special_tokens_map.json", "config.json"
+# transformers' names of Google's tokenizer, "Fast" left out, and of whatever tokenizer.json describes.
+GENERIC = ("PreTrainedTokenizer", "TokenizersBackend")
+CLASSES = {
+    *("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer", "ConvBertTokenizer"),
+    *("LayoutLMTokenizer", "LxmertTokenizer", "RetriBertTokenizer", "SqueezeBertTokenizer", "RealmTokenizer"),
+    *("DPRContextEncoderTokenizer", "DPRQuestionEncoderTokenizer", "DPRReaderTokenizer"),
+    *GENERIC,
+}
+# What tokenizer_config.json must say where it says anything; other values mean other ids.
+EXPECTED = {
+    "do_basic_tokenize": (True, None),
+    "do_split_on_punc": (True, None),
+    "do_word_tokenize": (True, None),
+    "do_subword_tokenize": (True, None),
+    "clean_text": (True, None),
+    "word_tokenizer_type": ("basic", None),
+    "subword_tokenizer_type": ("wordpiece", None),
+    "wordpieces_prefix": ("##", None),
+    "max_input_chars_per_word": (100, 200, None),  # transformers' and Google's; here it is 200
+    "padding_side": ("right", None),
+    "truncation_side": ("right", None),
+    "add_bos_token": (False, None),
+    "add_eos_token": (False, None),
+}
+TOKEN_FLAGS = ("special", "single_word", "lstrip", "rstrip", "normalized")
+NAMED = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
+
+
+def read_config(folder):
+    """Reads what the files of a directory say of its tokenizer besides the vocabulary.
+
+    Returns:
+        {rule: value} of those rules that tokenizer_config.json states, and a list of (AddedToken, id or None), in the
+        order in which ids are given.
+
+    Raises:
+        UserError: a file is damaged, or asks for what is not done here.
+    """
+    place = folder / CONFIG_NAME
+    fields = _read(place, "The tokenizer's configuration")
+    _check_class(folder, fields)
+    for name, values in EXPECTED.items():
+        if name in fields and fields[name] not in values:
+            raise _refusal(place, name, fields[name], " or ".join(repr(v) for v in values if v is not None))
+    stated = {name: fields[name] for name in FLAGS if name in fields}
+    for name, value in stated.items():
+        if not isinstance(value, bool) and not (value is None and name == "strip_accents"):
+            raise UserError(f"{place}: {name} must be true or false, without quotes. Found: {value!r:.80}; correct it.")
+    added = _added_tokens(folder, fields)
+    special = {*SPECIAL_TOKENS, *(token.content for token, _ in added if token.special)}
+    never_split = [token for token in _listed(fields, "never_split", place) if token not in special]
+    if never_split:
+        raise UserError(
+            f"{place} asks never to split {never_split[0]!r}, which is not done here; list it under "
+            "additional_special_tokens if it is to be kept whole."
+        )
+    if fields.get("split_special_tokens") and any(token.special for token, _ in added):
+        raise _refusal(place, "split_special_tokens", True, "False")
+    return stated, added
+
+
+def is_generic(folder):
+    """Says whether tokenizer_config.json leaves all to tokenizer.json."""
+    name = _read(folder / CONFIG_NAME, "The tokenizer's configuration").get("tokenizer_class")
+    return str(name).removesuffix("Fast") in GENERIC
+
+
+def _read(path, what):
+    return read_json(path, what=what) if path.is_file() else {}
+
+
+def _refusal(path, name, value, expected):
+    return UserError(
+        f"{path} is not for BERT's WordPiece tokenizer: its {name} is {value!r:.80}, and {expected} was expected; "
+        "texts would get other ids than the model was trained with."
+    )
+
+
+def _check_class(folder, fields):
+    """Raises a UserError if the directory's tokenizer is of another class than BERT's."""
+    place, name = folder / CONFIG_NAME, fields.get("tokenizer_class")
+    if name is None:  # then transformers looks here
+        place = folder / MODEL_CONFIG
+        name = _read(place, "The model's configuration").get("tokenizer_class")
+    if name is not None and str(name).removesuffix("Fast") not in CLASSES:
+        how = fields.get("word_tokenizer_type")
+        segmented = f" ({how}, {fields.get('subword_tokenizer_type', 'wordpiece')})" if how else ""
+        raise UserError(
+            f"{place} says tokenizer_class {name}{segmented}, and BertTokenizer was expected; that splits words in "
+            "another way, and texts would get other ids than the model was trained with."
+        )
+    code = fields.get("auto_map")
+    if isinstance(code, list) or (isinstance(code, dict) and "AutoTokenizer" in code):
+        raise UserError(
+            f"{folder / CONFIG_NAME} says by auto_map that the tokenizer has code of its own, which is not run; "
+            "texts would get other ids than the model was trained with."
+        )
+
+
+def _added_tokens(folder, fields):
+    """Returns [(AddedToken, id or None)], each content once, but for the five special tokens."""
+    names = _named(fields, folder / CONFIG_NAME)
+    if "added_tokens_decoder" in fields:
+        found = _numbered(fields["added_tokens_decoder"], folder / CONFIG_NAME)
+    else:
+        names |= _named(_read(folder / SPECIAL_NAME, "The special tokens"), folder / SPECIAL_NAME)
+        found = _in_added_json(folder / ADDED_NAME, names) | _in_tokenizer_json(folder / JSON_NAME)
+    tokens = dict(sorted(found.items(), key=lambda item: item[1][1]))
+    for content, token in names.items():
+        tokens.setdefault(content, (token, None))
+    return [pair for content, pair in tokens.items() if content not in SPECIAL_TOKENS]
+
+
+def _named(fields, path):
+    """Returns {content: AddedToken} of the special tokens that a file names or lists, in transformers' order."""
+    found = {}
+    for name in sorted(fields, key=lambda name: name not in ("bos_token", "eos_token")):
+        if name.endswith("_token") and isinstance(fields[name], (str, dict)):
+            _put(found, fields[name], path)
+            content = next(reversed(found), None)
+            if name in NAMED and content != NAMED[name]:
+                raise _refusal(path, name, content, repr(NAMED[name]))
+    for name in ("extra_special_tokens", "additional_special_tokens"):
+        for value in _listed(fields, name, path):
+            _put(found, value, path)
+    return found
+
+
+def _listed(fields, name, path):
+    """Returns the list of a field, of an object its values; [] where it is missing."""
+    value = fields.get(name) or []
+    value = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(value, list):
+        raise UserError(f"{path}: {name} must be a list of tokens. Found: {value!r:.80}; correct it.")
+    return value
+
+
+def _put(found, value, path):
+    """Puts the special token that a string or an object stands for at the end of {content: AddedToken}."""
+    token = _token(value, path, special=True)
+    if token is not None:
+        found[token.content] = found.pop(token.content, token)
+
+
+def _numbered(fields, path):
+    """Returns {content: (AddedToken, id)} of an added_tokens_decoder, {id: fields}."""
+    if not isinstance(fields, dict) or not all(str(index).isdecimal() for index in fields):
+        raise UserError(f"{path}: added_tokens_decoder must be an object from ids to tokens; correct it.")
+    tokens = [(_token(value, path), int(index)) for index, value in fields.items()]
+    return {token.content: (token, index) for token, index in tokens if token is not None}
+
+
+def _in_added_json(path, special):
+    """Returns {content: (AddedToken, id)} of an added_tokens.json, {content: id}."""
+    fields = _read(path, "The added tokens")
+    if not all(type(index) is int and index >= 0 for index in fields.values()):
+        raise UserError(f"{path} must be an object from tokens to ids; correct it.")
+    fields.pop("", None)  # an empty token is never found
+    return {content: (AddedToken(content, special=content in special), index) for content, index in fields.items()}
+
+
+def _in_tokenizer_json(path):
+    """Returns {content: (AddedToken, id)} of the added_tokens of a tokenizer.json."""
+    listed = _listed(_read(path, "The tokenizer"), "added_tokens", path)
+    tokens = [(_token(value, path), value.get("id") if isinstance(value, dict) else None) for value in listed]
+    for token, index in tokens:
+        if token is not None and (type(index) is not int or index < 0):
+            raise UserError(f"{path} is damaged: its added token {token.content!r} has no id; save it again.")
+    return {token.content: (token, index) for token, index in tokens if token is not None}
+
+
+def _token(value, path, *, special=False):
+    """Returns the AddedToken that a string or an object stands for; None for an empty one, which is never found."""
+    fields = {"content": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict) or not isinstance(fields.get("content"), str):
+        raise UserError(f"{path} is damaged: its added_tokens must be a list of tokens with content; save it again.")
+    if not fields["content"]:
+        return None
+    given = {name: fields[name] for name in TOKEN_FLAGS if fields.get(name) is not None}
+    try:
+        return AddedToken(fields["content"], **{**given, "special": special or given.get("special", False)})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def config_fields(tokenizer):
+    """Returns what tokenizer_config.json says of a Tokenizer."""
+    fields = {name: getattr(tokenizer, name) for name in FLAGS}
+    added = tokenizer.vocabulary.added
+    if added:
+        fields["added_tokens_decoder"] = {
+            str(tokenizer.vocabulary.id(token.content)): token.to_dict() for token in added
+        }
+        special = [token.content for token in added if token.special]
+        fields |= {"additional_special_tokens": special} if special else {}
+    return fields
