@@ -8,6 +8,7 @@ from keras_bert.checkpoints import check_vocabulary, grow_checkpoint, open_check
 from keras_bert.models.checking import Checked
 from keras_bert.models.cloning import Cloneable
 from keras_bert.models.inputs import complete_inputs
+from keras_bert.models.quantized import check_savable, quantize_layers, quantized_layers
 from keras_bert.models.weights import as_checkpoint, assign_arrays
 
 
@@ -55,22 +56,34 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def get_config(self):
-        """Returns what every constructor takes, and which of the model's own layers are frozen."""
+        """Returns what every constructor takes, and which of the model's own layers are frozen or quantized."""
         own = (layer for layer in self.layers if layer.weights and not isinstance(layer, PretrainedModel))
         frozen = [layer.name for layer in own if not layer.trainable]
-        return {"name": self.name, "frozen": frozen}
+        quantized = quantized_layers(self)
+        return {"name": self.name, "frozen": frozen, **({"quantized": quantized} if quantized else {})}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Rebuilds the model from `get_config`."""
         config = dict(config)
-        frozen = config.pop("frozen", ())
+        frozen, quantized = config.pop("frozen", ()), config.pop("quantized", {})
         if "encoder" in config:
             config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
         model = cls(**config)
+        quantize_layers(model, quantized)
         for name in frozen:
             model.get_layer(name).trainable = False
         return model
+
+    def save(self, filepath, *args, **kwargs):
+        """Saves as Keras does, or raises a UserError before it writes: of some quantized layers nothing comes back."""
+        check_savable(self)
+        super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath, *args, **kwargs):
+        """Saves weights as Keras does, for a model that was quantized likewise; refuses what `save` does."""
+        check_savable(self)
+        super().save_weights(filepath, *args, **kwargs)
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Leaves `keras.RematScope` to the blocks (layers/remat.py)."""

@@ -10,6 +10,7 @@ from keras.backend import is_float_dtype, standardize_dtype
 from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.checkpoints.opening import check_encoder
 from keras_bert.errors import UserError
+from keras_bert.models.quantized import check_savable
 
 LARGE = 1 << 25  # bytes of an array from which a copy counts; the C library, too, maps larger ones on their own
 
@@ -85,7 +86,7 @@ def as_checkpoint(model):
     """Returns a model as a Checkpoint, whose arrays are taken off the model when they are asked for.
 
     Raises:
-        UserError: a weight that is no float, as Keras' `quantize` leaves them.
+        UserError: a layer that Keras' `quantize` changed, even if its weights are floats still (float8).
     """
     variables = model_variables(model)
     for name, (variable, _) in variables.items():
@@ -94,6 +95,11 @@ def as_checkpoint(model):
                 f"{name} is {standardize_dtype(variable.dtype)}: the model was quantized, and a model directory holds "
                 "plain weights; save it before `quantize`."
             )
+    for path, how in check_savable(model).items():
+        raise UserError(
+            f"{path} was quantized ({how['mode']}), and a model directory holds plain weights; save the model before "
+            "`quantize`."
+        )
 
     def read(name):
         variable, transposed = variables[name]

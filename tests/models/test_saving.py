@@ -249,6 +249,53 @@ def test_16_bit_weights_are_saved_and_loaded(config, tokens, tmp_path):
         np.testing.assert_array_equal(collect_arrays(again)[name], array.astype(np.float32))
 
 
+OTHER_MODES = {"classifier": "int4", "regressor": "float8"}
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(kind, OTHER_MODES.get(kind, "int8")) for kind in KINDS])
+def test_a_quantized_model_comes_back_to_the_last_bit(kind, mode, config, batch, tmp_path):
+    model = randomise(make(kind, config))
+    model.quantize(mode)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again) is type(model)
+    assert [(v.path, v.dtype) for v in again.variables] == [(v.path, v.dtype) for v in model.variables]
+    x = inputs_of(model, batch)
+    for one, two in zip(flat_outputs(model, x), flat_outputs(again, x), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_some_quantized_layers_and_their_weights_alone(config, batch, tmp_path):
+    """One layer by hand; and save_weights into a model that was quantized likewise."""
+    model = randomise(make("classifier", config))
+    model.encoder.blocks[0].intermediate.quantize("int8")
+    model.save_weights(tmp_path / "model.weights.h5")
+    again = keras.models.clone_model(model)
+    again.load_weights(tmp_path / "model.weights.h5")
+    modes = [block.intermediate.quantization_mode for block in again.encoder.blocks]
+    assert modes == ["int8", *[None] * (len(modes) - 1)]
+    x = inputs_of(model, batch)
+    np.testing.assert_array_equal(flat_outputs(model, x)[0], flat_outputs(again, x)[0])
+
+
+def test_what_would_not_come_back_is_refused_before_anything_is_written(config, tmp_path):
+    """Saving merges LoRA into 8 bits, which rounds it away; float8 keeps floats, but computes with fewer bits."""
+    model, path = make("classifier", config), tmp_path / "model.keras"
+    path.write_text("mine")
+    query = model.encoder.blocks[0].attention.query
+    query.quantize("int8")
+    query.enable_lora(2)
+    for save in (lambda: model.save(path, overwrite=True), lambda: model.save_weights(tmp_path / "m.weights.h5")):
+        with pytest.raises(UserError, match=r"layer_0/attention/query is quantized \(int8\) and has LoRA"):
+            save()
+    model = make("classifier", config)
+    model.encoder.blocks[0].intermediate.quantize("float8")
+    with pytest.raises(UserError, match=r"layer_0/intermediate was quantized \(float8\), and a model directory holds"):
+        model.save_pretrained(tmp_path / "m")
+    assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
+    assert path.read_text() == "mine"
+
+
 def test_a_quantized_model_is_not_saved_as_a_directory(config, tmp_path):
     encoder = BertEncoder(config)
     encoder.blocks[0].intermediate.quantize("int8")
