@@ -12,7 +12,7 @@ from keras_bert.errors import UserError
 
 # {package: versions on which the tests ran with all of its names below}
 SEEN_ON = {
-    "keras": ("3.12.0", "3.15.1"),
+    "keras": ("3.12.0", "3.14.1", "3.15.1"),
     "tensorflow": ("2.20.0", "2.21.0"),
     "joblib": ("1.3.0", "1.6.0"),
     "python": ("3.11", "3.12", "3.13"),
