@@ -13,6 +13,8 @@ from tests.sharing import made_once
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # libtpu, which here only compiles, would have JAX look for a TPU
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process a core already
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = Path(__file__).parent / "golden"
 # The files that take longest. Workers take whole files in this order, so that a long one is not the last.
@@ -25,8 +27,7 @@ LONGEST_FIRST = (
     *("models/test_fresh_process.py", "models/test_golden.py", "data/test_stream.py", "models/test_cloning.py"),
     *("serving/test_tags.py", "serving/test_export.py", "models/test_precision.py", "models/test_heads.py"),
 )
-# Graphs are many small objects: by default a tenth of the time is spent looking at them.
-gc.set_threshold(20_000, 25, 50)
+gc.set_threshold(20_000, 25, 50)  # graphs are many small objects: the defaults spend a tenth of the time on them
 
 
 def pytest_collection_modifyitems(items):

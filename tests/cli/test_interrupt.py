@@ -18,6 +18,7 @@ def test_a_signal_saves_says_so_and_leaves_no_model(records, tmp_path, number, n
     out = tmp_path / "model"
     command = [sys.executable, "-m", "keras_bert_cli.main", "pretrain", f"--input_file={records}"]
     flags = ["--bert_config_file=tiny", "--train_batch_size=4", "--num_train_steps=1000000", "--iterations_per_loop=2"]
+    flags += ["--jit_compile=false"]
     process = subprocess.Popen(
         [*command, f"--output_dir={out}", *flags],
         stdout=subprocess.DEVNULL,

@@ -69,6 +69,7 @@ def test_export_takes_the_task_from_the_model(directories, models, tokenizer, tm
     assert [label.decode() for label in answer["label"]] == expected["label"]
 
 
+@pytest.mark.slow
 def test_the_printed_snippet_runs_as_it_stands(directories, models, tokenizer, tmp_path, capsys):
     run("export", "--model_dir", directories / "pretrained", "--output_dir", tmp_path / "1", "--top_k", 2)
     snippet = capsys.readouterr().out.partition("query it from Python:\n")[2]

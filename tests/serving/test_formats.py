@@ -124,6 +124,7 @@ def test_every_format_has_its_program():
     assert set(QUERIES) == set(FORMATS)
 
 
+@pytest.mark.slow
 def test_a_file_that_was_exported_may_be_replaced_and_nothing_else(exports, models, tokenizer):
     path = exports("litert", "score").path
     with pytest.raises(UserError, match="exists already"):
