@@ -154,6 +154,17 @@ def _cut(parts, room):
     return [part[: len(kept)] for part, kept in zip(parts, lists, strict=True)]
 
 
+def with_pairs(texts, pairs):
+    """Returns the texts as a list; with pairs, a list of (text, pair). Raises a UserError if their numbers differ."""
+    texts = list(texts)
+    if pairs is None:
+        return texts
+    pairs = list(pairs)
+    if len(pairs) != len(texts):
+        raise UserError(f"pairs must be as many as texts. Received: {len(pairs)} and {len(texts)}.")
+    return list(zip(texts, pairs, strict=True))
+
+
 def _as_pairs(texts, pairs):
     """Returns [(text, pair or None), ...] or raises a UserError that names the first entry that is none."""
     if isinstance(texts, (str, bytes)):
@@ -163,12 +174,7 @@ def _as_pairs(texts, pairs):
             "texts must be a list of strings, or one column of a table, such as table['text']. Received: a "
             f"{type(texts).__name__}."
         )
-    texts = list(texts)
-    if pairs is not None:
-        pairs = list(pairs)
-        if len(pairs) != len(texts):
-            raise UserError(f"pairs must be as many as texts. Received: {len(pairs)} and {len(texts)}.")
-        texts = list(zip(texts, pairs, strict=True))
+    texts = with_pairs(texts, pairs)
     if not texts:
         raise UserError("texts is empty; give at least one string.")
     entries = [tuple(entry) if isinstance(entry, (tuple, list)) else (entry, None) for entry in texts]

@@ -6,6 +6,7 @@ The answers' names are those of the SavedModel's outputs (serving/heads.py); the
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
+from keras_bert.data.texts import with_pairs
 from keras_bert.errors import UserError
 from keras_bert.serving.inputs import check_length, check_vocabulary
 from keras_bert.tasks.choices import Questions, predict_choices
@@ -218,12 +219,7 @@ def _rows(texts, pairs, fields):
     """Returns {field: value} of each text, or raises a UserError that names the first that is of another kind."""
     if isinstance(texts, (str, bytes, Mapping)) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
         raise UserError(f"texts must be a list, a text for each answer. Received: {texts!r:.80}.")
-    texts = list(texts)
-    if pairs is not None:
-        pairs = list(pairs)
-        if len(pairs) != len(texts):
-            raise UserError(f"pairs must be as many as texts. Received: {len(pairs)} and {len(texts)}.")
-        texts = list(zip(texts, pairs, strict=True))
+    texts = with_pairs(texts, pairs)
     rows = [_row(text, fields) for text in texts]
     for number, row in enumerate(rows):
         if row is None or row.keys() != rows[0].keys():
