@@ -74,6 +74,7 @@ def test_attention_scores(reference):
         np.testing.assert_allclose(ours.sum(-1), 1.0, atol=1e-5)
 
 
+@pytest.mark.parametrize("reference", ["ours", pytest.param("google", marks=pytest.mark.slow)], indirect=True)
 def test_losses_from_user_code(reference):
     _, folder, expected = reference
     x, y, weights = as_batch(expected)

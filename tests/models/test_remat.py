@@ -41,7 +41,10 @@ def plain(config, batch):
     return trained("classifier", config, batch, None)
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize(
+    "scope",
+    [scope if scope in ("full", "larger_than") else pytest.param(scope, marks=pytest.mark.slow) for scope in SCOPES],
+)
 def test_training_is_the_same_in_every_mode(config, batch, plain, scope):
     assert_equal(trained("classifier", config, batch, scope), plain)
 

@@ -20,6 +20,7 @@ TEXTS = ["Paris is the capital of France.", "", "東京 [MASK] 한국 " * 20]
 IDS = ("ner", "squad", "multiple_choice", "embed", "classify", "fill_mask")
 
 
+@pytest.mark.slow
 def test_ids_need_no_tensorflow_text(models, tokenizer, tmp_path):
     options = {"inputs": "ids", "max_seq_length": LENGTH, "pooling": "cls", "normalize": False}
     paths = {name: export(models[name], tokenizer, tmp_path / name, **options).path for name in IDS}

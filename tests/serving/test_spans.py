@@ -48,10 +48,16 @@ def serve(model, tokenizer, questions, contexts, **options):
     return {name: each.numpy() for name, each in answer(*given).items()}
 
 
-@pytest.mark.parametrize("threshold", [None, 0.0, -3.0, 5.0])
-@pytest.mark.parametrize(
-    "lengths", [(64, 16, 24), (24, 3, 8), (20, 1, 10), (40, 100, 4)], ids=lambda each: "-".join(map(str, each))
-)
+THRESHOLDS = (None, 0.0, -3.0, 5.0)
+LENGTHS = ((64, 16, 24), (24, 3, 8), (20, 1, 10), (40, 100, 4))
+CASES = [  # each threshold and each lengths once; all pairs of both take a minute
+    pytest.param(threshold, lengths, marks=[] if i == j else pytest.mark.slow, id=f"{threshold}-{lengths}")
+    for i, threshold in enumerate(THRESHOLDS)
+    for j, lengths in enumerate(LENGTHS)
+]
+
+
+@pytest.mark.parametrize(("threshold", "lengths"), CASES)
 def test_the_graph_answers_as_python_does(model, tokenizer, threshold, lengths):
     lengths = dict(zip(("max_seq_length", "doc_stride", "max_query_length"), lengths, strict=True))
     pairs = [(question, context) for question in QUESTIONS for context in CONTEXTS]
@@ -109,7 +115,7 @@ def test_names_are_equal_for_equal_stretches_alone():
     assert len(set(zip(numbers, stretches, strict=True))) == len(set(numbers)) == len(set(stretches)) > 100
 
 
-@pytest.mark.parametrize("threshold", [None, 0.0])
+@pytest.mark.parametrize("threshold", [pytest.param(None, marks=pytest.mark.slow), 0.0])
 def test_contexts_of_nothing_have_no_answer(model, tokenizer, threshold):
     options = {"threshold": threshold, "max_seq_length": 40, "doc_stride": 128}
     found = serve(model, tokenizer, ["Who?"] * 3, ["", "  ", b"\xff\x00"], **options)

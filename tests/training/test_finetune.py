@@ -313,6 +313,7 @@ def test_runs_go_on_with_the_model_of_earlier_ones(make_dataset):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_long_runs_compile_the_layers_chains_for_every_length_and_give_the_same_weights(monkeypatch, tokenizer):
     monkeypatch.setattr("keras_bert.layers.common.FUSED_WIDTH", 8)
     texts = [" ".join(WORDS[:count]) for count in (1, 2, 5)]

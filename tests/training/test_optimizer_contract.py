@@ -174,7 +174,7 @@ def test_variables_without_a_gradient_stay(make):
     assert float(weights[1][0]) < 0.5
 
 
-@pytest.mark.parametrize("make", [adamw, lamb])
+@pytest.mark.parametrize("make", [adamw, pytest.param(lamb, marks=pytest.mark.slow)])
 def test_training_goes_on_from_a_file_to_the_last_bit(make, config, tmp_path):
     rng = np.random.default_rng(0)
     tokens = {name: rng.integers(0, 2, (4, 8)) for name in ("input_ids", "segment_ids")}

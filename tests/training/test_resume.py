@@ -134,6 +134,7 @@ def test_killed_while_it_measures_or_right_after(records, noisy, whole, tmp_path
     assert_same_end(tmp_path / "run", whole)
 
 
+@pytest.mark.slow
 def test_another_way_to_compute_goes_on_and_says_so(records, noisy, tmp_path):
     lines, short = [], {**RUN, "num_train_steps": 4}
     with pytest.raises(Stopped):
