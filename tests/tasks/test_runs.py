@@ -209,6 +209,7 @@ class Poison(keras.callbacks.Callback):
             self.model.head.bias.assign([np.nan, np.nan])
 
 
+@eager
 def test_a_run_with_a_nan_loss_loses_no_other(run):
     grid = [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}]
     best = run([0.9, 0.6, 0.4], [1, 2], grid=grid, callbacks=[Poison(0)])

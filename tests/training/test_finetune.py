@@ -148,6 +148,7 @@ def poison(model, value=np.nan):
     model.head.bias.assign(np.full(2, value, np.float32))
 
 
+@eager
 def test_a_nan_loss_ends_the_run_at_once(make_dataset):
     model = make_model()
     seen, options = [], {"learning_rate": 1e-3, "compile_model": True}
@@ -164,6 +165,7 @@ def test_a_nan_loss_ends_the_run_at_once(make_dataset):
         finetune(model, make_dataset(), compile_model=False)
 
 
+@eager
 def test_a_nan_loss_leaves_the_best_epoch(make_dataset):
     model = make_model()
     late = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch == 2 and poison(model))
