@@ -7,7 +7,7 @@ import pytest
 from keras_bert_cli.main import main
 from tests.cli.conftest import pretrain
 
-pytestmark = pytest.mark.usefixtures("quick_runs", "eagerly")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 
 
 def test_it_writes_a_model_that_loads_with_its_vocabulary(records, tmp_path, capsys):

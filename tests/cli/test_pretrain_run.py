@@ -12,7 +12,7 @@ from keras_bert_cli import remote_places
 from keras_bert_cli.main import main
 from tests.cli.conftest import pretrain
 
-pytestmark = pytest.mark.usefixtures("quick_runs", "eagerly")
+pytestmark = pytest.mark.usefixtures("quick_runs")
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_measuring_without_training(records, model, capsys):
     assert "none" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_phases_and_time_are_said_first(records, tmp_path, capsys):
     small = ["--bert_config_file=tiny", "--num_warmup_steps=1", "--jit_compile=false", "--iterations_per_loop=2"]
     command = ["pretrain", f"--input_file={records}", f"--output_dir={tmp_path / 'a'}", *small]
@@ -89,6 +90,7 @@ def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, wor
     assert not (tmp_path / "model" / "bert_config.json").exists()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_damaged_records_stop_or_are_left_out(records, tmp_path, capsys):
     data = bytearray(records.read_bytes())
     offset = 0
@@ -145,6 +147,7 @@ def test_on_jax_the_same_command_trains_resumes_and_writes_what_tensorflow_loads
         np.testing.assert_allclose(served[name], output, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_records_and_results_in_another_place(records, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(remote_places, "CACHE", tmp_path / "cache")
     there = tmp_path / "bucket" / "run"

@@ -13,7 +13,7 @@ from tests.models.conftest import KINDS, flat_outputs, inputs_of, make, randomis
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
-@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize("recursive", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clone_is_the_same_model_with_weights_of_its_own(config, batch, kind, recursive):
     model = randomise(make(kind, config.replace(extra={"note": "kept"})))

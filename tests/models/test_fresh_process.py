@@ -14,6 +14,7 @@ from keras_bert.training.optimizers import adamw
 from tests.models.conftest import KINDS, flat_outputs, inputs_of, labels_of, make, randomise
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
 WAYS = ("keras", "weights", "clone")
 SCRIPT = """
 import json, sys

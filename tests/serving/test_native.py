@@ -155,6 +155,7 @@ def test_masks_are_filled_as_in_python(program, paths, models, tokenizer):
     assert answers["tokens"][1] == [[""] * 4] * 2
 
 
+@pytest.mark.slow
 def test_every_model_of_texts_answers_as_with_tensorflow(program, exported, signatures):
     """The numbers that the same SavedModel gives in Python, of all that take one string for each input."""
     served = {

@@ -45,9 +45,13 @@ KINDS = {
 }
 ROOM = ("--room", str(4 << 30))  # the bytes that a process may take for its answers
 BATCH = 250
+ALIKE = ("pair", "score", "multi_label")  # classifiers of other shapes: "classify" stands for them
+each_name = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else []) for name in NAMES]
+)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_name
 def test_strange_texts(models, signatures, tokenizer, name):
     inputs = requests(STRANGE)[name]
     rows = ask(signatures[name], inputs)
@@ -61,7 +65,7 @@ def test_no_texts(signatures, name):
     assert ask(signatures[name], requests([])[name]) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_name
 def test_4096_texts_at_once(signatures, name):
     few = requests([text for text in STRANGE if len(text) < 60])[name]
     many = {key: (rows * 4096)[:4096] for key, rows in few.items()}

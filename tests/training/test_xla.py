@@ -97,7 +97,7 @@ def test_few_classes_and_many_have_one_loss():
     np.testing.assert_allclose(few, _many_class_cross_entropy(logits, labels.astype(np.int32), fuse=False), atol=1e-6)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
 def test_a_training_step_is_the_same_fused_and_not(monkeypatch, dropout):
     monkeypatch.setattr(common, "FUSED_WIDTH", 8)
     config = BertConfig(
