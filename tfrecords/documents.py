@@ -4,8 +4,10 @@ Reading is one thing and splitting another: `read_chunks` only looks for the end
 memory for one chunk; `split_chunk` is the work, and any number of processes can do it.
 """
 
+import csv
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,8 @@ from tfrecords.sources import read_csv, read_jsonl, read_one_a_line, read_text, 
 CHUNK_BYTES = 1 << 20  # of UTF-8, or a little more
 LARGEST_BYTES = 4 * CHUNK_BYTES  # what a document of a text file has at most in one chunk, but for a longer line
 SAMPLE_FILES, SAMPLE_LINES = 8, 100  # what "auto" looks at: so many files, so many lines of each
+TABLE_LINES = 3  # that a file must have to be taken for a table by them
+COLUMN_NAME = re.compile(r"\w{1,40}")
 # Formats that the name of a file shows.
 BY_NAME = dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl") | {".csv": "csv", ".tsv": "tsv"}
 CALLED = {"jsonl": "JSON lines", "csv": "a CSV table", "tsv": "a TSV table"}
@@ -103,7 +107,7 @@ def detect_format(files):
         "jsonl", "csv", "tsv", "sentences" or "text".
 
     Raises:
-        UserError: files of several formats, or HTML and the like, whose tags are no text.
+        UserError: files of several formats, HTML and the like, whose tags are no text, or a table of another name.
     """
     formats = {path: BY_NAME.get(_suffix(path)) for path in files}
     single = several = 0
@@ -114,6 +118,7 @@ def detect_format(files):
             formats[path] = "jsonl"
             continue
         _check_markup(path, lines)
+        _check_table(path, lines)
         for line in lines:
             if len(split_sentences(line)) > 1:
                 several += len(line)
@@ -147,6 +152,32 @@ def _check_markup(path, lines):
                 f"--input_file: {path} is {kind}; extract its text first, or read its tags as text with "
                 "--input_format=text."
             )
+
+
+def _check_table(path, lines):
+    """Raises a UserError if lines are the rows of a table, which a name such as train.txt does not show."""
+    if len(lines) < TABLE_LINES:
+        return
+    tabs = {line.count("\t") for line in lines}
+    names = [name.strip() for name in lines[0].split(",")]
+    if len(tabs) == 1 and tabs != {0}:
+        kind, what = "tsv", "tabs"
+    elif len(names) > 1 and all(map(COLUMN_NAME.fullmatch, names)) and _are_rows(lines, len(names)):
+        kind, what = "csv", "commas"
+    else:
+        return
+    raise UserError(
+        f"--input_file: {path} is a table, whose cells are separated by {what}; read a column of it with "
+        f"--input_format={kind} --text_field=NAME, or its lines as text with --input_format=sentences."
+    )
+
+
+def _are_rows(lines, columns):
+    """Says whether each line has so many cells of a CSV."""
+    try:
+        return all(len(row) == columns for row in csv.reader(lines, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return False
 
 
 def _suffix(path):

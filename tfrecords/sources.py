@@ -5,18 +5,16 @@ called as read(source, text_field=..., progress=...) and yields the text in piec
 progress(bytes done, bytes in all), for files as they lie on the disk.
 """
 
-import csv
+import itertools
 import json
 import re
 from pathlib import Path
 
+from keras_bert.cells import QUOTED_ROWS, SURROGATES, csv_rows, note_quotes
 from keras_bert.errors import UserError
 from keras_bert.files import read_blocks, read_lines
 
 BLANK_LINES = re.compile(r"\n\s*\n")
-SURROGATES = re.compile("[\ud800-\udfff]")  # JSON may hold half a character as \ud83d, which no file can
-SEPARATORS = ",;\t|"  # of tables, the likeliest first
-LARGEST_CELL = 1 << 30  # characters of a cell of a table; the csv module's own limit is 131,072
 # How JSON files begin that hold one value, and what makes JSON lines of them.
 ONE_VALUE = ((re.compile(r"\s*\[\s*(\{|$)"), "jq -c '.[]'"), (re.compile(r"\s*\{\s*$"), "jq -c ."))
 TFDS_MARKERS = re.compile(r"_START_(?:ARTICLE|SECTION|PARAGRAPH)_|_NEWLINE_")  # of wiki40b and its like
@@ -69,31 +67,21 @@ def read_csv(path, *, text_field, progress):
     The separator is a comma, a semicolon, a tab or a bar, whichever gives that column.
     """
     size = Path(path).stat().st_size
-    first = next(filter(str.strip, read_lines(path)), "")
-    headers = {separator: next(csv.reader([first], delimiter=separator), []) for separator in SEPARATORS}
-    found = [separator for separator, names in headers.items() if text_field in map(str.strip, names)]
-    separator = found[0] if found else max(SEPARATORS, key=lambda each: len(headers[each]))
-    csv.field_size_limit(max(LARGEST_CELL, csv.field_size_limit()))
-    lines = (f"{line}\n" for line in read_lines(path, progress=lambda done: progress(done, size)))
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
-
-    def rows():
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise UserError(
-                f"{path}, line {reader.line_num}: not CSV ({error}); quote its cells as in the other rows."
-            ) from error
-
-    yield from _read_rows(path, rows(), text_field)
+    rows = csv_rows(path, [text_field], progress=lambda done: progress(done, size))
+    yield from _read_rows(path, rows, text_field)
 
 
 def read_tsv(path, *, text_field, progress):
     """Yields the documents of an unquoted TSV file with a first row of column names; see `read_csv`."""
     size = Path(path).stat().st_size
     lines = enumerate(read_lines(path, progress=lambda done: progress(done, size)), 1)
-    yield from _read_rows(path, ((number, line.split("\t")) for number, line in lines), text_field)
+    rows = ((number, line.split("\t")) for number, line in lines)
+    head = [row for row in itertools.islice(rows, QUOTED_ROWS) if any(map(str.strip, row[1]))]
+    names = [name.strip() for name in head[0][1]] if head else []
+    if text_field in names:
+        place = names.index(text_field)
+        note_quotes(path, [row[place].strip() for _, row in head[1:] if len(row) > place])
+    yield from _read_rows(path, itertools.chain(head, rows), text_field)
 
 
 def _read_rows(path, rows, text_field):
@@ -104,10 +92,7 @@ def _read_rows(path, rows, text_field):
     if names.count(text_field) != 1:
         there = ", ".join(f"{name[:40]!r}" for name in names[:20]) or "no column"
         problem = f"has several columns {text_field!r}" if text_field in names else f"has no column {text_field!r}"
-        raise UserError(
-            f"{path} {problem}; its first line names {there}. Choose one with --text_field, or add a first line that "
-            "names the columns."
-        )
+        raise UserError(f"{path} {problem}; its first line names {there}. {_remedy(names)}.")
     for number, row in rows:
         if len(row) < len(names) or any(map(str.strip, row[len(names) :])):
             raise UserError(
@@ -115,6 +100,13 @@ def _read_rows(path, rows, text_field):
                 "with the separator in it needs quotes in a .csv, and another character in a .tsv."
             )
         yield from lay_out(row[names.index(text_field)])
+
+
+def _remedy(names):
+    """Says what to do about a column that is missing."""
+    if names and all(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
+        return "A TSV has no quotes: call the file .csv, which may have tabs between its cells"
+    return "Choose one with --text_field, or add a first line that names the columns"
 
 
 def read_tfds(name, *, text_field, progress):

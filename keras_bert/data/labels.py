@@ -91,7 +91,7 @@ def _refuse_first(array):
     values = array.ravel().tolist()
     number = next((number for number, value in enumerate(values) if _is_no_number(value) or abs(value) > _LARGEST), 0)
     value = values[number] if values else None
-    if isinstance(value, str):
+    if isinstance(value, (str, bytes, list, tuple, set)):
         raise UserError(
             f"labels must be numbers, of a class its index, or names. Received: labels[{number}] is {value!r:.60}; "
             "give label_names=[...], the classes' names in the model's order."
@@ -104,7 +104,11 @@ def _names(given):
     names = getattr(given, "labels", given)
     if isinstance(names, (str, bytes)) or not all(isinstance(name, (str, Integral)) for name in names):
         raise UserError(f"label_names must be a list of names, or a model with classes. Received: {given!r:.80}.")
-    return [str(name) for name in names]
+    names = [str(name) for name in names]
+    if len(set(names)) < len(names):
+        double = next(name for place, name in enumerate(names) if name in names[:place])
+        raise UserError(f"label_names has {double!r} twice; give each class a name of its own.")
+    return names
 
 
 def _as_classes(labels, count, names):
@@ -125,6 +129,8 @@ def _as_classes(labels, count, names):
 
 def _class(label, index, place):
     """Returns the place of a name among the classes; a number is that place already."""
+    if isinstance(label, bytes):  # a string of TensorFlow's or of a NumPy array
+        label = label.decode("utf-8", "replace")
     if isinstance(label, str) and label in index:
         return index[label]
     if isinstance(label, Real) and label in range(len(index)):  # 1.0 is

@@ -3,7 +3,7 @@
 Legend: B batch, S sequence, N texts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from keras_bert.data.batches import padded_batches
 from keras_bert.data.labels import as_labels as _as_labels
 from keras_bert.errors import UserError
 from keras_bert.text.bulk import BulkTokenizer
+from keras_bert.text.given import check_tokenizer
 from keras_bert.text.tokenizer import truncate
 
 WORTH_A_TABLE = 100  # texts from which on the bulk tokenizer, which makes tables first, is faster
@@ -67,6 +68,7 @@ def text_dataset(
         >>> x["input_ids"].tolist(), y.tolist()
         ([[2, 5, 3, 0], [2, 6, 3, 0]], [1, 0])
     """
+    check_tokenizer(tokenizer)  # first: it is given in the place of the labels easily
     texts = _as_pairs(texts, pairs)
     labels = None if labels is None else _as_labels(labels, len(texts), label_names)
     return padded_batches(
@@ -169,7 +171,7 @@ def _as_pairs(texts, pairs):
     """Returns [(text, pair or None), ...] or raises a UserError that names the first entry that is none."""
     if isinstance(texts, (str, bytes)):
         raise UserError(f"texts must be a list of strings. Received one: {texts!r:.80}.")
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
+    if isinstance(texts, (Mapping, Set)) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
         raise UserError(
             "texts must be a list of strings, or one column of a table, such as table['text']. Received: a "
             f"{type(texts).__name__}."

@@ -4,7 +4,7 @@ The answers' names are those of the SavedModel's outputs (serving/heads.py); the
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from keras_bert.data.texts import with_pairs
 from keras_bert.errors import UserError
@@ -217,7 +217,11 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
 
 def _rows(texts, pairs, fields):
     """Returns {field: value} of each text, or raises a UserError that names the first that is of another kind."""
-    if isinstance(texts, (str, bytes, Mapping)) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
+    if (
+        isinstance(texts, (str, bytes, Mapping, Set))
+        or not isinstance(texts, Iterable)
+        or getattr(texts, "ndim", 1) != 1
+    ):
         raise UserError(f"texts must be a list, a text for each answer. Received: {texts!r:.80}.")
     texts = with_pairs(texts, pairs)
     rows = [_row(text, fields) for text in texts]

@@ -6,6 +6,7 @@ B batch, S sequence.
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.text.given import check_tokenizer
 from keras_bert.text.vocabulary import check_fits
 
 LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
@@ -17,7 +18,8 @@ def keeping(tokenizer, tokens):
 
 
 def check_vocabulary(config, tokenizer):
-    """Raises a UserError if the tokenizer has more entries than the model has rows."""
+    """Raises a UserError if the tokenizer is none, or has more entries than the model has rows."""
+    check_tokenizer(tokenizer)
     check_fits(len(tokenizer), config.vocab_size)
 
 

@@ -7,17 +7,16 @@ r"""The files of multiple choice: SWAG's csv, CODAH's tsv, and JSONL. The name s
 Legend: N questions, C choices.
 """
 
-import csv
 import dataclasses
 import json
 
 import numpy as np
 from scipy.special import softmax
 
+from keras_bert.cells import csv_header
 from keras_bert.errors import UserError
 from keras_bert.files import OPENERS, read_lines, require_file
 from keras_bert.tasks.examples import Examples
-from keras_bert.tasks.separated import SEPARATORS
 from keras_bert.tasks.spellings import number_of
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, write_table
@@ -148,10 +147,7 @@ def _has_label(path, kind, label):
     if kind == ".tsv":
         return len(first.split("\t")) > label
     if kind == ".csv":
-        return any(
-            label in [name.strip() for name in next(csv.reader([first], delimiter=separator), [])]
-            for separator in (",", *SEPARATORS)
-        )
+        return label in csv_header(path, SWAG["choices"])
     try:
         return label in json.loads(first)
     except (TypeError, ValueError, RecursionError):

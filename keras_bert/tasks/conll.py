@@ -5,7 +5,8 @@ r"""CoNLL-style files: a word and its tag a line, a blank line after each senten
 
 What begins with -DOCSTART- ends a sentence and is no word. A comment is a line that begins with "# " or "## ", as in
 CoNLL-U and KLUE; where spaces part the columns and it may be a row with the word "#", it is one if it has as many
-columns as the others and ends in a tag. A file whose words include " ", as KLUE's characters do, says where its spaces
+columns as the others and ends in a tag. With another token_column than the first, CoNLL-U's rows 3-4 (of the two words
+that follow) and 3.1 (of a word that was left out) are skipped. A file whose words include " ", as KLUE's characters do, says where its spaces
 are: its words stand together as they are, and else with a space between them. Imports no TensorFlow.
 """
 
@@ -30,6 +31,7 @@ from keras_bert.tasks.table import shorten
 
 _COMMENT = re.compile("#+ ")
 _DOCSTART = "-DOCSTART-"
+_EXTRA = re.compile("([0-9]{1,9})([-.])[0-9]{1,9}")
 _ROW_NUMBER = re.compile(r"([0-9]{1,9})(?:[-.][0-9]+)?")  # 3-4 and 3.1 stand between rows of CoNLL-U
 
 
@@ -133,35 +135,51 @@ def write_conll(path, words, *columns):
 
 def _sentences(path, columns):
     """Yields the rows of each sentence: lists of (line number, word[, tag])."""
-    sentence, first, count = [], None, None
+    sentence, first, count, last = [], None, None, 0
+    numbered = columns["--token_column"] != 0
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip() or line.startswith(_DOCSTART):
             if sentence:
                 yield sentence
-            sentence = []
+            sentence, last = [], 0
             continue
         cells = line.split("\t") if "\t" in line else [cell for cell in line.split(" ") if cell]
         if _COMMENT.match(line) and not _is_row(line, cells, count, inside=bool(sentence)):
             continue
         if first is None:
             first, count = number, len(cells)
-            _check_columns(path, number, count, columns)
+            _check_columns(path, number, line, count, columns)
         if len(cells) != count:
             raise UserError(
                 f"{path}, line {number}: {len(cells)} columns, where line {first} has {count}; a word with its columns "
-                "stands in a line, apart by single tabs or by spaces, and a blank line ends a sentence."
+                f"stands in a line, apart by single tabs or by spaces, and a blank line ends a sentence{_hint(line)}."
             )
+        if numbered and _is_extra(cells[0], last):
+            continue
+        last = int(cells[0]) if cells[0].isdecimal() and len(cells[0]) < 10 else last
         sentence.append((number, *(_cell(path, number, name, cells[place]) for name, place in columns.items())))
     if sentence:
         yield sentence
 
 
+def _is_extra(cell, last):
+    """Says whether a row of CoNLL-U is no word of its own: 3-4 before the words 3 and 4, or 3.1, an empty node.
+
+    >>> _is_extra("3-4", 2), _is_extra("3.1", 3), _is_extra("3-4", 7), _is_extra("3", 2)
+    (True, True, False, False)
+    """
+    match = _EXTRA.fullmatch(cell)
+    return match is not None and int(match[1]) == last + (match[2] == "-")
+
+
 def _note_numbers(path, sentences):
-    """Notes words that count the rows of each sentence from 0 or 1: 1, 2, 3-4, 3, 4."""
+    """Notes words that count the rows, of each sentence from 0 or 1 or of the whole file: 1, 2, 3-4, 3, 4."""
     rows = [[_ROW_NUMBER.fullmatch(word) for word in words] for words in sentences]
     if all(map(all, rows)) and max(map(len, rows)) > 1:
         numbers = [[int(match[1]) for match in each] for each in rows]
-        if all(each[0] in (0, 1) and each == sorted(each) for each in numbers):
+        ends = [0, *(each[-1] for each in numbers)]
+        goes_on = [each[0] in (0, 1, end + 1) for each, end in zip(numbers, ends, strict=False)]
+        if all(goes_on) and all(each == sorted(each) for each in numbers):
             shown = ", ".join(max(sentences, key=len)[:3])
             note(
                 f"{path}: its words are row numbers ({shown}, ...), as in CoNLL-U; give --token_column=1 "
@@ -174,7 +192,14 @@ def _is_row(line, cells, count, *, inside):
     return "\t" not in line and len(cells) == count and (inside or split_tag(cells[-1]) is not None)
 
 
-def _check_columns(path, number, count, columns):
+def _hint(line):
+    """Says what a line shows that is no row of words and tags: JSON, or a CSV."""
+    if line.lstrip().startswith(("{", "[")):
+        return "; JSON is not read: write a word and its tag a line"
+    return "; commas are not read as separators: write tabs in their place" if line.count(",") > 1 else ""
+
+
+def _check_columns(path, number, line, count, columns):
     """Raises a UserError if a file of `count` columns lacks one that is wanted."""
     for name, place in columns.items():
         if not -count <= place < count:
@@ -182,7 +207,7 @@ def _check_columns(path, number, count, columns):
     if len(columns) > len({place % count for place in columns.values()}):
         raise UserError(
             f"{path}, line {number}: {count} columns, and so the words' is the tags' as well; a file without tags can "
-            "be predicted (--predict_file), neither learnt nor measured on."
+            f"be predicted (--predict_file), neither learnt nor measured on{_hint(line)}."
         )
 
 

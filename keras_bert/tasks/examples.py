@@ -13,7 +13,7 @@ from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import read_lines, require_file
 from keras_bert.tasks.kinds import KINDS, kind_of
 from keras_bert.tasks.labels import example_weights
-from keras_bert.tasks.spellings import note_missing, number_of, one_spelling
+from keras_bert.tasks.spellings import note_alike, note_missing, number_of, one_spelling
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, is_table, read_table
 
@@ -101,6 +101,7 @@ def read_examples(
     texts, pairs, labels, _ = read_table(train_file, **labelled)
     if kind != "regression":
         labels = one_spelling(train_file, labels)
+        note_alike(train_file, labels)
         note_missing(train_file, labels)
     if len(set(labels)) < 2:
         shown = label_separator.join(labels[0]) if kind == "multi_label" else labels[0]

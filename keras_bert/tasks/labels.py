@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.spellings import by_number, number_of
-from keras_bert.tasks.table import shorten
+from keras_bert.tasks.spellings import by_value, value_of
+from keras_bert.tasks.table import is_json, shorten
 from keras_bert.training.class_weights import balanced_class_weights
 
 
@@ -25,7 +25,10 @@ def read_labels(cell, separator=","):
         try:
             cell = json.loads(cell)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"the label {cell!r:.60} is no JSON list ({error}).") from error
+            remedy = 'write it as JSON does, such as ["a", "b"]'
+            raise ValueError(f"the label {cell!r:.60} is no JSON list ({error}); {remedy}.") from error
+    if isinstance(cell, str) and cell.startswith("{") and is_json(cell):
+        raise ValueError(f'the label is the JSON object {cell!r:.60}; write its list alone, such as ["a", "b"].')
     names = cell.split(separator) if isinstance(cell, str) else cell
     if not all(isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name)) for name in names):
         raise ValueError(f"the label {names!r:.60} is no list of strings or numbers.")
@@ -109,10 +112,9 @@ def example_weights(labels, names, class_weights):
     elif class_weights == "balanced":
         weights = balanced_class_weights(labels, len(names))
     else:
-        known = by_number(names)
+        known = by_value(names)
         class_weights = {
-            name if name in names else known.get(number_of(name), name): weight
-            for name, weight in class_weights.items()
+            name if name in names else known.get(value_of(name), name): weight for name, weight in class_weights.items()
         }
         _check_weights(class_weights, names)
         weights = np.array([class_weights.get(name, 1.0) for name in names])

@@ -9,10 +9,11 @@ import math
 from collections import Counter
 from pathlib import Path
 
+from keras_bert.cells import SURROGATES, note_quotes
 from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import OPENERS, atomic_path, read_lines, require_file
-from keras_bert.tasks.separated import check_columns, note_quotes, read_csv, read_tsv
-from keras_bert.tasks.spellings import by_number, number_of
+from keras_bert.tasks.separated import check_columns, read_csv, read_tsv
+from keras_bert.tasks.spellings import by_value, value_of
 
 
 def read_class(cell):
@@ -21,7 +22,22 @@ def read_class(cell):
         raise ValueError(f"the label is the list {cell!r:.60}; one class was expected, multi_label is for several.")
     if not cell:
         raise ValueError("the label is empty; fill it in, or remove the row.")
+    if cell[0] in "[{" and is_json(cell):
+        raise ValueError(f"the label is {cell!r:.60}; one class was expected, multi_label is for a list of several.")
     return cell
+
+
+def is_json(cell):
+    """Says whether a cell is JSON.
+
+    >>> is_json('["a", 1]'), is_json("[joy]")
+    (True, False)
+    """
+    try:
+        json.loads(cell)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_table(
@@ -44,7 +60,8 @@ def read_table(
         label_column: the column of the label; None where there is none to read. A list names a column a label, which
             holds 1 where it is there and else 0.
         id_column: a column to keep beside the predictions; None for none.
-        classes: the labels that may occur; None for any. A number may be written in another way than they write it.
+        classes: the labels that may occur; None for any. A number, or true and false, may be written in
+            another way than they write it.
         read_label: callable(cell) -> label: a str, a tuple of str, or a number, see tasks/labels.py. The cell is a str,
             or a list in JSONL.
 
@@ -74,7 +91,7 @@ def read_table(
     if label_columns is label_column and classes is not None:
         _check_label_columns(path, label_columns, classes)
     lists = {name: [] for name in columns if name is not None}
-    labels, known = [], by_number(classes or ())
+    labels, known = [], by_value(classes or ())
     for number, cells in READERS[kind](path, wanted, label_column):
         for name in lists:
             lists[name].append(cells[name])
@@ -174,7 +191,7 @@ def _kind(path):
 
 
 def _read_label(path, number, cell, read_label, classes, known):
-    """Returns the label of a cell, or raises a UserError that names the line; `known` are the classes by number."""
+    """Returns the label of a cell, or raises a UserError that names the line; `known` are the classes by value."""
     try:
         label = read_label(cell)
     except ValueError as error:
@@ -183,7 +200,7 @@ def _read_label(path, number, cell, read_label, classes, known):
         return label
     names = []
     for name in label if isinstance(label, tuple) else (label,):
-        names.append(name if name in classes else known.get(number_of(name)))
+        names.append(name if name in classes else known.get(value_of(name)))
         if names[-1] is None:
             raise UserError(
                 f"{path}, line {number}: the label {name!r} is none of the training set's: {shorten(classes)}; "
@@ -201,7 +218,7 @@ def _check_label_columns(path, columns, classes):
 
 def _read_flag(path, number, name, cell):
     """Returns whether the label of a column is there."""
-    flag = {"true": 1, "false": 0}.get(cell.lower(), number_of(cell))
+    flag = value_of(cell)
     if flag not in (0, 1):
         raise UserError(
             f"{path}, line {number}: the column {name!r} holds {cell!r:.60}, where a label's column holds 0 or 1; "
@@ -233,13 +250,16 @@ def _read_jsonl(path, wanted, label_column):
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}, line {number}: no JSON ({error}); one object a line was expected.") from error
         if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: {line.strip()[:60]!r} is no JSON object; one a line was expected.")
+            hint = "; write one object a line (jq -c '.[]')" if isinstance(row, list) else ""
+            raise UserError(
+                f"{path}, line {number}: {line.strip()[:60]!r} is no JSON object; one a line was expected{hint}."
+            )
         if number == 1:
             check_columns(path, row, wanted, label_column, [json.dumps(value) for value in row.values()])
         for name in wanted:
             value = row.get(name)
             if not isinstance(value, (str, int, float, *([list] if name == label_column else []))):
-                state = "is no text" if name in row else "is missing"
+                state = f"is {json.dumps(value)[:60]}" if name in row else "is missing"
                 raise UserError(f"{path}, line {number}: {name!r} {state}; a string or a number was expected.")
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(
@@ -251,8 +271,13 @@ def _read_jsonl(path, wanted, label_column):
 
 def _as_cell(value):
     if isinstance(value, list):
-        return value
-    return value.strip() if isinstance(value, str) else json.dumps(value)  # true and 1.5 as they stood in the file
+        return [_whole(part) if isinstance(part, str) else part for part in value]
+    return _whole(value.strip()) if isinstance(value, str) else json.dumps(value)  # true and 1.5 as in the file
+
+
+def _whole(text):
+    """Returns a text without halves of characters, which can be neither printed nor written."""
+    return SURROGATES.sub("\ufffd", text)
 
 
 READERS = {".tsv": read_tsv, ".csv": read_csv, ".jsonl": _read_jsonl}

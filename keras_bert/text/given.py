@@ -28,14 +28,14 @@ def as_str(text):
 
 
 def as_texts(texts, *, what):
-    """Returns one string or several (any iterable but a dict) as a list of str, or raises a UserError.
+    """Returns one string or several (any iterable but a dict or a set) as a list of str, or raises a UserError.
 
     >>> as_texts("a", what="text"), as_texts(np.array(["a", "b"]), what="text")
     (['a'], ['a', 'b'])
     """
     if isinstance(texts, (str, bytes)):
         return [as_str(texts)]
-    if isinstance(texts, dict) or not hasattr(texts, "__iter__"):
+    if isinstance(texts, (dict, set, frozenset)) or not hasattr(texts, "__iter__"):  # a set has no order
         raise UserError(f"{what} must be a string or a list of strings. Received: {received(texts)}.")
     texts = list(texts)
     for number, text in enumerate(texts):
@@ -66,3 +66,14 @@ def check_length(max_seq_length, texts):
         raise UserError(
             f"max_seq_length must be at least {texts + 1} to hold [CLS] and {texts} [SEP]; received {max_seq_length}."
         )
+
+
+def check_tokenizer(tokenizer):
+    """Raises a UserError if something else than a tokenizer was given in its place.
+
+    >>> check_tokenizer(["good"])
+    Traceback (most recent call last):
+    keras_bert.errors.UserError: tokenizer must be a keras_bert.Tokenizer. Received: ['good'] (list).
+    """
+    if not hasattr(tokenizer, "token_ids"):
+        raise UserError(f"tokenizer must be a keras_bert.Tokenizer. Received: {received(tokenizer)}.")

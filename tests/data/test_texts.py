@@ -172,6 +172,7 @@ def test_generators_give_texts_and_labels(tokenizer):
         (["bad", "good", "bad"], [0, 1, 0]),
         (np.array(["bad", "good", "bad"]), [0, 1, 0]),
         (np.array(["bad", "good", "bad"], object), [0, 1, 0]),
+        (np.array([b"bad", b"good", b"bad"]), [0, 1, 0]),  # as TensorFlow's strings are
         ((name for name in ("good", 0, 1.0)), [1, 0, 1]),
         ([["good", "bad"], [], ("bad",)], [[1, 1], [0, 0], [1, 0]]),
         ([[0, 1], [1, 1], [0, 0]], [[0, 1], [1, 1], [0, 0]]),
@@ -187,3 +188,14 @@ def test_the_names_may_be_a_model_s(tokenizer):
     model = types.SimpleNamespace(labels=["bad", "good"])
     [(_, labels)] = collect(text_dataset(TEXTS[:2], ["good", "bad"], tokenizer, shuffle=False, label_names=model))
     assert (labels.tolist(), labels.dtype) == ([1, 0], np.int32)
+
+
+def test_what_has_no_order_or_is_no_tokenizer_is_refused(tokenizer):
+    with pytest.raises(UserError, match="texts must be a list"):
+        text_dataset({"a", "b"}, [0, 1], tokenizer)
+    with pytest.raises(UserError, match="text must be a string or a list"):
+        tokenizer({"a", "b"})
+    with pytest.raises(UserError, match="tokenizer must be a keras_bert"):
+        text_dataset(["a", "b"], tokenizer, [0, 1])
+    with pytest.raises(UserError, match="label_names has 'a' twice"):
+        as_labels(["a", "a"], 2, ["a", "a"])

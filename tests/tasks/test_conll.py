@@ -227,6 +227,22 @@ def test_row_numbers_for_words_are_noted(tmp_path):
         read_conll(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_conll(path, token_column=1).words == [["Ann's", "Ann", "'s"], ["Yes"]]
-        path.write_text("1\tO\n\n2\tO\n7\tO\n")  # scores, say
+        assert read_conll(path, token_column=1).words == [["Ann", "'s"], ["Yes"]]  # not the words of 1-2 twice
+        path.write_text("1\tAnn\tO\n1.1\tdid\tO\n2\tso\tO\n12-3\tx\tO\n")
+        assert read_conll(path, token_column=1).words == [["Ann", "so", "x"]]
+        path.write_text("1\tO\n\n2\tO\n7\tO\n\n3\tO\n")  # scores, say
         read_conll(path)
+    path.write_text("1\tAnn\tO\n2\truns\tO\n\n3\tYes\tO\n")  # through the whole file
+    with pytest.warns(UserNote, match="row numbers"):
+        read_conll(path)
+
+
+def test_json_and_csv_are_named(tmp_path):
+    path = tmp_path / "t.txt"
+    for text, said in (
+        ('{"tokens":["a"],"tags":["O"]}\n', "JSON is not read"),
+        ("Word,POS,Tag\nAnn,NNP,O\n", "commas are"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=said):
+            read_conll(path)

@@ -155,3 +155,24 @@ def test_columns_of_labels_are_the_classes(tmp_path):
     assert inputs.labels.tolist() == [[1, 0], [1, 1], [0, 0]]
     with pytest.raises(UserError, match="the column 'threat' is none of the labels rude, toxic"):
         read_inputs(path, kind="multi_label", label_column="toxic,threat", classes=["rude", "toxic"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "numbers"),
+    [
+        (["TRUE", "True", "false", "FALSE"], ["True", "false"], [0, 0, 1, 1]),
+        (["true", "1", "0", "False"], ["0", "1"], [1, 1, 0, 0]),
+    ],
+)
+def test_truths_are_one_class_however_they_are_written(tmp_path, labels, classes, numbers):
+    path = write_rows(tmp_path / "t.tsv", ("text", "label"), *(("a", label) for label in labels))
+    with pytest.warns(UserNote, match="labels of one value are one label"):
+        found, train, evaluation, _ = read_examples(path, path)
+    assert (found, train.labels.tolist(), evaluation.labels.tolist()) == (classes, numbers, numbers)
+
+
+@pytest.mark.parametrize("alike", [("Pos", "pos"), ("\uae0d", "\u1100\u1173\u11bc"), ("so so", "so  so")])
+def test_labels_that_look_alike_are_noted(tmp_path, alike):
+    path = write_rows(tmp_path / "t.tsv", ("text", "label"), *(("a", label) for label in alike))
+    with pytest.warns(UserNote, match="are labels of their own; write them alike if they are one"):
+        assert read_examples(path, path)[0] == sorted(alike)

@@ -84,15 +84,15 @@ def test_empty_texts_are_texts(tmp_path):
         ("t.tsv", "text\ttext\tlabel\na\tb\tx\n", "2 columns called 'text'"),
         ("t.tsv", "text\tlabel\na\tx\nb\n", "line 3: 1 columns, where the first line names 2; fill in the missing"),
         ("t.csv", "text,label\na,x\nb\n", "line 3: 1 columns, where the first line names 2"),
-        ("t.tsv", "text\tlabel\na\tb\tx\n", "line 2: 3 columns, where the first line names 2; a text with the separ"),
+        ("t.tsv", "text\tlabel\na\tb\tx\n", "line 2: 3 columns, where the first line names 2; a text with a tab"),
         ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', "line 2: 'label' is missing"),
-        ("t.jsonl", '{"text": null, "label": "x"}\n', "line 1: 'text' is no text"),
+        ("t.jsonl", '{"text": null, "label": "x"}\n', "line 1: 'text' is null"),
         ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": \n', "line 2: no JSON"),
         ("t.jsonl", '["a", "x"]\n', "line 1: .* is no JSON object"),
-        ("t.csv", 'text,label\n"a,x\n', "line 2: no CSV"),
+        ("t.csv", 'text,label\n"a,x\n', "line 2: not CSV"),
         ("t.tsv", "text\tlabel\na\t\n", "line 2: the label is empty"),
         ("t.jsonl", '{"text": "a", "label": ["x"]}\n', "line 1: the label is the list .*; one class was expected"),
-        ("t.jsonl", '{"text": ["a"], "label": "x"}\n', "line 1: 'text' is no text"),
+        ("t.jsonl", '{"text": ["a"], "label": "x"}\n', "line 1: 'text' is \\["),
         ("t.tsv", "text\tlabel\na\tx\nb\tz\n", "line 3: the label 'z' is none of the training set's: x, y"),
         ("t.csv", "text,label\n\na,x\nb,z\n", "line 4: the label 'z'"),
         ("t.jsonl", '{"text": "a", "label": "z"}\n', "line 1: the label 'z'"),
@@ -226,7 +226,7 @@ def test_a_long_cell_of_a_csv(tmp_path):
 
 def test_a_quote_that_never_closes_is_named_by_its_own_line(tmp_path):
     path = write_text(tmp_path / "t.csv", 'text,label\na,x\n"b,y\nc,x\n')
-    with pytest.raises(UserError, match="line 3: no CSV"):
+    with pytest.raises(UserError, match="line 3: not CSV"):
         read_table(path)
 
 
@@ -272,3 +272,37 @@ def test_an_id_of_several_rows_is_noted(tmp_path):
     path = write_text(tmp_path / "t.csv", "text,no\na,7\nb,7\nc,8\n")
     with pytest.warns(UserNote, match="several rows have the same no: '7'; each is answered"):
         assert read_table(path, label_column=None, id_column="no")[3] == ["7", "7", "8"]
+
+
+def test_excel_names_the_separator_in_a_line_of_its_own(tmp_path):
+    path = write_text(tmp_path / "t.csv", '\ufeffsep=;\r\n\r\ntext;label\r\n"a; b";x\r\n"c\r\n')
+    with pytest.warns(UserNote, match="semicolons"), pytest.raises(UserError, match="line 5: not CSV"):
+        read_table(path)
+    write_text(path, '\n"sep=^"\ntext^label\na, b^x\n')
+    with pytest.warns(UserNote, match="separated by '\\^'"):
+        assert read_table(path)[0] == ["a, b"]
+
+
+def test_rows_that_r_numbers_are_named_for_what_they_are(tmp_path):
+    with pytest.raises(UserError, match=r"if the first is a row number, as R writes it, .*row\.names=FALSE"):
+        read_table(write_text(tmp_path / "t.tsv", "text\tlabel\n1\ta\tx\n2\tb\ty\n"))
+
+
+def test_half_a_character_of_json_becomes_one_that_can_be_written(tmp_path):
+    path = write_text(tmp_path / "t.jsonl", '{"text": "a \\ud83d", "label": ["\\udc00"]}\n')
+    assert read_table(path, read_label=read_labels)[::2] == (["a \ufffd"], [("\ufffd",)])
+
+
+@pytest.mark.parametrize("cell", ['["a"]', '{"choices": ["a"]}'])
+def test_a_class_is_no_json(tmp_path, cell):
+    path = write_text(tmp_path / "t.tsv", f"text\tlabel\na\t{cell}\n")
+    with pytest.raises(UserError, match=r"line 2: the label is .*one class was expected"):
+        read_table(path)
+    write_text(path, "text\tlabel\na\t[joy]\n")
+    assert read_table(path)[2] == ["[joy]"]
+
+
+def test_what_label_studio_and_pandas_make_of_several_labels_is_named(tmp_path):
+    for cell, said in (('{"choices": ["a", "b"]}', "write its list alone"), ("['a', 'b']", "write it as JSON does")):
+        with pytest.raises(UserError, match=said):
+            read_table(write_text(tmp_path / "t.tsv", f"text\tlabel\na\t{cell}\n"), read_label=read_labels)

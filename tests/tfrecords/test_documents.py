@@ -277,3 +277,18 @@ def test_unknown_format(tmp_path):
             UserError, match="input_format must be one of sentences, text, lines, jsonl, csv, tsv, tfds"
         ):
             read(write(tmp_path / "a.txt", ""), input_format=input_format)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("id\tdocument\tlabel\n1\tOne.\t0\n2\tTwo.\t1\n", "tabs.*=tsv"), ('id,text\n1,One.\n2,"A, b."\n', "commas.*=csv")],
+)
+def test_auto_refuses_a_table_whose_name_does_not_show_it(tmp_path, text, what):
+    path = write(tmp_path / "train.txt", text)
+    with pytest.raises(
+        UserError, match=rf"train\.txt is a table, whose cells are separated by {what} --text_field=NAME"
+    ):
+        resolve_sources(path, "auto")
+    assert resolve_sources(path, "sentences") == ([path], "sentences")
+    for prose in ("Well, yes.\nNo, sir.\nOh, my.\n", "One\ttab.\nNone.\nNone.\n", "Hello,world\nOne.\nTwo.\n"):
+        assert resolve_sources(write(path, prose), "auto")[1] in ("text", "sentences")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, UserNote
 from tfrecords.sources import lay_out, read_csv, read_jsonl, read_text, read_tfds, read_tsv, text_of
 
 
@@ -314,3 +314,20 @@ def test_text_is_read_without_tensorflow_datasets(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_quotes_of_a_tsv_are_noted(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('id\ttext\n1\t"One."\n2\t"Two."\n')
+    with pytest.warns(UserNote, match="2 of 2 texts are quoted as in a CSV"):
+        assert documents(read_tsv, path) == [['"One."'], ['"Two."']]
+    path.write_text('"id"\t"text"\n"1"\t"One."\n')
+    with pytest.raises(UserError, match=r"A TSV has no quotes: call the file \.csv"):
+        documents(read_tsv, path)
+
+
+def test_another_separator_of_a_csv_is_read_and_noted(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('sep=;\n"id";text\n1;"One; two"\n')
+    with pytest.warns(UserNote, match="separated by semicolons"):
+        assert documents(read_csv, path) == [["One; two"]]

@@ -1,4 +1,4 @@
-"""SQuAD files to examples, as run_squad.py's read_squad_examples reads them: SQuAD 1.1 and 2.0, KorQuAD 1, XQuAD.
+"""SQuAD files to examples, as run_squad.py's read_squad_examples reads them: SQuAD 1.1 and 2.0, KorQuAD 1, KLUE, XQuAD.
 
 A file is JSON, {"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers", "is_impossible"}]}]}]}.
 Rows as Hugging Face's datasets write them, {"data": [{"id", "context", "question", "answers"}]}, are read too.
@@ -14,6 +14,7 @@ import lzma
 import re
 import zlib
 
+from keras_bert.cells import SURROGATES
 from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import MAGIC, OPENERS, require_file
 
@@ -130,7 +131,7 @@ def read_examples(path, *, training=False, version_2_with_negative=False):
     """
     path = require_file(path, what="The SQuAD file")
     contents = load_json(path)
-    version = str(contents.get("version", "")) if isinstance(contents, dict) else ""
+    version = str(contents.get("version") or "") if isinstance(contents, dict) else ""
     examples = Examples(version=version)
     context = None
     for number, paragraph in enumerate(_paragraphs(contents, path), 1):
@@ -161,7 +162,9 @@ def load_json(path):
     except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); fetch or compress it again.") from error
     except (ValueError, RecursionError) as error:  # no JSON, not UTF-8, or nested without end
-        raise UserError(f"{path} is not JSON ({error}); a SQuAD file was expected.") from error
+        lines = str(error).startswith("Extra data")
+        hint = ", of JSON lines in one value: jq -s '{data: .}' OLD > NEW" if lines else ""
+        raise UserError(f"{path} is not JSON ({error}); a SQuAD file was expected{hint}.") from error
 
 
 def _paragraphs(contents, path):
@@ -196,15 +199,19 @@ def _place(where):
 
 def _field(record, name, kind, where):
     """Returns a field of a JSON object, or raises a UserError that says which is wrong and where."""
+    if isinstance(record, dict) and name not in record:
+        there = shorten(map(repr, record)) or "none"
+        raise UserError(f"{_place(where)}: {name!r} must be {KINDS[kind]}, and is missing; there are {there}.")
     value = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         raise UserError(f"{_place(where)}: {name!r} must be {KINDS[kind]}. Received: {value!r:.60}.")
-    return value
+    return SURROGATES.sub("\ufffd", value) if kind is str else value
 
 
 def _example(qa, context, where, version_2_with_negative):
     """Returns the Example of one entry of qas, without the answer to learn."""
-    name, question = _field(qa, "id", str, where), _field(qa, "question", str, where)
+    key = "guid" if isinstance(qa, dict) and "guid" in qa and "id" not in qa else "id"  # KLUE's
+    name, question = _field(qa, key, str, where), _field(qa, "question", str, where)
     answers = None
     if "answers" in qa:
         answers = tuple([_field(answer, "text", str, where) for answer in _field(qa, "answers", list, where)])
@@ -229,7 +236,7 @@ def _learns(example, qa, examples, where, version_2_with_negative):
     if not example.answers:
         raise UserError(f"{where[0]}: question {example.id} {_no_answer(qa, where, version_2_with_negative)}")
     first = qa["answers"][0]
-    example.answer, start = first["text"], _field(first, "answer_start", int, where)
+    example.answer, start = example.answers[0], _field(first, "answer_start", int, where)
     examples.several += len(example.answers) > 1
     example.span, found = _find_words(example.context, example.answer, start)
     if example.span is None:

@@ -227,3 +227,28 @@ def test_rows_of_hugging_face_s_datasets_are_read(tmp_path):
     path.write_text(json.dumps({"data": rows}))
     with pytest.raises(UserError, match="paragraph 1, question 1: 'answers' must be a list"):
         read_examples(path)
+
+
+def test_other_layouts_than_squad_s_are_named_or_read(tmp_path):
+    path = tmp_path / "other.json"
+    qa = {"guid": "g", "question": "Who?", "answers": [{"text": "Rollo", "answer_start": 7}]}
+    path.write_text(
+        json.dumps({"version": None, "data": [{"paragraphs": [{"context": "It was Rollo.", "qas": [qa]}]}]})
+    )
+    examples = read_examples(path, training=True)  # KLUE's
+    assert (examples[0].id, examples[0].span, examples.version) == ("g", (2, 2), "")
+    path.write_text(json.dumps({"data": [{"title": "a", "context": "b", "raw_html": "c", "qas": []}]}))
+    with pytest.raises(
+        UserError, match="'paragraphs' must be a list, and is missing; there are 'title', 'context', 'raw"
+    ):
+        read_examples(path)  # KorQuAD 2's
+    path.write_text('{"id": "a", "context": "b"}\n{"id": "c", "context": "d"}\n')
+    with pytest.raises(UserError, match=r"of JSON lines in one value: jq -s '\{data: \.\}'"):
+        read_examples(path)
+
+
+def test_half_a_character_of_json_becomes_one_that_can_be_written(squad_file):
+    [example] = read_examples(
+        squad_file(("It was \ud83d Rollo.", [{"id": "q\ud83d", "answers": "Rollo"}])), training=True
+    )
+    assert (example.id, example.context.text, example.span) == ("q\ufffd", "It was \ufffd Rollo.", (3, 3))
