@@ -60,6 +60,7 @@ HARMLESS |= {
     "_commit_hash",
     "_num_labels",
     "quantization_config",
+    "sbert_ce_default_activation_function",
 }
 HARMLESS |= {"bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping"}  # generation
 HARMLESS |= {"encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id"}

@@ -68,6 +68,7 @@ def write_tokenizer(folder, vocab, *, added_tokens=(), **normalizer):
             **normalizer,
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
         "model": {
             **{"type": "WordPiece", "unk_token": "[UNK]"},
             **{"continuing_subword_prefix": "##", "max_input_chars_per_word": 100},

@@ -251,6 +251,7 @@ def test_a_missing_field_means_what_transformers_constructor_makes_of_it(tmp_pat
 
 def test_transformers_fields_are_no_unknown_ones():
     theirs = pytest.importorskip("transformers", reason="the parity extra").BertConfig().to_dict()
+    theirs["sbert_ce_default_activation_function"] = "torch.nn.Sigmoid"  # of cross-encoders, and read
     assert BertConfig.from_huggingface({**theirs, "is_decoder": False}).unknown_fields() is None
 
 

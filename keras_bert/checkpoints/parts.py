@@ -11,6 +11,8 @@ from pathlib import Path
 
 from keras_bert.errors import UserError
 
+# What a classifier's answers are computed with, beside the encoder's blocks.
+CLASSIFIER = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias", "output_weights", "output_bias")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has
 
 

@@ -67,7 +67,7 @@ def add_settings(task, folder, config):
     except UserError as error:
         vectors = {"refused": str(error)}
     task = {**task, NAME: vectors}
-    return _cross_encoder(task, folder, config, settings) if kind == "CrossEncoder" else task
+    return _cross_encoder(task, folder, config, settings, folder / SETTINGS) if kind == "CrossEncoder" else task
 
 
 def _vectors(folder, config, settings, kind):
@@ -85,6 +85,11 @@ def _vectors(folder, config, settings, kind):
     _check_plain("Transformer", places[0] / TRANSFORMER)
     for place in places[2:]:
         _check_plain("Normalize", place / "config.json")
+    if settings.get("truncate_dim") is not None:
+        raise UserError(
+            f"{folder / SETTINGS} asks for vectors cut to truncate_dim={settings['truncate_dim']!r:.80}; that is not "
+            "done here."
+        )
     pooling, include_prompt = _pooling(places[1] / "config.json")
     prompts, default = _prompts(folder / SETTINGS, settings)
     return {
@@ -126,7 +131,7 @@ def _check_plain(kind, path):
 
 def _pooling(path):
     """Returns the poolings' names, whether known here or not, and whether a prompt's tokens are pooled."""
-    fields = _read(path)
+    fields = read_json(path, what="The pooling's settings")
     chosen = fields.get("pooling_mode")
     if chosen is None:
         chosen = [name for name in fields if name.startswith("pooling_mode_") and fields[name] is True]
@@ -177,12 +182,14 @@ def _older_cross_encoder(task, folder, config):
     noted = fields.get("sentence_transformers")
     function = noted.get("activation_fn") if isinstance(noted, dict) else None
     function = function or fields.get("sbert_ce_default_activation_function")
-    return _cross_encoder(task, folder, config, {"activation_fn": function}) if function else task
+    if not function:
+        return task
+    return _cross_encoder(task, folder, config, {"activation_fn": function}, folder / "config.json")
 
 
-def _cross_encoder(task, folder, config, settings):
-    """Returns the task of a cross-encoder, which is a BertClassifier of pairs."""
-    path, count = folder / SETTINGS, task.get("num_classes")
+def _cross_encoder(task, folder, config, settings, path):
+    """Returns the task of a cross-encoder, which is a BertClassifier of pairs. `path` is the file of the settings."""
+    count = task.get("num_classes")
     prompts, default = _prompts(path, settings)
     if prompts.get(default):
         raise UserError(f"{path}: a cross-encoder's default prompt ({default}) is not done here; set it to null.")

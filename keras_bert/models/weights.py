@@ -9,9 +9,17 @@ from keras.backend import is_float_dtype, standardize_dtype
 
 from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.checkpoints.opening import check_encoder
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note
 from keras_bert.models.quantized import check_savable
 
+# What a head computes with, beside the encoder without its pooler, by its task.
+NEEDED = {
+    "classification": ("bert/pooler/", "output_"),
+    "multiple_choice": ("bert/pooler/", "output_"),
+    "token_classification": ("output_",),
+    "question_answering": ("cls/squad/",),
+    "pretraining": ("cls/predictions/",),
+}
 LARGE = 1 << 25  # bytes of an array from which a copy counts; the C library, too, maps larger ones on their own
 
 
@@ -159,5 +167,17 @@ def assign_arrays(model, checkpoint):
         array = array.T if transposed else array
         variable.assign(_Given(array) if array.nbytes >= LARGE else array)
         loaded.append(name)
+    _note_missing(model, checkpoint, new)
     unused = sorted(set(checkpoint.shapes) - set(loaded))
     return LoadReport(loaded, new, unused, list(checkpoint.new_entries), list(checkpoint.notes))
+
+
+def _note_missing(model, checkpoint, new):
+    """Warns if a checkpoint of the model's own task lacks some of what its answers are computed with."""
+    task = checkpoint.task.get("task")
+    missing = [name for name in new if task in NEEDED and name.startswith(NEEDED[task])]
+    if missing and task == model.task().get("task"):
+        note(
+            f"{checkpoint.path} was saved for {task} but lacks {', '.join(missing)}, which are newly initialised: its "
+            "answers mean nothing before the model is trained."
+        )

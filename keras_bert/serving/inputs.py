@@ -44,6 +44,8 @@ def check_texts(texts, *, what="texts"):
     """Returns `texts` as a list, or raises a UserError if it is no list of strings."""
     if isinstance(texts, (str, bytes)):
         raise UserError(f"{what} must be a list of strings. Received one: {texts!r:.80}.")
+    if isinstance(texts, dict) or not hasattr(texts, "__iter__") or getattr(texts, "ndim", 1) == 0:
+        raise UserError(f"{what} must be a list of strings. Received: {texts!r:.80}.")
     texts = list(texts)
     for number, text in enumerate(texts):
         if not isinstance(text, str):

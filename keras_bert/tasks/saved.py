@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_bert.checkpoints import open_checkpoint
+from keras_bert.checkpoints.parts import CLASSIFIER
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier
 from keras_bert.tasks.classify import predict_logits, prediction_columns
@@ -89,17 +90,17 @@ def load_classifier(path, *, dtype=None):
     Raises:
         UserError: no model is there, it is damaged, or it has another head; then the command that asks it is named.
     """
-    task = open_checkpoint(path).task
-    kind = task.get("task")
+    checkpoint = open_checkpoint(path)
+    task, kind = checkpoint.task, checkpoint.task.get("task")
     if kind in ELSEWHERE:
         raise UserError(f"{path} is no classifier, it was saved for {kind}; ask it by keras-bert {ELSEWHERE[kind]}.")
     if kind != BertClassifier.TASK:
         raise UserError(
             f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."
         )
+    missing = [name for name in CLASSIFIER if name not in checkpoint.shapes]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}, weights of the classifier; save the model again.")
     tokenizer = Tokenizer.from_pretrained(path)
     model = BertClassifier.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
-    missing = [name for name in model.load_report.new if name in model.head_variables()]
-    if missing:
-        raise UserError(f"{path} lacks {', '.join(missing)}, the classifier's own weights; save the model again.")
     return SavedClassifier(model, tokenizer, dict(task.get("reading") or {}))

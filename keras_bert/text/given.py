@@ -33,6 +33,7 @@ def as_texts(texts, *, what):
     >>> as_texts("a", what="text"), as_texts(np.array(["a", "b"]), what="text")
     (['a'], ['a', 'b'])
     """
+    texts = texts.tolist() if isinstance(texts, np.ndarray) else texts
     if isinstance(texts, (str, bytes)):
         return [as_str(texts)]
     if isinstance(texts, (dict, set, frozenset)) or not hasattr(texts, "__iter__"):  # a set has no order

@@ -14,7 +14,8 @@ ADDED_NAME, SPECIAL_NAME, MODEL_CONFIG = "added_tokens.json", "special_tokens_ma
 # transformers' names of Google's tokenizer, "Fast" left out, and of whatever tokenizer.json describes.
 GENERIC = ("PreTrainedTokenizer", "TokenizersBackend")
 CLASSES = {
-    *("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer", "ConvBertTokenizer"),
+    *("BertTokenizer", "BertTokenizerLegacy", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"),
+    "ConvBertTokenizer",
     *("LayoutLMTokenizer", "LxmertTokenizer", "RetriBertTokenizer", "SqueezeBertTokenizer", "RealmTokenizer"),
     *("DPRContextEncoderTokenizer", "DPRQuestionEncoderTokenizer", "DPRReaderTokenizer"),
     *GENERIC,
@@ -35,6 +36,7 @@ EXPECTED = {
     "add_bos_token": (False, None),
     "add_eos_token": (False, None),
 }
+MOST_DIGITS = 18  # of an id, which is an int64
 TOKEN_FLAGS = ("special", "single_word", "lstrip", "rstrip", "normalized")
 NAMED = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
 
@@ -157,7 +159,7 @@ def _put(found, value, path):
 
 def _numbered(fields, path):
     """Returns {content: (AddedToken, id)} of an added_tokens_decoder, {id: fields}."""
-    if not isinstance(fields, dict) or not all(str(index).isdecimal() for index in fields):
+    if not isinstance(fields, dict) or not all(index.isdecimal() and len(index) <= MOST_DIGITS for index in fields):
         raise UserError(f"{path}: added_tokens_decoder must be an object from ids to tokens; correct it.")
     tokens = [(_token(value, path), int(index)) for index, value in fields.items()]
     return {token.content: (token, index) for token, index in tokens if token is not None}

@@ -18,7 +18,7 @@ from keras_bert.text.tokenizer_config import (
     is_generic,
     read_config,
 )
-from keras_bert.text.vocabulary import UNK, Vocabulary
+from keras_bert.text.vocabulary import CLS, SEP, UNK, Vocabulary
 
 __all__ = ["CONFIG_NAME", "JSON_NAME", "STALE", "VOCAB_NAME", "config_fields", "find_vocabulary", "read_tokenizer"]
 
@@ -38,6 +38,9 @@ EXPECTED = (
     ("normalizer", "clean_text", (True,)),
     ("pre_tokenizer", "type", ("BertPreTokenizer",)),
 )
+# What a post_processor must make of one text and of two, as (token or text, segment).
+TEMPLATES = {"single": [(CLS, 0), ("A", 0), (SEP, 0)]}
+TEMPLATES["pair"] = [*TEMPLATES["single"], ("B", 1), (SEP, 1)]
 # The rules that a Tokenizer has arguments for: their names in tokenizer_config.json and in tokenizer.json's normalizer.
 RULES = {
     "do_lower_case": "lowercase",
@@ -85,12 +88,12 @@ def tokenizer_folder(path):
     Raises:
         UserError: it is neither.
     """
-    path = Path(path)
+    given, path = path, Path(path)
     if path.is_dir():
         return path
     is_prefix = ".ckpt" in path.name or path.is_file() or any(path.parent.glob(f"{glob.escape(path.name)}.*"))
     if not is_prefix or not path.parent.is_dir():
-        raise UserError(missing_directory_message(path))
+        raise UserError(missing_directory_message(given))
     return path.parent
 
 
@@ -109,8 +112,8 @@ def read_tokenizer(path):
             tokenizer than BERT's.
     """
     folder = transformer_folder(tokenizer_folder(path))
-    path = find_vocabulary(folder)
-    if path is not None and is_generic(folder) and (folder / JSON_NAME).is_file():
+    path, generic = find_vocabulary(folder), is_generic(folder)
+    if path is not None and generic and (folder / JSON_NAME).is_file():
         path = folder / JSON_NAME  # the rules of such a tokenizer stand there alone
     if path is None:
         others = [name for name in OTHERS if (folder / name).is_file()]
@@ -124,6 +127,8 @@ def read_tokenizer(path):
     else:
         fields = _read(path)
         _check_kind(fields, path)
+        if generic:  # BERT's own class puts [CLS] and [SEP] whatever the file says
+            _check_template(fields.get("post_processor"), path)
         vocabulary = _vocabulary(fields, path)
         rules = {ours: fields["normalizer"][theirs] for ours, theirs in RULES.items() if theirs in fields["normalizer"]}
     stated, added = read_config(folder)
@@ -163,6 +168,25 @@ def _check_kind(fields, path):
                 f"{path} is no BERT tokenizer: its {part}'s {field} is {value!r}, and "
                 f"{' or '.join(map(repr, expected))} was expected."
             )
+
+
+def _check_template(post, path):
+    """Raises a UserError if a tokenizer.json puts other tokens around its texts than [CLS] and [SEP]."""
+    post = post if isinstance(post, dict) else {}
+    templates = {name: _template(post.get(name)) for name in TEMPLATES}
+    if post.get("type") != "BertProcessing" and templates != TEMPLATES:
+        raise UserError(
+            f"{path} is no BERT tokenizer: its post_processor does not make [CLS] text [SEP] of a text and "
+            "[CLS] text [SEP] pair [SEP] of a pair; texts would get other ids than the model was trained with."
+        )
+
+
+def _template(parts):
+    """Returns one template of a TemplateProcessing as [(token or text, segment)], or None if it is something else."""
+    try:
+        return [(piece["id"], piece["type_id"]) for part in parts for piece in part.values()]
+    except (AttributeError, TypeError, KeyError):
+        return None
 
 
 def _vocabulary(fields, path):

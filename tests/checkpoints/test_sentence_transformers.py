@@ -8,6 +8,7 @@ import pytest
 
 from keras_bert.checkpoints import open_checkpoint, write_checkpoint
 from keras_bert.checkpoints.base import Checkpoint
+from keras_bert.checkpoints.parts import array_shapes, encoder_parts
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
@@ -106,6 +107,11 @@ def test_what_each_file_says(tmp_path, changed, found):
         ({"1_Pooling/config.json": {"include_prompt": "False"}}, "include_prompt must be true or false"),
         ({"tokenizer_config.json": {"model_max_length": "24"}}, "Received: '24'"),
         ({"config_sentence_transformers.json": {"default_prompt_name": "s2p"}}, "default_prompt_name is 's2p'"),
+        ({"config_sentence_transformers.json": {"truncate_dim": 16}}, "asks for vectors cut to truncate_dim=16"),
+        (
+            {"modules.json": [NEWER["modules.json"][0], {"type": f"{OWN}.pooling.Pooling", "path": "9_Pooling"}]},
+            "9_Pooling/config.json does not exist",
+        ),
         ({"config_sentence_transformers.json": {"prompts": ["a"]}}, "prompts must be an object"),
         ({"config_sentence_transformers.json": {"model_type": "SparseEncoder"}}, "is a SparseEncoder"),
     ],
@@ -135,7 +141,9 @@ def test_a_cross_encoder_before_6_and_what_it_cannot_be(tmp_path):
         write(tmp_path, {"config.json": noted})
         assert add_settings({"num_classes": 1}, tmp_path, CONFIG)["multi_label"] is True
     write(tmp_path, {"config.json": {"sbert_ce_default_activation_function": "torch.nn.Tanh"}})
-    with pytest.raises(UserError, match=re.escape("activation_fn is 'torch.nn.Tanh'; Sigmoid and Identity are done")):
+    with pytest.raises(
+        UserError, match=re.escape("/config.json: activation_fn is 'torch.nn.Tanh'; Sigmoid and Identity are done")
+    ):
         add_settings({"num_classes": 1}, tmp_path, CONFIG)
     settings = {"model_type": "CrossEncoder", "prompts": {"query": "q: "}, "default_prompt_name": "query"}
     write(tmp_path, {**CROSS, "config_sentence_transformers.json": settings})
@@ -145,9 +153,8 @@ def test_a_cross_encoder_before_6_and_what_it_cannot_be(tmp_path):
 
 def test_the_settings_go_with_the_weights(tmp_path):
     """An old layout keeps the model in a folder below; a copy in our format still says how its vectors are made."""
-    arrays = {"bert/embeddings/word_embeddings": np.zeros((10, 4), np.float32)}
-    shapes = {name: array.shape for name, array in arrays.items()}
-    source = Checkpoint(tmp_path, CONFIG, {}, shapes, arrays.__getitem__)
+    shapes = array_shapes(encoder_parts(CONFIG))
+    source = Checkpoint(tmp_path, CONFIG, {}, shapes, lambda name: np.zeros(shapes[name], np.float32))
     write_checkpoint(source, tmp_path / "old" / "0_Transformer", format="huggingface")
     files = {name: fields for name, fields in OLDER.items() if not name.endswith("/config.json")}
     write(tmp_path / "old", {**files, "1_Pooling/config.json": OLDER["1_Pooling/config.json"]})

@@ -8,7 +8,7 @@ import pytest
 
 from keras_bert.checkpoints import save_checkpoint
 from keras_bert.config import BertConfig
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, UserNote
 from keras_bert.models import (
     BertClassifier,
     BertEncoder,
@@ -94,9 +94,12 @@ def test_a_bare_encoder_and_a_classifier_without_its_weights(config, tokenizer, 
     with pytest.raises(UserError, match=r"encoder has no task\.json that says what its classes are"):
         load_classifier(tmp_path / "encoder")
     model = BertClassifier(BertEncoder(config), 2)
-    arrays = {name: array for name, array in collect_arrays(model).items() if name != "output_bias"}
-    save_checkpoint(tmp_path / "m", config, arrays, task=model.task(), tokenizer=tokenizer)
-    with pytest.raises(UserError, match="lacks output_bias"):
-        load_classifier(tmp_path / "m")
+    for lacking, others in (("output_bias", ""), ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")):
+        arrays = {n: array for n, array in collect_arrays(model).items() if n not in (lacking, others)}
+        save_checkpoint(tmp_path / lacking[-4:], config, arrays, task=model.task(), tokenizer=tokenizer)
+        with pytest.raises(UserError, match=f"lacks {lacking}"):  # whose answers would be random
+            load_classifier(tmp_path / lacking[-4:])
+        with pytest.warns(UserNote, match=f"was saved for classification but lacks {lacking}"):
+            BertClassifier.from_pretrained(tmp_path / lacking[-4:])
     with pytest.raises(UserError, match="nowhere does not exist"):
         load_classifier(tmp_path / "nowhere")

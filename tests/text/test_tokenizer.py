@@ -215,6 +215,7 @@ def test_directories_that_hold_no_tokenizer(small_vocabulary, tmp_path):
 def test_a_call_gives_padded_arrays(small_vocabulary):
     tokenizer = Tokenizer(small_vocabulary)
     batch = tokenizer(("the un", "run"), pair=np.array(["the", "!"]), max_seq_length=7)
+    assert tokenizer(np.array("the"))["input_ids"].tolist() == tokenizer("the")["input_ids"].tolist()
     assert {(name, array.dtype.name, array.shape) for name, array in batch.items()} == {
         (name, "int32", (2, 7)) for name in ("input_ids", "input_mask", "segment_ids")
     }

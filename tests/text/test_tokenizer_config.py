@@ -88,6 +88,7 @@ def test_google_s_five_are_taken_literally(folder):
         ({"split_special_tokens": True, "additional_special_tokens": ["[SUBJ]"]}, "its split_special_tokens is True"),
         ({"added_tokens_decoder": {"99": OBJECT}}, "'[OBJ]' has the id 99, but by vocab.txt it is 8, which"),
         ({"added_tokens_decoder": {"5": {"content": "ann"}}}, "'ann' has the id 5, but by vocab.txt it is 6"),
+        ({"added_tokens_decoder": {"9" * 5000: OBJECT}}, "added_tokens_decoder must be an object from ids to tokens"),
         ({"added_tokens_decoder": ["[OBJ]"]}, "added_tokens_decoder must be an object from ids to tokens"),
         ({"additional_special_tokens": "[OBJ]"}, "additional_special_tokens must be a list"),
         ({"additional_special_tokens": [5]}, "must be a list of tokens with content"),
@@ -104,6 +105,7 @@ def test_what_means_other_ids_is_refused_by_name(folder, fields, sentence):
 def test_the_class_may_stand_in_the_model_s_configuration(folder):
     with pytest.raises(UserError, match=r"config\.json says tokenizer_class BertJapaneseTokenizer"):
         Tokenizer.from_pretrained(folder(config={"tokenizer_class": "BertJapaneseTokenizer"}))
+    assert Tokenizer.from_pretrained(folder(config={"tokenizer_class": "BertTokenizerLegacy"}))
 
 
 def test_what_makes_no_difference_is_read(folder):
@@ -118,11 +120,12 @@ def test_what_makes_no_difference_is_read(folder):
 def test_a_directory_that_is_not_there(tmp_path, monkeypatch):
     Vocabulary(ROWS).save(tmp_path / "vocab.txt")
     monkeypatch.chdir(tmp_path)  # whose vocab.txt must not be taken for the named model's
-    for name, command in (("bert-base-uncased", "bert-base-uncased"), ("google-bert/bert", "bert")):
-        with pytest.raises(UserError, match=f"{name} does not exist.*: hf download {name} --local-dir {command}$"):
+    for name in ("bert-base-uncased", "google-bert/bert"):
+        with pytest.raises(UserError, match=f"{name} does not exist.*: hf download {name} --local-dir {name}$"):
             Tokenizer.from_pretrained(name)
-    with pytest.raises(UserError, match=r"/none/model does not exist; give the path of a model directory"):
-        Tokenizer.from_pretrained(tmp_path / "none" / "model")
+    for name in (tmp_path / "none" / "model", "./model"):
+        with pytest.raises(UserError, match=r"/model does not exist; .* on this machine\. Check the path\.$"):
+            Tokenizer.from_pretrained(name)
     (tmp_path / "bert_model.ckpt.index").touch()
     assert len(Tokenizer.from_pretrained("bert_model.ckpt")) == len(ROWS)
     (tmp_path / "other").mkdir()

@@ -48,11 +48,23 @@ def test_who_overrules_whom(tmp_path):
 
 
 def test_a_class_without_rules_of_its_own_takes_them_from_tokenizer_json(tmp_path):
-    write_tokenizer(tmp_path, TOKENS, lowercase=False)
+    path = write_tokenizer(tmp_path, TOKENS, lowercase=False)
     (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n")
     assert Tokenizer.from_pretrained(tmp_path).do_lower_case  # by the vocabulary
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
     assert not Tokenizer.from_pretrained(tmp_path).do_lower_case
+    fields = json.loads(path.read_text())
+    cls, sep = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("[CLS]", "[SEP]"))
+    texts = [{"Sequence": {"id": name, "type_id": segment}} for segment, name in enumerate("AB")]
+    single = [cls, texts[0], sep]
+    pair = [*single, texts[1], {"SpecialToken": {"id": "[SEP]", "type_id": 1}}]
+    post = {"type": "TemplateProcessing", "single": single, "pair": pair}
+    path.write_text(json.dumps({**fields, "post_processor": post}))
+    assert Tokenizer.from_pretrained(tmp_path)
+    for other in (None, {**post, "single": single[1:]}, {**post, "pair": [*single, sep]}, {"type": "ByteLevel"}):
+        path.write_text(json.dumps({**fields, "post_processor": other}))
+        with pytest.raises(UserError, match="its post_processor does not make"):
+            Tokenizer.from_pretrained(tmp_path)
 
 
 def test_special_tokens_that_were_added_are_entries(tmp_path):

@@ -1,5 +1,7 @@
 """What a model says of whole splits, and the labels of saved models."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -50,6 +52,9 @@ def test_heads_that_cannot_answer(tokenizer, config, tmp_path):
         label_columns(glue.find_task("rte"), open_checkpoint(tmp_path / "bare"))
     make_head(glue.find_task("rte"))(BertEncoder(config)).save_pretrained(tmp_path / "rte", tokenizer=tokenizer)
     checkpoint = open_checkpoint(tmp_path / "rte")
+    arrays = {name: shape for name, shape in checkpoint.shapes.items() if "pooler" not in name}
+    with pytest.raises(UserError, match="rte lacks bert/pooler/dense/kernel"):
+        label_columns(glue.find_task("rte"), dataclasses.replace(checkpoint, shapes=arrays))
     assert checkpoint.task["labels"] == ["entailment", "not_entailment"]
     assert checkpoint.task["pair"] is True
     assert label_columns(glue.find_task("qnli"), checkpoint) == [0, 1]
