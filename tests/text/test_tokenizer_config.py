@@ -118,11 +118,15 @@ def test_what_makes_no_difference_is_read(folder):
 def test_a_directory_that_is_not_there(tmp_path, monkeypatch):
     Vocabulary(ROWS).save(tmp_path / "vocab.txt")
     monkeypatch.chdir(tmp_path)  # whose vocab.txt must not be taken for the named model's
-    for name, command in (("bert-base-uncased", "bert-base-uncased"), ("google-bert/bert", "bert")):
-        with pytest.raises(UserError, match=f"{name} does not exist.*: hf download {name} --local-dir {command}$"):
+    for name in ("bert-base-uncased", "google-bert/bert"):
+        with pytest.raises(UserError, match=f"{name} does not exist.*: hf download {name} --local-dir {name}$"):
             Tokenizer.from_pretrained(name)
-    with pytest.raises(UserError, match=r"/none/model does not exist; give the path of a model directory"):
-        Tokenizer.from_pretrained(tmp_path / "none" / "model")
+    for name in (str(tmp_path / "none" / "model"), "./none", "none/bert_model.ckpt"):
+        with pytest.raises(UserError, match=rf"^{name} does not exist; expected a model directory .*Check the path"):
+            Tokenizer.from_pretrained(name)
+    for name in ("", None, 5):
+        with pytest.raises(UserError, match="path of a model directory was expected"):
+            Tokenizer.from_pretrained(name)
     (tmp_path / "bert_model.ckpt.index").touch()
     assert len(Tokenizer.from_pretrained("bert_model.ckpt")) == len(ROWS)
     (tmp_path / "other").mkdir()
