@@ -36,6 +36,8 @@ def is_installed():
         import keras_bert as kb
     except ImportError:
         return False
+    if not any(importlib.metadata.distributions(name="keras3-bert")):  # the clone itself, without what it needs
+        return False
     print(f"keras_bert {kb.__version__} is installed.")
     return True
 

@@ -12,7 +12,6 @@ import time
 
 SECONDS_BETWEEN_LINES = 10
 BAR_WIDTH = 20
-NARROWEST = 20  # columns; on anything narrower the line is cut
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -94,7 +93,7 @@ def _make_bar(stage, done, total, unit, stream):
             figures = [f"{short(n)}/{counted(total, unit)}", left, first, per_second, *rest]
             if first.endswith("..."):  # what is being waited for comes before all figures
                 figures.insert(0, figures.pop(2))
-            return fitted(head, figures, max(NARROWEST, _columns(stream) - 1))  # the last column may break the line
+            return fitted(head, figures, max(1, _columns(stream) - 1))  # the last column may break the line
 
     return Line(total=total, initial=done, desc=stage, file=stream, leave=True)
 

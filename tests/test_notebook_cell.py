@@ -22,15 +22,20 @@ CODE = CELL.read_text(encoding="utf-8")
 def run_cell(tmp_path, monkeypatch):
     """A function that runs the cell in a folder and returns what pip and git were called with.
 
-    Without `installed`, keras_bert cannot be imported. Its other arguments take the places of values in the cell.
+    Without `installed` or `on_path`, keras_bert cannot be imported. Its other arguments take the places of values of
+    the cell.
     """
     for name in ("TPU_ACCELERATOR_TYPE", "TPU_NAME", "KERAS_BACKEND"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "keras_bert", None)  # `import` raises ImportError
 
-    def run(folder=tmp_path, *, installed=False, on_tpu=False, **values):
+    def run(folder=tmp_path, *, installed=False, on_path=False, on_tpu=False, **values):
         monkeypatch.chdir(folder)
         if installed:
+            monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [name] * (name == "keras3-bert"))
+        elif on_path:
+            monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [])
+        if installed or on_path:
             monkeypatch.setitem(sys.modules, "keras_bert", ModuleType("keras_bert"))
             sys.modules["keras_bert"].__version__ = "1.2.3"
         if on_tpu:
@@ -90,6 +95,7 @@ def test_then_the_clone_that_the_notebook_lies_in(run_cell, tmp_path, place):
     clone = make_clone(tmp_path / "clone")
     (clone / "colab").mkdir()
     assert run_cell(clone / place, PUBLISHED="https://example.org/a.whl") == [installs(str(clone))]
+    assert run_cell(clone / place, on_path=True) == [installs(str(clone))]  # importable, without what it needs
 
 
 def test_then_the_published_address(run_cell):

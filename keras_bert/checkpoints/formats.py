@@ -18,7 +18,7 @@ from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, 
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import atomic_path, missing_directory_message, read_json
-from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, count_entries, find_vocabulary
+from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, as_directory, count_entries, find_vocabulary
 from keras_bert.text.vocabulary import check_fits
 
 
@@ -63,7 +63,7 @@ def open_checkpoint(path, *, allow_missing=False):
     Raises:
         UserError: nothing of the kind is there, it is damaged, not all of it is there, or it may not be read.
     """
-    given, path = path, Path(path)
+    given, path = path, as_directory(path)
     try:
         name = find_format(path)
         if name is None:

@@ -6,8 +6,9 @@ r"""CoNLL-style files: a word and its tag a line, a blank line after each senten
 What begins with -DOCSTART- ends a sentence and is no word. A comment is a line that begins with "# " or "## ", as in
 CoNLL-U and KLUE; where spaces part the columns and it may be a row with the word "#", it is one if it has as many
 columns as the others and ends in a tag. With another token_column than the first, CoNLL-U's rows 3-4 (of the two words
-that follow) and 3.1 (of a word that was left out) are skipped. A file whose words include " ", as KLUE's characters do, says where its spaces
-are: its words stand together as they are, and else with a space between them. Imports no TensorFlow.
+that follow) and 3.1 (of a word that was left out) are skipped. A file whose words include " ", as KLUE's characters do,
+says where its spaces are: its words stand together as they are, and else with a space between them. Imports no
+TensorFlow.
 """
 
 import dataclasses

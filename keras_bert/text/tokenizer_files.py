@@ -5,6 +5,7 @@ no vocab.txt beside it. Where both are there vocab.txt is read.
 """
 
 import glob
+import os
 from pathlib import Path
 
 from keras_bert.errors import UserError
@@ -82,17 +83,24 @@ def count_entries(path):
     return len(_tokens(fields, path)) if fields["model"].get("type") == KIND else None
 
 
+def as_directory(path):
+    """Returns what names a model's directory as a Path, or raises a UserError if it names nothing: "", None or 5."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise UserError(f"The path of a model directory was expected. Received: {path!r:.80}.")
+    return Path(path)
+
+
 def tokenizer_folder(path):
     """Returns the directory that a path means: itself, or that of a checkpoint's prefix ("dir/bert_model.ckpt").
 
     Raises:
         UserError: it is neither.
     """
-    given, path = path, Path(path)
+    given, path = path, as_directory(path)
     if path.is_dir():
         return path
-    is_prefix = ".ckpt" in path.name or path.is_file() or any(path.parent.glob(f"{glob.escape(path.name)}.*"))
-    if not is_prefix or not path.parent.is_dir():
+    is_there = path.is_file() or any(path.parent.glob(f"{glob.escape(path.name)}.*"))
+    if not is_there and not (".ckpt" in path.name and find_vocabulary(path.parent)):
         raise UserError(missing_directory_message(given))
     return path.parent
 

@@ -123,8 +123,11 @@ def test_a_directory_that_is_not_there(tmp_path, monkeypatch):
     for name in ("bert-base-uncased", "google-bert/bert"):
         with pytest.raises(UserError, match=f"{name} does not exist.*: hf download {name} --local-dir {name}$"):
             Tokenizer.from_pretrained(name)
-    for name in (tmp_path / "none" / "model", "./model"):
-        with pytest.raises(UserError, match=r"/model does not exist; .* on this machine\. Check the path\.$"):
+    for name in (str(tmp_path / "none" / "model"), "./none", "none/bert_model.ckpt"):
+        with pytest.raises(UserError, match=rf"^{name} does not exist; expected a model directory .*Check the path"):
+            Tokenizer.from_pretrained(name)
+    for name in ("", None, 5):
+        with pytest.raises(UserError, match="path of a model directory was expected"):
             Tokenizer.from_pretrained(name)
     (tmp_path / "bert_model.ckpt.index").touch()
     assert len(Tokenizer.from_pretrained("bert_model.ckpt")) == len(ROWS)
