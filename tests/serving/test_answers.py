@@ -121,7 +121,7 @@ def test_whole_numbers_are_names_of_classes(config, tokenizer):
     [answer] = kb.predict(model, tokenizer, ["a"])
     assert sorted(answer["probabilities"]) == ["1", "2"]
     for labels, said in (
-        (["a", "a"], "both 'a'"),
+        (["a", "a"], "labels has 'a' twice"),
         (["a", 0.5], r"labels\[1\] is 0\.5"),
         ("ab", "must be a list of na"),
     ):
