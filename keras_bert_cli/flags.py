@@ -128,16 +128,13 @@ class Parser(argparse.ArgumentParser):
         """Names what is no argument; where a flag's value is followed by more files, the shell has expanded a glob."""
         place = arguments.index(extra[0])
         before = arguments[max(0, place - 2) : place]
-        if (
-            len(before) == 2
-            and before[0] in self._option_string_actions
-            and all(map(os.path.exists, before[1:] + extra[:1]))
-        ):
-            suffix = os.path.splitext(extra[0])[1]
-            glob = os.path.join(os.path.dirname(extra[0]), f"*{suffix}")
+        both = [*before[1:], extra[0]]
+        if len(before) == 2 and before[0] in self._option_string_actions and all(map(os.path.exists, both)):
+            globs = {os.path.join(os.path.dirname(path), "*" + os.path.splitext(path)[1]) for path in both}
+            remedy = f": {before[0]}='{globs.pop()}'" if len(globs) == 1 else ", or put commas between several files"
             self.error(
                 f"{before[0]} takes one value, and {before[1]!r} is followed by {extra[0]!r}; quote the glob, so that "
-                f"the shell does not expand it: {before[0]}='{glob}'"
+                f"the shell does not expand it{remedy}"
             )
         self.error(f"unexpected arguments: {' '.join(extra)}")
 

@@ -23,12 +23,12 @@ def number_of(name):
 
 
 def value_of(name):
-    """Returns the number that a label spells, where true is 1 and false is 0; or None if it is another word.
+    """Returns the number that a label spells or is, where true is 1 and false is 0; or None if it is another word.
 
-    >>> value_of("TRUE") == value_of("1.0"), value_of("False") == value_of("0"), value_of("yes")
+    >>> value_of("TRUE") == value_of("1.0") == value_of(1), value_of("False") == value_of("0"), value_of("yes")
     (True, True, None)
     """
-    return TRUTHS.get(name.lower(), number_of(name))
+    return TRUTHS.get(str(name).lower(), number_of(str(name)))
 
 
 def by_value(names):

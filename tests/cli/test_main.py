@@ -102,10 +102,11 @@ def test_a_mistake_in_the_flags_is_one_line_that_names_it(capsys, arguments, mes
 
 def test_a_glob_that_the_shell_expanded_is_told_to_be_quoted(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("a b.txt", "b.txt", "c.txt"):
+    for name in ("a b.txt", "b.txt", "c.txt", "d.csv"):
         (tmp_path / name).touch()
     for extra, told in (
         (["a b.txt", "b.txt", "c.txt"], "; quote the glob, so that the shell does not expand it: --input_file='*.txt'"),
+        (["b.txt", "d.csv"], "; quote the glob, so that the shell does not expand it, or put commas between several"),
         (["b.txt", "nothing"], "unexpected arguments: nothing"),
     ):
         with pytest.raises(SystemExit) as caught:

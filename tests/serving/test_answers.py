@@ -121,8 +121,8 @@ def test_whole_numbers_are_names_of_classes(config, tokenizer):
     [answer] = kb.predict(model, tokenizer, ["a"])
     assert sorted(answer["probabilities"]) == ["1", "2"]
     for labels, said in (
-        (["a", "a"], "both 'a'"),
-        (["a", 0.5], r"labels\[1\] is 0\.5"),
+        (["a", "a"], "labels has 'a' twice"),
+        (["a", 0.5], r"string for each class\. Received: 0\.5"),
         ("ab", "must be a list of na"),
     ):
         with pytest.raises(kb.UserError, match=said):
