@@ -136,7 +136,7 @@ def _check_flags(args, output_dir):
     """Returns the path of the predictions; raises a UserError where flags contradict or outputs have no place."""
     from keras_bert.checkpoints import check_place
     from keras_bert.errors import UserError
-    from keras_bert.files import refuse_existing
+    from keras_bert.outputs import refuse_existing
     from keras_bert.tasks.table import check_writable
     from keras_bert_cli.finetune_flags import check_output
 

@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from keras_bert_cli.corpus import (
     MIN_SENTENCES,
     Document,

@@ -137,7 +137,7 @@ def _check(args):
     """Raises a UserError, before any work, if the results would have no place to go to."""
     from keras_bert.checkpoints import check_place
     from keras_bert.errors import UserError
-    from keras_bert.files import refuse_existing
+    from keras_bert.outputs import refuse_existing
 
     if args.output_file:
         if Path(args.output_file).suffix not in KINDS:
@@ -151,7 +151,7 @@ def _write(path, texts, vectors):
     """Writes the vectors, whole or not at all."""
     import numpy as np
 
-    from keras_bert.files import atomic_path
+    from keras_bert.outputs import atomic_path
 
     if path.suffix == ".jsonl":
         write_json_lines(path, map(_as_object, texts, vectors))

@@ -143,7 +143,7 @@ def check_output(args):
     import os
 
     from keras_bert.errors import UserError
-    from keras_bert.files import refuse_existing
+    from keras_bert.outputs import refuse_existing
 
     if getattr(args, "use_tpu", False):
         raise UserError("--use_tpu: fine-tuning takes the GPU or CPU of this machine; leave the flag out.")

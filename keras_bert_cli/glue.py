@@ -267,7 +267,7 @@ def _next(args, task, todo):
 
 def _zip(args):
     """Puts the prediction files of several runs into submission.zip and says what is missing."""
-    from keras_bert.files import refuse_existing
+    from keras_bert.outputs import refuse_existing
     from keras_bert.tasks.glue.submission import ZIP_NAME, zip_submission
 
     path = Path(args.output_dir) / ZIP_NAME

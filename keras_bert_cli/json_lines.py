@@ -131,7 +131,7 @@ def to_json(value, stream=None):
 
 def write_json_lines(path, values):
     """Writes values as a file, a line each, whole or not at all. Returns how many there were."""
-    from keras_bert.files import atomic_path
+    from keras_bert.outputs import atomic_path
 
     count = 0
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:

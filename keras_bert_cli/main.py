@@ -82,8 +82,8 @@ def _alone(name, output_dir):
     if not output_dir or name not in LOCKED_IN | LOCKED_WHOLE:
         yield
         return
-    from keras_bert.files import clear_left
     from keras_bert.locks import lock_beside, lock_in, locked
+    from keras_bert.outputs import clear_left
 
     path = (lock_in if name in LOCKED_IN else lock_beside)(output_dir)
     remedy = "wait until it ends, or name another --output_dir"
@@ -118,7 +118,7 @@ def main(argv=None):
         _drop_output()
         return 141  # as a shell counts it: 128 + SIGPIPE
     except OSError as error:
-        from keras_bert.files import REMEDIES, cannot_write
+        from keras_bert.outputs import REMEDIES, cannot_write
 
         if error.errno not in REMEDIES:
             raise

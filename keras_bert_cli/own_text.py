@@ -9,7 +9,7 @@ import hashlib
 import heapq
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from keras_bert_cli.corpus import Document, TooFewDocuments, balanced_table, write_split, write_tables
 from tfrecords.documents import read_documents, resolve_sources
 

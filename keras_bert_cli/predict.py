@@ -105,7 +105,8 @@ def run(args):
 def _check_files(args):
     """Raises a UserError, before any work, if the input is not there or the answers would have no place to go to."""
     from keras_bert.checkpoints import check_place, open_checkpoint
-    from keras_bert.files import refuse_existing, require_file
+    from keras_bert.files import require_file
+    from keras_bert.outputs import refuse_existing
     from keras_bert.tasks.table import check_writable
 
     for note in open_checkpoint(args.model_dir).notes:  # and says what is wrong before TensorFlow starts

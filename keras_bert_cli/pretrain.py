@@ -29,7 +29,7 @@ def run(args):
     from keras_bert.data.checking import record_files
     from keras_bert.data.manifests import sentence_task
     from keras_bert.errors import UserError
-    from keras_bert.files import refuse_existing
+    from keras_bert.outputs import refuse_existing
     from keras_bert.training.workers import is_chief
     from keras_bert_cli.remote_places import localized
 

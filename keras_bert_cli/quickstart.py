@@ -44,7 +44,8 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the chain and ends with a table and results.json."""
-    from keras_bert.files import atomic_path, expand_inputs
+    from keras_bert.files import expand_inputs
+    from keras_bert.outputs import atomic_path
     from keras_bert_cli.chain import Chain
 
     folder = Path(args.output_dir)

@@ -6,7 +6,8 @@ import shlex
 import time
 from pathlib import Path
 
-from keras_bert.files import atomic_path, parse_json
+from keras_bert.files import parse_json
+from keras_bert.outputs import atomic_path
 
 
 class Stages:

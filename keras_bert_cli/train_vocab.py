@@ -74,7 +74,7 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command. Returns the figures that it prints, as a dict."""
-    from keras_bert.files import atomic_path
+    from keras_bert.outputs import atomic_path
     from keras_bert.text.counting import HeldOut
     from keras_bert.text.rules import TokenizerRules
     from keras_bert_cli.progress import Progress, clock
@@ -195,7 +195,7 @@ def _initial_vocabulary(args):
 
 def _check_output(args, sources):
     from keras_bert.errors import UserError
-    from keras_bert.files import refuse_existing
+    from keras_bert.outputs import refuse_existing
 
     if Path(args.vocab_file).is_dir():
         raise UserError(

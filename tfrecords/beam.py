@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from keras_bert.errors import ResourceError, UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 
 
 class BeamRunner:

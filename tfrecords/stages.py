@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary

@@ -11,8 +11,9 @@ import shutil
 
 from keras_bert.data.records import stem_of
 from keras_bert.errors import ResourceError, UserError
-from keras_bert.files import atomic_path, cannot_write, parse_json
+from keras_bert.files import parse_json
 from keras_bert.locks import lock_beside, locked
+from keras_bert.outputs import atomic_path, cannot_write
 
 FORMAT = 1  # of what lies in the folder; a version of the tool that changes it goes up by one
 IDENTITY = "run.json"

@@ -15,7 +15,7 @@ from keras_bert.data.masking import ACTIONS, mask_tokens
 from keras_bert.data.records import SHARD, manifest_path, vocab_path
 from keras_bert.data.wire import frame, serialize
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from tfrecords.instances import SENTENCE_TASKS, assemble
 from tfrecords.workplace import write_json
 

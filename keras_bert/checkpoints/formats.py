@@ -17,7 +17,8 @@ from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, missing_directory_message, read_json
+from keras_bert.files import missing_directory_message, read_json
+from keras_bert.outputs import atomic_path
 from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, as_directory, count_entries, find_vocabulary
 from keras_bert.text.vocabulary import check_fits
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, refuse_existing
+from keras_bert.outputs import atomic_path, refuse_existing
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.heads import HEADS, Options, Server, task_of

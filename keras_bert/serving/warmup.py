@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from keras_bert.data.wire import frame, message_head
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 SIGNATURE = "serving_default"

@@ -16,7 +16,8 @@ import functools
 import re
 
 from keras_bert.errors import UserError, note
-from keras_bert.files import atomic_path, read_lines, require_file
+from keras_bert.files import read_lines, require_file
+from keras_bert.outputs import atomic_path
 from keras_bert.tasks.conll_tags import (
     OUTSIDE,
     PLAIN,

@@ -5,7 +5,7 @@ N examples, C classes.
 
 import numpy as np
 
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 
 MOST_NUMBERS = 20  # with more classes the cells are too small to write into
 MOST_INCHES = 14.0

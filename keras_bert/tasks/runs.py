@@ -12,9 +12,10 @@ from typing import Any
 import keras
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_json
+from keras_bert.files import read_json
 from keras_bert.models import BertEncoder
 from keras_bert.models.weights import assign_arrays, encoder_variables
+from keras_bert.outputs import atomic_path
 from keras_bert.tasks.metrics import mean_and_sd
 from keras_bert.training.finetune import DivergedError, finetune_runs, is_better
 from keras_bert.training.logs import draw_curves

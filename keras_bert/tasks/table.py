@@ -11,7 +11,8 @@ from pathlib import Path
 
 from keras_bert.cells import SURROGATES, note_quotes
 from keras_bert.errors import UserError, note, shorten
-from keras_bert.files import OPENERS, atomic_path, read_lines, require_file
+from keras_bert.files import OPENERS, read_lines, require_file
+from keras_bert.outputs import atomic_path
 from keras_bert.tasks.separated import check_columns, read_csv, read_tsv
 from keras_bert.tasks.spellings import by_value, value_of
 

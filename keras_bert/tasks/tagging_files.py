@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from keras_bert.tasks.conll import Sentences, read_conll, write_conll
 from keras_bert.tasks.conll_tags import PLAIN, convert, entities, split_tag, tag_names
 from keras_bert.tasks.examples import Examples

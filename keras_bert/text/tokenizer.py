@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from keras_bert.text.added import KeptTokens
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received

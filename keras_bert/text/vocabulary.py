@@ -15,7 +15,8 @@ import re
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_lines, require_file
+from keras_bert.files import read_lines, require_file
+from keras_bert.outputs import atomic_path
 from keras_bert.text.normalize import decompose, drop_marks, lower
 from keras_bert.text.rules import as_added_tokens
 

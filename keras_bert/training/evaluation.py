@@ -7,8 +7,8 @@ from pathlib import Path
 from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named, record_files
 from keras_bert.data.manifests import check_tokenizer_of, records_vocabulary
-from keras_bert.files import atomic_path
 from keras_bert.models import BertPretrainer
+from keras_bert.outputs import atomic_path
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.options import PretrainOptions
 from keras_bert.training.stages import fitting_dataset, make_evaluation

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 
 DIGITS = 9  # significant ones: as many as tell any two float32 apart
 FIRST_DRAWING_SECONDS = 0.5  # what the first one is taken to cost, before one was timed

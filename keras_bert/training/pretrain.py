@@ -16,9 +16,10 @@ from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named, record_files
 from keras_bert.data.damage import damaged_records
 from keras_bert.data.manifests import SENTENCE_TASKS, check_tokenizer_of, records_vocabulary, sentence_task
-from keras_bert.files import atomic_path, clear_left, read_json
+from keras_bert.files import read_json
 from keras_bert.locks import lock_in, locked
 from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.outputs import atomic_path, clear_left
 from keras_bert.training.evaluation import RESULTS, write_results
 from keras_bert.training.logs import LiveCurves, TrainLog
 from keras_bert.training.loop import Loop, Position

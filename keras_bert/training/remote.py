@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_bert.data.checking import COMPANIONS
 from keras_bert.data.records import stem_of
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 
 LAST = "notes.json"  # a checkpoint of a run is whole once it has this
 RUN = "run.json"  # and a run that is over once this says so

@@ -18,7 +18,8 @@ import numpy as np
 from keras_bert.checkpoints.base import no_permission
 from keras_bert.checkpoints.safetensors import INTEGERS, file_pieces, open_arrays
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, clear_left, parse_json, partial_path
+from keras_bert.files import parse_json
+from keras_bert.outputs import atomic_path, clear_left, partial_path
 
 STATE, NOTES = "state.safetensors", "notes.json"
 NAME = re.compile(r"step-(\d{8,})")

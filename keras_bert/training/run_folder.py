@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_json
+from keras_bert.files import read_json
+from keras_bert.outputs import atomic_path
 from keras_bert.training.loop import Position
 from keras_bert.training.run_checkpoints import RunCheckpoints, check_same_run
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from keras_bert.errors import ResourceError, UserError
-from keras_bert.files import atomic_path
+from keras_bert.outputs import atomic_path
 from tfrecords.workplace import Workplace
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.special import softmax
 
 from keras_bert.errors import UserError
-from keras_bert.files import atomic_path, read_lines
+from keras_bert.files import read_lines
+from keras_bert.outputs import atomic_path
 from keras_bert.tasks.glue.figures import answers, as_scores
 from keras_bert.tasks.glue.rows import SUBMISSIONS, find_task, suffix
 from keras_bert.tasks.table import shorten, write_tsv
