@@ -133,6 +133,9 @@ def _acquire(path, what, remedy, deadline):
 
 def _open(path):
     """Returns a descriptor of the lock file, for reading alone if it is another user's."""
+    standing = next(place for place in path.parents if place.exists())
+    if not os.access(standing, os.W_OK | os.X_OK) and not os.path.exists(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(standing))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

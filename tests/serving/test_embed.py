@@ -69,8 +69,8 @@ def test_options_out_of_range(models, tokenizer, options, match):
         embed(models["embed"], tokenizer, "the")
     with pytest.raises(UserError, match=r"must be a list of strings\. Received: None"):
         embed(models["embed"], tokenizer, None)
-    with pytest.raises(UserError, match="The vocabulary has 6 entries"):
-        embed(models["embed"], Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the"])), ["the"])
+    with pytest.raises(UserError, match="The vocabulary has 10000 entries"):
+        embed(models["embed"], Tokenizer(Vocabulary([*SPECIAL_TOKENS, *map(str, range(9995))])), ["the"])
 
 
 def test_the_search_is_that_of_a_plain_loop(monkeypatch):
