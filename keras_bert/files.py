@@ -214,6 +214,10 @@ def parse_json(data, *, unique=False):
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:  # the exception's own traceback is as deep
         raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        if "integer string conversion" in str(error):  # Python's own sentence is advice to programmers
+            raise ValueError("it holds a number of too many digits") from None
+        raise
     return found
 
 

@@ -13,16 +13,6 @@ from pathlib import Path
 
 from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
-# What serving needs by the kind of the head: beginnings of the arrays' names (serving/heads.py, which is TensorFlow's).
-ENCODER = ("bert/embeddings/", "bert/encoder/")
-SERVED = {
-    None: ENCODER,
-    "classification": (*ENCODER, "bert/pooler/", "output_"),
-    "pretraining": (*ENCODER, "cls/predictions/"),
-    "token_classification": (*ENCODER, "output_"),
-    "question_answering": (*ENCODER, "cls/squad/"),
-    "multiple_choice": (*ENCODER, "bert/pooler/", "output_"),
-}
 # google-research/bert's program for a task; others begin with run_classifier.py.
 SCRIPTS = {"question_answering": "run_squad.py", "pretraining": "run_pretraining.py"}
 
@@ -140,5 +130,7 @@ def _google_command(folder, task, tokenizer):
 
 
 def _can_be_served(checkpoint):
-    starts = SERVED.get(checkpoint.task.get("task"))
+    from keras_bert.checkpoints.parts import NEEDED
+
+    starts = NEEDED.get(checkpoint.task.get("task"))
     return starts is not None and all(any(name.startswith(start) for name in checkpoint.shapes) for start in starts)

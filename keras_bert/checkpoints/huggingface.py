@@ -60,7 +60,8 @@ def open_huggingface(folder):
 
     sources = resolve(stored, translate)
     task = functools.partial(_task, folder / CONFIG, fields)
-    return make_checkpoint(folder, config, sources, task=task, notes=(*notes, *no_floats))
+    notes = (*notes, *no_floats, *_unused(fields, sources))
+    return make_checkpoint(folder, config, sources, task=task, notes=notes)
 
 
 def _tie(stored, fields, path):
@@ -118,6 +119,8 @@ def _task(path, fields, shapes):
         raise UserError(f"{path}: architectures must be a list of names. Received: {architectures!r:.80}.")
     kind = next((kind for name, kind, _ in HEADS if name in architectures), None)
     task = {"task": kind} if kind else {}
+    if _is_multiple_regression(fields, shapes):
+        return {}
     if "output_weights" in shapes and kind != "multiple_choice":
         task["num_classes"] = num_classes = shapes["output_weights"][0]
         names = fields.get("id2label") or {}
@@ -129,6 +132,25 @@ def _task(path, fields, shapes):
         if kind in (None, "classification") and fields.get("problem_type") == MULTI_LABEL:
             task["multi_label"] = True
     return task
+
+
+def _is_multiple_regression(fields, shapes):
+    """Says whether the head gives several numbers for a text, which BertClassifier would take for classes."""
+    return fields.get("problem_type") == "regression" and shapes.get("output_weights", ())[:1] not in ((), (1,))
+
+
+def _unused(fields, sources):
+    """Returns notes on what config.json says of the head and is not used."""
+    shapes = {name: source.shape for name, source in sources.items()}
+    [classes] = shapes.get("output_weights", ())[:1] or (0,)
+    names, architectures = fields.get("id2label"), fields.get("architectures")
+    notes = []
+    if _is_multiple_regression(fields, shapes):
+        notes.append(f"its head is a regression to {classes} numbers, which no model here is: only its encoder is used")
+    labelled = isinstance(architectures, list) and any(each in LABELLED for each in architectures)
+    if not notes and labelled and isinstance(names, dict) and classes not in (0, len(names)):
+        notes.append(f"its id2label names {len(names)} classes, but its head has {classes}: the names are not used")
+    return notes
 
 
 def plan_huggingface(checkpoint):

@@ -11,6 +11,15 @@ from pathlib import Path
 
 from keras_bert.errors import UserError
 
+# What a head computes with, beside the encoder without its pooler, by its task.
+NEEDED = {
+    None: (),
+    "classification": ("bert/pooler/", "output_"),
+    "multiple_choice": ("bert/pooler/", "output_"),
+    "token_classification": ("output_",),
+    "question_answering": ("cls/squad/",),
+    "pretraining": ("cls/predictions/",),
+}
 # What a classifier's answers are computed with, beside the encoder's blocks.
 CLASSIFIER = ("bert/pooler/dense/kernel", "bert/pooler/dense/bias", "output_weights", "output_bias")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has

@@ -9,17 +9,10 @@ from keras.backend import is_float_dtype, standardize_dtype
 
 from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.checkpoints.opening import check_encoder
+from keras_bert.checkpoints.parts import NEEDED
 from keras_bert.errors import UserError, note
 from keras_bert.models.quantized import check_savable
 
-# What a head computes with, beside the encoder without its pooler, by its task.
-NEEDED = {
-    "classification": ("bert/pooler/", "output_"),
-    "multiple_choice": ("bert/pooler/", "output_"),
-    "token_classification": ("output_",),
-    "question_answering": ("cls/squad/",),
-    "pretraining": ("cls/predictions/",),
-}
 LARGE = 1 << 25  # bytes of an array from which a copy counts; the C library, too, maps larger ones on their own
 
 

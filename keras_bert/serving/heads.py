@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from keras_bert.checkpoints.parts import NEEDED
 from keras_bert.errors import UserError
 from keras_bert.models import (
     BertClassifier,
@@ -192,7 +193,6 @@ class Head:
     Attributes:
         model: the model's class.
         kind: what task.json calls it; None for a bare encoder.
-        weights: beginnings of the names of the arrays that the answer is computed from.
         answer: (server, *strings) -> {name: tensor}, inside the graph.
         answer_ids: (server, {name: int32 (B, S)}) -> {name: tensor}, for those who tokenize themselves.
         inputs: (options) -> {name: shape} of the strings.
@@ -208,7 +208,6 @@ class Head:
 
     model: type
     kind: str | None
-    weights: tuple[str, ...]
     answer: Callable
     answer_ids: Callable = plain
     inputs: Callable = texts
@@ -222,18 +221,21 @@ class Head:
     doc_stride: int | None = None
     examples: dict = dataclasses.field(default_factory=lambda: {"text": "A text to answer.", "pair": "A second text."})
 
+    @property
+    def weights(self):
+        """The beginnings of the names of the arrays that the answer is computed from."""
+        return ("bert/embeddings/", "bert/encoder/", *NEEDED[self.kind])
+
     def length(self, config):
         """Returns the longest row of tokens where nobody says."""
         return min(self.max_seq_length, config.max_position_embeddings)
 
 
-ENCODER = ("bert/embeddings/", "bert/encoder/")
 HEADS = {
-    "embed": Head(model=BertEncoder, kind=None, weights=ENCODER, answer=embedded, answer_ids=embedding),
+    "embed": Head(model=BertEncoder, kind=None, answer=embedded, answer_ids=embedding),
     "classify": Head(
         model=BertClassifier,
         kind=BertClassifier.TASK,
-        weights=(*ENCODER, "bert/pooler/", "output_"),
         answer=classified,
         answer_ids=classes,
         settings=True,
@@ -242,7 +244,6 @@ HEADS = {
     "fill_mask": Head(
         model=BertPretrainer,
         kind="pretraining",
-        weights=(*ENCODER, "cls/predictions/"),
         answer=on_inputs(filled_masks),
         id_inputs=("masked_lm_positions",),
         keep=(MASK,),
@@ -252,7 +253,6 @@ HEADS = {
     "ner": Head(
         model=BertTokenClassifier,
         kind=BertTokenClassifier.TASK,
-        weights=(*ENCODER, "output_"),
         answer=tagged_words,
         settings=True,
         examples={"text": "Rollo came to Normandy in 911."},
@@ -260,7 +260,6 @@ HEADS = {
     "squad": Head(
         model=BertSpanLabeler,
         kind=BertSpanLabeler.TASK,
-        weights=(*ENCODER, "cls/squad/"),
         answer=answers,
         inputs=lambda options: {"question": (None,), "context": (None,)},
         max_seq_length=384,
@@ -270,7 +269,6 @@ HEADS = {
     "multiple_choice": Head(
         model=BertMultipleChoice,
         kind=BertMultipleChoice.TASK,
-        weights=(*ENCODER, "bert/pooler/", "output_"),
         answer=choice,
         answer_ids=chosen,
         inputs=lambda options: {"context": (None,), "choices": (None, None)},

@@ -175,7 +175,7 @@ def vectors_of(model, *, pooling=None, normalize=None, max_seq_length=None, prom
 def _check_own(own):
     """Raises a UserError if a checkpoint's settings ask for what is not done here, or are of a wrong type."""
     if isinstance(own, dict) and "refused" in own:
-        raise UserError(f"{own['refused']} sentence-transformers itself makes these vectors.")
+        raise UserError(own["refused"])
     for name, kind in FIELDS.items():
         value = own.get(name) if isinstance(own, dict) else None
         if type(value) is not kind:

@@ -75,6 +75,21 @@ def test_a_classifier_tells_its_classes(tmp_path, arrays):
 
 
 @pytest.mark.parametrize(
+    ("fields", "note", "task"),
+    [
+        ({"problem_type": "regression"}, "a regression to 3 numbers, which no model here is", {}),
+        ({"id2label": {"0": "no", "1": "yes"}}, "names 2 classes, but its head has 3", {"num_classes": 3}),
+    ],
+)
+def test_what_the_configuration_says_of_the_head_and_is_not_used_is_noted(tmp_path, arrays, fields, note, task):
+    head = {"classifier/output_weights": np.zeros((3, 8), np.float32), "classifier/bias": np.zeros(3, np.float32)}
+    fields = {"architectures": ["BertForSequenceClassification"], **fields}
+    checkpoint = open_checkpoint(write_huggingface(tmp_path, {**arrays, **head}, **fields))
+    assert note in "; ".join(checkpoint.notes)
+    assert checkpoint.task == ({"task": "classification", **task} if task else {})
+
+
+@pytest.mark.parametrize(
     ("classes", "fields", "kind"),
     [
         (3, {"problem_type": MULTI_LABEL}, "multi_label"),
