@@ -129,7 +129,7 @@ class Parser(argparse.ArgumentParser):
         place = arguments.index(extra[0])
         before = arguments[max(0, place - 2) : place]
         both = [*before[1:], extra[0]]
-        if len(before) == 2 and before[0] in self._option_string_actions and all(map(os.path.exists, both)):
+        if len(before) == 2 and before[0] in self._flags() and all(map(os.path.exists, both)):
             globs = {os.path.join(os.path.dirname(path), "*" + os.path.splitext(path)[1]) for path in both}
             remedy = f": {before[0]}='{globs.pop()}'" if len(globs) == 1 else ", or put commas between several files"
             self.error(
@@ -139,11 +139,14 @@ class Parser(argparse.ArgumentParser):
         self.error(f"unexpected arguments: {' '.join(extra)}")
 
     def _check_names(self, arguments):
-        known = [flag for action in self._actions for flag in action.option_strings]
+        known = self._flags()
         for each in arguments[: arguments.index("--") if "--" in arguments else None]:
             name = each.partition("=")[0]
             if name.startswith("--") and " " not in name and name not in known:
                 self.error(f"unknown flag {name}{nearest(name, known)}")
+
+    def _flags(self):
+        return [flag for action in self._actions for flag in action.option_strings]
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")

@@ -55,7 +55,7 @@ class Names:
         Example:
             >>> names = Names.of(tf.constant([7, 8, 9, 7, 8, 9, 8]), tf.constant(3))
             >>> [column.numpy().tolist() for column in names.columns(tf.constant([0, 3, 4]), tf.constant([3, 3, 3]))]
-            [[3, 3, 3], [0, 0, 1], [1, 1, 4]]
+            [[3, 3, 3], [0, 0, 1], [1, 1, 3]]
         """
         exponent = tf.bitwise.right_shift(tf.bitcast(tf.cast(tf.maximum(sizes, 1), tf.float64), tf.int64), 52)
         level = tf.cast(exponent, tf.int32) - 1023  # exact: a float64 keeps the exponent of 2 in its upper bits
