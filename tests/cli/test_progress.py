@@ -62,7 +62,7 @@ NOTE = "loss 5.123, masked-LM accuracy 0.123, 1,234 examples/s"
 def test_a_narrow_terminal_loses_the_lesser_figures_and_not_the_bar(monkeypatch, columns, shown, left_out):
     now = iter(range(0, 1000, 10))
     monkeypatch.setattr(module, "_columns", lambda stream: columns)
-    monkeypatch.setattr("time.time", lambda: next(now))  # tqdm's clock: a step in two seconds
+    monkeypatch.setattr("tqdm.std.time", lambda: next(now))  # a step in two seconds
     stream = Terminal()
     with Progress(stream) as progress:
         progress("pretrain", 0, 1000, "step", "compiling...")
