@@ -134,7 +134,10 @@ def test_a_place_that_takes_no_file_is_an_os_error(tmp_path):
         ('{"a": {}, "a": {}}', r"\(it has 'a' twice\)"),
         ('{"a": 5}', r"\(a must have a dtype, a shape"),
         ('{"a": %s}' % ("[" * 100_000), r"\(it is nested too deeply\)"),
-        ('{"a": {"dtype": "F32", "shape": [%s], "data_offsets": [0, 0]}}' % ("9" * 10_000), r"\(it holds a number of too many digits"),
+        (
+            '{"a": {"dtype": "F32", "shape": [%s], "data_offsets": [0, 0]}}' % ("9" * 10_000),
+            r"\(it holds a number of too many",
+        ),
         (
             '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},'
             ' "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}',
