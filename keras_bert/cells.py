@@ -1,7 +1,7 @@
 """The rows of a CSV as spreadsheets and programs write it: cells apart by commas, semicolons, tabs or bars.
 
 The first row names the columns, and shows by them what the separator is. Excel may write it in a line of its own before
-that, `sep=;`. A blank before a quote is no part of the cell.
+that, `sep=;`. A blank before a quote is not a part of the cell.
 """
 
 import csv

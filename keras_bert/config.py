@@ -196,7 +196,7 @@ class BertConfig:
         """
         for name, expected in BERT:
             if fields.get(name, expected) != expected:
-                raise UserError(f"It is no BERT: its {name} is {fields[name]!r:.80}, and {expected!r} was expected.")
+                raise UserError(f"It is not a BERT model: its {name} is {fields[name]!r:.80}, not {expected!r}.")
         fields = {name: value for name, value in fields.items() if name not in HUGGINGFACE_FIELDS}
         return cls.from_dict(fields, activations=HUGGINGFACE_ACTIVATIONS)
 

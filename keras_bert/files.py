@@ -104,7 +104,7 @@ def read_blocks(path, *, progress=None):
 
     Raises:
         UserError: a line that is not UTF-8 or has more than 16 MiB (file and line number are named), a damaged archive,
-            lines that end with CR alone, or something else that is no text.
+            lines that end with CR alone, or not a text file.
     """
     path, number, data = Path(path), 1, b""
     try:
@@ -146,7 +146,7 @@ def _whole_lines(stream, path):
 
 
 def _check_text(head, path):
-    """Raises a UserError if a file begins like something that is no text, or whose lines end in another way."""
+    """Raises a UserError if a file does not begin like text, or its lines end with CR alone."""
     if found := no_text(head):
         kind, remedy = found
         raise UserError(

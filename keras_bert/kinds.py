@@ -1,4 +1,4 @@
-"""What a file is that is no UTF-8 text, told by its first bytes and not by its name."""
+"""Names the kind of a file that is not UTF-8 text, by its first bytes and not by its name."""
 
 import re
 

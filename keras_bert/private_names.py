@@ -2,7 +2,7 @@
 
 A release may change a private name without a word, so setup.py has an upper bound for each of these packages.
 tests/test_private_names.py finds private names in the source, and fails for one that is missing here and for one here
-that nothing uses. `make test-versions` runs the tests of what hangs on them on the oldest and newest versions allowed.
+that nothing uses. `make test-versions` runs the tests that depend on them on the lowest and newest versions allowed.
 """
 
 import dataclasses

@@ -46,7 +46,7 @@ SKIPPED_FOLDERS = {  # by what they hold
 }
 SKIPPED_PREFIXES, SKIPPED_SUFFIXES = ("test_", "_test", "conftest"), ("_test", "_tests", "_pb2")
 SKIPPED_MODULES = ("tensorflow.python.keras.", "scipy._lib.pyprima.")  # near copies of other packages' text
-MIN_TEST_EXAMPLES = 40  # a package with fewer held-out examples is no class
+MIN_TEST_EXAMPLES = 40  # a package with fewer held-out examples is not a class
 TRAIN_EXAMPLES = 50  # labelled examples of each class to fine-tune on
 EXAMPLE_WORDS, MIN_EXAMPLE_WORDS = 60, 10
 _PACKAGE_NAMES = re.compile(

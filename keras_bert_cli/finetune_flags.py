@@ -124,7 +124,7 @@ def parse_grid(text):
         name, _, values = (piece.strip() for piece in part.partition("="))
         if name not in GRID_FLAGS:
             hint = nearest(name, GRID_FLAGS) or f"; expected 'paper', or {', '.join(GRID_FLAGS)}"
-            raise argparse.ArgumentTypeError(f"{name!r} is no part of a grid{hint}")
+            raise argparse.ArgumentTypeError(f"{name!r} is not a part of a grid{hint}")
         option, kind = GRID_FLAGS[name]
         try:
             numbers = [kind(value) for value in values.split(",")]
@@ -161,7 +161,7 @@ def check_output(args):
             )
     standing = next(folder for folder in (output_dir, *output_dir.absolute().parents) if folder.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK):
-        state = "is no directory" if not standing.is_dir() else "may not be written to"
+        state = "is not a directory" if not standing.is_dir() else "may not be written to"
         raise UserError(f"--output_dir: {output_dir} cannot be made, since {standing} {state}; choose another place.")
 
 

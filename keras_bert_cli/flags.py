@@ -125,7 +125,7 @@ class Parser(argparse.ArgumentParser):
         return namespace
 
     def _refuse(self, extra, arguments):
-        """Names what is no argument; where a flag's value is followed by more files, the shell has expanded a glob."""
+        """Names what is not an argument; more files after a flag's value are a glob that the shell expanded."""
         place = arguments.index(extra[0])
         before = arguments[max(0, place - 2) : place]
         both = [*before[1:], extra[0]]

@@ -71,9 +71,9 @@ def read_object(text, place, fields):
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{place}: no JSON ({error}); {expected}") from error
+        raise UserError(f"{place}: not JSON ({error}); {expected}") from error
     if not isinstance(given, dict):
-        raise UserError(f"{place}: {text.strip()[:60]!r} is no JSON object; {expected}")
+        raise UserError(f"{place}: {text.strip()[:60]!r} is not a JSON object; {expected}")
     row = {}
     for key, field in fields.items():
         name = next((name for name in field.names if name in given), None)

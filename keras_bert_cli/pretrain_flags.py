@@ -111,7 +111,7 @@ def _add_run(group):
     group.add_argument(
         "--on_divergence",
         default="stop",
-        help="where the loss is no number or explodes: stop, or rewind to the newest checkpoint and leave the batch "
+        help="where the loss is NaN or explodes: stop, or rewind to the newest checkpoint and leave the batch "
         "out (default: stop)",
     )
     add_bool(group, "force", default=False, help="start over, whatever run or model stands in --output_dir")

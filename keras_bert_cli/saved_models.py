@@ -36,7 +36,7 @@ def with_saved_model(args, *, what="model", remedy="add --train_file"):
     Args:
         args: the flags.
         what: what is looked for.
-        remedy: what would make it where there is none.
+        remedy: what would make it if it is missing.
 
     Raises:
         UserError: neither is there.

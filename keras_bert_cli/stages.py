@@ -79,7 +79,7 @@ def _write(path, note):
 
 
 def _read(path):
-    """Returns the note of a stage, with its "result" if it was finished, or {} where there is none to be read."""
+    """Returns the note of a stage, with its "result" if it was finished, or {} if none can be read."""
     try:
         note = parse_json(path.read_bytes())
     except (OSError, ValueError):

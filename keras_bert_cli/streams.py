@@ -156,7 +156,7 @@ def _pieces(stream):
 
 
 def _is_ready(stream, *, wait=False):
-    """Returns whether a stream can be read without waiting; with `wait` it waits. What is no file is always ready."""
+    """Returns whether a stream can be read without waiting; with `wait` it waits. All but files are always ready."""
     try:
         return bool(select.select([stream], [], [], None if wait else 0)[0])
     except (OSError, ValueError, TypeError):

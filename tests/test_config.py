@@ -195,7 +195,7 @@ def test_a_file_that_is_no_config_is_refused_by_name(tmp_path):
         ("{", r"bert_config\.json is not JSON"),
         ("[]", r"bert_config\.json holds a list"),
         ('{"hidden_size": 3}', r"bert_config\.json has no vocab_size"),
-        ('{"hidden_size": 3, "model_type": "gpt2"}', r"bert_config\.json: .* its model_type is 'gpt2', and 'bert' was"),
+        ('{"hidden_size": 3, "model_type": "gpt2"}', r"bert_config\.json: .* its model_type is 'gpt2', not 'bert'"),
         ('{"vocab_size": 0}', r"bert_config\.json: vocab_size must be a whole number of at least 1"),
     ):
         path.write_text(text)

@@ -77,7 +77,7 @@ def contents_of(files, vocabulary=None, *, limit=None, progress=None):
         progress: called as progress(stage, done, total, unit), or None.
 
     Raises:
-        UserError: a file cannot be read, is damaged or empty, or holds what is no pre-training record.
+        UserError: a file cannot be read, is damaged or empty, or holds what is not a pre-training record.
     """
     report = progress or (lambda *_: None)
     total = count_examples(files) if limit is None else limit

@@ -90,7 +90,7 @@ def examples(files, *, skip=0, vocab_size=None):
         The file, the record's number in it, and the dict of its features, arrays of their lengths.
 
     Raises:
-        UserError: a file cannot be read, is damaged or empty, or holds what is no pre-training record.
+        UserError: a file cannot be read, is damaged or empty, or holds what is not a pre-training record.
     """
     passed = skip
     for path in files:

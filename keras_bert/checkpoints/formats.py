@@ -199,7 +199,7 @@ def check_place(path):
 
 
 def check_format(format):
-    """Raises a UserError that lists the formats if there is none of that name."""
+    """Raises a UserError that lists the formats if none has that name."""
     if format not in FORMATS:
         raise UserError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}.")
 

@@ -42,7 +42,7 @@ def open_huggingface(folder):
     """Opens a Hugging Face directory. Only safetensors are read: a pickle can run code.
 
     Raises:
-        UserError: it is no BERT, there are no safetensors, or they are damaged.
+        UserError: it is not a BERT model, there are no safetensors, or they are damaged.
     """
     fields = read_json(folder / CONFIG, what="The model's configuration")
     try:

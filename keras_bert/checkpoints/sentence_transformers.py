@@ -109,7 +109,7 @@ def _modules(folder):
         modules = [(module["type"], folder / module["path"]) for module in json.loads(path.read_text(encoding="utf-8"))]
         return [(kind.rpartition(".")[2] if _is_own(kind) else kind, place) for kind, place in modules]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is no list of modules with type and path, as sentence-transformers writes.") from error
+        raise UserError(f"{path} is not a list of modules with type and path; save the model again.") from error
 
 
 def _is_own(kind):

@@ -130,7 +130,7 @@ def group_by_length(files, *, skip_damaged=False):
 
 
 def check_first_records(path, layout, *, vocab_size=None, type_vocab_size=None, skip_damaged=False):
-    """Raises a UserError if the manifest, or where there is none one of the first records, does not fit the model.
+    """Raises a UserError if the manifest, or without one any of the first records, does not fit the model.
 
     The rest is checked as it is read: see `keras_bert.data.values`.
     """

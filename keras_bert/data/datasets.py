@@ -75,7 +75,7 @@ def pretraining_dataset(
         max_seq_length: S to insist on; None takes the files'.
         max_predictions: P to insist on, or of unmasked records P itself; None takes the files' or the manifest's.
         vocab_size: V of the model to train; refuses records that were made with a larger vocabulary. None takes the
-            manifest's; where there is none either, no id is too large.
+            manifest's; without a manifest no id is too large.
         type_vocab_size: the number of segments of the model to train; None for any.
         vocabulary: that of the model, as a Vocabulary, a Tokenizer or the path of a vocab.txt; refuses records
             that were made with another one. None takes the one beside unmasked records.

@@ -27,7 +27,7 @@ def as_labels(labels, count, names=None):
         else 0, float32 (N, C).
 
     Raises:
-        UserError: another number of labels than of texts, or one that is no number, no class or no name.
+        UserError: the numbers of labels and texts differ, or a label is neither a number, a class nor a name.
 
     >>> as_labels(["good", "bad", 1], 3, ["bad", "good"]).tolist()
     [1, 0, 1]
@@ -48,7 +48,7 @@ def as_labels(labels, count, names=None):
     if wrong.any():
         place = tuple(np.argwhere(wrong)[0])
         raise UserError(
-            f"labels[{', '.join(map(str, place))}] is {array[place]}, which is no number that a model can learn; "
+            f"labels[{', '.join(map(str, place))}] is {array[place]}, which is not a number that a model can learn; "
             "correct it, or leave its text out."
         )
     if names is not None and array.shape[1:] != (len(_names(names)),):
@@ -87,7 +87,7 @@ def _is_no_number(value):
 
 
 def _refuse_first(array):
-    """Raises a UserError that names the first label that is no number."""
+    """Raises a UserError that names the first label that is not a number."""
     values = array.ravel().tolist()
     number = next((number for number, value in enumerate(values) if _is_no_number(value) or abs(value) > _LARGEST), 0)
     value = values[number] if values else None
@@ -136,6 +136,6 @@ def _class(label, index, place):
     if isinstance(label, Real) and label in range(len(index)):  # 1.0 is
         return int(label)
     raise UserError(
-        f"{place} is {label!r:.60}, which is none of the {len(index)} classes: {shorten(index)}; give a name, or a "
+        f"{place} is {label!r:.60}, which is not one of the {len(index)} classes: {shorten(index)}; give a name, or a "
         "number from 0."
     )

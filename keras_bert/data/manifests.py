@@ -19,7 +19,7 @@ RULES = {"do_lower_case": None, "strip_accents": None, "tokenize_chinese_chars":
 
 
 def runs_of(files):
-    """Returns {its first file: its manifest} of each run of the data tool among `files`; {} where there is none."""
+    """Returns {its first file: its manifest} of each run of the data tool among `files`; {} without a manifest."""
     firsts = {}
     for path in map(Path, files):
         firsts.setdefault(manifest_path(path), path)

@@ -70,7 +70,7 @@ def parse(record, *, source="The record"):
                 if values is not None:
                     features[name] = values
     except ValueError as error:  # UnicodeDecodeError among them
-        raise UserError(f"{source} is no tf.train.Example ({error}); expected a record of training data.") from error
+        raise UserError(f"{source} is not a tf.train.Example ({error}); expected a record of training data.") from error
     return features
 
 

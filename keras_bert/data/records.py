@@ -188,7 +188,7 @@ def count_records(path, *, limit=None):
         limit: stop counting there; None counts all.
 
     Raises:
-        UserError: no TFRecord file, one with a damaged length or that ends within a record, or is no gzip any more.
+        UserError: no TFRecord file, one with a damaged length or that ends within a record, or is no longer gzip.
     """
     from keras_bert.data.wire import frame_head  # which imports this module
 
@@ -262,10 +262,10 @@ def vocab_path(path):
 
 
 def read_manifest(path):
-    """Returns the manifest beside a record file as a dict, or None where there is none (Google's files).
+    """Returns the manifest beside a record file as a dict, or None if there is no manifest (Google's files).
 
     Raises:
-        UserError: the manifest is no JSON object.
+        UserError: the manifest is not a JSON object.
     """
     path = manifest_path(path)
     return read_json(path, what="The manifest") if path.is_file() else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_bert.errors import UserError
 
-MOST_IDS = 1 << 21  # no vocabulary is larger: what is above is no token
+MOST_IDS = 1 << 21  # no vocabulary is larger: what is above is not a token
 LARGEST = (1 << 63) - 1
 INFINITE = "finite numbers of at least 0 were expected"
 

@@ -69,7 +69,7 @@ def worth_fusing(x, training=True):
 
 def product(layer, x):
     """Returns x (N, H) times a Dense layer's kernel, (N, units), and its bias (units,), for a chain that adds it."""
-    if layer.quantization_mode:  # whose kernel is no plain matrix: the layer does it, bias and all
+    if layer.quantization_mode:  # whose kernel is not a plain matrix: the layer does it, bias and all
         return layer(x), None
     return ops.matmul(x, layer.kernel), layer.bias
 

@@ -76,7 +76,7 @@ def hashed_places(shape, key):
 
 
 def mixed(x, key=None):
-    """Returns a one-to-one image of uint32 numbers, another one for each key, in which every bit hangs on every bit.
+    """Returns a one-to-one image of uint32 numbers, another one for each key, in which every bit depends on every bit.
 
     >>> [int(i) for i in mixed(ops.convert_to_tensor([1, 2], dtype="uint32"))]
     [1753845952, 3507691905]

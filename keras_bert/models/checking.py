@@ -93,7 +93,7 @@ def check_labels(model, inputs, labels):
             values = values[values != loss.ignored_label]
         if values.dtype.kind == "f" and not (values == np.round(values)).all():  # nor is NaN
             wrong = values[values != np.round(values)][0]
-            raise UserError(f"{name} has {wrong:g}, which is no class of the {classes}; give whole numbers from 0.")
+            raise UserError(f"{name} has {wrong:g}, which is not a class of the {classes}; give whole numbers from 0.")
         _check(values, classes, f"{name} has a class of {{}}, but the model has {classes}. Number them from 0.")
 
 

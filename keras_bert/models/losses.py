@@ -15,7 +15,7 @@ FUSED_CLASSES = 4096  # with so many a pass over the logits takes longer than ca
 def cross_entropy(labels, logits):
     """Returns one loss a label, float32 (...), from int labels (...) and logits (..., C).
 
-    A label that is none of 0 ... C - 1 gives NaN with many classes and on GPUs; on a CPU TensorFlow names it.
+    A label that is not one of 0 ... C - 1 gives NaN with many classes and on GPUs; on a CPU TensorFlow names it.
     """
     classes = logits.shape[-1]  # None where they are the positions of sequences of any length
     if classes is None or classes < FUSED_CLASSES:

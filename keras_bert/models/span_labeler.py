@@ -30,7 +30,7 @@ class BertSpanLabeler(HeadedModel):
         name: the model's name.
 
     Raises:
-        ValueError: a threshold that is no number.
+        ValueError: a threshold that is not a number.
 
     Example:
         >>> from keras_bert.config import BertConfig

@@ -66,7 +66,7 @@ def _tags(model, tokenizer, batch_size, *, max_seq_length, by_character):
 
 def _token(text, place, tag, score):
     start, end = place
-    score = 0.0 if score != score else round(float(score), 6)  # of a word without a piece it is no number
+    score = 0.0 if score != score else round(float(score), 6)  # of a word without a piece it is not a number
     return {"token": text[start:end], "start": start, "end": end, "label": tag, "score": score}
 
 
@@ -166,7 +166,7 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
     | of several labels | | {"text", "labels": [...], "probabilities": {class: p}} |
     | a regressor | | {"text", "score"} |
     | BertTokenClassifier | texts | {"text", "tokens": [{"token", "start", "end", "label", "score"}, ...]} |
-    | BertSpanLabeler | questions, contexts | {"text", "score", "start", "end"}; -1 where there is no answer |
+    | BertSpanLabeler | questions, contexts | {"text", "score", "start", "end"}; -1 for no answer |
     | BertMultipleChoice | contexts, lists of choices | {"choice", "probabilities": [...]} |
 
     Args:

@@ -184,7 +184,7 @@ def check_output(path, *, force, what="export"):
     """Raises a UserError if something stands at `path` that must not be replaced: all but an exported model."""
     path = Path(path)
     if path.exists() and not any((path / each.file).is_file() for each in FORMATS.values()):
-        raise UserError(f"{what}: {path} exists and is no exported model; remove it yourself, or choose another place.")
+        raise UserError(f"{what}: {path} exists and is not an exported model; remove it, or choose another place.")
     if not force:
         refuse_existing(path, what=what, remedy="give the next version's number, or say force=True (--force)")
 
@@ -250,7 +250,7 @@ def _example(head, tokenizer, inputs, options):
 def _serving_function(model, tokenizer, head, format, inputs, precision, options):
     """Returns a tf.Module with the model's weights, and a tf.function from the inputs to the head's outputs.
 
-    The function is no part of the module: TensorFlow would trace and save it once more for that.
+    The function is not a part of the module: TensorFlow would trace and save it once more for that.
     """
     specs = _specs(head, inputs, options)
     keep = tuple(dict.fromkeys((*tokenizer.keep, *head.keep)))

@@ -41,7 +41,7 @@ def check_top_k(config, tokenizer, top_k):
 
 
 def check_texts(texts, *, what="texts"):
-    """Returns `texts` as a list, or raises a UserError if it is no list of strings."""
+    """Returns `texts` as a list, or raises a UserError if it is not a list of strings."""
     if isinstance(texts, (str, bytes)):
         raise UserError(f"{what} must be a list of strings. Received one: {texts!r:.80}.")
     if isinstance(texts, dict) or not hasattr(texts, "__iter__") or getattr(texts, "ndim", 1) == 0:

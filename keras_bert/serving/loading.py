@@ -60,7 +60,7 @@ def load(path, *, task=None, dtype=None):
     if task is None:
         task = next((name for name, head in HEADS.items() if head.kind == kind), None)
         if task is None:
-            raise UserError(f"{path}: its task.json says {kind!r}, which is none of {', '.join(HEADS)}; choose --task.")
+            raise UserError(f"{path}: task.json says {kind!r}, which is not one of {', '.join(HEADS)}; choose --task.")
     head = HEADS[task]
     missing = _missing(checkpoint, head)
     if missing:

@@ -173,7 +173,7 @@ def vectors_of(model, *, pooling=None, normalize=None, max_seq_length=None, prom
 
 
 def _check_own(own):
-    """Raises a UserError if a checkpoint's settings ask for what is not done here, or are of a wrong type."""
+    """Raises a UserError if a checkpoint's settings ask for what is not supported here, or are of a wrong type."""
     if isinstance(own, dict) and "refused" in own:
         raise UserError(own["refused"])
     for name, kind in FIELDS.items():

@@ -213,7 +213,7 @@ def _label(path, number, row):
     label, count = row["label"], len(row["choices"])
     if number_of(label) not in range(count):  # so 1.0 is 1
         raise UserError(
-            f"{path}, line {number}: the label {label!r} is none of the choices' numbers, "
+            f"{path}, line {number}: the label {label!r} is not one of the choices' numbers, "
             f"{', '.join(map(str, range(count)))}; correct it, or remove the line."
         )
     return int(number_of(label))

@@ -3,7 +3,7 @@ r"""CoNLL-style files: a word and its tag a line, a blank line after each senten
     U.N.        NNP  I-NP  B-ORG        columns apart by tabs or by spaces, the word first and the tag last
     official    NN   I-NP  O
 
-What begins with -DOCSTART- ends a sentence and is no word. A comment is a line that begins with "# " or "## ", as in
+What begins with -DOCSTART- ends a sentence and is not a word. A comment is a line that begins with "# " or "## ", as in
 CoNLL-U and KLUE; where spaces part the columns and it may be a row with the word "#", it is one if it has as many
 columns as the others and ends in a tag. With another token_column than the first, CoNLL-U's rows 3-4 (of the two words
 that follow) and 3.1 (of a word that was left out) are skipped. A file whose words include " ", as KLUE's characters do,
@@ -153,8 +153,8 @@ def _sentences(path, columns):
             _check_columns(path, number, line, count, columns)
         if len(cells) != count:
             raise UserError(
-                f"{path}, line {number}: {len(cells)} columns, where line {first} has {count}; a word with its columns "
-                f"stands in a line, apart by single tabs or by spaces, and a blank line ends a sentence{_hint(line)}."
+                f"{path}, line {number}: {len(cells)} columns, where line {first} has {count}; write one word a line "
+                f"with its columns, separated by tabs or spaces, and a blank line after each sentence{_hint(line)}."
             )
         if numbered and _is_extra(cells[0], last):
             continue
@@ -165,7 +165,7 @@ def _sentences(path, columns):
 
 
 def _is_extra(cell, last):
-    """Says whether a row of CoNLL-U is no word of its own: 3-4 before the words 3 and 4, or 3.1, an empty node.
+    """Says whether a row of CoNLL-U is not a word of its own: 3-4 before the words 3 and 4, or 3.1, an empty node.
 
     >>> _is_extra("3-4", 2), _is_extra("3.1", 3), _is_extra("3-4", 7), _is_extra("3", 2)
     (True, True, False, False)
@@ -195,7 +195,7 @@ def _is_row(line, cells, count, *, inside):
 
 
 def _hint(line):
-    """Says what a line shows that is no row of words and tags: JSON, or a CSV."""
+    """Says what a line shows that is not a row of words and tags: JSON, or a CSV."""
     if line.lstrip().startswith(("{", "[")):
         return "; JSON is not read: write a word and its tag a line"
     return "; commas are not read as separators: write tabs in their place" if line.count(",") > 1 else ""
@@ -225,7 +225,7 @@ def _cell(path, number, name, cell):
 
 
 def _check_tags(path, sentences, lines, scheme, labels):
-    """Raises a UserError at the first tag that is none of the scheme's or, with `labels`, none of the model's."""
+    """Raises a UserError at the first tag that is not in the scheme or, with `labels`, not in the model."""
     faults = {tag: _fault(tag, scheme, labels) for tag in {tag for tags in sentences for tag in tags}}
     if any(faults.values()):
         for tags, numbers in zip(sentences, lines, strict=True):
@@ -240,14 +240,14 @@ def _fault(tag, scheme, labels):
     letters = SCHEMES.get(scheme, "BIESLU")
     if scheme != PLAIN and (part is None or part[0] not in (OUTSIDE, *letters)):
         return (
-            f"{tag!r} is no tag of {scheme or 'BIO, IOBES or BILOU'}, whose tags are {OUTSIDE}, "
+            f"{tag!r} is not a tag of {scheme or 'BIO, IOBES or BILOU'}, whose tags are {OUTSIDE}, "
             f"{', '.join(f'{letter}-TYPE' for letter in letters)}; correct it, or say --scheme=none for tags that "
             "stand for single words, such as parts of speech."
         )
     allowed = None if labels is None else allowed_tags(labels, scheme)
     if allowed is not None and (tag if scheme == PLAIN else join_tag(*part)) not in allowed:
         return (
-            f"the tag {tag!r} is none of the training set's: {shorten(allowed)}; correct it, or add training "
+            f"the tag {tag!r} is not one of the training set's: {shorten(allowed)}; correct it, or add training "
             "sentences with it."
         )
     return None

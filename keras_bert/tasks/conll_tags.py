@@ -162,6 +162,6 @@ def allowed_tags(labels, scheme):
 
 
 def check_scheme(scheme):
-    """Raises a UserError if a scheme is none of those known."""
+    """Raises a UserError if a scheme is not one of those known."""
     if scheme is not None and scheme not in (*SCHEMES, PLAIN):
         raise UserError(f"The scheme of tags is one of {', '.join((*SCHEMES, PLAIN))}. Received: {scheme!r}.")

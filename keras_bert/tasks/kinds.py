@@ -64,7 +64,7 @@ class Kind:
         if name not in self.metrics:
             near = difflib.get_close_matches(name, self.metrics, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(self.metrics)}."
-            raise UserError(f"metric: {name!r} is none of the figures of these labels; {hint}")
+            raise UserError(f"metric: {name!r} is not one of the figures of these labels; {hint}")
         return name
 
 

@@ -26,12 +26,12 @@ def read_labels(cell, separator=","):
             cell = json.loads(cell)
         except (ValueError, RecursionError) as error:
             remedy = 'write it as JSON does, such as ["a", "b"]'
-            raise ValueError(f"the label {cell!r:.60} is no JSON list ({error}); {remedy}.") from error
+            raise ValueError(f"the label {cell!r:.60} is not a JSON list ({error}); {remedy}.") from error
     if isinstance(cell, str) and cell.startswith("{") and is_json(cell):
         raise ValueError(f'the label is the JSON object {cell!r:.60}; write its list alone, such as ["a", "b"].')
     names = cell.split(separator) if isinstance(cell, str) else cell
     if not all(isinstance(name, (str, int)) or (isinstance(name, float) and math.isfinite(name)) for name in names):
-        raise ValueError(f"the label {names!r:.60} is no list of strings or numbers.")
+        raise ValueError(f"the label {names!r:.60} is not a list of strings or numbers.")
     names = (name if isinstance(name, str) else json.dumps(name) for name in names)
     return tuple(sorted({name.strip() for name in names} - {""}))
 
@@ -47,7 +47,7 @@ def read_number(cell):
     except (TypeError, ValueError):
         number = math.nan
     if not abs(number) <= float(np.finfo(np.float32).max):  # nor for NaN
-        raise ValueError(f"the label {cell!r:.60} is no number, which a regression needs.")
+        raise ValueError(f"the label {cell!r:.60} is not a number, which a regression needs.")
     return number
 
 
@@ -97,7 +97,7 @@ def example_weights(labels, names, class_weights):
         float32 (N,); of several labels (N, C), the weight of a label where it is there and 1 where it is not.
 
     Raises:
-        UserError: a name that is no class, or a weight that is not over 0.
+        UserError: a name that is not a class, or a weight that is not over 0.
 
     Example:
         >>> example_weights(np.array([0, 0, 1, 0]), ["a", "b"], "balanced").round(2).tolist()[2]
@@ -124,6 +124,6 @@ def example_weights(labels, names, class_weights):
 def _check_weights(class_weights, names):
     for name, weight in class_weights.items():
         if name not in names:
-            raise UserError(f"class_weights: {name!r} is none of the classes: {shorten(names)}; correct the name.")
+            raise UserError(f"class_weights: {name!r} is not one of the classes: {shorten(names)}; correct the name.")
         if not 0 < weight < math.inf:
             raise UserError(f"class_weights: the weight of {name!r} must be greater than 0. Received: {weight}.")

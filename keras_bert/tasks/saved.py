@@ -93,7 +93,7 @@ def load_classifier(path, *, dtype=None):
     checkpoint = open_checkpoint(path)
     task, kind = checkpoint.task, checkpoint.task.get("task")
     if kind in ELSEWHERE:
-        raise UserError(f"{path} is no classifier, it was saved for {kind}; ask it by keras-bert {ELSEWHERE[kind]}.")
+        raise UserError(f"{path} is not a classifier, it was saved for {kind}; ask it by keras-bert {ELSEWHERE[kind]}.")
     if kind != BertClassifier.TASK:
         raise UserError(
             f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."

@@ -58,7 +58,7 @@ def read_table(
             row of TSV and CSV names the columns. Blank lines are passed over.
         text_column: the column of the text.
         pair_column: the column of the second text; None for single texts.
-        label_column: the column of the label; None where there is none to read. A list names a column a label, which
+        label_column: the column of the label; None to read no labels. A list names a column a label, which
             holds 1 where it is there and else 0.
         id_column: a column to keep beside the predictions; None for none.
         classes: the labels that may occur; None for any. A number, or true and false, may be written in
@@ -204,17 +204,17 @@ def _read_label(path, number, cell, read_label, classes, known):
         names.append(name if name in classes else known.get(value_of(name)))
         if names[-1] is None:
             raise UserError(
-                f"{path}, line {number}: the label {name!r} is none of the training set's: {shorten(classes)}; "
+                f"{path}, line {number}: the label {name!r} is not one of the training set's: {shorten(classes)}; "
                 "correct it, or add training examples of it."
             )
     return tuple(sorted(set(names))) if isinstance(label, tuple) else names[0]
 
 
 def _check_label_columns(path, columns, classes):
-    """Raises a UserError if a column stands for a label that is none of the classes."""
+    """Raises a UserError if a column stands for a label that is not one of the classes."""
     for name in columns:
         if name not in classes:
-            raise UserError(f"{path}: the column {name!r} is none of the labels {shorten(classes)}; leave it out.")
+            raise UserError(f"{path}: the column {name!r} is not one of the labels {shorten(classes)}; leave it out.")
 
 
 def _read_flag(path, number, name, cell):
@@ -249,11 +249,11 @@ def _read_jsonl(path, wanted, label_column):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}, line {number}: no JSON ({error}); one object a line was expected.") from error
+            raise UserError(f"{path}, line {number}: not JSON ({error}); one object a line was expected.") from error
         if not isinstance(row, dict):
             hint = "; write one object a line (jq -c '.[]')" if isinstance(row, list) else ""
             raise UserError(
-                f"{path}, line {number}: {line.strip()[:60]!r} is no JSON object; one a line was expected{hint}."
+                f"{path}, line {number}: {line.strip()[:60]!r} is not a JSON object; one a line was expected{hint}."
             )
         if number == 1:
             check_columns(path, row, wanted, label_column, [json.dumps(value) for value in row.values()])
@@ -264,7 +264,7 @@ def _read_jsonl(path, wanted, label_column):
                 raise UserError(f"{path}, line {number}: {name!r} {state}; a string or a number was expected.")
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(
-                    f"{path}, line {number}: {name!r} is {json.dumps(value)}, which is no value; fill it in, or remove "
+                    f"{path}, line {number}: {name!r} is {json.dumps(value)}, not a value; fill it in, or remove "
                     "the row."
                 )
         yield number, {name: _as_cell(row[name]) for name in wanted}

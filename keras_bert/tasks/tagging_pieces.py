@@ -47,12 +47,12 @@ class WordPieces:
             names: the tags' names, whose places are their labels.
 
         Raises:
-            UserError: a tag that is none of them.
+            UserError: a tag that is not one of them.
         """
         number = {name: label for label, name in enumerate(names)}
         unknown = {tag for of_one in tags for tag in of_one} - number.keys()
         if unknown:
-            raise UserError(f"The tag {min(unknown)!r} is none of the model's: {shorten(names)}; correct it.")
+            raise UserError(f"The tag {min(unknown)!r} is not one of the model's: {shorten(names)}; correct it.")
         labels = np.fromiter((number[tag] for tag in chain.from_iterable(tags)), np.int32, len(self.row))
         flat = np.full(sum(map(len, self.rows["input_ids"])), IGNORED_LABEL, np.int32)
         taught = (self.row >= 0) & ~self.shares

@@ -23,7 +23,7 @@ CHUNK_WORDS = 1 << 16  # to look up at once
 MAX_WORDS = 1 << 18  # to remember: about 30 MB, 60 where every word is new; 20 MB of Wikipedia have 114,000
 MAX_CHARACTERS = 50_000  # to remember outside of ASCII, about 8 MB
 MAX_LONG_WORD = 100  # bytes; what is longer hardly comes again
-# Bytes that UTF-8 never has, to stand for what is no word: the end of a text, and (with a number) a kept token.
+# Bytes that UTF-8 never has, to stand for what is not a word: the end of a text, and (with a number) a kept token.
 _END, _KEPT = b"\xff", b"\xfe"
 _ENCODING = ("utf-8", "surrogatepass")  # a str may have lone surrogates
 _CONTROLS = bytes(code for code in [*range(0x20), 0x7F] if chr(code) not in "\t\n\r")

@@ -28,7 +28,7 @@ from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
 
 # No control character comes through the cleaning, so they are free to stand for an unspeakable word and a word's end.
 _UNSPELLABLE, _END = "\x01", "\x02"
-_NOT_PLAIN = r"[^\t\n\r ]*[^\t\n\r -~][^\t\n\r ]*"  # a word with a character that is no printable ASCII
+_NOT_PLAIN = r"[^\t\n\r ]*[^\t\n\r -~][^\t\n\r ]*"  # a word with a character that is not printable ASCII
 _VALID = r"[^\x{D800}-\x{DFFF}]*"  # RE2 itself lets encoded surrogates pass
 _BYTES_PER_CHAR = 4
 _MAX_TOKEN_BYTES = 256  # tensorflow-text's, "##" apart

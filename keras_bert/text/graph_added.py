@@ -31,7 +31,7 @@ class GraphKept:
             normalize: the function from strings (N,) to their normalized texts, as `normalized_text` makes them.
 
         Returns:
-            parts, ids: ragged string (B, None), and int32 (N,) of all parts, -1 for what is no kept token.
+            parts, ids: ragged string (B, None), and int32 (N,) of all parts, -1 for what is not a kept token.
         """
         import tensorflow as tf
 

@@ -23,7 +23,7 @@ class AddedToken:
     (False, True)
 
     Raises:
-        UserError: the content is no string or has no characters, or a flag is neither True nor False.
+        UserError: the content is not a string or has no characters, or a flag is neither True nor False.
     """
 
     content: str

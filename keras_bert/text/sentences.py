@@ -52,7 +52,7 @@ _NUMBERED = """
     oct nov dec c ca
 """
 _RULES = {word: words for words in (_NUMBERED, _SELDOM, _NEVER) for word in words.split()}
-# The last five letters of the long ones: another word as long is none of them, which the expression sees by itself.
+# The last five letters of the long ones: another word as long is not one of them, which the expression sees by itself.
 _TAILS = "|".join(sorted({word[-5:] for word in _RULES if word[-5:].isalpha() and len(word) > 4}))
 
 

@@ -67,7 +67,7 @@ class Tokenizer:
         array([2, 5, 6, 7, 8, 3, 0, 0], dtype=int32)
 
     Raises:
-        UserError: the vocabulary cannot be read or is no BERT vocabulary (see `Vocabulary`).
+        UserError: the vocabulary cannot be read or is not a BERT vocabulary (see `Vocabulary`).
     """
 
     def __init__(

@@ -49,7 +49,7 @@ def read_config(folder):
         order in which ids are given.
 
     Raises:
-        UserError: a file is damaged, or asks for what is not done here.
+        UserError: a file is damaged, or asks for what is not supported here.
     """
     place = folder / CONFIG_NAME
     fields = _read(place, "The tokenizer's configuration")

@@ -173,7 +173,7 @@ def _check_kind(fields, path):
         value = fields[part].get(field)
         if value not in expected:
             raise UserError(
-                f"{path} is no BERT tokenizer: its {part}'s {field} is {value!r}, and "
+                f"{path} is not a BERT tokenizer: its {part}'s {field} is {value!r}, and "
                 f"{' or '.join(map(repr, expected))} was expected."
             )
 
@@ -184,7 +184,7 @@ def _check_template(post, path):
     templates = {name: _template(post.get(name)) for name in TEMPLATES}
     if post.get("type") != "BertProcessing" and templates != TEMPLATES:
         raise UserError(
-            f"{path} is no BERT tokenizer: its post_processor does not make [CLS] text [SEP] of a text and "
+            f"{path} is not a BERT tokenizer: its post_processor does not make [CLS] text [SEP] of a text and "
             "[CLS] text [SEP] pair [SEP] of a pair; texts would get other ids than the model was trained with."
         )
 

@@ -74,7 +74,7 @@ class Vocabulary:
         path = require_file(path, what=what)
         if path.suffix == ".json":
             raise UserError(
-                f"{what}: {path} is no vocab.txt, one token a line; keras-bert convert makes one of a tokenizer.json."
+                f"{what}: {path} is not a vocab.txt, one token a line; keras-bert convert makes it from tokenizer.json."
             )
         rows = list(read_lines(path))
         tokens = [row.strip() for row in rows]

@@ -4,7 +4,7 @@ A matrix product (m, k) x (k, n) is 2 m k n floating-point operations, and the b
 for each of the forward pass (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1). Theirs is
 6N a token for the N weights of the blocks, and 3 * 2 * n_layer * n_ctx * d_attn for attention's scores; here each
 product is counted by its shape, the vocabulary's at the P masked positions alone, and the last block's at those and
-[CLS]. What is no matrix product is left out: it is a matter of memory's speed, not of arithmetic.
+[CLS]. What is not a matrix product is left out: it is a matter of memory's speed, not of arithmetic.
 
 S sequence, P predictions, H hidden, I intermediate, A heads, V vocabulary.
 """

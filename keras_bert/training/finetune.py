@@ -199,7 +199,7 @@ def finetune_runs(
 
 
 def is_better(new, old, *, larger_is_better=True):
-    """Says whether a figure is better than another; what is no number is worse than any.
+    """Says whether a figure is better than another; NaN is worse than any.
 
     >>> is_better(0.5, 0.4), is_better(0.5, 0.4, larger_is_better=False), is_better(0.0, float("nan"))
     (True, False, True)

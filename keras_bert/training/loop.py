@@ -131,7 +131,7 @@ class Loop:
             position: the Position to begin at; the trainer's variables are of there.
 
         Raises:
-            UserError: the loss is no number any more, or exploded.
+            UserError: the loss is NaN, or exploded.
             Stopped: `stop` said so; the run was saved before.
         """
         self.position, clock = position, time.perf_counter()

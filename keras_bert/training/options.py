@@ -44,7 +44,7 @@ class PretrainOptions:
         max_predictions, masking, masked_lm_prob: see `pretraining_dataset`.
         save_checkpoints_steps: steps between two checkpoints.
         keep_checkpoints: how many of the newest stay.
-        on_divergence: "stop" where the loss is no number or explodes; "rewind" goes back to the newest checkpoint and
+        on_divergence: "stop" where the loss is NaN or explodes; "rewind" goes back to the newest checkpoint and
             leaves the batch out.
         skip_damaged: leave damaged records out and count them, instead of stopping there.
         dtype: "float32" or "mixed_bfloat16".

@@ -27,7 +27,7 @@ class Phase:
 
 
 def parse_phases(text, *, num_train_steps=None, train_batch_size=32):
-    """Returns the phases that a text describes, or the single one where there is none.
+    """Returns the phases that a text describes, or a single one if it describes none.
 
     Args:
         text: LENGTH:STEPS or LENGTH:STEPS:BATCH, with commas between phases; STEPS may be a percentage of

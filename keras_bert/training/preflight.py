@@ -176,7 +176,7 @@ def _problem(place, *, write):
             with gfile.GFile(probe, "wb") as file:
                 file.write(b"1")
             gfile.remove(probe)
-        elif not gfile.exists(place) and not gfile.glob(place + "*"):  # a prefix, as of a checkpoint, is no file itself
+        elif not gfile.exists(place) and not gfile.glob(place + "*"):  # a checkpoint's prefix is not a file itself
             return "does not exist, or holds nothing; check the path."
     except errors.UnimplementedError:
         return f"is of a kind that TensorFlow cannot open here ({place.split('://')[0]}://); use gs:// or a local path."

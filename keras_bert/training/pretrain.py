@@ -211,7 +211,7 @@ def _make_model(config, init_checkpoint, vocabulary, strategy, options):
             model = BertPretrainer(BertEncoder(config, dtype=options.dtype))
         else:
             model = BertPretrainer.from_pretrained(init_checkpoint, dtype=options.dtype, vocabulary=vocabulary)
-        # By the time, the rate is no function of the step: the loop sets it before each call.
+        # By the time, the rate is not a function of the step: the loop sets it before each call.
         rate = options.learning_rate if options.max_minutes else _schedule(options)
         optimizer = OPTIMIZERS[options.optimizer](rate, bias_correction=options.bias_correction)
         optimizer.build(model.trainable_variables)

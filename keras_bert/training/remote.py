@@ -209,7 +209,7 @@ def _model_files(path):
 
 
 def _remote_files(folder):
-    """Returns {relative path: (bytes, second of its last change)} of a remote folder, {} where there is none."""
+    """Returns {relative path: (bytes, second of its last change)} of a remote folder, {} if it does not exist."""
     gfile, found = _gfile(), {}
     for place, _, names in gfile.walk(folder.rstrip("/")):
         for name in names:

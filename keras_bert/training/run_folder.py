@@ -45,7 +45,7 @@ class Keeper:
 
         Args:
             position: a Position.
-            before: go to the newest one below this step; where there is none, to the newest of all.
+            before: go to the newest one below this step, or else to the newest of all.
         """
         found = (before and self.checkpoints.newest(before=before)) or self.checkpoints.newest()
         if found is not None:

@@ -134,7 +134,7 @@ def test_a_pickle_is_never_loaded(tmp_path, arrays, name):
 )
 def test_what_is_no_bert_is_refused_by_name(tmp_path, arrays, field, value):
     folder = write_huggingface(tmp_path / "other", arrays, **{field: value})
-    with pytest.raises(UserError, match=f"is no BERT: its {field} is {value!r}"):
+    with pytest.raises(UserError, match=f"is not a BERT model: its {field} is {value!r}"):
         open_checkpoint(folder)
 
 

@@ -173,9 +173,9 @@ def refusal(capsys, folder, output, *flags, **options):
         (["--learning_rate=-1"], ["init_checkpoint"], ["learning_rate", "-1"]),
         (["--num_train_epochs=0"], ["init_checkpoint"], ["epochs must be greater than 0"]),
         (["--metric=f1_makro"], ["init_checkpoint"], ["f1_makro", "did you mean f1_macro?"]),
-        (["--class_weights=pink=2"], ["init_checkpoint"], ["'pink' is none of the classes: blue, green, grey, red"]),
+        (["--class_weights=pink=2"], ["init_checkpoint"], ["'pink' is not one of the classes: blue, green, grey, red"]),
         (["--multi_label", "--regression"], ["init_checkpoint"], ["--multi_label and --regression"]),
-        (["--regression"], ["init_checkpoint"], ["train.tsv, line 2: the label 'red' is no number"]),
+        (["--regression"], ["init_checkpoint"], ["train.tsv, line 2: the label 'red' is not a number"]),
         (["--predictions_file=a.tsv"], ["init_checkpoint"], ["--predictions_file without --predict_file"]),
     ],
 )
@@ -215,7 +215,7 @@ def test_one_class_and_unknown_labels(folder, tmp_path, capsys):
 
 def test_an_output_that_has_no_place(folder, tmp_path, capsys):
     (tmp_path / "file").write_text("here")
-    assert "is no directory" in refusal(capsys, folder, tmp_path / "file" / "out")
+    assert "is not a directory" in refusal(capsys, folder, tmp_path / "file" / "out")
     assert "--init_checkpoint are both" in refusal_of_itself(capsys, folder)
 
 

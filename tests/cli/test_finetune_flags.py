@@ -204,7 +204,7 @@ def test_a_place_for_the_output(model, tmp_path):
         check(f"--output_dir={tmp_path / 'mine'}")
     check(f"--output_dir={tmp_path / 'mine'}", "--force")
     (tmp_path / "file").write_text("here")
-    with pytest.raises(UserError, match="is no directory"):
+    with pytest.raises(UserError, match="is not a directory"):
         check(f"--output_dir={tmp_path / 'file' / 'out'}")
 
 

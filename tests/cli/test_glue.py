@@ -228,7 +228,7 @@ def test_bad_files_are_named_before_any_work(folder, tmp_path, capsys):
     shutil.copytree(folder / "glue" / "RTE", data / "RTE")
     (data / "RTE" / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n0\ta\tb\tmaybe\n")
     error = refusal(capsys, folder, "rte", tmp_path / "out", data=data)
-    assert "dev.tsv, line 2: the label 'maybe' is none of RTE's: entailment, not_entailment" in error
+    assert "dev.tsv, line 2: the label 'maybe' is not one of RTE's: entailment, not_entailment" in error
     (data / "RTE" / "dev.tsv").write_text("index\tsentence1\tsentence2\n0\ta\tb\n")
     assert "dev.tsv has no column of labels" in refusal(capsys, folder, "rte", tmp_path / "out", data=data)
     (data / "RTE" / "dev.tsv").write_text("")

@@ -178,7 +178,7 @@ def test_tags_that_training_lacks(folder, tmp_path, capsys):
     dev = write_conll(tmp_path / "dev.txt", [SENTENCES[0], [("U.N.", "I-ORG")]])
     flags = [f"--train_file={folder / 'data' / 'train.txt'}", f"--eval_file={dev}"]
     error = refusal(capsys, folder, tmp_path / "out", *flags)
-    assert "dev.txt, line 7: the tag 'I-ORG' is none of the training set's: O, B-LOC, I-LOC, B-PER, I-PER" in error
+    assert "dev.txt, line 7: the tag 'I-ORG' is not one of the training set's: O, B-LOC, I-LOC, B-PER, I-PER" in error
 
 
 def test_two_files_of_one_kind_and_a_model_in_the_way(folder, tmp_path, capsys):

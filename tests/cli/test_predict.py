@@ -130,7 +130,7 @@ def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, caps
     [
         ("encoder", "p.tsv", "t.tsv", [], ["encoder has no answers to predict", "keras-bert fill_mask", "embed"]),
         ("single", "p.tsv", "t.txt", ["--id_column=no"], ["t.txt is read as one text a line", "'no'"]),
-        ("single", "p.tsv", "t.txt", ["--input_format=json"], ["t.txt, line 1: no JSON", '"sentence"']),
+        ("single", "p.tsv", "t.txt", ["--input_format=json"], ["t.txt, line 1: not JSON", '"sentence"']),
         ("single", "p.tsv", "t.txt", ["a text"], ["give one of both"]),
         ("single", "p.tsv", "t.tsv", ["--max_query_length=4"], ["--max_query_length means nothing", "BertClassifier"]),
         ("nowhere", "p.tsv", "t.tsv", [], ["nowhere does not exist"]),
@@ -141,7 +141,7 @@ def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, caps
         ("single", "p.tsv", "t.txt", ["--pair_column=b"], ["t.txt is read as one text a line", "'b'"]),
         ("pair", "p.tsv", "t.txt", [], ["trained on pairs", "pair_column"]),
         ("single", "t.tsv/p.tsv", "t.tsv", [], ["is a file where a directory was expected"]),
-        ("single", "p.tsv", "t.tsv", ["--label_column=no"], ["t.tsv, line 2: the label '1'", "none of", "a, b, c"]),
+        ("single", "p.tsv", "t.tsv", ["--label_column=no"], ["t.tsv, line 2: the label '1'", "not one of", "a, b, c"]),
         ("single", "p.tsv", "t.tsv", ["--label_column=gold"], ["no column 'gold'", "'no', 'sentence', 'other'"]),
         ("single", "p.tsv", "t.txt", ["--label_column=no"], ["--label_column: ", "t.txt is not read as a table"]),
         ("single", "p.tsv", "t.txt", ["--label_column=no", "--input_format=json"], ["is not read as a table"]),

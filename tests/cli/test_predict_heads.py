@@ -233,7 +233,7 @@ def test_a_slip_while_typing_does_not_end_the_conversation(shell):
     assert answer == shell("predict", "reader", data=lines(QUESTIONS[:1]))[0]
     shell("predict", "reader", data=data, isatty=True)
     assert 'Type {"question": "...", "context": "..."} a line and press Enter' in shell.error
-    assert "standard input, line 1: no JSON" in shell.error
+    assert "standard input, line 1: not JSON" in shell.error
     assert "standard input, line 3: 'context' is missing" in shell.error
 
 
@@ -244,7 +244,7 @@ def test_a_slip_while_typing_does_not_end_the_conversation(shell):
         ("nowhere", ["it"], b"", "nowhere does not exist", 0),
         ("encoder", ["it"], b"", "encoder has no answers to predict, for it has no task.json; keras-bert embed", 0),
         ("pretrained", ["it"], b"", "for it was saved for pretraining; keras-bert embed asks it for vectors", 0),
-        ("reader", [], lines(QUESTIONS) + b"Who?\n", "standard input, line 4: no JSON", 3),
+        ("reader", [], lines(QUESTIONS) + b"Who?\n", "standard input, line 4: not JSON", 3),
         ("reader", [], lines(QUESTIONS[:2]) + b'\n{"question": "Who?"}\n', "line 4: 'context' is missing", 2),
         (
             "reader",
@@ -253,7 +253,7 @@ def test_a_slip_while_typing_does_not_end_the_conversation(shell):
             "'question' is [\"Who?\"]; a string was expected",
             0,
         ),
-        ("reader", ["Who?"], b"", "text 1: no JSON", 0),
+        ("reader", ["Who?"], b"", "text 1: not JSON", 0),
         ("reader", ["--input_format=text", "Who?"], b"", "--input_format=text: ", 0),
         ("reader", ["--long_texts=cut", "{}"], b"", "--long_texts means nothing to ", 0),
         ("reader", ["--max_query_length=13", "{}"], b"", "greater than max_query_length + 3", 0),
@@ -264,7 +264,7 @@ def test_a_slip_while_typing_does_not_end_the_conversation(shell):
         ("tagger", ["--input_file={tmp}/t.tsv"], b"", "t.tsv is a table, and these are for classifiers", 0),
         ("tagger", ["--input_file={tmp}/t.tsv", "it"], b"", "give one of both", 0),
         ("tagger", ["--input_file={tmp}/none.txt"], b"", "--input_file: {tmp}/none.txt does not exist", 0),
-        ("tagger", ["--id_column=key"], b"it\n", "line 1: no JSON (", 0),
+        ("tagger", ["--id_column=key"], b"it\n", "line 1: not JSON (", 0),
         ("tagger", [], b"it\n\xff\n", "standard input, line 2: not UTF-8", 1),
     ],
 )

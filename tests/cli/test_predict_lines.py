@@ -140,11 +140,11 @@ def test_answers_to_read(shell, capsys):
 @pytest.mark.parametrize(
     ("model", "words", "data", "sentence", "before"),
     [
-        ("pair", [], lines([{"text": "a", "pair": "b"}]) + b"a\n", "standard input, line 2: no JSON", 1),
+        ("pair", [], lines([{"text": "a", "pair": "b"}]) + b"a\n", "standard input, line 2: not JSON", 1),
         ("pair", [], lines([{"text": "a"}]), 'line 1: \'other\' is missing; {"sentence": "...", "other"', 0),
         ("pair", ["--pair_column=two"], lines([{"text": "a", "pair": "b"}]), "line 1: 'two' is missing", 0),
         ("pair", ["--input_format=text", "a"], b"", "asked by more than a text here; give objects", 0),
-        ("single", ["--id_column=no", "a"], b"", "text 1: no JSON", 0),
+        ("single", ["--id_column=no", "a"], b"", "text 1: not JSON", 0),
         ("single", [], b"a\nb\n\xe9\n", "standard input, line 3: not UTF-8", 2),
         (
             "single",

@@ -97,9 +97,9 @@ def test_export_of_another_task_and_length(directories, models, tokenizer, tmp_p
         ("--model_dir {models}/nowhere --output_dir {new}", "nowhere does not exist"),
         (
             "--model_dir {models}/encoder --output_dir {models}",
-            "{models} exists and is no exported model",
+            "{models} exists and is not an exported model",
         ),
-        ("--model_dir {models}/encoder --output_dir {models} --force", "is no exported model"),
+        ("--model_dir {models}/encoder --output_dir {models} --force", "is not an exported model"),
         ("--model_dir {models}/encoder --output_dir {new} --task translate", "Unknown task 'translate'"),
         ("--model_dir {models}/encoder --output_dir {new} --task classify", "cannot do classify"),
         ("--model_dir {models}/encoder --output_dir {new} --max_seq_length 49", "Received: 49"),

@@ -208,10 +208,10 @@ def test_the_fields_of_an_object():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("a text", ["no JSON", '{"question": "...", "choices": ["...", "..."]} was expected']),
-        ("", ["no JSON"]),
-        ("[" * 100_000, ["no JSON"]),
-        ('["a"]', ["no JSON object"]),
+        ("a text", ["not JSON", '{"question": "...", "choices": ["...", "..."]} was expected']),
+        ("", ["not JSON"]),
+        ("[" * 100_000, ["not JSON"]),
+        ('["a"]', ["not a JSON object"]),
         ('{"question": "a"}', ["'choices' is missing"]),
         ('{"choices": ["a", "b"]}', ["'question' is missing"]),
         ('{"q": 1, "choices": ["a", "b"]}', ["'q' is 1; a string was expected"]),

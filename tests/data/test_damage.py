@@ -214,7 +214,7 @@ def test_a_record_that_is_no_example_is_named_past_the_damaged_ones(tmp_path, in
         with damaged_records_named(path, **options):
             list(pretraining_dataset(path, batch_size=2, repeat=False, **options))
     path.write_bytes(good + frame(np.full(3, 0xFF, np.uint8), np.array([3])))
-    with pytest.raises(UserError, match=rf"record 4 \(at byte {len(good)}\) is no tf.train.Example"):
+    with pytest.raises(UserError, match=rf"record 4 \(at byte {len(good)}\) is not a tf.train.Example"):
         with damaged_records_named(path):
             list(pretraining_dataset(path, batch_size=4, repeat=False))
 

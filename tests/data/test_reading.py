@@ -191,5 +191,5 @@ def test_any_example(kinds, data):
 def test_what_tensorflow_refuses_is_refused(record):
     with pytest.raises(Exception, match="Error parsing"):
         tf.train.Example.FromString(record)
-    with pytest.raises(UserError, match=r"record 7 is no tf\.train\.Example"):
+    with pytest.raises(UserError, match=r"record 7 is not a tf\.train\.Example"):
         parse(record, source="record 7")

@@ -194,7 +194,7 @@ def test_records_of_another_kind(tmp_path, feature, message):
 def test_bytes_that_are_no_example(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "a")) as writer:
         writer.write(b"\xff\xff\xff")
-    with pytest.raises(UserError, match=r"is no tf\.train\.Example"):
+    with pytest.raises(UserError, match=r"is not a tf\.train\.Example"):
         first_layout(tmp_path / "a")
 
 

@@ -131,9 +131,9 @@ def test_labels_that_are_texts_or_fractions(model, plain):
         model.fit(plain, np.array(["a", "b", "c", "a"]), verbose=0)
     for value, shown in ((0.9, "0.9"), (np.nan, "nan")):
         wrong = np.where(np.arange(4) == 2, value, labels)
-        with pytest.raises(UserError, match=f"labels has {shown}, which is no class of the 3; give whole numbers"):
+        with pytest.raises(UserError, match=f"labels has {shown}, which is not a class of the 3; give whole numbers"):
             model.fit(plain, wrong, verbose=0)
         if keras.backend.backend() == "tensorflow":
-            with pytest.raises(UserError, match=f"labels has {shown}, which is no class"):
+            with pytest.raises(UserError, match=f"labels has {shown}, which is not a class"):
                 model.fit(dataset_of(plain, wrong.astype(np.float32)), verbose=0)
     model.evaluate(plain, labels.astype(np.float32), verbose=0)

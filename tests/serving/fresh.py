@@ -3,7 +3,7 @@
     python fresh.py requests.json answers.json [--ids] [--rows 64] [--room BYTES]
 
 A request is {input: rows} by the SavedModel's path. Its answer is a list of {output: value}, one a row, without the
-padding that comes of other rows of the batch. A byte that is no UTF-8 is a lone surrogate in a string here, as
+padding that comes of other rows of the batch. A byte that is not UTF-8 is a lone surrogate in a string here, as
 `bytes.decode(errors="surrogateescape")` has it.
 """
 

@@ -166,7 +166,7 @@ def test_a_model_whose_vectors_are_made_in_another_way(models, tokenizer, said, 
 
 
 def test_directories_of_sentence_transformers(shared):
-    """Every directory gives sentence-transformers' own numbers, or is refused by what is not done."""
+    """Every directory gives sentence-transformers' own numbers, or is refused by what is not supported."""
     folder, refused = shared / "golden" / "embeddings" / "models", {}
     spec = json.loads((folder / "models.json").read_text(encoding="utf-8"))
     ways = {"embeddings": {}, "encode_query": {"prompt_name": "query"}, "encode_document": {"prompt_name": "document"},

@@ -176,7 +176,7 @@ def outputs_of(path):
 
 def test_force_spares_what_is_no_saved_model(models, tokenizer, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="is no exported model"):
+    with pytest.raises(UserError, match="is not an exported model"):
         export(models["embed"], tokenizer, tmp_path, max_seq_length=16, force=True)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 

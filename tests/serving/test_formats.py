@@ -131,7 +131,7 @@ def test_a_file_that_was_exported_may_be_replaced_and_nothing_else(exports, mode
         export(models["score"], tokenizer, path, format="litert")
     export(models["score"], tokenizer, path, format="litert", force=True)
     (path / "model.tflite").unlink()
-    with pytest.raises(UserError, match="is no exported model"):
+    with pytest.raises(UserError, match="is not an exported model"):
         export(models["score"], tokenizer, path, format="litert", force=True)
 
 

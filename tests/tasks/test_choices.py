@@ -109,7 +109,7 @@ def test_labels_are_taken_where_they_are(tmp_path, name):
         ("t.jsonl", "", "has no questions"),
         ("t.txt", "a", r"must end in .csv, .tsv, .jsonl"),
         ("t.tsv", "o\ta\tb\tc\td\te\t0\no\ta\tb\tc\td\te\n", "line 2: 6 columns, where .* and label make 7"),
-        ("t.tsv", "o\ta\tb\tc\td\te\t4\n", "line 1: the label '4' is none of the choices' numbers, 0, 1, 2, 3"),
+        ("t.tsv", "o\ta\tb\tc\td\te\t4\n", "line 1: the label '4' is not one of the choices' numbers, 0, 1, 2, 3"),
         ("t.tsv", "o\ta\tb\tc\td\te\tx\n", "line 1: the label 'x'"),
         ("t.csv", "sent1,ending0,label\na,b,0\n", "no column 'sent2'"),
         ("t.jsonl", '{"context": "a", "choices": ["b", "c"], "label": true}\n', "the label 'true'"),
@@ -124,7 +124,7 @@ def test_labels_are_taken_where_they_are(tmp_path, name):
             "line 2: 3 choices, where the first question has 2",
         ),
         ("t.jsonl", '{"question": "a", "choices": ["b", "c"], "label": 0}\n', "no column 'context'"),
-        ("t.jsonl", "{", "no JSON"),
+        ("t.jsonl", "{", "not JSON"),
     ],
 )
 def test_bad_files(tmp_path, name, text, message):

@@ -30,7 +30,7 @@ def test_classes_come_from_the_training_set(tmp_path):
 def test_a_label_that_training_lacks_and_a_single_class(tmp_path):
     train = write_rows(tmp_path / "train.tsv", ("text", "label"), ("a", "yes"), ("b", "no"))
     dev = write_rows(tmp_path / "dev.tsv", ("text", "label"), ("d", "yes"), ("e", "No"))
-    with pytest.raises(UserError, match=r"dev.tsv, line 3: the label 'No' is none of the training set's: no, yes"):
+    with pytest.raises(UserError, match=r"dev.tsv, line 3: the label 'No' is not one of the training set's: no, yes"):
         read_examples(train, dev)
     unlabelled = write_rows(tmp_path / "test.tsv", ("text",), ("f",))
     with pytest.raises(UserError, match=r"test.tsv has no column 'label'; its columns are 'text'"):
@@ -68,7 +68,7 @@ def test_numbers(tmp_path):
     assert (classes, train.kind) == ([], "regression")
     assert (train.labels.tolist(), dev.labels.tolist()) == ([1.5, -2.0], [7.0])
     bad = write_rows(tmp_path / "bad.tsv", ("text", "score"), ("d", "high"))
-    with pytest.raises(UserError, match=r"bad.tsv, line 2: the label 'high' is no number"):
+    with pytest.raises(UserError, match=r"bad.tsv, line 2: the label 'high' is not a number"):
         read_examples(bad, bad, **options)
     same = write_rows(tmp_path / "same.tsv", ("text", "score"), ("d", "3"), ("e", "3.0"))
     with pytest.raises(UserError, match=r"all 2 rows have the label 3.0; a regression needs two or more"):
@@ -153,7 +153,7 @@ def test_columns_of_labels_are_the_classes(tmp_path):
     assert train.labels.tolist() == [[0, 1, 0], [1, 1, 0], [0, 0, 0]]
     inputs = read_inputs(path, kind="multi_label", label_column="toxic,rude", classes=["rude", "toxic"])
     assert inputs.labels.tolist() == [[1, 0], [1, 1], [0, 0]]
-    with pytest.raises(UserError, match="the column 'threat' is none of the labels rude, toxic"):
+    with pytest.raises(UserError, match="the column 'threat' is not one of the labels rude, toxic"):
         read_inputs(path, kind="multi_label", label_column="toxic,threat", classes=["rude", "toxic"])
 
 

@@ -66,7 +66,7 @@ def test_every_figure_that_may_choose_is_measured(name):
 
 
 def test_a_misspelt_metric():
-    with pytest.raises(UserError, match=r"metric: 'f1_makro' is none .*; did you mean f1_macro\?"):
+    with pytest.raises(UserError, match=r"metric: 'f1_makro' is not one .*; did you mean f1_macro\?"):
         KINDS["classes"].choose_metric("f1_makro")
-    with pytest.raises(UserError, match=r"'bleu' is none .*; choose one of pearson, spearman"):
+    with pytest.raises(UserError, match=r"'bleu' is not one .*; choose one of pearson, spearman"):
         KINDS["regression"].choose_metric("bleu")

@@ -45,7 +45,7 @@ def test_weights_by_name():
     assert example_weights(np.array([0, 1]), ["a", "b"], {"b": 3.0}).tolist() == [1, 3]
     flags = np.array([[1, 0], [1, 1]], np.float32)
     assert example_weights(flags, ["a", "b"], {"b": 3.0}).tolist() == [[1, 1], [1, 3]]
-    with pytest.raises(UserError, match="class_weights: 'c' is none of the classes: a, b"):
+    with pytest.raises(UserError, match="class_weights: 'c' is not one of the classes: a, b"):
         example_weights(np.array([0, 1]), ["a", "b"], {"c": 3.0})
     with pytest.raises(UserError, match="the weight of 'a' must be greater than 0"):
         example_weights(np.array([0, 1]), ["a", "b"], {"a": 0.0})
@@ -53,9 +53,9 @@ def test_weights_by_name():
 
 def test_what_is_no_number_or_name():
     for cell in ("nan", "inf", "1e39"):  # the last is inf in float32
-        with pytest.raises(ValueError, match="is no number"):
+        with pytest.raises(ValueError, match="is not a number"):
             read_number(cell)
-    with pytest.raises(ValueError, match="no list of strings or numbers"):
+    with pytest.raises(ValueError, match="not a list of strings or numbers"):
         read_labels('["a", NaN]')
 
 

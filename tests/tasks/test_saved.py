@@ -85,7 +85,7 @@ def test_other_heads_are_asked_elsewhere(config, tokenizer, tmp_path, make, comm
     model = make(BertEncoder(config))
     assert ELSEWHERE[model.task()["task"]] == command
     model.save_pretrained(tmp_path / "m", tokenizer=tokenizer)
-    with pytest.raises(UserError, match=f"m is no classifier, it was saved for .*; ask it by keras-bert {command}"):
+    with pytest.raises(UserError, match=f"m is not a classifier, it was saved for .*; ask it by keras-bert {command}"):
         load_classifier(tmp_path / "m")
 
 

@@ -87,13 +87,13 @@ def test_empty_texts_are_texts(tmp_path):
         ("t.tsv", "text\tlabel\na\tb\tx\n", "line 2: 3 columns, where the first line names 2; a text with a tab"),
         ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', "line 2: 'label' is missing"),
         ("t.jsonl", '{"text": null, "label": "x"}\n', "line 1: 'text' is null"),
-        ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": \n', "line 2: no JSON"),
-        ("t.jsonl", '["a", "x"]\n', "line 1: .* is no JSON object"),
+        ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": \n', "line 2: not JSON"),
+        ("t.jsonl", '["a", "x"]\n', "line 1: .* is not a JSON object"),
         ("t.csv", 'text,label\n"a,x\n', "line 2: not CSV"),
         ("t.tsv", "text\tlabel\na\t\n", "line 2: the label is empty"),
         ("t.jsonl", '{"text": "a", "label": ["x"]}\n', "line 1: the label is the list .*; one class was expected"),
         ("t.jsonl", '{"text": ["a"], "label": "x"}\n', "line 1: 'text' is \\["),
-        ("t.tsv", "text\tlabel\na\tx\nb\tz\n", "line 3: the label 'z' is none of the training set's: x, y"),
+        ("t.tsv", "text\tlabel\na\tx\nb\tz\n", "line 3: the label 'z' is not one of the training set's: x, y"),
         ("t.csv", "text,label\n\na,x\nb,z\n", "line 4: the label 'z'"),
         ("t.jsonl", '{"text": "a", "label": "z"}\n', "line 1: the label 'z'"),
         ("t.tsv", b"text\tlabel\na\tx\n\xff\xfe\tx\n", "is not UTF-8 text: line 3"),
@@ -126,18 +126,18 @@ def test_several_labels_in_a_cell(tmp_path, name, content):
     path = write_text(tmp_path / name, content)
     options = {"read_label": read_labels, "classes": ["3", "x", "y"]}
     assert read_table(path, **options)[2] == [("x", "y"), (), ("3", "y")]
-    with pytest.raises(UserError, match=r"line \d: the label 'x' is none of the training set's: 3, y"):
+    with pytest.raises(UserError, match=r"line \d: the label 'x' is not one of the training set's: 3, y"):
         read_table(path, read_label=read_labels, classes=["3", "y"])
 
 
 @pytest.mark.parametrize(
     ("read_label", "cell", "message"),
     [
-        (read_labels, "[1", "the label '\\[1' is no JSON list"),
-        (read_labels, '[["a"]]', "is no list of strings or numbers"),
-        (read_number, "four", "the label 'four' is no number, which a regression needs"),
-        (read_number, "", "the label '' is no number"),
-        (read_number, "nan", "the label 'nan' is no number"),
+        (read_labels, "[1", "the label '\\[1' is not a JSON list"),
+        (read_labels, '[["a"]]', "is not a list of strings or numbers"),
+        (read_number, "four", "the label 'four' is not a number, which a regression needs"),
+        (read_number, "", "the label '' is not a number"),
+        (read_number, "nan", "the label 'nan' is not a number"),
     ],
 )
 def test_cells_that_hold_no_such_label(tmp_path, read_label, cell, message):
@@ -246,7 +246,7 @@ def test_json_s_nan_is_no_value(tmp_path, column, value):
     row = {"text": '"a"', "label": '"x"', "id": "1", column: value}
     line = ", ".join(f'"{name}": {cell}' for name, cell in row.items())
     path = write_text(tmp_path / "t.jsonl", '{"text": "a", "label": "x", "id": 1}\n{' + line + "}\n")
-    with pytest.raises(UserError, match=f"line 2: '{column}' is {value}, which is no value"):
+    with pytest.raises(UserError, match=f"line 2: '{column}' is {value}, not a value"):
         read_table(path, id_column="id")
 
 

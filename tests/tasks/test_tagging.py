@@ -127,7 +127,7 @@ def test_no_room(tokenizer):
 
 def test_a_tag_that_the_model_has_not(tokenizer):
     pieces = encode_words([["jim"]], tokenizer)
-    with pytest.raises(UserError, match="The tag 'B-LOC' is none of the model's: O, B-PER, I-PER"):
+    with pytest.raises(UserError, match="The tag 'B-LOC' is not one of the model's: O, B-PER, I-PER"):
         pieces.token_labels([["B-LOC"]], NAMES)
 
 
@@ -279,7 +279,7 @@ def test_files_of_a_tagger(tmp_path):
     assert (tmp_path / "out.txt").read_text() == "hen\tI-PER\tI-PER\na\tO\tI-PER\n\n"
     with pytest.raises(UserError, match=r"p.txt, line 1: 1 columns"):
         read_files(test_file=untagged, names=NAMES)
-    with pytest.raises(UserError, match=r"test.txt, line 1: the tag 'I-PER' is none of the training set's: O, .*B-LOC"):
+    with pytest.raises(UserError, match=r"test.txt, line 1: the tag 'I-PER' is not one of the training set's: .*B-LOC"):
         read_files(test_file=test, names=["O", "B-LOC", "I-LOC"])
     with pytest.raises(UserError, match="all words have the tag O"):
         read_files(train_file=write(tmp_path / "o.txt", "a O\n"))

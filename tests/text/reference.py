@@ -39,7 +39,7 @@ def clean(text):
 
 
 def is_punctuation(char):
-    """Says whether a character stands alone: Unicode's punctuation, and whatever in ASCII is no letter or digit."""
+    """Says whether a character stands alone: Unicode's punctuation, and whatever in ASCII is not a letter or digit."""
     if 33 <= ord(char) <= 126:
         return not char.isalnum()
     return unicodedata.category(char).startswith("P")

@@ -118,7 +118,7 @@ def test_another_kind_of_tokenizer_is_one_sentence(tmp_path, part, changes, sent
     path.write_text(json.dumps(fields))
     with pytest.raises(UserError) as caught:
         Tokenizer.from_pretrained(tmp_path)
-    assert str(caught.value).startswith(f"{path} is no BERT tokenizer: ")
+    assert str(caught.value).startswith(f"{path} is not a BERT tokenizer: ")
     assert sentence in str(caught.value)
     assert count_entries(path) == (None if "type" in (changes or {}) and part == "model" else len(TOKENS))
 

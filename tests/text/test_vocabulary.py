@@ -164,6 +164,6 @@ def test_places_that_are_none(tmp_path):
 def test_a_tokenizer_json_is_no_vocab_txt(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(
-        UserError, match=r"tokenizer\.json is no vocab\.txt, one token a line; keras-bert convert makes"
+        UserError, match=r"tokenizer\.json is not a vocab\.txt, one token a line; keras-bert convert makes"
     ):
         Vocabulary.from_file(tmp_path / "tokenizer.json")

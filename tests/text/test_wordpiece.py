@@ -21,7 +21,7 @@ def wordpieces(word, vocabulary, **kwargs):
         ("run", ["run"]),
         ("affable", ["[UNK]"]),  # "##aff" does not begin a word
         ("unx", ["[UNK]"]),  # what is spelled up to there is given up too
-        ("##b", ["[UNK]"]),  # a word is no entry of the inside of words
+        ("##b", ["[UNK]"]),  # a word is not an entry of the inside of words
         ("한국", ["한", "##국"]),
         ("", []),
     ],

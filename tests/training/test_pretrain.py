@@ -74,7 +74,7 @@ def test_a_row_is_logged_every_few_steps(run):
     for row in rows:
         assert row.keys() >= FIGURES | {"step", "learning_rate", "examples_per_second"}
         assert row["loss"] == pytest.approx(row["masked_lm_loss"] + row["next_sentence_loss"], abs=2e-6)
-        assert 0 < row["tokens_per_second"] < row["examples_per_second"] * SEQ_LENGTH  # padding is no token
+        assert 0 < row["tokens_per_second"] < row["examples_per_second"] * SEQ_LENGTH  # padding is not a token
         assert 0 < row["utilisation"] < 1
     assert [row["step"] for row in rows if "eval_loss" in row] == [120]
     assert {(call[0], *call[2:4]) for call in calls} == {("pretrain", 120, "step")}

@@ -1,4 +1,4 @@
-"""A run that stops and goes on: by a signal, by kill -9, by a loss that is no number, by time, from phase to phase."""
+"""A run that stops and goes on: by a signal, by kill -9, by a NaN loss, by time, from phase to phase."""
 
 import contextlib
 import json

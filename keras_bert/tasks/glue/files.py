@@ -139,14 +139,14 @@ def _read_label(task, table, path, number, label):
             value = np.nan
         if not lowest <= value <= highest:
             raise UserError(
-                f"{path}, line {number}: the score {label!r} is no number from {lowest:g} to {highest:g}, as "
+                f"{path}, line {number}: the score {label!r} is not a number from {lowest:g} to {highest:g}, as "
                 f"{task.name}'s are; correct it or remove the line."
             )
         return value
     label = table.renamed.get(label, label)
     if label not in task.labels:
         raise UserError(
-            f"{path}, line {number}: the label {label!r} is none of {task.name}'s: {', '.join(task.labels)}; "
+            f"{path}, line {number}: the label {label!r} is not one of {task.name}'s: {', '.join(task.labels)}; "
             "correct it or remove the line."
         )
     return task.labels.index(label)

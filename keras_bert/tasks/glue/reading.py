@@ -29,7 +29,7 @@ def read_examples(task, data_dir, split, *, tfds=False, labels=None, language=No
 
     Raises:
         UserError: no such task, split, directory or file, no rows, a column that is not there, a line with too few
-            columns, or a label that is none of the task's.
+            columns, or a label that is not one of the task's.
     """
     task = find_task(task)
     if tfds or data_dir == TFDS:

@@ -81,7 +81,7 @@ def zip_submission(folders, path):
     found = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise UserError(f"--submission: {folder} is no directory; name the output directories of glue runs.")
+            raise UserError(f"--submission: {folder} is not a directory; name the output directories of glue runs.")
         for name in SUBMISSIONS:
             file = folder / f"{name}.tsv"
             if file.is_file() and name in found and found[name].resolve() != file.resolve():

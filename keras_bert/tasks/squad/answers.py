@@ -79,7 +79,7 @@ def find_answers(
         examples: list of E Example.
         features: their Features.
         logits: {"start_logits", "end_logits"}: each a list of F arrays (S,), or one array (F, S). S is the window's
-            length, or more, with padding. Padding is no answer, but as in run_squad.py it takes places among the
+            length, or more, with padding. Padding is not an answer, but as in run_squad.py it takes places among the
             `n_best_size` best positions.
         tokenizer: the Tokenizer that made the features.
         n_best_size: positions of a window that are looked at, and the longest n-best list.
@@ -125,7 +125,7 @@ def _spans(features, window, start_logits, end_logits, n_best_size, max_answer_l
     begin, end = features.bounds[window : window + 2].tolist()
     start_logits, end_logits = (np.asarray(each, np.float64) for each in (start_logits, end_logits))
     firsts, lasts = (_best_places(each, n_best_size, end - begin) for each in (start_logits, end_logits))
-    firsts = firsts[features.is_max_context[begin:end][firsts]]  # which is False on what is no context
+    firsts = firsts[features.is_max_context[begin:end][firsts]]  # which is False on what is not a context
     lasts = lasts[features.words[begin:end][lasts] >= 0]
     more = lasts[None, :] - firsts[:, None]
     rows, columns = np.nonzero((more >= 0) & (more < max_answer_length))

@@ -60,7 +60,7 @@ class Example:
         context: the Context, one object for all questions about it.
         answers: the texts of all answers that count as right; None where the file does not say, as in a test set.
         is_impossible: whether a file of SQuAD 2.0 says that the context has no answer.
-        answer: of a training example, the text of the answer to learn, "" where there is none.
+        answer: of a training example, the text of the answer to learn, "" for no answer.
         span: of a training example with an answer, the numbers of its first and its last word.
     """
 

@@ -277,7 +277,7 @@ def _best_windows(tokens, room, step):
 
 
 def _answers(examples, documents, spell):
-    """Returns the first and the last token of each answer in its context, int64 (E, 2); -1, -1 where there is none.
+    """Returns the first and the last token of each answer in its context, int64 (E, 2); -1, -1 for no answer.
 
     They are those of the answer's words or, where the answer's own tokens stand among them, these: of the word
     "(1895-1943)." the token "1895" (run_squad.py, _improve_answer_span).

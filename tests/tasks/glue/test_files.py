@@ -112,12 +112,12 @@ HEADER = "index\tsentence1\tsentence2\tlabel\n"
 
 def test_a_label_that_is_not_in_the_set(tmp_path):
     error = refusal(tmp_path, "rte", HEADER + "0\ta\tb\tentailment\n\n1\ta\tb\tmaybe\n")
-    assert "train.tsv, line 4: the label 'maybe' is none of RTE's: entailment, not_entailment" in error
+    assert "train.tsv, line 4: the label 'maybe' is not one of RTE's: entailment, not_entailment" in error
     error = refusal(tmp_path, "cola", "gj04\t1\t\tA.\ngj04\tx\t*\tB.\n")
-    assert "train.tsv, line 2: the label 'x' is none of CoLA's: 0, 1" in error
+    assert "train.tsv, line 2: the label 'x' is not one of CoLA's: 0, 1" in error
     for score in ("5.1", "-1", "nan", "much"):
         error = refusal(tmp_path, "stsb", f"sentence1\tsentence2\tscore\na\tb\t{score}\n")
-        assert f"line 2: the score '{score}' is no number from 0 to 5" in error
+        assert f"line 2: the score '{score}' is not a number from 0 to 5" in error
 
 
 def test_too_few_columns(tmp_path):

@@ -67,7 +67,7 @@ def test_the_zip_of_several_runs(tmp_path):
 
 def test_what_cannot_be_zipped(tmp_path):
     out = tmp_path / "s.zip"
-    with pytest.raises(UserError, match="none is no directory"):
+    with pytest.raises(UserError, match="none is not a directory"):
         glue.zip_submission([tmp_path / "none"], out)
     (tmp_path / "a").mkdir()
     with pytest.raises(UserError, match=r"none of CoLA.tsv, SST-2.tsv.* is in .*a; run glue with --do_predict first"):
