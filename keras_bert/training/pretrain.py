@@ -90,11 +90,7 @@ def pretrain(
     held_out = record_files(eval_files, what="eval_files") if eval_files else []
     check_tokenizer_of([*files, *held_out], tokenizer)
     vocabulary = records_vocabulary([*files, *held_out], tokenizer)
-    if options.num_warmup_steps >= options.total_steps:
-        log(
-            f"The warm-up has {options.num_warmup_steps:,} steps and the run {options.total_steps:,}, so the rate "
-            "never gets to its peak; lower num_warmup_steps."
-        )
+    _check_warmup(options, log)
     strategy, position = find_strategy("one_device") if strategy is None else strategy, Position()
     chief = is_chief(strategy)
     with contextlib.ExitStack() as place, contextlib.ExitStack() as stack:
@@ -148,6 +144,15 @@ def pretrain(
             _write_results(output_dir, model, tokenizer, results)
             note_run(output_dir, run, way, over=True)
     return results
+
+
+def _check_warmup(options, log):
+    """Says so if the warm-up takes the whole run."""
+    if options.num_warmup_steps >= options.total_steps:
+        log(
+            f"The warm-up has {options.num_warmup_steps:,} steps and the run {options.total_steps:,}, so the learning "
+            "rate never reaches its peak; lower num_warmup_steps."
+        )
 
 
 @contextlib.contextmanager
