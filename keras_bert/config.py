@@ -43,30 +43,28 @@ GOOGLE_DEFAULTS = {"hidden_act": "gelu", "type_vocab_size": 16}
 HUGGINGFACE_DEFAULTS = {"hidden_act": "gelu", "type_vocab_size": 2, "vocab_size": 30522}
 # Fields that published files carry and that change nothing in an encoder: Google's of the multilingual models, and
 # transformers' PreTrainedConfig and BertConfig, of version 4 and 5. Others are reported.
-HARMLESS = set(HUGGINGFACE_FIELDS)
-HARMLESS |= {"directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"}
-HARMLESS |= {"pooler_size_per_head", "pooler_type", "position_embedding_type", "is_decoder", "classifier_dropout"}
-HARMLESS |= {"add_cross_attention", "attn_implementation", "_attn_implementation", "_attn_implementation_autoset"}
-HARMLESS |= {"auto_map", "cross_attention_hidden_size", "decoder_start_token_id", "experts_implementation"}
-HARMLESS |= {f"{name}_token_id" for name in ("bos", "cls", "eos", "mask", "pad", "sep", "unk")}
-HARMLESS |= {"chunk_size_feed_forward", "finetuning_task", "gradient_checkpointing", "is_encoder_decoder", "language"}
-HARMLESS |= {"model_name", "name_or_path", "output_attentions", "output_hidden_states", "output_past", "prefix"}
-HARMLESS |= {"pruned_heads", "return_dict", "summary_type", "task_specific_params", "tf_legacy_loss", "tokenizer_class"}
-HARMLESS |= {"tie_encoder_decoder", "tie_word_embeddings", "torchscript", "transformers_weights", "use_bfloat16"}
-HARMLESS |= {
-    "sentence_transformers",
-    "use_cache",
-    "use_return_dict",
-    "_commit_hash",
-    "_num_labels",
-    "quantization_config",
-    "sbert_ce_default_activation_function",
-}
-HARMLESS |= {"bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping"}  # generation
-HARMLESS |= {"encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id"}
-HARMLESS |= {"forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beams"}
-HARMLESS |= {"num_beam_groups", "num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty"}
-HARMLESS |= {"return_dict_in_generate", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p"}
+_GOOGLES = """
+    directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head
+    pooler_type
+"""
+_TRANSFORMERS = """
+    add_cross_attention _attn_implementation attn_implementation _attn_implementation_autoset auto_map
+    bos_token_id chunk_size_feed_forward classifier_dropout cls_token_id _commit_hash
+    cross_attention_hidden_size decoder_start_token_id eos_token_id experts_implementation finetuning_task
+    gradient_checkpointing is_decoder is_encoder_decoder language mask_token_id model_name name_or_path
+    _num_labels output_attentions output_hidden_states output_past pad_token_id position_embedding_type prefix
+    pruned_heads quantization_config return_dict sbert_ce_default_activation_function sentence_transformers
+    sep_token_id summary_type task_specific_params tf_legacy_loss tie_encoder_decoder tie_word_embeddings
+    tokenizer_class torchscript transformers_weights unk_token_id use_bfloat16 use_cache use_return_dict
+"""
+_OF_GENERATION = """
+    bad_words_ids begin_suppress_tokens diversity_penalty do_sample early_stopping encoder_no_repeat_ngram_size
+    exponential_decay_length_penalty forced_bos_token_id forced_eos_token_id length_penalty max_length
+    min_length no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_scores
+    remove_invalid_values repetition_penalty return_dict_in_generate suppress_tokens temperature top_k top_p
+    typical_p
+"""
+HARMLESS = {*HUGGINGFACE_FIELDS, *_GOOGLES.split(), *_TRANSFORMERS.split(), *_OF_GENERATION.split()}
 COUNTS = (
     "vocab_size",
     "hidden_size",

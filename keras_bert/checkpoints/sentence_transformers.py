@@ -5,7 +5,6 @@ Both layouts are read: that of 6.x (`pooling_mode`, the length in tokenizer_conf
 base/modules/transformer.py, sentence_transformer/modules/pooling.py and cross_encoder/model.py.
 """
 
-import json
 from pathlib import Path
 
 from keras_bert.errors import UserError
@@ -106,9 +105,10 @@ def _modules(folder):
     """Returns (class, folder) of each module that modules.json names; the class of others' code with its whole path."""
     path = folder / MODULES
     try:
-        modules = [(module["type"], folder / module["path"]) for module in json.loads(path.read_text(encoding="utf-8"))]
+        modules = read_json(path, what="The model's modules", expected=list)
+        modules = [(module["type"], folder / module["path"]) for module in modules]
         return [(kind.rpartition(".")[2] if _is_own(kind) else kind, place) for kind, place in modules]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is not a list of modules with type and path; save the model again.") from error
 
 

@@ -98,7 +98,7 @@ def test_what_each_file_says(tmp_path, changed, found):
         ({"modules.json": [*NEWER["modules.json"][:2], *modules(f"{OWN}.dense.Dense")]}, "a module Dense"),
         ({"modules.json": modules(f"{OWN}.transformer.Transformer")}, "asks for the modules Transformer;"),
         ({"modules.json": modules("custom_st.Transformer", f"{OWN}.pooling.Pooling")}, "custom_st.Transformer"),
-        ({"modules.json": {"type": 3}}, "is not a list of modules"),
+        ({"modules.json": {"type": 3}}, "holds a dict where a list was expected"),
         ({"modules.json": ["a"]}, "is not a list of modules"),
         ({"sentence_bert_config.json": {"query_length": 32}}, "asks for query_length=32"),
         ({"sentence_bert_config.json": {"transformer_task": "fill-mask"}}, "only 'feature-extraction' is done"),
