@@ -15,7 +15,7 @@ import wrapt
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "keras_bert.config": ("BertConfig",),
+    "keras_bert.config": ("BertConfig", "Config"),
     "keras_bert.data.datasets": ("pretraining_dataset",),
     "keras_bert.data.texts": ("text_dataset",),
     "keras_bert.errors": ("UserError",),
@@ -26,6 +26,12 @@ _EXPORTS = {
         "BertPretrainer",
         "BertSpanLabeler",
         "BertTokenClassifier",
+        "Classifier",
+        "Encoder",
+        "MultipleChoice",
+        "Pretrainer",
+        "SpanLabeler",
+        "TokenClassifier",
     ),
     "keras_bert.serving.answers": ("predict",),
     "keras_bert.serving.embed": ("embed", "similar"),

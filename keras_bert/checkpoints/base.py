@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert.config import BertConfig
+from keras_bert.config import Config
 from keras_bert.data.wire import masked_crc32c
 from keras_bert.errors import UserError
+from keras_bert.families import Place
 from keras_bert.files import no_permission
 
 
@@ -19,9 +20,9 @@ class Checkpoint:
 
     Attributes:
         path: where it lies.
-        config: its BertConfig.
+        config: its Config.
         task: the contents of task.json, or {}.
-        shapes: {name: shape}, in google-research/bert's names and layout.
+        shapes: {name: shape}, by the neutral names, google-research/bert's (checkpoints/parts.py), and in that layout.
         read: name -> float32 array, the caller's own; one is read at a time, so that a large model is never held twice.
         new_entries: tokens for which it has grown, see growing.py.
         notes: what else is to be told of it, in words.
@@ -29,7 +30,7 @@ class Checkpoint:
     """
 
     path: Path
-    config: BertConfig
+    config: Config
     task: dict
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[str], np.ndarray]
@@ -49,14 +50,14 @@ class Plan:
 
     Attributes:
         files: {file name: what goes into it as JSON}.
-        arrays: {name in the file: (google-research/bert's name, transposed)}.
+        arrays: {name in the file: Places of the weights that it holds}.
         write: writes the arrays, as write(folder, shapes, read) with their names in the file.
         tokenizer_fields: what else stands in tokenizer_config.json.
         notes: what the format cannot hold, in words.
     """
 
     files: dict[str, dict]
-    arrays: dict[str, tuple[str, bool]]
+    arrays: dict[str, tuple[Place, ...]]
     write: Callable
     tokenizer_fields: dict = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -1,18 +1,17 @@
-"""Our model directory.
+"""Our older model directory, and task.json.
 
-A directory is a model: bert_config.json, model.safetensors (arrays in google-research/bert's names and
-layout), vocab.txt and tokenizer_config.json, and task.json for what sits on the encoder.
+Before they were Hugging Face directories, ours had bert_config.json and model.safetensors with arrays in
+google-research/bert's names and layout; they are read still. task.json says what config.json cannot.
 """
 
 import math
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Plan, only_floats
-from keras_bert.checkpoints.names import huggingface_name
-from keras_bert.checkpoints.opening import class_labels, make_checkpoint
+from keras_bert.checkpoints.base import only_floats
+from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
 from keras_bert.checkpoints.resolving import resolve, unwrap
-from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
-from keras_bert.config import BertConfig
+from keras_bert.checkpoints.safetensors import open_arrays
+from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 
@@ -46,18 +45,23 @@ def open_directory(folder):
     Raises:
         UserError: a file is damaged, or task.json does not fit the weights.
     """
-    config = BertConfig.from_file(folder / CONFIG)
-    spans, notes = only_floats(unwrap(open_arrays(folder / WEIGHTS)), lambda name: huggingface_name(name) is not None)
+    config = Config.from_file(folder / CONFIG)
+    spans, notes = only_floats(unwrap(open_arrays(folder / WEIGHTS)), known_names(config).__contains__)
     sources = resolve(spans, lambda name: None)
 
     def task(shapes):
-        path = folder / TASK
-        return _checked_task(path, read_json(path, what="The model's task"), shapes) if path.exists() else {}
+        return checked_task(folder / TASK, read_task(folder), shapes)
 
     return make_checkpoint(folder, config, sources, task=task, notes=notes)
 
 
-def _checked_task(path, task, shapes):
+def read_task(folder):
+    """Returns the contents of a directory's task.json, or {}."""
+    path = folder / TASK
+    return read_json(path, what="The model's task") if path.exists() else {}
+
+
+def checked_task(path, task, shapes):
     """Returns a task.json's contents, names of classes as strings.
 
     Raises:
@@ -87,14 +91,3 @@ def _check_settings(path, fields, expected):
     for name, (words, is_one) in expected.items():
         if fields.get(name) is not None and not is_one(fields[name]):
             raise UserError(f"{path}: {name} must be {words}. Received: {fields[name]!r:.80}.")
-
-
-def plan_directory(checkpoint):
-    """Returns the Plan of writing a Checkpoint as one of our model directories."""
-    files = {CONFIG: checkpoint.config.to_dict()}
-    files |= {TASK: checkpoint.task} if checkpoint.task else {}
-    return Plan(files, {name: (name, False) for name in checkpoint.shapes}, _write)
-
-
-def _write(folder, shapes, read):
-    write_arrays(folder / WEIGHTS, shapes, read, made_for="np")

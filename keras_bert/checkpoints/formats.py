@@ -12,9 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keras_bert.checkpoints.base import Checkpoint, no_permission
-from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory, plan_directory
+from keras_bert.checkpoints import directory
+from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
-from keras_bert.checkpoints.huggingface import CONFIG, INDEX, find_huggingface, open_huggingface, plan_huggingface
+from keras_bert.checkpoints.huggingface import (
+    CONFIG,
+    INDEX,
+    find_huggingface,
+    open_huggingface,
+    plan_huggingface,
+    plan_model,
+)
+from keras_bert.checkpoints.resolving import joined, joined_shape
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, read_json
@@ -42,10 +51,14 @@ class Format:
 
 # In the order in which they are looked for.
 FORMATS = {
-    "keras_bert": Format("keras_bert's model directory", find_directory, open_directory, plan_directory),
+    "keras_bert": Format("an older model directory of keras_bert", find_directory, open_directory, plan_model),
     "google": Format("Google's TF1 checkpoint", find_prefix, open_google, plan_google),
     "huggingface": Format("a Hugging Face directory", find_huggingface, open_huggingface, plan_huggingface),
 }
+
+
+# Files of a model that another one in its place leaves behind, by the format of the former.
+STALE_OF = {"huggingface": (CONFIG, INDEX), "keras_bert": (directory.CONFIG,)}
 
 
 def find_format(path):
@@ -53,13 +66,15 @@ def find_format(path):
     return next((name for name, format in FORMATS.items() if format.find(path) is not None), None)
 
 
-def open_checkpoint(path, *, allow_missing=False):
+def open_checkpoint(path, *, allow_missing=False, net=None, overrides=None):
     """Opens a checkpoint of any known format and returns it as a Checkpoint.
 
     Args:
         path: our model directory, a Google TF1 checkpoint (directory or prefix) or a Hugging Face directory.
         allow_missing: whether a Google checkpoint's index will do without its data, for names and shapes; the
             Checkpoint then lists the files under `missing`.
+        net: which net of a Google ELECTRA checkpoint, "discriminator" (if None) or "generator".
+        overrides: {field of Config: value} that a Google checkpoint's configuration does not say; None for none.
 
     Raises:
         UserError: nothing of the kind is there, it is damaged, not all of it is there, or it may not be read.
@@ -69,7 +84,10 @@ def open_checkpoint(path, *, allow_missing=False):
         name = find_format(path)
         if name is None:
             raise UserError(_no_model(path, given))
-        checkpoint = FORMATS[name].open(FORMATS[name].find(path))
+        options = {n: x for n, x in (("net", net), ("overrides", overrides)) if x is not None}
+        if options and name != "google":
+            raise UserError(f"{', '.join(options)} is for checkpoints of Google's, and {path} is {FORMATS[name].what}.")
+        checkpoint = FORMATS[name].open(FORMATS[name].find(path), **options)
         checkpoint = dataclasses.replace(checkpoint, task=add_settings(checkpoint.task, path, checkpoint.config))
     except PermissionError as error:
         raise no_permission(error.filename or path) from error
@@ -123,8 +141,8 @@ def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="
 
     Args:
         path: the directory.
-        config: the BertConfig.
-        arrays: {google-research/bert's name: numpy array}.
+        config: the Config.
+        arrays: {neutral name (checkpoints/parts.py): numpy array}.
         task: the contents of task.json; none is written if empty.
         tokenizer: a Tokenizer to save beside the weights.
         format: "keras_bert", "google" or "huggingface".
@@ -169,10 +187,7 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
         folder.mkdir()
         for name, fields in plan.files.items():
             _write_json(folder / name, fields)
-        shapes = {
-            name: checkpoint.shapes[source][::-1] if transposed else checkpoint.shapes[source]
-            for name, (source, transposed) in plan.arrays.items()
-        }
+        shapes = {name: joined_shape(places, checkpoint.shapes) for name, places in plan.arrays.items()}
         plan.write(folder, shapes, _reader(checkpoint, plan.arrays, progress))
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
@@ -181,7 +196,7 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
                 _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
         written = sorted(os.listdir(folder))
     if place != path:
-        stale = [TASK, *((CONFIG, INDEX) if standing == "huggingface" else ())]
+        stale = [TASK, *STALE_OF.get(standing, ())]
         _move_files(place, path, stale=stale if tokenizer is None else [*stale, *STALE])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)
@@ -206,16 +221,16 @@ def check_format(format):
 
 def _reader(checkpoint, arrays, progress):
     """Returns the function that reads an array by its name in the new file, and tells how far it has come."""
-    total, done = sum(4 * math.prod(checkpoint.shapes[source]) for source, _ in arrays.values()), 0
+    places, done = [place for each in arrays.values() for place in each], 0
+    total = sum(4 * math.prod(checkpoint.shapes[place.name]) for place in places)
 
     def read(name):
         nonlocal done
-        source, transposed = arrays[name]
-        array = checkpoint.read(source)
+        array = joined(arrays[name], checkpoint.read, checkpoint.config.num_attention_heads)
         done += 4 * array.size
         if progress is not None:
             progress("writing", done, total, "B")
-        return array.T if transposed else array
+        return array
 
     return read
 

@@ -1,19 +1,28 @@
-"""Google's TF1 checkpoints: bert_config.json beside bert_model.ckpt.index and .data-00000-of-00001."""
+"""Google's TF1 checkpoints: bert_config.json beside bert_model.ckpt.index and .data-00000-of-00001.
 
+ALBERT's have an albert_config.json; ELECTRA's hold two nets and no configuration, so that sizes come from the arrays.
+"""
+
+import dataclasses
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Plan, only_floats
+import numpy as np
+
+from keras_bert.checkpoints.base import Plan, Span, only_floats
 from keras_bert.checkpoints.bundle import open_bundle, write_bundle
-from keras_bert.checkpoints.names import huggingface_name
 from keras_bert.checkpoints.objects import OBJECT, resolve_objects
-from keras_bert.checkpoints.opening import make_checkpoint
+from keras_bert.checkpoints.opening import known_names, make_checkpoint
 from keras_bert.checkpoints.resolving import resolve, unwrap
-from keras_bert.config import BertConfig
+from keras_bert.config import Config
+from keras_bert.errors import UserError
+from keras_bert.families import FAMILIES, Place
+from keras_bert.families.electra import NETS, google_heads, google_names, google_sizes
 
 PREFIX = "bert_model.ckpt"
 # What an optimizer or the session leaves in a training checkpoint beside the model.
 NOT_WEIGHTS = ("adam_m", "adam_v", "AdamWeightDecayOptimizer", "global_step", "LAMBOptimizer")
 EPSILON = 1e-12  # tf.contrib's layer_norm, which Google's code calls with its default
+MAPPING, MAPPING_BIAS = (f"bert/embeddings_project/{name}" for name in ("kernel", "bias"))
 EVIDENT = (None, "pretraining", "classification", "question_answering")  # tasks that the names of the arrays tell
 
 
@@ -36,25 +45,86 @@ def find_prefix(path):
     return max(prefixes, key=rank, default=None)
 
 
-def open_google(prefix):
-    """Opens a TF1 or TF2 checkpoint by its prefix; its index alone will do, and tells the shapes.
+def open_google(prefix, *, net=None, overrides=None):
+    """Opens a TF1 or TF2 checkpoint by its prefix; its index alone will do, and gives the shapes.
+
+    Args:
+        prefix: the checkpoint's.
+        net: "discriminator" (if None) or "generator", of the two nets that a checkpoint of ELECTRA holds.
+        overrides: {field of Config: value} that its configuration does not say, such as ELECTRA's heads; or None.
 
     Raises:
-        UserError: bert_config.json is missing beside it, or the files are damaged.
+        UserError: its configuration is missing beside it, or the files are damaged.
     """
-    config = BertConfig.from_file(prefix.parent / "bert_config.json")
     stored = open_bundle(prefix)
     spans = {name: span for name, span in stored.items() if not set(name.split("/")).intersection(NOT_WEIGHTS)}
     left_out, found = len(stored) - len(spans), unwrap(spans)
+    config = _config(prefix, {name: span.shape for name, span in found.items()}, net)
+    if overrides:
+        config = config.replace(**overrides)
+    notes = ()
     if any(name.endswith(OBJECT) for name in found):
         sources, notes = resolve_objects(prefix, found, config)
     else:
-        found, notes = only_floats(found, lambda name: huggingface_name(name) is not None)
-        sources = resolve(found, lambda name: None)
+        table = _table(config, net)
+        is_weight = {*table, *(known_names(config) if config.family == "bert" else ())}
+        found, notes = only_floats(found, is_weight.__contains__)
+        sources = resolve(found, table.get)
+    if config.projects_embeddings and MAPPING not in sources and config.embedding_width == config.hidden_size:
+        size = config.hidden_size  # Google's ALBERT has none there, and transformers' has one always
+        sources |= {MAPPING: Made(np.eye(size, dtype=np.float32)), MAPPING_BIAS: Made(np.zeros(size, np.float32))}
     notes += (f"arrays of the optimizer that were left out: {left_out}",) if left_out else ()
-    missing = {source.span.path for source in sources.values()}
+    missing = {source.span.path for source in sources.values() if source.span}
     missing = tuple(path for path in sorted(missing) if not path.is_file())
-    return make_checkpoint(prefix, config, sources, task=_task, notes=notes, missing=missing)
+    task = _generator_task if net == "generator" else _task
+    return make_checkpoint(prefix, config, sources, task=task, notes=notes, missing=missing)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Made:
+    """A weight that a file does not hold, since the code that wrote it computes without it."""
+
+    array: np.ndarray
+    span: Span | None = None
+
+    @property
+    def shape(self):
+        """Its shape."""
+        return self.array.shape
+
+    def read(self):
+        """Returns the array."""
+        return self.array.copy()
+
+
+def _config(prefix, shapes, net):
+    """Returns the Config of the file beside a checkpoint, or of ELECTRA's arrays."""
+    folder = prefix.parent
+    named = {row.google_config: row for row in FAMILIES.values() if row.google_config}
+    found = next((name for name in named if (folder / name).is_file()), None)
+    if found is None and any(name.startswith("electra/") for name in shapes):
+        net = NETS[0] if net is None else net
+        if net not in NETS:
+            raise UserError(f"net must be one of {', '.join(NETS)}. Received: {net!r:.80}.")
+        try:
+            return Config.from_google(google_sizes(shapes, net), "electra")
+        except UserError as error:
+            raise UserError(f"{prefix}: {error}") from error
+    if net is not None:
+        raise UserError(f"net is for checkpoints of Google's ELECTRA, and {prefix} is not one. Received: {net!r:.80}.")
+    return Config.from_file(folder / (found or "bert_config.json"))
+
+
+def _table(config, net):
+    """Returns {array of the file: Places} of a family's checkpoint."""
+    row = FAMILIES[config.family]
+    names, heads = (row.google, row.google_heads) if row.google else (google_names(net or NETS[0]), None)
+    return {**names.table(config), **(google_heads(net or NETS[0]) if heads is None else heads)}
+
+
+def _generator_task(shapes):
+    """Returns what task.json would say of ELECTRA's generator."""
+    return {"objectives": ["masked_lm"]}
 
 
 def _task(shapes):
@@ -64,6 +134,9 @@ def _task(shapes):
 
 def plan_google(checkpoint):
     """Returns the Plan of writing a Checkpoint for google-research/bert's code."""
+    family = FAMILIES[checkpoint.config.family]
+    if family.name != "bert":
+        raise UserError(f"Google's format can be written for BERT alone, and this is {family.title}; choose another.")
     fields, notes = checkpoint.config.to_dict(), []
     if fields["hidden_act"] == "gelu_erf":
         notes.append(
@@ -81,7 +154,7 @@ def plan_google(checkpoint):
     lost = _lost(checkpoint.task)
     if lost:
         notes.append(f"Google's format has no place for the task's {', '.join(lost)}")
-    arrays = {name: (name, False) for name in checkpoint.shapes}
+    arrays = {name: (Place(name),) for name in checkpoint.shapes}
     return Plan({"bert_config.json": fields}, arrays, _write, notes=tuple(notes))
 
 

@@ -1,35 +1,29 @@
-"""Hugging Face directories: config.json and model.safetensors, PyTorch's names and layout, and Google's back."""
+"""Hugging Face directories, which our model directories are: config.json, model.safetensors in PyTorch's names and layout.
 
-import functools
+What config.json cannot say is in task.json. The names of each family's weights and heads are in families/.
+"""
+
+import dataclasses
 from pathlib import Path
 
 from keras_bert.checkpoints.base import Plan, only_floats
-from keras_bert.checkpoints.names import google_name, huggingface_name
-from keras_bert.checkpoints.opening import class_labels, make_checkpoint
+from keras_bert.checkpoints.directory import TASK, checked_task, read_task
+from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
 from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
-from keras_bert.config import BertConfig
+from keras_bert.config import Config
 from keras_bert.errors import UserError
+from keras_bert.families import Place, find_family
 from keras_bert.files import read_json
 from keras_bert.text.tokenizer_files import transformer_folder
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-# transformers' class, the task it is for, and how the names of its head begin; the first that fits is written.
-HEADS = (
-    ("BertForPreTraining", "pretraining", ("cls/predictions/", "cls/seq_relationship/")),
-    ("BertForMaskedLM", "pretraining", ("cls/predictions/",)),
-    ("BertForNextSentencePrediction", "pretraining", ("cls/seq_relationship/",)),
-    ("BertForQuestionAnswering", "question_answering", ("cls/squad/",)),
-    ("BertForSequenceClassification", "classification", ("output_",)),
-    ("BertForTokenClassification", "token_classification", ("output_",)),
-    ("BertForMultipleChoice", "multiple_choice", ("output_",)),
-)
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
-LABELLED = ("BertForSequenceClassification", "BertForTokenClassification")
-# The masked-LM head's output weights and bias are tied to others, so that a file may hold either or both.
-DECODER, DECODER_BIAS = "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"
-WORDS, BIAS = "bert.embeddings.word_embeddings.weight", "cls.predictions.bias"
-CONSTANTS = ("embeddings.position_ids", "bert.embeddings.position_ids")  # 0, 1, 2, ... in older files
+LABELLED = ("ForSequenceClassification", "ForTokenClassification")
+WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/dense/kernel"
+CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2, ... and 0, 0, 0, ... in some files
+OLD_NORM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # before transformers 1.0
+SETTINGS = "config"  # in task.json: the fields of Config that config.json cannot say
 
 
 def find_huggingface(path):
@@ -42,48 +36,101 @@ def open_huggingface(folder):
     """Opens a Hugging Face directory. Only safetensors are read: a pickle can run code.
 
     Raises:
-        UserError: it is not a BERT model, there are no safetensors, or they are damaged.
+        UserError: it is not of a known family, there are no safetensors, or they are damaged.
     """
-    fields = read_json(folder / CONFIG, what="The model's configuration")
+    path = folder / CONFIG
+    fields = read_json(path, what="The model's configuration")
+    check_plain(path, fields)
+    said = read_task(folder)
     try:
-        config = BertConfig.from_huggingface(fields)
-    except UserError as error:
-        raise UserError(f"{folder / CONFIG}: {error}") from error
-    stored = {name: span for name, span in unwrap(_open_stored(folder)).items() if name not in CONSTANTS}
-    stored, no_floats = only_floats(stored, lambda name: google_name(name) or huggingface_name(name))
-    stored, notes = _tie(stored, fields, folder / CONFIG)
+        config = Config.from_huggingface(fields)
+        if isinstance(said.get(SETTINGS), dict):
+            config = config.replace(**{n: x for n, x in said[SETTINGS].items() if hasattr(config, n)})
+    except (UserError, TypeError) as error:
+        raise UserError(f"{path}: {error}") from error
+    row = find_family(config.family)
+    table, neutral = file_table(row, config), known_names(config)
+    stored = unwrap(_open_stored(folder))
+    stored = {renamed(name): span for name, span in stored.items()}
+    stored = {n: span for n, span in stored.items() if n.removeprefix(row.names.prefix) not in CONSTANTS}
+    stored, no_floats = only_floats(stored, lambda name: name in table or name in neutral)
+    stored, notes = _tie(stored, config, row)
+    left = {name for head in row.heads for name in head.table if notes and _is_masked_lm(head.table[name])}
 
     def translate(name):
-        if notes and name.startswith("cls.predictions."):
+        if name in left:
             return None  # what we do not know is reported as unused, under its own name
-        return google_name(name) or (huggingface_name(name) and (name, False))
+        return table.get(name) or ((Place(name),) if name in neutral else None)
 
-    sources = resolve(stored, translate)
-    task = functools.partial(_task, folder / CONFIG, fields)
-    notes = (*notes, *no_floats, *_unused(fields, sources))
+    sources = resolve(stored, translate, heads=config.num_attention_heads)
+    if row.fixed.get("pooler", "") is None and POOLER in sources:
+        config = config.replace(pooler="tanh")
+
+    def task(shapes):
+        told = _task(path, fields, row, shapes)
+        rest = {name: value for name, value in said.items() if name != SETTINGS}
+        return checked_task(folder / TASK, {**told, **rest}, shapes) if rest else told
+
+    notes = (*notes, *no_floats, *_unused(fields, row, sources))
     return make_checkpoint(folder, config, sources, task=task, notes=notes)
 
 
-def _tie(stored, fields, path):
+def check_plain(path, fields):
+    """Raises a UserError if a config.json is of weights that were quantized."""
+    quantized = fields.get("quantization_config")
+    if quantized:
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+        raise UserError(
+            f"{path}: the weights are quantized ({method or 'quantization_config'}), which is not read here; take the "
+            "model that they were made from, or save it dequantized."
+        )
+
+
+def file_table(row, config):
+    """Returns {array of a file: Places} of a family's encoder, with and without its prefix, and of all its heads."""
+    encoder = row.names.table(config)
+    heads = row.head_table()
+    decoder, _, _ = row.decoder
+    if config.tie_word_embeddings:
+        heads = {name: places for name, places in heads.items() if name != decoder}
+    return {**heads, **encoder, **{row.names.prefix + name: places for name, places in encoder.items()}}
+
+
+def renamed(name):
+    """Returns today's name of an array that transformers once called otherwise.
+
+    >>> renamed("bert.embeddings.LayerNorm.gamma")
+    'bert.embeddings.LayerNorm.weight'
+    """
+    for old, new in OLD_NORM.items():
+        name = name.replace(old, new)
+    return name
+
+
+def _is_masked_lm(places):
+    return all(place.name.startswith("cls/predictions/") for place in places)
+
+
+def _tie(stored, config, row):
     """Resolves the tied arrays of the masked-LM head as transformers does (PreTrainedModel.tie_weights).
 
-    One that is there alone is both. Of two biases that differ the decoder's is added, and output weights that are not
-    the word embeddings are the head's own.
+    One that is there alone is both. Of two biases that differ the decoder's is added. Output weights of its own a head
+    has only where the config unties them.
 
     Returns:
         {name: Span} with each of them once, and a note if the head cannot be loaded.
     """
-    stored, tied = dict(stored), fields.get("tie_word_embeddings", True)
-    if not isinstance(tied, bool | None):
-        raise UserError(f"{path}: tie_word_embeddings must be true or false. Received: {tied!r:.80}.")
-    words = next((name for name in (WORDS, WORDS.removeprefix("bert.")) if name in stored), None)
-    if DECODER in stored:
-        if tied is False or (words is not None and not stored[words].holds_same_as(stored[DECODER])):
-            return stored, (f"its masked-LM head is not loaded, as it has output weights of its own ({DECODER})",)
-        decoder = stored.pop(DECODER)
-        stored.setdefault(words or WORDS, decoder)
-    if DECODER_BIAS in stored:
-        stored[BIAS] = stored.pop(DECODER_BIAS)
+    stored = dict(stored)
+    decoder, decoder_bias, bias = row.decoder
+    [words] = [name for name, places in row.names.outside.items() if places[0].name == WORDS]
+    found = next((name for name in (row.names.prefix + words, words) if name in stored), None)
+    if decoder in stored and config.tie_word_embeddings:
+        if found is not None and not stored[found].holds_same_as(stored[decoder]):
+            return stored, (f"its masked-LM head is not loaded, as it has output weights of its own ({decoder})",)
+        span = stored.pop(decoder)
+        stored.setdefault(found or row.names.prefix + words, span)
+    if decoder_bias in stored:
+        stored[bias] = stored.pop(decoder_bias)
     return stored, ()
 
 
@@ -112,15 +159,18 @@ def _open_stored(folder):
     return {name: shards[shard][name] for name, shard in shard_of.items()}
 
 
-def _task(path, fields, shapes):
-    """Returns what our task.json would say of the head: its kind, its number of classes and their names."""
+def _task(path, fields, row, shapes):
+    """Returns what task.json would say of the head: its kind, its number of classes and their names."""
     architectures = fields.get("architectures") or []
     if not isinstance(architectures, list):
         raise UserError(f"{path}: architectures must be a list of names. Received: {architectures!r:.80}.")
-    kind = next((kind for name, kind, _ in HEADS if name in architectures), None)
+    head = next((head for head in row.heads if row.architecture + head.suffix in architectures), None)
+    kind = head.task if head else None
     task = {"task": kind} if kind else {}
     if _is_multiple_regression(fields, shapes):
         return {}
+    if kind == "pretraining" and not any(starts_with(row.heads[0].starts[:1], name) for name in shapes):
+        task["objectives"] = ["masked_lm"]  # as of ELECTRA's generator
     if "output_weights" in shapes and kind != "multiple_choice":
         task["num_classes"] = num_classes = shapes["output_weights"][0]
         names = fields.get("id2label") or {}
@@ -134,12 +184,17 @@ def _task(path, fields, shapes):
     return task
 
 
+def starts_with(starts, name):
+    """Says whether a name begins with one of some strings."""
+    return name.startswith(tuple(starts))
+
+
 def _is_multiple_regression(fields, shapes):
-    """Says whether the head gives several numbers for a text, which BertClassifier would take for classes."""
+    """Says whether the head gives several numbers for a text, which a Classifier would take for classes."""
     return fields.get("problem_type") == "regression" and shapes.get("output_weights", ())[:1] not in ((), (1,))
 
 
-def _unused(fields, sources):
+def _unused(fields, row, sources):
     """Returns notes on what config.json says of the head and is not used."""
     shapes = {name: source.shape for name, source in sources.items()}
     [classes] = shapes.get("output_weights", ())[:1] or (0,)
@@ -147,49 +202,84 @@ def _unused(fields, sources):
     notes = []
     if _is_multiple_regression(fields, shapes):
         notes.append(f"its head is a regression to {classes} numbers, which no model here is: only its encoder is used")
-    labelled = isinstance(architectures, list) and any(each in LABELLED for each in architectures)
+    labelled = isinstance(architectures, list) and any(row.architecture + s in architectures for s in LABELLED)
     if not notes and labelled and isinstance(names, dict) and classes not in (0, len(names)):
         notes.append(f"its id2label names {len(names)} classes, but its head has {classes}: the names are not used")
     return notes
 
 
+def plan_model(checkpoint):
+    """Returns the Plan of writing a model directory: what transformers reads, and task.json for what it cannot say.
+
+    Arrays for which transformers' class has no place keep their neutral names.
+    """
+    plan, rest, unplaced, architecture = _plan(checkpoint)
+    notes = []
+    if unplaced:
+        notes.append(f"transformers' {architecture} has no place for {', '.join(unplaced)}: kept for keras_bert alone")
+    if SETTINGS in rest:
+        changed = ", ".join(f"{name}={value!r}" for name, value in rest[SETTINGS].items())
+        notes.append(
+            f"transformers' config.json cannot say {changed}, so that it computes with its own; kept in {TASK}"
+        )
+    files = plan.files | ({TASK: rest} if rest else {})
+    arrays = plan.arrays | {name: (Place(name),) for name in unplaced}
+    return dataclasses.replace(plan, files=files, arrays=arrays, notes=tuple(notes))
+
+
 def plan_huggingface(checkpoint):
-    """Returns the Plan of writing a Checkpoint as transformers would."""
-    architecture, starts = _architecture(checkpoint)
-    fields = checkpoint.config.to_dict()
-    fields["hidden_act"] = {"gelu_tanh": "gelu_new", "gelu_erf": "gelu"}.get(fields["hidden_act"], fields["hidden_act"])
-    fields = {"architectures": [architecture], "model_type": "bert", **fields}
-    told = {"task", "num_classes"}
-    if architecture in LABELLED:
-        told |= {"labels"}
-        names = checkpoint.task.get("labels") or [f"LABEL_{i}" for i in range(checkpoint.shapes["output_weights"][0])]
+    """Returns the Plan of writing a Checkpoint as transformers would, and nothing else."""
+    plan, rest, unplaced, architecture = _plan(checkpoint)
+    rest = {**rest, **rest.pop(SETTINGS, {})}
+    lost = [f"the task's {name}={value}" for name, value in rest.items()] + unplaced
+    notes = (f"transformers' {architecture} has no place for {', '.join(lost)}",) if lost else ()
+    return dataclasses.replace(plan, notes=notes)
+
+
+def _plan(checkpoint):
+    """Returns the Plan without notes, what of the task it does not hold, arrays it has no place for, and the class."""
+    config, shapes = checkpoint.config, checkpoint.shapes
+    row = find_family(config.family)
+    head = _head(row, checkpoint)
+    architecture = row.architecture + (head.suffix if head else "Model")
+    fields = {"architectures": [architecture], **config.to_huggingface()}
+    if head and head.suffix in LABELLED:
+        names = checkpoint.task.get("labels") or [f"LABEL_{i}" for i in range(shapes["output_weights"][0])]
         fields["id2label"] = {str(index): name for index, name in enumerate(names)}
         fields["label2id"] = {name: index for index, name in enumerate(names)}
-    if checkpoint.task.get("multi_label"):
-        told |= {"multi_label"}
+    if checkpoint.task.get("multi_label") and head and head.task == "classification":
         fields["problem_type"] = MULTI_LABEL
-    arrays, unplaced = {}, [f"the task's {k}={v}" for k, v in checkpoint.task.items() if k not in told]
-    for name in checkpoint.shapes:
-        known = huggingface_name(name)
-        if known is None or not name.startswith(("bert/", *starts)):
-            unplaced.append(name)
-            continue
-        prefix = "bert." if name.startswith("bert/") and starts else ""
-        arrays[prefix + known[0]] = (name, known[1])
-    notes = (f"transformers' {architecture} has no place for {', '.join(unplaced)}",) if unplaced else ()
-    length = checkpoint.config.max_position_embeddings
-    tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": length}
-    return Plan({CONFIG: fields}, arrays, _write, tokenizer, notes)
+    told = _task(Path(CONFIG), fields, row, shapes)
+    rest = {name: value for name, value in checkpoint.task.items() if told.get(name) != value}
+    if config.not_in_huggingface():
+        rest[SETTINGS] = config.not_in_huggingface()
+    arrays = _arrays(row, head, config, shapes)
+    placed = {place.name for places in arrays.values() for place in places}
+    tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": config.max_length}
+    return Plan({CONFIG: fields}, arrays, _write, tokenizer), rest, [n for n in shapes if n not in placed], architecture
 
 
-def _architecture(checkpoint):
-    """Returns the name of transformers' class for a checkpoint, and how the names of its head begin."""
+def _head(row, checkpoint):
+    """Returns the Head of a family that a checkpoint's arrays and task fit, or None."""
     task = checkpoint.task.get("task")
-    for name, kind, starts in HEADS:
-        has_all = all(any(array.startswith(start) for array in checkpoint.shapes) for start in starts)
-        if task in (None, kind) and has_all:
-            return name, starts
-    return "BertModel", ()
+    for head in row.heads:
+        has_all = all(any(starts_with((start,), array) for array in checkpoint.shapes) for start in head.starts)
+        if task in (None, head.task) and has_all:
+            return head
+    return None
+
+
+def _arrays(row, head, config, shapes):
+    """Returns {array of the file: Places} of what a checkpoint has of a family's encoder and of a head."""
+    prefix = row.names.prefix if head else ""
+    table = {prefix + name: places for name, places in row.names.table(config).items()}
+    table |= dict(head.table) if head else {}
+    decoder, decoder_bias, bias = row.decoder
+    if config.tie_word_embeddings:
+        table.pop(decoder, None)
+    elif decoder in table and decoder_bias is not None:
+        table[decoder_bias] = table[bias]  # which counts there; the other one is not read
+    return {name: places for name, places in table.items() if all(place.name in shapes for place in places)}
 
 
 def _write(folder, shapes, read):

@@ -14,9 +14,11 @@ import math
 import re
 
 from keras_bert.checkpoints.base import only_floats
-from keras_bert.checkpoints.names import huggingface_name
+from keras_bert.checkpoints.opening import known_names
 from keras_bert.checkpoints.resolving import resolve
 from keras_bert.errors import UserError
+from keras_bert.families import Place
+from keras_bert.families.bert import BLOCK as NEUTRAL
 
 OBJECT = "/.ATTRIBUTES/VARIABLE_VALUE"
 SLOT = "/.OPTIMIZER_SLOT/"
@@ -51,6 +53,7 @@ NUMBERED = {
     **{f"{index}/embeddings": name for index, name in enumerate(list(EMBEDDINGS.values())[:3])},
     **{f"3/{name}": f"bert/embeddings/LayerNorm/{name}" for name in ("gamma", "beta")},
 }
+WEIGHTS = {place.name for places in NEUTRAL.values() for place in places}  # of a block
 FUNCTIONAL = re.compile(r"(?:.*/)?layer_with_weights-(\d{1,6})/(.+)")
 SUBCLASSED = re.compile(r"(?:.*/)?_transformer_layers/(\d{1,6})/(.+)")
 PLAIN = re.compile(rf"(?:.*/)?({'|'.join(map(re.escape, OTHERS))})")
@@ -62,7 +65,7 @@ def resolve_objects(prefix, spans, config):
     Args:
         prefix: the checkpoint's, to name.
         spans: {path through the objects: Span}.
-        config: its BertConfig.
+        config: its Config.
 
     Raises:
         UserError: it is of something else than tensorflow/models' BERT, or its heads are not those of the config.
@@ -72,8 +75,11 @@ def resolve_objects(prefix, spans, config):
     }
     blocks = config.num_hidden_layers
     variables, notes = only_floats(variables, lambda name: object_name(name, blocks) is not None)
-    sources = resolve(variables, lambda name: (object_name(name, blocks), False) if object_name(name, blocks) else None)
-    if not any(huggingface_name(name) is not None and name.startswith("bert/encoder/") for name in sources):
+    sources = resolve(
+        variables, lambda name: (Place(object_name(name, blocks)),) if object_name(name, blocks) else None
+    )
+    known = known_names(config)
+    if not any(name in known and name.startswith("bert/encoder/") for name in sources):
         some = next(iter(variables), "none")
         raise UserError(
             f"{prefix} is an object-based TF2 checkpoint (its names end with {OBJECT}), and not of tensorflow/models' "
@@ -105,8 +111,8 @@ def object_name(path, blocks):
 
 def _block_name(index, rest):
     module, _, variable = rest.rpartition("/")
-    name = f"bert/encoder/layer_{index}/{BLOCK.get(module)}/{variable}"
-    return name if index >= 0 and module in BLOCK and huggingface_name(name) else None
+    inside = f"{BLOCK.get(module)}/{variable}"
+    return f"bert/encoder/layer_{index}/{inside}" if index >= 0 and inside in WEIGHTS else None
 
 
 def _flattened(name, source, config):

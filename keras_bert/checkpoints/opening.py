@@ -10,9 +10,9 @@ import numbers
 import numpy as np
 
 from keras_bert.checkpoints.base import Checkpoint
-from keras_bert.checkpoints.names import huggingface_name
-from keras_bert.checkpoints.parts import array_shapes, each_array, encoder_parts, pretraining_parts
+from keras_bert.checkpoints.parts import all_head_weights, encoder_weights
 from keras_bert.errors import UserError
+from keras_bert.families import find_family
 
 POOLER = "bert/pooler/"  # some checkpoints have none; whatever computes with it looks for it
 MASKED_LM = "cls/predictions/"
@@ -24,7 +24,7 @@ def make_checkpoint(path, config, sources, *, task=lambda shapes: {}, notes=(), 
 
     Args:
         path: the directory or prefix.
-        config: its BertConfig.
+        config: its Config.
         sources: {name: Source}.
         task: {name: shape} -> the contents of task.json.
         notes: what else is to be told of it.
@@ -35,12 +35,13 @@ def make_checkpoint(path, config, sources, *, task=lambda shapes: {}, notes=(), 
             missing), or a head's has a shape that no head has. Reading an array that holds NaN is one, too.
     """
     check_encoder(path, config, {name: source.shape for name, source in sources.items()})
-    sources, head_notes = _split_heads(path, config, sources)
+    known = known_names(config)
+    sources, head_notes = _split_heads(path, config, sources, known)
     shapes = {name: source.shape for name, source in sources.items()}
 
     def read(name):
         array = sources[name].read()
-        if huggingface_name(name) is not None:
+        if name in known:
             _check_finite(array, sources[name].span)
         return array
 
@@ -54,17 +55,19 @@ def check_encoder(path, config, shapes):
 
     Args:
         path: the checkpoint's, to name.
-        config: the BertConfig that the arrays are for.
+        config: the Config that the arrays are for.
         shapes: {google-research/bert's name: shape}.
     """
-    if not any(name.startswith("bert/") and huggingface_name(name) for name in shapes):
+    expected = {weight.name: weight.shape for weight in encoder_weights(config)}
+    if not expected.keys() & shapes.keys():
         names = ", ".join(f"{name:.60}" for name in list(shapes)[:SHOWN_NAMES])
-        such_as = f" ({names})" if shapes else ""
+        such_as, row = f" ({names})" if shapes else "", find_family(config.family)
+        here = next(iter(row.names.table(config)))
         raise UserError(
-            f"{path} holds no BERT encoder: none of its {len(shapes)} arrays fits{such_as}; give the checkpoint of a "
-            "BERT, saved under Google's or Hugging Face's names."
+            f"{path} holds no {row.title} encoder: none of its {len(shapes)} arrays fits{such_as}; give the checkpoint "
+            f"of a {row.title}, saved under Google's or Hugging Face's names ({row.names.prefix}{here})."
         )
-    for name, shape in each_array(encoder_parts(config)):
+    for name, shape in expected.items():
         if name not in shapes:
             if name.startswith(POOLER):
                 continue
@@ -79,28 +82,33 @@ def check_encoder(path, config, shapes):
             )
 
 
-def _split_heads(path, config, sources):
-    """Returns the sources without the heads that were made for other inputs than BERT's, and notes on those.
+def known_names(config):
+    """Returns the neutral names of all weights that a model of a Config may have, heads included."""
+    return {weight.name for weight in (*encoder_weights(config), *all_head_weights(config))}
+
+
+def _split_heads(path, config, sources, known):
+    """Returns the sources without the heads that were made for other inputs than the encoder's, and notes on those.
 
     Raises:
         UserError: a head's array is a single number or is empty, which no head's is.
     """
     heads = {}
     for name, source in sources.items():
-        if huggingface_name(name) is not None and not name.startswith("bert/"):
+        if name in known and not name.startswith("bert/"):
             if 0 in source.shape or not source.shape:
                 raise UserError(
                     f"{path}: {source.span.name} has shape {source.shape!s:.80}, which no head has; fetch it again."
                 )
             heads.setdefault(name[: name.rfind("/") + 1] if "transform" not in name else MASKED_LM, {})[name] = source
-    left_out, notes = set(), []
+    left_out, notes, title = set(), [], find_family(config.family).title
     for found in heads.values():
         expected = _head_shapes(config, found)
         wrong = next((name for name, source in found.items() if source.shape != expected[name]), None)
         if wrong is not None:
             left_out.update(found)
             notes.append(
-                f"left out, as {found[wrong].span.name} has shape {found[wrong].shape} where BERT's head has "
+                f"left out, as {found[wrong].span.name} has shape {found[wrong].shape} where the head of {title} has "
                 f"{expected[wrong]}: {', '.join(source.span.name for source in found.values())}"
             )
     return {name: source for name, source in sources.items() if name not in left_out}, tuple(notes)
@@ -108,11 +116,8 @@ def _split_heads(path, config, sources):
 
 def _head_shapes(config, found):
     """Returns {name: shape} of all heads; the number of classes is that of the weights found, or else of the biases."""
-    hidden = config.hidden_size
     classes = next((found[name].shape[0] for name in ("output_weights", "output_bias") if name in found), 1)
-    shapes = {"output_weights": (classes, hidden), "output_bias": (classes,)}
-    shapes |= {"cls/squad/output_weights": (2, hidden), "cls/squad/output_bias": (2,)}
-    return shapes | array_shapes(pretraining_parts(config))
+    return {weight.name: weight.shape for weight in all_head_weights(config, classes=classes)}
 
 
 def class_labels(names, *, what):

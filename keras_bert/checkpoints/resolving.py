@@ -1,10 +1,13 @@
-"""Names as files hold them -> google-research/bert's: the prefixes of what wrapped a model, and another layout."""
+"""Arrays as files hold them <-> weights by their neutral names: prefixes of what wrapped a model, layout, fused arrays."""
 
 import dataclasses
 import re
 
+import numpy as np
+
 from keras_bert.checkpoints.base import Span
 from keras_bert.errors import UserError
+from keras_bert.families import Place
 
 # torch.nn.DataParallel's, a model's own attribute or scope, torch.compile's; and one inside another.
 WRAPPERS = re.compile(r"(?:(?:module|model|_orig_mod)[./])+")
@@ -12,22 +15,28 @@ WRAPPERS = re.compile(r"(?:(?:module|model|_orig_mod)[./])+")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where an array comes from.
+    """Where a weight comes from.
 
     Attributes:
         span: its place in a file.
-        shape: its shape in google-research/bert's layout.
-        transposed: whether the file has it the other way round.
+        shape: its shape under its neutral name.
+        place: which part of the file's array it is, and which way round.
+        heads: the attention heads by which the parts alternate, or 1.
     """
 
     span: Span
     shape: tuple[int, ...]
-    transposed: bool = False
+    place: Place
+    heads: int = 1
 
     def read(self):
-        """Returns the array, float32, in google-research/bert's layout."""
-        array = self.span.read()
-        return array.T if self.transposed else array.reshape(self.shape)
+        """Returns the array, float32, as its neutral name has it."""
+        array, place = self.span.read(), self.place
+        if place.parts > 1:
+            rows = len(array) // (place.parts * self.heads)
+            apart = array.reshape(self.heads, place.parts, rows, *array.shape[1:])
+            array = apart[:, place.part].reshape(self.heads * rows, *array.shape[1:])
+        return array.T if place.transposed else array.reshape(self.shape)
 
 
 def unwrap(spans):
@@ -50,23 +59,49 @@ def unwrap(spans):
     return found
 
 
-def resolve(spans, translate):
+def resolve(spans, translate, *, heads=1):
     """Returns {name: Source} of a file's arrays; those that no model of ours has keep their names.
 
     Args:
         spans: {name: Span}, see `unwrap`.
-        translate: name -> (google-research/bert's name, transposed), or None if it knows no such name.
+        translate: name -> its Places (families/base.py), or None if it knows no such name.
+        heads: attention heads of the model.
 
     Raises:
-        UserError: two arrays that are the same one of the model.
+        UserError: two arrays that are the same one of the model, or one that cannot be divided as it should.
     """
     sources = {}
     for name, span in spans.items():
-        google, transposed = translate(name) or (name, False)
-        if google in sources:
-            raise _twice(google, sources[google].span, span)
-        sources[google] = Source(span, span.shape[::-1] if transposed else span.shape, transposed)
+        for place in translate(name) or (Place(name),):
+            if place.name in sources:
+                raise _twice(place.name, sources[place.name].span, span)
+            sources[place.name] = _source(span, place, heads if place.by_head else 1)
     return sources
+
+
+def _source(span, place, heads):
+    shape, parts = span.shape, place.parts * heads
+    if parts > 1:
+        if not shape or shape[0] % parts:
+            raise UserError(f"{span.path}: {span.name:.80} has shape {shape}, which {parts} parts cannot share.")
+        shape = (shape[0] // place.parts, *shape[1:])
+    return Source(span, shape[::-1] if place.transposed else shape, place, heads)
+
+
+def joined_shape(places, shapes):
+    """Returns the shape of a file's array that holds some weights of these {name: shape}."""
+    parts = [shapes[p.name][::-1] if p.transposed else shapes[p.name] for p in places]
+    return (sum(part[0] for part in parts), *parts[0][1:]) if len(parts) > 1 else parts[0]
+
+
+def joined(places, read, heads):
+    """Returns a file's array from the weights that it holds, each read by its neutral name: the way back of `Source`."""
+    arrays = [read(p.name).T if p.transposed else read(p.name) for p in places]
+    if len(arrays) == 1:
+        return arrays[0]
+    groups = heads if places[0].by_head else 1
+    rows = [array.reshape(groups, len(array) // groups, *array.shape[1:]) for array in arrays]
+    return np.stack(rows, axis=1).reshape(-1, *arrays[0].shape[1:])
 
 
 def _twice(name, one, other):

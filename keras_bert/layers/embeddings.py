@@ -4,6 +4,7 @@ B batch, S sequence, H hidden, V vocabulary.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_bert.layers.common import (
@@ -37,12 +38,30 @@ def summed_norm(tokens, segments, positions, gamma, beta, key, *, rate, epsilon)
     """Returns dropout of the LayerNorm of a sum, computed in float32: (B, S, H) of the tokens' dtype.
 
     Args:
-        tokens, segments: (B, S, H).
-        positions: (S, H).
+        tokens: (B, S, H).
+        segments: (B, S, H), or (1, H) where there is one segment, or None.
+        positions: (S, H), or (B, S, H).
         gamma, beta, key, rate, epsilon: as in `residual_norm`, but for dropout coming last.
     """
-    x = normalized(wide(tokens) + wide(segments) + wide(positions), gamma, beta, epsilon)
+    x = wide(tokens) if segments is None else wide(tokens) + wide(segments)
+    x = normalized(x + wide(positions), gamma, beta, epsilon)
     return ops.cast(drop(x, key, rate), tokens.dtype)
+
+
+def positions_of(input_ids, pad_token_id):
+    """Returns int32 (B, S): pad_token_id + how many real ids there are up to each place; padding gets pad_token_id.
+
+    Source: fairseq's make_positions, as in transformers' create_position_ids_from_input_ids.
+    """
+    real = ops.cast(ops.not_equal(input_ids, pad_token_id), "int32")
+    return ops.cumsum(real, axis=1) * real + pad_token_id
+
+
+def sinusoids(positions, width):
+    """Returns float32 (positions, width): sines at even places, cosines at odd ones (Vaswani et al. 2017, section 3.5)."""
+    places = np.arange(width)
+    angles = np.arange(positions)[:, None] / np.power(10000, 2 * (places // 2) / width)
+    return np.where(places % 2 == 0, np.sin(angles), np.cos(angles)).astype(np.float32)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -99,14 +118,21 @@ class EmbeddingPostprocessor(ConfigLayer):
     """Adds segment and position embeddings to the tokens', then LayerNorm and dropout.
 
     Args:
-        max_position_embeddings: the longest sequence.
-        type_vocab_size: segments.
+        max_position_embeddings: rows of the position table.
+        type_vocab_size: segments; with 1 every token gets the same row, with 0 none.
         dropout: rate on the result.
         initializer_range: standard deviation of the truncated normal.
         layer_norm_eps: epsilon of the LayerNorm.
+        position_embedding: "learned", or "sinusoidal", which does not train.
+        pad_token_id: the id of padding.
+        positions_from_ids: whether positions are those of `positions_of`, not 0, 1, 2, ...
+        trains_padding: whether embeddings of padding learn from being looked up.
     """
 
-    FIELDS = ("max_position_embeddings", "type_vocab_size", "dropout", "initializer_range", "layer_norm_eps")
+    FIELDS = (
+        *("max_position_embeddings", "type_vocab_size", "dropout", "initializer_range", "layer_norm_eps"),
+        *("position_embedding", "pad_token_id", "positions_from_ids", "trains_padding"),
+    )
 
     def __init__(
         self,
@@ -116,6 +142,10 @@ class EmbeddingPostprocessor(ConfigLayer):
         dropout=0.1,
         initializer_range=0.02,
         layer_norm_eps=1e-12,
+        position_embedding="learned",
+        pad_token_id=0,
+        positions_from_ids=False,
+        trains_padding=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -125,31 +155,47 @@ class EmbeddingPostprocessor(ConfigLayer):
             dropout=dropout,
             initializer_range=initializer_range,
             layer_norm_eps=layer_norm_eps,
+            position_embedding=position_embedding,
+            pad_token_id=pad_token_id,
+            positions_from_ids=positions_from_ids,
+            trains_padding=trains_padding,
         )
         self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
         self.dropout_layer = dropout_layer(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the position table (max_position_embeddings, H) and the segment table (type_vocab_size, H)."""
-        hidden_size = input_shape[-1]
+        width, fixed = input_shape[-1], self.position_embedding == "sinusoidal"
         self.position_embeddings = self.add_weight(
             name="position_embeddings",
-            shape=(self.max_position_embeddings, hidden_size),
-            initializer=truncated_normal(self.initializer_range),
+            shape=(self.max_position_embeddings, width),
+            initializer=_given(sinusoids) if fixed else truncated_normal(self.initializer_range),
+            trainable=not fixed,
         )
-        self.token_type_embeddings = self.add_weight(
-            name="token_type_embeddings",
-            shape=(self.type_vocab_size, hidden_size),
-            initializer=truncated_normal(self.initializer_range),
-        )
+        self.token_type_embeddings = None
+        if self.type_vocab_size:
+            self.token_type_embeddings = self.add_weight(
+                name="token_type_embeddings",
+                shape=(self.type_vocab_size, width),
+                initializer=truncated_normal(self.initializer_range),
+            )
         self.layer_norm.build(input_shape)
         self.built = True
 
-    def call(self, inputs, segment_ids, training=None):
-        """Returns float (B, S, H) from token embeddings (B, S, H) and int segment_ids (B, S).
+    def call(self, inputs, segment_ids=None, input_ids=None, training=None):
+        """Embeds a batch.
+
+        Args:
+            inputs: float (B, S, H), token embeddings.
+            segment_ids: int (B, S); needed with more than one segment.
+            input_ids: int (B, S); needed with `positions_from_ids`, or without `trains_padding`.
+            training: whether dropout is on.
+
+        Returns:
+            float (B, S, H).
 
         Raises:
-            ValueError: a sequence longer than max_position_embeddings.
+            ValueError: a sequence longer than the position table.
         """
         length = inputs.shape[1]
         if length is not None and length > self.max_position_embeddings:
@@ -157,13 +203,19 @@ class EmbeddingPostprocessor(ConfigLayer):
                 f"The sequence has {length} tokens, but the model has max_position_embeddings="
                 f"{self.max_position_embeddings}. Truncate the input or load a model with more positions."
             )
-        positions = ops.cast(self.position_embeddings, self.compute_dtype)[: ops.shape(inputs)[1]]  # (S, H)
-        # A product with one-hot rows, as in Google's code: for two segments it is faster than a gather.
-        segments = ops.one_hot(ops.cast(segment_ids, "int32"), self.type_vocab_size, dtype=self.compute_dtype)
-        segments = ops.matmul(segments, ops.cast(self.token_type_embeddings, self.compute_dtype))  # (B, S, H)
+        table = ops.cast(self.position_embeddings, self.compute_dtype)
+        if self.positions_from_ids:
+            positions = ops.take(table, positions_of(input_ids, self.pad_token_id), axis=0)  # (B, S, H)
+        else:
+            positions = table[: ops.shape(inputs)[1]]  # (S, H)
+        if not self.trains_padding:
+            is_pad = ops.equal(input_ids, self.pad_token_id)[..., None]  # (B, S, 1)
+            inputs = ops.where(is_pad, ops.stop_gradient(inputs), inputs)
+            if self.positions_from_ids:
+                positions = ops.where(is_pad, ops.stop_gradient(positions), positions)
         return summed_norm(
             inputs,
-            segments,
+            self._segments(segment_ids),
             positions,
             self.layer_norm.gamma,
             self.layer_norm.beta,
@@ -173,6 +225,22 @@ class EmbeddingPostprocessor(ConfigLayer):
             fuse=worth_fusing(inputs, training),
         )
 
-    def compute_output_spec(self, inputs, segment_ids, training=None):
+    def _segments(self, segment_ids):
+        """Returns the segments' embeddings, (B, S, H), or (1, H) for all tokens alike, or None."""
+        if self.token_type_embeddings is None:
+            return None
+        table = ops.cast(self.token_type_embeddings, self.compute_dtype)
+        if self.type_vocab_size == 1:
+            return table
+        # A product with one-hot rows, as in Google's code: for two segments it is faster than a gather.
+        segments = ops.one_hot(ops.cast(segment_ids, "int32"), self.type_vocab_size, dtype=self.compute_dtype)
+        return ops.matmul(segments, table)
+
+    def compute_output_spec(self, inputs, segment_ids=None, input_ids=None, training=None):
         """Gives the shape without running `call`: JAX cannot slice the position table by an unknown length."""
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+
+def _given(make):
+    """Returns an initializer that makes an array of the shape by a function of ours."""
+    return lambda shape, dtype=None: ops.convert_to_tensor(make(*shape), dtype=dtype)

@@ -1,7 +1,7 @@
 """What sits on the encoder: pooler, masked-LM transform and bias, choices.
 
 Source: modeling.py (pooler) and run_pretraining.py (get_masked_lm_output) of google-research/bert.
-B batch, N choices, S sequence, P predictions, H hidden, V vocabulary.
+B batch, N choices, S sequence, P predictions, H hidden, E embedding, V vocabulary.
 """
 
 import keras
@@ -19,17 +19,18 @@ def float32_sum(x, bias):
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class FirstTokenPooler(ConfigLayer):
-    """tanh of a dense layer on the first token, [CLS].
+    """An activation, as a rule tanh, of a dense layer on the first token, [CLS].
 
     Args:
+        activation: as in TransformerBlock.
         initializer_range: standard deviation of the truncated normal.
     """
 
-    FIELDS = ("initializer_range",)
+    FIELDS = ("activation", "initializer_range")
 
-    def __init__(self, *, initializer_range=0.02, **kwargs):
+    def __init__(self, *, activation="tanh", initializer_range=0.02, **kwargs):
         super().__init__(**kwargs)
-        self.set_fields(initializer_range=initializer_range)
+        self.set_fields(activation=activation, initializer_range=initializer_range)
 
     def build(self, input_shape):
         """Makes the dense layer (H, H)."""
@@ -39,7 +40,7 @@ class FirstTokenPooler(ConfigLayer):
 
     def call(self, inputs):
         """Returns float (B, H) from float (B, S, H)."""
-        return ops.tanh(self.dense(inputs[:, 0]))
+        return ACTIVATIONS[self.activation](self.dense(inputs[:, 0]))
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -47,27 +48,31 @@ class MaskedLMTransform(ConfigLayer):
     """Dense layer, activation and LayerNorm before the output weights.
 
     Args:
+        units: width of the output E, that of the embeddings; None for the input's.
         activation: as in TransformerBlock.
         initializer_range: standard deviation of the truncated normal.
         layer_norm_eps: epsilon of the LayerNorm.
     """
 
-    FIELDS = ("activation", "initializer_range", "layer_norm_eps")
+    FIELDS = ("units", "activation", "initializer_range", "layer_norm_eps")
 
-    def __init__(self, *, activation="gelu_tanh", initializer_range=0.02, layer_norm_eps=1e-12, **kwargs):
+    def __init__(self, *, units=None, activation="gelu_tanh", initializer_range=0.02, layer_norm_eps=1e-12, **kwargs):
         super().__init__(**kwargs)
-        self.set_fields(activation=activation, initializer_range=initializer_range, layer_norm_eps=layer_norm_eps)
+        self.set_fields(
+            units=units, activation=activation, initializer_range=initializer_range, layer_norm_eps=layer_norm_eps
+        )
         self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
 
     def build(self, input_shape):
-        """Makes the dense layer (H, H)."""
-        self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
+        """Makes the dense layer (H, E)."""
+        units = input_shape[-1] if self.units is None else self.units
+        self.dense = dense(units, self.initializer_range, name="dense", dtype=self.dtype_policy)
         self.dense.build(input_shape)
-        self.layer_norm.build(input_shape)
+        self.layer_norm.build((*input_shape[:-1], units))
         self.built = True
 
     def call(self, inputs):
-        """Returns float (B, P, H) from float (B, P, H)."""
+        """Returns float (B, P, E) from float (B, P, H)."""
         return self.layer_norm(ACTIVATIONS[self.activation](self.dense(inputs)))
 
 

@@ -1,12 +1,19 @@
-"""Functional Keras models: the encoder and one model for each kind of head."""
+"""Functional Keras models: the encoder and one model for each kind of head. The names with Bert are older ones."""
 
-from keras_bert.models.classifier import BertClassifier
-from keras_bert.models.encoder import BertEncoder
+from keras_bert.models.classifier import Classifier
+from keras_bert.models.encoder import Encoder
 from keras_bert.models.losses import SparseCrossEntropy
-from keras_bert.models.multiple_choice import BertMultipleChoice
-from keras_bert.models.pretrainer import BertPretrainer
-from keras_bert.models.span_labeler import BertSpanLabeler
-from keras_bert.models.token_classifier import BertTokenClassifier
+from keras_bert.models.multiple_choice import MultipleChoice
+from keras_bert.models.pretrainer import Pretrainer
+from keras_bert.models.span_labeler import SpanLabeler
+from keras_bert.models.token_classifier import TokenClassifier
+
+BertClassifier = Classifier
+BertEncoder = Encoder
+BertMultipleChoice = MultipleChoice
+BertPretrainer = Pretrainer
+BertSpanLabeler = SpanLabeler
+BertTokenClassifier = TokenClassifier
 
 __all__ = [
     "BertClassifier",
@@ -15,5 +22,11 @@ __all__ = [
     "BertPretrainer",
     "BertSpanLabeler",
     "BertTokenClassifier",
+    "Classifier",
+    "Encoder",
+    "MultipleChoice",
+    "Pretrainer",
+    "SpanLabeler",
     "SparseCrossEntropy",
+    "TokenClassifier",
 ]

@@ -1,4 +1,4 @@
-"""PretrainedModel: what all BERT models share. Default losses, and from_pretrained / save_pretrained."""
+"""PretrainedModel: what all models share. Default losses, and from_pretrained / save_pretrained."""
 
 import inspect
 
@@ -13,7 +13,7 @@ from keras_bert.models.weights import as_checkpoint, assign_arrays
 
 
 class PretrainedModel(Checked, Cloneable, keras.Model):
-    """A functional Keras model that knows its BertConfig, its own loss, and how to load and save checkpoints.
+    """A functional Keras model that knows its Config, its own loss, and how to load and save checkpoints.
 
     Layers with LoRA (Keras' `enable_lora`) are saved merged, in every format: what comes back computes the same and
     has no LoRA; enable it again to go on.
@@ -99,7 +99,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
 
     @classmethod
     def build_from(cls, config, task, **options):
-        """Makes a model with fresh weights from a checkpoint's BertConfig and its task.json (a dict)."""
+        """Makes a model with fresh weights from a checkpoint's Config and its task.json (a dict)."""
         return cls(config, **options)
 
     def task(self):
@@ -107,7 +107,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         return {}
 
     @classmethod
-    def from_pretrained(cls, path, *, vocabulary=None, **options):
+    def from_pretrained(cls, path, *, vocabulary=None, net=None, overrides=None, **options):
         """Makes the model and loads a checkpoint into it.
 
         Args:
@@ -115,6 +115,9 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             vocabulary: a vocabulary that extends the checkpoint's (keras-bert train_vocab --init_vocab_file), as
                 a Vocabulary, a Tokenizer or the path of a vocab.txt. The word embeddings grow: a new entry begins
                 as the mean of the pieces that spelled it before. None leaves them as they are.
+            net: which net of a Google ELECTRA checkpoint, "discriminator" (if None) or "generator".
+            overrides: {field of Config: value} that a Google checkpoint's configuration does not say, such as the
+                num_attention_heads of ELECTRA, whose checkpoints have none.
             **options: what the model's constructor takes beyond the encoder's config, such as
                 `num_classes`, or `dtype`.
 
@@ -127,7 +130,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             UserError: no checkpoint is there, it is damaged, its weights or the vocabulary beside them do not fit its
                 config, or `vocabulary` does not extend the checkpoint's.
         """
-        checkpoint = open_checkpoint(path)
+        checkpoint = open_checkpoint(path, net=net, overrides=overrides)
         if vocabulary is None:
             check_vocabulary(checkpoint)
         else:
@@ -148,7 +151,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
                 shapes["masked_lm_positions"] = "(batch, predictions)"
             conversion = {
                 "polymorphic_shapes": [shapes],
-                "polymorphic_constraints": (f"length <= {self.bert_config.max_position_embeddings}",),
+                "polymorphic_constraints": (f"length <= {self.bert_config.max_length}",),
                 "with_gradient": False,  # whose conversion loses the constraint
             }
             options["jax2tf_kwargs"] = conversion | (options.get("jax2tf_kwargs") or {})

@@ -13,7 +13,7 @@ from keras_bert.models.inputs import choose_inputs, complete_inputs, has_strings
 from keras_bert.models.losses import SparseCrossEntropy
 
 TAKES_LABELS = ("fit", "evaluate", "train_on_batch", "test_on_batch")
-# input: (what it counts, the BertConfig's field that ends it, what to do)
+# input: (what it counts, the Config's field that ends it, what to do)
 LIMITS = {
     "input_ids": ("an id", "vocab_size", "Tokenize with the vocabulary that the model was trained with."),
     "segment_ids": ("a segment", "type_vocab_size", "Number the segments from 0."),
@@ -28,9 +28,9 @@ def check_inputs(config, inputs, positions=None):
     nothing; a position past its sequence reads the next one of the batch; JAX gives NaN for an id.
 
     Args:
-        config: the model's BertConfig.
+        config: the model's Config.
         inputs: a dict of the model's inputs by name, in arrays or tensors; anything else passes.
-        positions: those that a BertEncoder is called with.
+        positions: those that an Encoder is called with.
 
     Raises:
         UserError: the first thing that is wrong, with what came and what the model has.
@@ -39,13 +39,16 @@ def check_inputs(config, inputs, positions=None):
         return
     shape = getattr(inputs.get("input_ids"), "shape", ())
     length = shape[-1] if len(shape) > 1 else None
-    if isinstance(length, int) and length > config.max_position_embeddings:
+    if isinstance(length, int) and length > config.max_length:
+        counted = f" and counts them from {config.pad_token_id + 1}" if config.positions_from_ids else ""
         raise UserError(
             f"The sequence has {length} tokens, but the model has max_position_embeddings="
-            f"{config.max_position_embeddings}. Truncate the input or load a model with more positions."
+            f"{config.max_position_embeddings}{counted}. Truncate the input or load a model with more positions."
         )
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)
+        if name == "segment_ids" and not config.has_segments:
+            continue  # which the model does not read
         _check(inputs.get(name), limit, f"{name} has {what} of {{}}, but the model has {field}={limit}. {remedy}")
     for name, array in (("masked_lm_positions", inputs.get("masked_lm_positions")), ("positions", positions)):
         _check(

@@ -1,4 +1,4 @@
-"""BertClassifier: a class (or several labels, or a number) for a text or a pair (run_classifier.py, create_model).
+"""Classifier: a class (or several labels, or a number) for a text or a pair (run_classifier.py, create_model).
 
 B batch, S sequence, C classes.
 """
@@ -6,23 +6,23 @@ B batch, S sequence, C classes.
 import keras
 from keras import ops
 
-from keras_bert.layers.common import dense, dropout_layer
+from keras_bert.layers.common import dense
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel, class_names, class_options
+from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 
 LABEL_SEPARATOR = ","  # between the labels of one text, where they stand in one string
 
 
-@keras.saving.register_keras_serializable(package="keras_bert")
-class BertClassifier(HeadedModel):
-    """Dropout and a dense layer on the pooled output; logits float32 (B, C).
+@keras.saving.register_keras_serializable(package="keras_bert", name="BertClassifier")  # as files have it
+class Classifier(HeadedModel):
+    """Dropout and a dense layer on the pooled output, or on the hidden layer that the family has; logits float32 (B, C).
 
     Its own loss takes int labels (B,); a regressor's takes numbers, float (B,) or (B, 1), and that of a model for
     several labels 0 and 1, (B, C).
 
     Args:
-        encoder: a BertEncoder.
+        encoder: an Encoder.
         num_classes: classes C; 1 makes it a regressor with a mean squared error.
         labels: the classes' names in order, kept in task.json and given back by the served model.
         pair: whether it is made for two texts at a time, which the served model then takes.
@@ -43,17 +43,23 @@ class BertClassifier(HeadedModel):
         # Layers
         config = encoder.bert_config
         labels = class_names(num_classes, labels)
-        dropout = dropout_layer(config.hidden_dropout_prob, name="classifier_dropout", dtype=encoder.policy)
+        pooled = Pooled(
+            encoder,
+            activation=config.classifier_act,
+            dropout=config.classifier_dropout,
+            drops_input=config.classifier_drops_input,
+        )
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs()
-        logits = ops.cast(classifier(dropout(encoder.pooled_output(inputs))), "float32")
+        inputs = token_inputs(config)
+        logits = ops.cast(classifier(pooled(inputs)), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 
         # Config
         fields = {"num_classes": num_classes, "labels": labels, "pair": bool(pair), "multi_label": bool(multi_label)}
         self.set_head(encoder, classifier, **fields)
+        self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
 
     @classmethod
     def head_options(cls, task, *, pair=None, multi_label=None, **given):

@@ -1,4 +1,7 @@
-"""HeadedModel: what every BERT model but the bare encoder shares. A head on a BertEncoder."""
+"""HeadedModel: what every model but the bare encoder shares. A head on an Encoder.
+
+B batch, S sequence, H hidden.
+"""
 
 from collections.abc import Mapping
 
@@ -6,23 +9,25 @@ import keras
 import numpy as np
 
 from keras_bert.checkpoints.opening import class_labels
+from keras_bert.checkpoints.parts import head_weights, pooler_weights, reads_pooler
 from keras_bert.errors import UserError
+from keras_bert.families import find_family
+from keras_bert.layers import FirstTokenPooler
+from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer
 from keras_bert.models.base import PretrainedModel
-from keras_bert.models.encoder import BertEncoder
+from keras_bert.models.encoder import Encoder
 
 
 class HeadedModel(PretrainedModel):
-    """A BertEncoder with a head, as a rule one dense layer.
+    """An Encoder with a head, as a rule one dense layer.
 
-    A subclass calls `set_head` when its functional model stands, and says in
+    A subclass calls `set_head` when its functional model is made, and says in
 
         TASK: what task.json calls it;
-        ARRAYS: how google-research/bert's names of its dense layer's arrays begin;
         FIELDS: what its constructor takes beside the encoder. They are kept in the config and in task.json.
     """
 
     TASK = None
-    ARRAYS = "output"
     FIELDS = ()
 
     def set_head(self, encoder, head=None, **fields):
@@ -38,25 +43,26 @@ class HeadedModel(PretrainedModel):
         """Makes the model with fresh weights; what the options do not say of the head, its own task.json does."""
         encoder_options = {"sentence_vectors": task.get("sentence_vectors")}
         task = task if task.get("task", cls.TASK) == cls.TASK else {}
+        if find_family(config.family).fixed.get("pooler", "") is None:  # only some of the family's heads have one
+            config = config.replace(pooler="tanh" if reads_pooler(config, cls.TASK) else None)
         given = {name: options.pop(name) for name in cls.FIELDS if options.get(name) is not None}
         options = {name: value for name, value in options.items() if name not in cls.FIELDS}
-        return cls(BertEncoder(config, **encoder_options, **options), **cls.head_options(task, **given))
+        return cls(Encoder(config, **encoder_options, **options), **cls.head_options(task, **given))
 
     @classmethod
     def head_options(cls, task, **given):
         """Returns the constructor's FIELDS from task.json's contents and from those the caller gave."""
-        return {name: given.get(name, task[name]) for name in cls.FIELDS if name in given or name in task}
+        return {name: given.get(name, task.get(name)) for name in cls.FIELDS if name in given or name in task}
 
     def task(self):
         """Returns the head's kind and its FIELDS."""
         return {"task": self.TASK, **self._fields()}
 
-    def head_variables(self):
-        """Returns {name: (variable, transposed)} of the head, in google-research/bert's names."""
-        return {
-            f"{self.ARRAYS}_weights": (self.head.kernel, True),
-            f"{self.ARRAYS}_bias": (self.head.bias, False),
-        }
+    def head_weights(self):
+        """Yields what the head's weights are, as checkpoints/parts.py lists them; paths are the model's attributes."""
+        if getattr(self, "pooler", None) is not None:
+            yield from pooler_weights(self.bert_config, "pooler.dense")
+        yield from head_weights(self.bert_config, self.TASK, classes=getattr(self, "num_classes", 1))
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -65,6 +71,46 @@ class HeadedModel(PretrainedModel):
 
     def _fields(self):
         return {name: getattr(self, name) for name in self.FIELDS}
+
+
+class Pooled:
+    """What a classifier reads of a sequence, and the layers that make it: the pooled output, or a hidden layer's.
+
+    Args:
+        encoder: the Encoder.
+        activation: that of the hidden layer, or None for the pooled output.
+        pooling: the hidden layer reads the "first" hidden state, the "last" or their "mean", padding among them.
+        dropout: rate before the classifier's dense layer.
+        drops_input: whether there is dropout before the hidden layer, too.
+
+    Attributes:
+        hidden_layer: the Dense layer (H, H), or None.
+        pooler: the FirstTokenPooler of a head that reads a pooled output which the encoder does not have, or None.
+    """
+
+    def __init__(self, encoder, *, activation=None, pooling="first", dropout, drops_input=False):
+        config, policy = encoder.bert_config, encoder.policy
+        self.encoder, self.activation, self.pooling, self.drops_input = encoder, activation, pooling, drops_input
+        self.dropout = dropout_layer(dropout, name="classifier_dropout", dtype=policy)
+        self.hidden_layer = self.pooler = None
+        if activation is not None:
+            self.hidden_layer = dense(config.hidden_size, config.initializer_range, name="hidden_layer", dtype=policy)
+        elif encoder.pooler is None:
+            self.pooler = FirstTokenPooler(initializer_range=config.initializer_range, name="pooler", dtype=policy)
+
+    def __call__(self, inputs):
+        """Returns float (B, H) from a dict of the encoder's inputs, after dropout."""
+        if self.hidden_layer is None:
+            own = self.pooler
+            pooled = self.encoder.pooled_output(inputs) if own is None else own(self.encoder.first_output(inputs))
+            return self.dropout(pooled)
+        if self.pooling == "first":
+            read = self.encoder.first_output(inputs)[:, 0]
+        else:
+            hidden = self.encoder(inputs)["sequence_output"]
+            read = hidden[:, -1] if self.pooling == "last" else keras.ops.mean(hidden, axis=1)
+        read = self.dropout(read) if self.drops_input else read
+        return self.dropout(ACTIVATIONS[self.activation](self.hidden_layer(read)))
 
 
 def class_names(num_classes, labels):

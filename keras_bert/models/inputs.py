@@ -42,8 +42,7 @@ def choose_inputs(model, inputs):
 def complete_inputs(model, inputs):
     """Returns what `choose_inputs` does, with those that may be left out filled in.
 
-    Every token is in segment 0, and every token but [PAD] is real. The id of [PAD] is the config's `pad_token_id`, and
-    0 where it has none.
+    Every token is in segment 0, and every token but [PAD], whose id is the config's `pad_token_id`, is real.
     """
     inputs = choose_inputs(model, inputs)
     if not isinstance(inputs, dict) or not isinstance(model.input, dict):
@@ -53,7 +52,7 @@ def complete_inputs(model, inputs):
         inputs = {name: _as_tensor(value) for name, value in inputs.items()}  # Keras takes no mixture
         ids = inputs["input_ids"]
         if "input_mask" in missing:
-            inputs["input_mask"] = ops.cast(ops.not_equal(ids, _pad_id(model.bert_config)), "int32")  # (B, S)
+            inputs["input_mask"] = ops.cast(ops.not_equal(ids, model.bert_config.pad_token_id), "int32")  # (B, S)
         if "segment_ids" in missing:
             inputs["segment_ids"] = ops.zeros_like(ids, dtype="int32")  # (B, S)
     return {name: inputs[name] for name in model.input}
@@ -61,11 +60,6 @@ def complete_inputs(model, inputs):
 
 def _as_tensor(x):
     return x if isinstance(x, keras.KerasTensor) else ops.convert_to_tensor(x)
-
-
-def _pad_id(config):
-    given = config.extra.get("pad_token_id")
-    return given if isinstance(given, int) else 0
 
 
 def has_strings(x):

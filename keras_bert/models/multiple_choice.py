@@ -1,4 +1,4 @@
-"""BertMultipleChoice: which of several endings fits, as in SWAG (Devlin et al. 2018, section 4.4).
+"""MultipleChoice: which of several endings fits, as in SWAG (Devlin et al. 2018, section 4.4).
 
 B batch, N choices, S sequence, H hidden.
 """
@@ -7,21 +7,21 @@ import keras
 from keras import ops
 
 from keras_bert.layers import FoldChoices, UnfoldChoices
-from keras_bert.layers.common import dense, dropout_layer
+from keras_bert.layers.common import dense
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel
+from keras_bert.models.headed import HeadedModel, Pooled
 from keras_bert.models.losses import SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert")
-class BertMultipleChoice(HeadedModel):
+@keras.saving.register_keras_serializable(package="keras_bert", name="BertMultipleChoice")  # as files have it
+class MultipleChoice(HeadedModel):
     """Dropout and one number from the pooled output of every choice; logits float32 (B, N).
 
     Inputs are the encoder's, int (B, N, S): each choice is a sequence of its own, and N may differ from batch to
     batch. Its own loss takes the right choice's number, int (B,).
 
     Args:
-        encoder: a BertEncoder.
+        encoder: an Encoder.
         name: the model's name.
     """
 
@@ -30,18 +30,25 @@ class BertMultipleChoice(HeadedModel):
     def __init__(self, encoder, *, name="bert_multiple_choice", **kwargs):
         # Layers
         config = encoder.bert_config
-        dropout = dropout_layer(config.hidden_dropout_prob, name="classifier_dropout", dtype=encoder.policy)
+        dropout = config.choice_dropout_prob
+        pooled = Pooled(
+            encoder,
+            activation=config.choice_act,
+            pooling=config.choice_pooling,
+            dropout=config.classifier_dropout if dropout is None else dropout,
+        )
         classifier = dense(1, config.initializer_range, name="classifier", dtype=encoder.policy)
         fold, unfold = FoldChoices(name="fold_choices"), UnfoldChoices(name="unfold_choices", dtype="float32")
 
         # Functional model
-        inputs = token_inputs((None, None))
-        pooled = encoder.pooled_output({name: fold(array) for name, array in inputs.items()})  # (B * N, H)
-        scores = ops.cast(classifier(dropout(pooled)), "float32")  # (B * N, 1)
+        inputs = token_inputs(config, (None, None))
+        read = pooled({name: fold(array) for name, array in inputs.items()})  # (B * N, H)
+        scores = ops.cast(classifier(read), "float32")  # (B * N, 1)
         super().__init__(inputs=inputs, outputs=unfold(scores, inputs["input_ids"]), name=name, **kwargs)
 
         # Config
         self.set_head(encoder, classifier)
+        self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
 
     def default_loss(self):
         """Cross-entropy over the choices."""

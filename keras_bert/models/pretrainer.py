@@ -1,81 +1,153 @@
-"""BertPretrainer: masked language model and next-sentence prediction on one encoder.
+"""Pretrainer: what a family is pre-trained for, on one encoder: masked tokens, sentence pairs, replaced tokens.
 
-Source: Devlin et al. 2018, section 3.1; run_pretraining.py of google-research/bert.
-B batch, S sequence, P predictions, H hidden, V vocabulary.
+Sources: Devlin et al. 2018, section 3.1, and run_pretraining.py of google-research/bert; Lan et al. 2019, section 3.1;
+Clark et al. 2020, section 2. B batch, S sequence, P predictions, H hidden, E embedding, V vocabulary.
 """
 
 import keras
 from keras import ops
 
-from keras_bert.layers import MaskedLMTransform, OutputBias
-from keras_bert.layers.common import dense
+from keras_bert.checkpoints.parts import OBJECTIVES, pretraining_weights
+from keras_bert.errors import UserError
+from keras_bert.families import find_family
+from keras_bert.layers import MaskedLMTransform, OutputBias, TokenEmbedding
+from keras_bert.layers.common import ACTIVATIONS, dense, take_positions
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel
-from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.models.headed import HeadedModel, Pooled
+from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert")
-class BertPretrainer(HeadedModel):
-    """Scores the vocabulary at masked positions, and whether the second segment follows the first.
+@keras.saving.register_keras_serializable(package="keras_bert", name="BertPretrainer")  # as files have it
+class Pretrainer(HeadedModel):
+    """Scores the vocabulary at masked positions, whether the second segment follows the first, or who was replaced.
 
-    Inputs are the encoder's and `masked_lm_positions`, int (B, P). Outputs are logits, float32:
-    `masked_lm` (B, P, V) and `next_sentence` (B, 2), where class 0 means "is next" and 1 "random".
-    The output weights are the token embeddings (tied), as in the paper.
+    Inputs are the encoder's and, for masked tokens, `masked_lm_positions`, int (B, P). Outputs are logits, float32, one
+    for each objective:
+
+        `masked_lm` (B, P, V); the output weights are the token embeddings, unless the config unties them;
+        `next_sentence` (B, 2), where class 0 means "is next" and 1 "random" (of ALBERT: in order, swapped);
+        `replaced_tokens` (B, S), high where a token was replaced (ELECTRA's discriminator).
 
     Args:
-        encoder: a BertEncoder.
+        encoder: an Encoder.
+        objectives: names of outputs; None for those of the encoder's family.
         name: the model's name.
 
+    Raises:
+        UserError: an objective that is not known, or `next_sentence` without a pooler.
+
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder
-        >>> model = BertPretrainer(BertEncoder(BertConfig.from_name("tiny", vocab_size=100)))
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder
+        >>> model = Pretrainer(Encoder(Config.from_name("tiny", vocab_size=100)))
         >>> model.output["masked_lm"].shape
         (None, None, 100)
     """
 
     TASK = "pretraining"
+    FIELDS = ("objectives",)
 
-    def __init__(self, encoder, *, name="bert_pretrainer", **kwargs):
-        # Layers
+    def __init__(self, encoder, *, objectives=None, name="bert_pretrainer", **kwargs):
         config = encoder.bert_config
-        shared = {"initializer_range": config.initializer_range, "dtype": encoder.policy}
-        transform = MaskedLMTransform(
-            activation=config.hidden_act, layer_norm_eps=config.layer_norm_eps, name="masked_lm_transform", **shared
-        )
-        output_bias = OutputBias(name="masked_lm_bias", dtype=encoder.policy)
-        next_sentence = dense(2, config.initializer_range, name="next_sentence", dtype=encoder.policy)
+        own = find_family(config.family).objectives
+        objectives = tuple(own if objectives is None else objectives)
+        _check_objectives(objectives, encoder)
+
+        # Layers
+        heads = Heads(encoder, objectives)
 
         # Functional model
-        inputs = token_inputs()
-        positions = keras.Input((None,), dtype="int32", name="masked_lm_positions")
-        encoded = encoder(inputs, positions=positions)
-        hidden = transform(encoded["sequence_output"])  # (B, P, H): only the masked positions meet the vocabulary
-        outputs = {
-            "masked_lm": output_bias(encoder.token_embedding(hidden, reverse=True)),
-            "next_sentence": ops.cast(next_sentence(encoded["pooled_output"]), "float32"),
-        }
-        super().__init__(inputs={**inputs, "masked_lm_positions": positions}, outputs=outputs, name=name, **kwargs)
+        inputs = token_inputs(config)
+        if "masked_lm" in objectives:
+            inputs["masked_lm_positions"] = keras.Input((None,), dtype="int32", name="masked_lm_positions")
+        super().__init__(inputs=inputs, outputs=heads(inputs), name=name, **kwargs)
 
         # Config
-        self.set_head(encoder)
-        self.masked_lm_transform = transform
-        self.masked_lm_bias = output_bias
-        self.next_sentence = next_sentence
+        self.set_head(encoder, objectives=list(objectives))
+        self.masked_lm_transform, self.masked_lm_bias = heads.masked_lm_transform, heads.masked_lm_bias
+        self.masked_lm_output = heads.masked_lm_output
+        self.next_sentence = heads.next_sentence
+        self.replaced_tokens_transform, self.replaced_tokens = heads.replaced_tokens_transform, heads.replaced_tokens
 
-    def head_variables(self):
-        """Returns {name: (variable, transposed)} of the heads, in google-research/bert's names."""
-        transform, next_sentence = self.masked_lm_transform, self.next_sentence
-        return {
-            "cls/predictions/transform/dense/kernel": (transform.dense.kernel, False),
-            "cls/predictions/transform/dense/bias": (transform.dense.bias, False),
-            "cls/predictions/transform/LayerNorm/gamma": (transform.layer_norm.gamma, False),
-            "cls/predictions/transform/LayerNorm/beta": (transform.layer_norm.beta, False),
-            "cls/predictions/output_bias": (self.masked_lm_bias.bias, False),
-            "cls/seq_relationship/output_weights": (next_sentence.kernel, True),
-            "cls/seq_relationship/output_bias": (next_sentence.bias, False),
-        }
+    def task(self):
+        """Returns the head's kind, and its objectives where they are not the family's own."""
+        own = find_family(self.bert_config.family).objectives
+        return {n: x for n, x in super().task().items() if n != "objectives" or tuple(x) != own}
+
+    def head_weights(self):
+        """Yields the heads' weights, see `HeadedModel.head_weights`."""
+        return pretraining_weights(self.bert_config, self.objectives)
 
     def default_loss(self):
-        """Masked-LM loss + next-sentence loss, each a mean over its weights."""
-        return {"masked_lm": SparseCrossEntropy(), "next_sentence": SparseCrossEntropy()}
+        """The sum of the objectives' losses, each a mean over its weights."""
+        losses = {"replaced_tokens": SigmoidCrossEntropy}
+        return {name: losses.get(name, SparseCrossEntropy)() for name in self.objectives}
+
+    def default_loss_weights(self):
+        """Returns what each output's loss counts in the total; None for 1."""
+        return None
+
+
+class Heads:
+    """The layers of a Pretrainer's heads; those of objectives that it does not have are None."""
+
+    def __init__(self, encoder, objectives):
+        config, policy = encoder.bert_config, encoder.policy
+        self.encoder, self.objectives, self.activation = encoder, objectives, ACTIVATIONS[config.hidden_act]
+        self.masked_lm_transform = self.masked_lm_bias = self.masked_lm_output = None
+        self.next_sentence = self.replaced_tokens_transform = self.replaced_tokens = None
+        shared, stddev = {"initializer_range": config.initializer_range, "dtype": policy}, config.initializer_range
+        if "masked_lm" in objectives:
+            self.masked_lm_transform = MaskedLMTransform(
+                units=config.embedding_width,
+                activation=config.masked_lm_act or config.hidden_act,
+                layer_norm_eps=config.layer_norm_eps if config.head_norm_eps is None else config.head_norm_eps,
+                name="masked_lm_transform",
+                **shared,
+            )
+            self.masked_lm_bias = OutputBias(name="masked_lm_bias", dtype=policy)
+            if not config.tie_word_embeddings:
+                sizes = (config.vocab_size, config.embedding_width)
+                self.masked_lm_output = TokenEmbedding(*sizes, name="masked_lm_output", **shared)
+        if "next_sentence" in objectives:
+            self.next_sentence = dense(2, stddev, name="next_sentence", dtype=policy)
+        if "replaced_tokens" in objectives:
+            size = config.hidden_size
+            self.replaced_tokens_transform = dense(size, stddev, name="replaced_tokens_transform", dtype=policy)
+            self.replaced_tokens = dense(1, stddev, name="replaced_tokens", dtype=policy)
+
+    def __call__(self, inputs):
+        """Returns the logits of each objective, by its name."""
+        inputs, outputs = dict(inputs), {}
+        positions = inputs.pop("masked_lm_positions", None)
+        if "replaced_tokens" in self.objectives:
+            encoded = self.encoder(inputs)
+            hidden = encoded["sequence_output"]
+            scores = self.replaced_tokens(self.activation(self.replaced_tokens_transform(hidden)))  # (B, S, 1)
+            outputs["replaced_tokens"] = ops.cast(scores[..., 0], "float32")
+            hidden = hidden if positions is None else take_positions(hidden, positions)
+        elif positions is None:
+            encoded = {"pooled_output": self.encoder.pooled_output(inputs)}
+        else:
+            encoded = self.encoder(inputs, positions=positions)
+            hidden = encoded["sequence_output"]
+        if positions is not None:
+            hidden = self.masked_lm_transform(hidden)  # (B, P, E): only the masked positions meet the vocabulary
+            table = self.masked_lm_output or self.encoder.token_embedding
+            outputs["masked_lm"] = self.masked_lm_bias(table(hidden, reverse=True))
+        if self.next_sentence is not None:
+            outputs["next_sentence"] = ops.cast(self.next_sentence(encoded["pooled_output"]), "float32")
+        return {name: outputs[name] for name in self.objectives}
+
+
+def _check_objectives(objectives, encoder):
+    unknown = [name for name in objectives if name not in OBJECTIVES]
+    if unknown or not objectives or len(set(objectives)) < len(objectives):
+        raise UserError(
+            f"objectives must be some of {', '.join(OBJECTIVES)}. Received: {', '.join(map(str, objectives))}."
+        )
+    if "next_sentence" in objectives and encoder.pooler is None:
+        title = find_family(encoder.bert_config.family).title
+        raise UserError(
+            f"next_sentence reads the pooled output, and this encoder of {title} has no pooler; leave it out."
+        )

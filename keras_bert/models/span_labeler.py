@@ -1,4 +1,4 @@
-"""BertSpanLabeler: where an answer starts and ends in a passage (run_squad.py, create_model).
+"""SpanLabeler: where an answer starts and ends in a passage (run_squad.py, create_model).
 
 B batch, S sequence.
 """
@@ -8,14 +8,14 @@ import numbers
 import keras
 from keras import ops
 
-from keras_bert.layers.common import dense
+from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert")
-class BertSpanLabeler(HeadedModel):
+@keras.saving.register_keras_serializable(package="keras_bert", name="BertSpanLabeler")  # as files have it
+class SpanLabeler(HeadedModel):
     """A dense layer that scores every token as an answer's start and as its end.
 
     Outputs are logits over the positions, float32: `start_logits` (B, S) and `end_logits` (B, S), padding among
@@ -23,7 +23,7 @@ class BertSpanLabeler(HeadedModel):
     and is the mean of both cross-entropies.
 
     Args:
-        encoder: a BertEncoder.
+        encoder: an Encoder.
         null_score_diff_threshold: of a model trained on questions without an answer as well (SQuAD 2.0), which are
             labelled 0 and 0: how far the score of no answer may lie over that of the best answer before there is
             none. None where each question has an answer. It is kept in task.json, and may be set on the model.
@@ -33,25 +33,28 @@ class BertSpanLabeler(HeadedModel):
         ValueError: a threshold that is not a number.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder
-        >>> sorted(BertSpanLabeler(BertEncoder(BertConfig.from_name("tiny", vocab_size=100))).output)
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder
+        >>> sorted(SpanLabeler(Encoder(Config.from_name("tiny", vocab_size=100))).output)
         ['end_logits', 'start_logits']
     """
 
     TASK = "question_answering"
-    ARRAYS = "cls/squad/output"
     FIELDS = ("null_score_diff_threshold",)
 
     def __init__(self, encoder, *, null_score_diff_threshold=None, name="bert_span_labeler", **kwargs):
         if not isinstance(null_score_diff_threshold, numbers.Real | None):
             raise ValueError(f"null_score_diff_threshold must be a number. Received: {null_score_diff_threshold!r}.")
         # Layers
-        labeler = dense(2, encoder.bert_config.initializer_range, name="span_labeler", dtype=encoder.policy)
+        config = encoder.bert_config
+        labeler = dense(2, config.initializer_range, name="span_labeler", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs()
-        logits = ops.cast(labeler(encoder(inputs)["sequence_output"]), "float32")  # (B, S, 2)
+        inputs = token_inputs(config)
+        hidden = encoder(inputs)["sequence_output"]
+        if config.span_dropout_prob is not None:
+            hidden = dropout_layer(config.span_dropout_prob, name="span_dropout", dtype=encoder.policy)(hidden)
+        logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
         start, end = ops.unstack(logits, num=2, axis=-1)
         super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
 

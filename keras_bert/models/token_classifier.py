@@ -1,4 +1,4 @@
-"""BertTokenClassifier: a class for every token, as in named-entity recognition (Devlin et al. 2018, section 5.3).
+"""TokenClassifier: a class for every token, as in named-entity recognition (Devlin et al. 2018, section 5.3).
 
 B batch, S sequence, C classes.
 """
@@ -13,8 +13,8 @@ from keras_bert.models.headed import HeadedModel, class_names, class_options
 from keras_bert.models.losses import SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert")
-class BertTokenClassifier(HeadedModel):
+@keras.saving.register_keras_serializable(package="keras_bert", name="BertTokenClassifier")  # as files have it
+class TokenClassifier(HeadedModel):
     """Dropout and a dense layer on every token's hidden state; logits float32 (B, S, C).
 
     Its own loss takes int labels (B, S) and is a mean over the labels that weigh: -100 (IGNORED_LABEL) weighs
@@ -22,7 +22,7 @@ class BertTokenClassifier(HeadedModel):
     (B, S), weighs the others. Metrics that Keras computes besides know no -100: give them a `sample_weight`.
 
     Args:
-        encoder: a BertEncoder.
+        encoder: an Encoder.
         num_classes: classes C.
         labels: the classes' names in order, kept in task.json.
         name: the model's name.
@@ -38,11 +38,11 @@ class BertTokenClassifier(HeadedModel):
         # Layers
         config = encoder.bert_config
         labels = class_names(num_classes, labels)
-        dropout = dropout_layer(config.hidden_dropout_prob, name="classifier_dropout", dtype=encoder.policy)
+        dropout = dropout_layer(config.classifier_dropout, name="classifier_dropout", dtype=encoder.policy)
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs()
+        inputs = token_inputs(config)
         logits = ops.cast(classifier(dropout(encoder(inputs)["sequence_output"])), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 

@@ -9,9 +9,10 @@ from keras.backend import is_float_dtype, standardize_dtype
 
 from keras_bert.checkpoints.base import Checkpoint
 from keras_bert.checkpoints.opening import check_encoder
-from keras_bert.checkpoints.parts import NEEDED
+from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError, note
 from keras_bert.models.quantized import check_savable
+from keras_bert.models.walk import walk
 
 LARGE = 1 << 25  # bytes of an array from which a copy counts; the C library, too, maps larger ones on their own
 
@@ -46,41 +47,16 @@ class LoadReport:
 
 
 def encoder_variables(encoder):
-    """Returns {name: variable} of a BertEncoder."""
-
-    def norm(scope, layer):
-        return {f"{scope}/LayerNorm/gamma": layer.gamma, f"{scope}/LayerNorm/beta": layer.beta}
-
-    def dense(scope, layer):
-        return {f"{scope}/kernel": layer.kernel, f"{scope}/bias": layer.bias}
-
-    names = {
-        "bert/embeddings/word_embeddings": encoder.token_embedding.embeddings,
-        "bert/embeddings/token_type_embeddings": encoder.embeddings.token_type_embeddings,
-        "bert/embeddings/position_embeddings": encoder.embeddings.position_embeddings,
-        **norm("bert/embeddings", encoder.embeddings.layer_norm),
-        **dense("bert/pooler/dense", encoder.pooler.dense),
-    }
-    for i, block in enumerate(encoder.blocks):
-        scope = f"bert/encoder/layer_{i}"
-        for name in ("query", "key", "value"):
-            names |= dense(f"{scope}/attention/self/{name}", getattr(block.attention, name))
-        names |= dense(f"{scope}/attention/output/dense", block.attention_output)
-        names |= norm(f"{scope}/attention/output", block.attention_norm)
-        names |= dense(f"{scope}/intermediate/dense", block.intermediate)
-        names |= dense(f"{scope}/output/dense", block.block_output)
-        names |= norm(f"{scope}/output", block.output_norm)
-    return names
+    """Returns {name: variable} of an Encoder."""
+    return {found.weight.name: found.variable for found in walk(encoder)}
 
 
 def model_variables(model):
-    """Returns {name: (variable, transposed)} of any BERT model: its encoder's and its head's.
+    """Returns {name: (variable, transposed)} of any model of ours: its encoder's and its head's.
 
     Google keeps the weights of a classifying head as (classes, hidden), the transpose of a Keras kernel.
     """
-    encoder = getattr(model, "encoder", model)
-    names = {name: (variable, False) for name, variable in encoder_variables(encoder).items()}
-    return names | (model.head_variables() if hasattr(model, "head_variables") else {})
+    return {found.weight.name: (found.variable, found.weight.transposed) for found in walk(model)}
 
 
 def as_checkpoint(model):
@@ -168,8 +144,11 @@ def assign_arrays(model, checkpoint):
 def _note_missing(model, checkpoint, new):
     """Warns if a checkpoint of the model's own task lacks some of what its answers are computed with."""
     task = checkpoint.task.get("task")
-    missing = [name for name in new if task in NEEDED and name.startswith(NEEDED[task])]
-    if missing and task == model.task().get("task"):
+    if task is None or task != model.task().get("task"):
+        return
+    needed = needed_weights(model.bert_config, task, objectives=getattr(model, "objectives", None))
+    missing = [name for name in new if name in needed]
+    if missing:
         note(
             f"{checkpoint.path} was saved for {task} but lacks {', '.join(missing)}, which are newly initialised: its "
             "answers mean nothing before the model is trained."
