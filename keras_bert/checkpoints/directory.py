@@ -45,7 +45,7 @@ def open_directory(folder):
     Raises:
         UserError: a file is damaged, or task.json does not fit the weights.
     """
-    config = Config.from_file(folder / CONFIG)
+    config = Config.from_file(folder / CONFIG).replace(tie_word_embeddings=True)  # no other was written
     spans, notes = only_floats(unwrap(open_arrays(folder / WEIGHTS)), known_names(config).__contains__)
     sources = resolve(spans, lambda name: None)
 

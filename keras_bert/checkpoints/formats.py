@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint, no_permission
 from keras_bert.checkpoints import directory
+from keras_bert.checkpoints.base import Checkpoint, no_permission
 from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import (

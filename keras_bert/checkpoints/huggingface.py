@@ -1,4 +1,4 @@
-"""Hugging Face directories, which our model directories are: config.json, model.safetensors in PyTorch's names and layout.
+"""Hugging Face directories, which ours are: config.json, and model.safetensors in PyTorch's names and layout.
 
 What config.json cannot say is in task.json. The names of each family's weights and heads are in families/.
 """

@@ -1,6 +1,6 @@
-"""BERT (Devlin et al. 2018): google-research/bert's names, which are the neutral ones, and transformers' (modeling_bert.py).
+"""BERT (Devlin et al. 2018): google-research/bert's names, which are the neutral ones, and transformers'.
 
-SIZES: Devlin et al. 2018 and Turc et al. 2019, "Well-Read Students Learn Better".
+Sources: transformers, modeling_bert.py; of the sizes Devlin et al. 2018 and Turc et al. 2019.
 """
 
 from keras_bert.families.base import Family, Head, Names, Place, dense, norm, numbered, output, same

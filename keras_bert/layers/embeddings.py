@@ -58,7 +58,7 @@ def positions_of(input_ids, pad_token_id):
 
 
 def sinusoids(positions, width):
-    """Returns float32 (positions, width): sines at even places, cosines at odd ones (Vaswani et al. 2017, section 3.5)."""
+    """Returns float32 (positions, width): sines at even places, cosines at odd ones (Vaswani et al. 2017, 3.5)."""
     places = np.arange(width)
     angles = np.arange(positions)[:, None] / np.power(10000, 2 * (places // 2) / width)
     return np.where(places % 2 == 0, np.sin(angles), np.cos(angles)).astype(np.float32)

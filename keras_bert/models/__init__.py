@@ -4,16 +4,17 @@ from keras_bert.models.classifier import Classifier
 from keras_bert.models.encoder import Encoder
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.models.multiple_choice import MultipleChoice
+from keras_bert.models.older import (
+    BertClassifier,
+    BertEncoder,
+    BertMultipleChoice,
+    BertPretrainer,
+    BertSpanLabeler,
+    BertTokenClassifier,
+)
 from keras_bert.models.pretrainer import Pretrainer
 from keras_bert.models.span_labeler import SpanLabeler
 from keras_bert.models.token_classifier import TokenClassifier
-
-BertClassifier = Classifier
-BertEncoder = Encoder
-BertMultipleChoice = MultipleChoice
-BertPretrainer = Pretrainer
-BertSpanLabeler = SpanLabeler
-BertTokenClassifier = TokenClassifier
 
 __all__ = [
     "BertClassifier",

@@ -14,9 +14,9 @@ from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 LABEL_SEPARATOR = ","  # between the labels of one text, where they stand in one string
 
 
-@keras.saving.register_keras_serializable(package="keras_bert", name="BertClassifier")  # as files have it
+@keras.saving.register_keras_serializable(package="keras_bert")
 class Classifier(HeadedModel):
-    """Dropout and a dense layer on the pooled output, or on the hidden layer that the family has; logits float32 (B, C).
+    """Dropout and a dense layer on the pooled output, or on the family's hidden layer; logits float32 (B, C).
 
     Its own loss takes int labels (B,); a regressor's takes numbers, float (B,) or (B, 1), and that of a model for
     several labels 0 and 1, (B, C).

@@ -23,7 +23,7 @@ from keras_bert.models.inputs import complete_inputs
 _computed_by = contextvars.ContextVar("computed_by", default=types.MappingProxyType({}))
 
 
-@keras.saving.register_keras_serializable(package="keras_bert", name="BertEncoder")  # as files have it
+@keras.saving.register_keras_serializable(package="keras_bert")
 class Encoder(PretrainedModel):
     """The encoder that every model stands on.
 

@@ -13,7 +13,7 @@ from keras_bert.models.headed import HeadedModel, Pooled
 from keras_bert.models.losses import SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert", name="BertMultipleChoice")  # as files have it
+@keras.saving.register_keras_serializable(package="keras_bert")
 class MultipleChoice(HeadedModel):
     """Dropout and one number from the pooled output of every choice; logits float32 (B, N).
 

@@ -13,11 +13,11 @@ from keras_bert.families import find_family
 from keras_bert.layers import MaskedLMTransform, OutputBias, TokenEmbedding
 from keras_bert.layers.common import ACTIVATIONS, dense, take_positions
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel, Pooled
+from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert", name="BertPretrainer")  # as files have it
+@keras.saving.register_keras_serializable(package="keras_bert")
 class Pretrainer(HeadedModel):
     """Scores the vocabulary at masked positions, whether the second segment follows the first, or who was replaced.
 

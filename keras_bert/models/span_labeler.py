@@ -14,7 +14,7 @@ from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert", name="BertSpanLabeler")  # as files have it
+@keras.saving.register_keras_serializable(package="keras_bert")
 class SpanLabeler(HeadedModel):
     """A dense layer that scores every token as an answer's start and as its end.
 

@@ -13,7 +13,7 @@ from keras_bert.models.headed import HeadedModel, class_names, class_options
 from keras_bert.models.losses import SparseCrossEntropy
 
 
-@keras.saving.register_keras_serializable(package="keras_bert", name="BertTokenClassifier")  # as files have it
+@keras.saving.register_keras_serializable(package="keras_bert")
 class TokenClassifier(HeadedModel):
     """Dropout and a dense layer on every token's hidden state; logits float32 (B, S, C).
 

@@ -1,7 +1,7 @@
 """The walk over a model: every weight with its neutral name, its variable, its depth and its part.
 
-What there is to walk is listed in checkpoints/parts.py, from the Config; here each weight is found in a model. Parameter
-counts, layer-wise rates, re-initialising and reading and writing of checkpoints read it.
+What there is to walk is listed in checkpoints/parts.py, from the Config; here each weight is found in a model.
+Parameter counts, layer-wise rates, re-initialising and reading and writing of checkpoints read it.
 """
 
 import dataclasses
