@@ -35,7 +35,13 @@ class FromFiles:
 
     @classmethod
     def from_name(cls, name, **overrides):
-        """Returns a published size: "tiny" ... "large", "roberta-base", ..., or a miniature such as "L-4_H-256"."""
+        """Returns a published size: "tiny" ... "large", "roberta-base", ..., or a miniature such as "L-4_H-256".
+
+        Example:
+            >>> from keras_bert.config import Config
+            >>> Config.from_name("roberta-base").max_length
+            512
+        """
         miniature = MINIATURE.fullmatch(name)
         if miniature and name not in SIZES:
             layers, hidden = int(miniature[1]), int(miniature[2])
@@ -43,15 +49,28 @@ class FromFiles:
             return cls(**{**shape, **overrides})
         for family in FAMILIES.values():
             if name in family.sizes:
-                google = family.name == "bert"
-                fields = {} if google else {**family.defaults, "trains_padding": True, **family.fixed}
-                fields = {**fields, **family.sizes[name], **overrides, "family": family.name}
-                if not google:
-                    fields = _with_activations(fields, HUGGINGFACE_ACTIVATIONS)
-                return cls(**fields)
+                return cls.of_family(family.name, **{**family.sizes[name], **overrides})
         raise UserError(
             f"No size is called {name!r:.80}; choose one of {', '.join(_size_names())}, or L-4_H-256 and the like."
         )
+
+    @classmethod
+    def of_family(cls, family, **fields):
+        """Returns the configuration of a family's model: what is not given is as the family's own code has it.
+
+        Raises:
+            UserError: a family that is not known, or a value that cannot work.
+
+        Example:
+            >>> from keras_bert.config import Config
+            >>> Config.of_family("roberta", num_hidden_layers=4).positions_from_ids
+            True
+        """
+        if family == "bert":  # Google's
+            return cls(**fields)
+        row = find_family(family)
+        own = _with_activations({**row.defaults, **row.fixed}, HUGGINGFACE_ACTIVATIONS)
+        return cls(**{**own, **fields}, family=family)
 
     @classmethod
     def from_dict(cls, fields, *, activations=GOOGLE_ACTIVATIONS):
