@@ -5,6 +5,7 @@ Source: google-research/bert, modeling.py (BertConfig), whose names the fields h
 
 import dataclasses
 import functools
+import typing
 
 from keras_bert.config.files import FromFiles
 from keras_bert.config.values import (
@@ -214,5 +215,5 @@ class Config(FromFiles):
         return dataclasses.replace(self, **changes)
 
 
-OPTIONAL = {field.name for field in dataclasses.fields(Config) if field.default is None}
+OPTIONAL = {field.name for field in dataclasses.fields(Config) if type(None) in typing.get_args(field.type)}
 BertConfig = Config  # its name in version 0.1
