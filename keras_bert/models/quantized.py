@@ -66,4 +66,5 @@ def _said(path, layer):
             f"{path} is quantized ({mode}) and has LoRA: saving would merge both and round once more, which changes "
             "the outputs; train LoRA on the plain model and save that, then `quantize` what was saved."
         )
-    return {"mode": mode, "config": keras.saving.serialize_keras_object(layer.quantization_config)}
+    config = getattr(layer, "quantization_config", None)  # Keras 3.12 has none
+    return {"mode": mode, "config": keras.saving.serialize_keras_object(config)}
