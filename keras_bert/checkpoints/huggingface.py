@@ -63,7 +63,7 @@ def open_huggingface(folder):
         return table.get(name) or ((Place(name),) if name in neutral else None)
 
     sources = resolve(stored, translate, heads=config.num_attention_heads)
-    if row.fixed.get("pooler", "") is None and POOLER in sources:
+    if row.pools_by_head and POOLER in sources:
         config = config.replace(pooler="tanh")
 
     def task(shapes):

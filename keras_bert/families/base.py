@@ -163,6 +163,11 @@ class Family:
     read: Callable = lambda fields, _: fields
     write: Callable = lambda _: {}
 
+    @property
+    def pools_by_head(self):
+        """Whether only some of its heads, or files, have a pooler: as a rule the encoder has none."""
+        return "pooler" in self.fixed and self.fixed["pooler"] is None
+
     def head(self, task):
         """Returns the first Head for a task, or raises a UserError that lists those there are."""
         found = next((head for head in self.heads if head.task == task), None)

@@ -43,7 +43,9 @@ class HeadedModel(PretrainedModel):
         """Makes the model with fresh weights; what the options do not say of the head, its own task.json does."""
         encoder_options = {"sentence_vectors": task.get("sentence_vectors")}
         task = task if task.get("task", cls.TASK) == cls.TASK else {}
-        if find_family(config.family).fixed.get("pooler", "") is None:  # only some of the family's heads have one
+        family = find_family(config.family)
+        family.head(cls.TASK)  # or an error that lists those it has
+        if family.pools_by_head:
             config = config.replace(pooler="tanh" if reads_pooler(config, cls.TASK) else None)
         given = {name: options.pop(name) for name in cls.FIELDS if options.get(name) is not None}
         options = {name: value for name, value in options.items() if name not in cls.FIELDS}
