@@ -59,9 +59,6 @@ class Tokenizer:
         keep: tokens of the vocabulary to keep whole as well, which are not saved, such as `("[MASK]",)`; [CLS],
             [MASK] and the like are otherwise taken literally ("[", "mask", "]"), as in Google's code.
 
-    Attributes:
-        layout: the `keras_bert.text.layout.Layout` of sequences, which all that makes inputs of texts follows.
-
     Example:
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able", "!"]))
@@ -89,7 +86,6 @@ class Tokenizer:
         self.vocabulary = vocabulary.with_added(added_tokens)
         rules = TokenizerRules(do_lower_case, strip_accents, tokenize_chinese_chars, self.vocabulary.added)
         self.rules = rules
-        self.layout = self.vocabulary.layout
         for name in FLAGS:
             setattr(self, name, getattr(rules, name))
         self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
@@ -107,11 +103,7 @@ class Tokenizer:
     def keeping(self, tokens):
         """Returns a Tokenizer that keeps some tokens of the vocabulary whole as well, or this one if it does."""
         missing = [token for token in tokens if token not in self._kept_ids]
-        if not missing:
-            return self
-        tokenizer = Tokenizer.from_rules(self.vocabulary, self.rules, keep=(*self.keep, *missing))
-        tokenizer.layout = self.layout
-        return tokenizer
+        return Tokenizer.from_rules(self.vocabulary, self.rules, keep=(*self.keep, *missing)) if missing else self
 
     def __call__(self, text, pair=None, max_seq_length=None):
         """Makes the padded inputs of a batch, ready for `fit` and `predict`.
@@ -327,6 +319,15 @@ class Tokenizer:
     def drops_accents(self):
         """Whether combining marks are dropped, after NFD."""
         return self.rules.drops_accents
+
+    @property
+    def layout(self):
+        """The Layout (text/layout.py) of sequences, which all that makes inputs of texts follows; the vocabulary's."""
+        return self.vocabulary.layout
+
+    @layout.setter
+    def layout(self, layout):
+        self.vocabulary = self.vocabulary.with_layout(layout)
 
     @property
     def vocab_size(self):

@@ -118,6 +118,12 @@ class Vocabulary:
             new._ids = {**self._ids, **{token: free + number for number, token in enumerate(missing)}}
         return new
 
+    def with_layout(self, layout):
+        """Returns a vocabulary of the same tokens whose sequences have another Layout."""
+        new = copy.copy(self)
+        new.layout = layout
+        return new
+
     def __len__(self):
         return len(self.tokens)
 

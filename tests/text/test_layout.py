@@ -24,9 +24,7 @@ UNK, CLS, SEP, MASK, PAD = range(16, 21)  # the letters come first, so that no i
 
 
 def make_tokenizer(layout):
-    vocabulary = Vocabulary([*LETTERS, *SPECIAL_TOKENS[1:], SPECIAL_TOKENS[0]])
-    vocabulary.layout = layout
-    return Tokenizer(vocabulary)
+    return Tokenizer(Vocabulary([*LETTERS, *SPECIAL_TOKENS[1:], SPECIAL_TOKENS[0]]).with_layout(layout))
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -85,6 +83,16 @@ def test_sequences_by_hand(name):
         assert texts_alone == ids(*texts)
 
 
+def test_a_tokenizer_has_the_layout_of_its_vocabulary():
+    vocabulary = make_tokenizer(BERT).vocabulary
+    tokenizer = Tokenizer(vocabulary)
+    assert (tokenizer.layout, vocabulary.layout) == (BERT, BERT)
+    tokenizer.layout = ROBERTA
+    assert {each.layout for each in (tokenizer, tokenizer.vocabulary, tokenizer.keeping(["[MASK]"]))} == {ROBERTA}
+    assert vocabulary.layout == BERT
+    assert tokenizer.vocabulary.with_added(["[X]"]).layout == ROBERTA
+
+
 def test_encode_follows_the_layout(tokenizer):
     name = next(name for name in LAYOUTS if LAYOUTS[name] == tokenizer.layout)
     row, segments = SEQUENCES[name][1]
@@ -102,7 +110,6 @@ def test_encode_follows_the_layout(tokenizer):
     assert [token for token in cut if token < UNK] == [0, 1, 2]  # of equal ones the second is cut
     assert tokenizer.decode(inputs["input_ids"]) == "a b c d e"
     assert tokenizer(["a", "a b"])["input_ids"][0].tolist()[-1] == PAD
-    assert tokenizer.keeping(["[MASK]"]).layout == tokenizer.layout
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
