@@ -255,9 +255,9 @@ def assemble(segments, plan, vocabulary):
     size = a_tokens.shape[1]
     place = np.arange(size, dtype=np.int32)
     has_b = plan["b_length"] > 0
-    special = np.where(has_b, layout.num_special(2), layout.num_special(1))
+    special = np.where(has_b, layout.num_special(2), layout.num_special(1)).astype(np.int32)
     input_mask = place < (plan["a_length"] + plan["b_length"] + special)[:, None]
-    in_b = place >= np.where(has_b, layout.starts(plan["a_length"])[1], size)[:, None]  # (B, S), padding included
+    in_b = place >= np.where(has_b, layout.starts(plan["a_length"])[1], np.int32(size))[:, None]  # (B, S), padding too
     input_ids = np.where(in_b, b_tokens, a_tokens).astype(np.int32)
     for rows, names in ((has_b, ("a_length", "b_length")), (~has_b, ("a_length",))):
         rows = np.flatnonzero(rows)

@@ -30,7 +30,7 @@ def check_length(config, max_seq_length, *, pair=False, layout=BERT):
     least = special + 1
     if not least <= max_seq_length <= config.max_position_embeddings:
         raise UserError(
-            f"max_seq_length must be from {least}, to hold {special} special tokens and another one, to "
+            f"max_seq_length must be from {least}, to hold {special} special tokens and a token of text, to "
             f"{config.max_position_embeddings}, the model's max_position_embeddings. Received: {max_seq_length}."
         )
 

@@ -236,7 +236,7 @@ class Tokenizer:
             inputs[name][:used] = values
         if return_offsets:
             inputs["offsets"] = np.zeros((length, 2), np.int32)
-            for start, part, offsets in zip(self.layout.starts(len(parts[0])), parts, places):  # noqa: B905
+            for start, part, offsets in zip(self.layout.starts(len(parts[0])), parts, places, strict=False):
                 inputs["offsets"][start : start + len(part)] = np.reshape(offsets[: len(part)], (-1, 2))
         return inputs
 
