@@ -150,7 +150,8 @@ def train_ours(args):
     options = {"epochs": args.epochs, "num_train_steps": args.num_train_steps, "learning_rate": args.learning_rate}
     options["bias_correction"] = True
     for seed, model, _ in finetune_runs(make_model, make_dataset, list(seeds_of(args)), callbacks=[clock], **options):
-        logits = predict_rows(model, rows, batch_size=EVAL_BATCH, max_seq_length=args.max_seq_length)
+        lengths = {"max_seq_length": args.max_seq_length, "pad_id": tokenizer.pad_id}
+        logits = predict_rows(model, rows, batch_size=EVAL_BATCH, **lengths)
         runs.append({"seed": seed, "seconds": clock.take(), "figures": glue.metrics(task, dev.labels, logits)})
         runs[-1]["steps_per_epoch"] = len(make_dataset(seed))
         print(runs[-1], file=sys.stderr, flush=True)

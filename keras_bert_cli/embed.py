@@ -75,7 +75,7 @@ def run(args):
     if args.query and args.prompt is None and args.prompt_name is None:
         options["prompt_name"] = "document"
     made = vectors_of(loaded.model, **options)
-    check_length(loaded.model.bert_config, made.max_seq_length)
+    check_length(loaded.model.bert_config, made.max_seq_length, layout=loaded.tokenizer.layout)
     messages = sys.stderr if is_stream else sys.stdout
     print(f"model: {args.model_dir} ({loaded})", file=messages)
     print(f"vectors: {made}", file=messages, flush=True)

@@ -211,7 +211,7 @@ def find_model(args, *, pair):
     remedy = f"give the vocabulary that belongs to {source}."
     check_fits(len(tokenizer), config.vocab_size, remedy=remedy)
     settle_reading(args, checkpoint)
-    check_length(config, args.max_seq_length, pair=pair)
+    check_length(config, args.max_seq_length, pair=pair, layout=tokenizer.layout)
     if args.dropout is not None:
         config = config.replace(hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout)
     return tokenizer, config, None if args.from_scratch else checkpoint

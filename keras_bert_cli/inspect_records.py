@@ -234,7 +234,7 @@ def _tokens(counts, vocabulary):
 
     counts, unknown = counts.copy(), ""
     if vocabulary:
-        counts[[vocabulary.pad_id, vocabulary.cls_id, vocabulary.sep_id]] = 0
+        counts[vocabulary.layout.special_ids(vocabulary)] = 0
         unknown = f" of {len(vocabulary):,}, {counts[vocabulary.unk_id] / max(1, counts.sum()):.2%} [UNK]"
     shown = vocabulary.token if vocabulary else str
     most = [int(index) for index in np.argsort(-counts, kind="stable")[:MOST_FREQUENT] if counts[index]]

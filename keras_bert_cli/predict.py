@@ -145,7 +145,7 @@ def _check_length(saved, reading, inputs):
     from keras_bert.serving.inputs import check_length
 
     pair = len(inputs.fields.keys() - {"id"}) > 1
-    check_length(saved.model.bert_config, reading["max_seq_length"], pair=pair)
+    check_length(saved.model.bert_config, reading["max_seq_length"], pair=pair, layout=saved.tokenizer.layout)
 
 
 def _with_ids(answer):

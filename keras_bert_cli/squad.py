@@ -55,7 +55,7 @@ def run(args):
     args = _decide(args)
     finetune_flags.check_output(args)
     tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=True)
-    check_lengths(args.max_seq_length, args.doc_stride, args.max_query_length)
+    check_lengths(args.max_seq_length, args.doc_stride, args.max_query_length, layout=tokenizer.layout)
     train = _read(args, args.train_file, training=True) if args.do_train else None
     asked = _read(args, args.predict_file) if args.predict_file and (args.do_predict or args.do_eval) else None
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.text.layout import BERT
 
 # Spans of TokenCorpus.tokens; without a second segment b_length is 0. 25 bytes.
 INSTANCE = np.dtype(
@@ -22,7 +23,7 @@ STRETCH_TOKENS = 1 << 15
 INSTANCES_PER_BLOCK = 1 << 18  # planned together with one generator, more or less; part of the output's definition
 
 
-def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, dupe_factor, rng):
+def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, dupe_factor, rng, layout=BERT):
     """Plans all instances that begin in a block of sentences.
 
     A lane is one copy of one stretch of a document. In each round every lane that has text left gives an instance.
@@ -35,12 +36,13 @@ def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, 
         short_seq_prob: how often a lane is cut into pieces of a random, shorter length.
         dupe_factor: how many copies to make, each with cuts of its own.
         rng: a numpy Generator.
+        layout: the Layout of the instances.
 
     Yields:
         Arrays of INSTANCE, one a round.
     """
     task = SENTENCE_TASKS[sentence_task]
-    max_tokens = max_seq_length - task.special_tokens
+    max_tokens = layout.room(max_seq_length, texts=task.texts)
     bounds = _stretches(corpus, *block)
     begin, end = np.tile(bounds[:-1], dupe_factor), np.tile(bounds[1:], dupe_factor)
     own = np.searchsorted(corpus.documents, begin, side="right") - 1
@@ -185,28 +187,27 @@ class SentenceTask:
 
     Attributes:
         plan_round: function that gives each lane's next instance, and where the lane goes on.
-        special_tokens: how many [CLS] and [SEP] an instance has.
+        texts: how many segments an instance has, 1 or 2.
         least_documents: how many documents a corpus must have.
         label: what label 1 means; None if nothing is asked.
         by_token: whether lanes advance by tokens and not by sentences.
     """
 
     plan_round: Callable
-    special_tokens: int
+    texts: int
     least_documents: int
     label: str | None
     by_token: bool = False
 
-    @property
-    def least_length(self):
-        """The smallest max_seq_length: two tokens beside the special ones."""
-        return self.special_tokens + 2
+    def least_length(self, layout=BERT):
+        """Returns the smallest max_seq_length: two tokens beside the special ones."""
+        return layout.num_special(self.texts) + 2
 
 
 SENTENCE_TASKS = {
-    "nsp": SentenceTask(_next_sentence, special_tokens=3, least_documents=2, label="random_next"),
-    "sop": SentenceTask(_sentence_order, special_tokens=3, least_documents=1, label="swapped"),
-    "none": SentenceTask(_full_sentences, special_tokens=2, least_documents=1, label=None, by_token=True),
+    "nsp": SentenceTask(_next_sentence, texts=2, least_documents=2, label="random_next"),
+    "sop": SentenceTask(_sentence_order, texts=2, least_documents=1, label="swapped"),
+    "none": SentenceTask(_full_sentences, texts=1, least_documents=1, label=None, by_token=True),
 }
 
 
@@ -222,41 +223,46 @@ def check_corpus(corpus, sentence_task):
         )
 
 
-def segment_tokens(corpus, plan, size):
+def segment_tokens(corpus, plan, size, *, layout=BERT):
     """Reads the tokens of planned instances, in the corpus' order, so that this is quick wherever they lie.
 
     Args:
         corpus: the TokenCorpus of the plan.
         plan: INSTANCE (B,).
         size: S.
+        layout: the Layout of the instances.
 
     Returns:
-        Two arrays (B, S): a's tokens from place 1 on, where they stand behind [CLS], and b's from the place on that
-        they have behind [CLS] a [SEP]. What else is in them is anything.
+        Two arrays (B, S): the tokens of a and of b, each at the places that they have in their instances. What else is
+        in them is anything.
     """
-    return corpus.windows(plan["a_start"] - 1, size), corpus.windows(plan["b_start"] - plan["a_length"] - 2, size)
+    a_place, b_place = layout.starts(plan["a_length"])
+    return corpus.windows(plan["a_start"] - a_place, size), corpus.windows(plan["b_start"] - b_place, size)
 
 
 def assemble(segments, plan, vocabulary):
-    """Lays out planned instances as [CLS] a [SEP] b [SEP] [PAD] ..., or [CLS] a [SEP] [PAD] ... without a b.
+    """Lays out planned instances, such as [CLS] a [SEP] b [SEP] [PAD] ..., or [CLS] a [SEP] [PAD] ... without a b.
 
     Args:
         segments: what `segment_tokens` returned, arrays (B, S).
         plan: INSTANCE (B,).
-        vocabulary: a keras_bert.text.vocabulary.Vocabulary.
+        vocabulary: a keras_bert.text.vocabulary.Vocabulary, whose layout was planned with.
 
     Returns:
         input_ids, input_mask, segment_ids: int32 (B, S) each.
     """
-    a_tokens, b_tokens = segments
-    place = np.arange(a_tokens.shape[1], dtype=np.int32)
-    a_end = plan["a_length"][:, None] + 1  # where the first [SEP] stands
-    b_length = plan["b_length"][:, None]
-    b_end = a_end + b_length + (b_length > 0)  # where the last stands
-    in_b = place > a_end  # (B, S), padding included
-    input_mask = place <= b_end
+    layout, (a_tokens, b_tokens) = vocabulary.layout, segments
+    size = a_tokens.shape[1]
+    place = np.arange(size, dtype=np.int32)
+    has_b = plan["b_length"] > 0
+    special = np.where(has_b, layout.num_special(2), layout.num_special(1)).astype(np.int32)
+    input_mask = place < (plan["a_length"] + plan["b_length"] + special)[:, None]
+    in_b = place >= np.where(has_b, layout.starts(plan["a_length"])[1], np.int32(size))[:, None]  # (B, S), padding too
     input_ids = np.where(in_b, b_tokens, a_tokens).astype(np.int32)
-    input_ids[:, 0] = vocabulary.cls_id
-    input_ids[(place == a_end) | (place == b_end)] = vocabulary.sep_id
+    for rows, names in ((has_b, ("a_length", "b_length")), (~has_b, ("a_length",))):
+        rows = np.flatnonzero(rows)
+        for token, places in layout.special_places(vocabulary, *(plan[name][rows] for name in names)):
+            input_ids[rows, places] = token
     input_ids[~input_mask] = vocabulary.pad_id
-    return input_ids, input_mask.astype(np.int32), (in_b & input_mask).astype(np.int32)
+    segment_ids = (in_b & input_mask).astype(np.int32) if layout.segments else np.zeros_like(input_ids)
+    return input_ids, input_mask.astype(np.int32), segment_ids

@@ -18,7 +18,7 @@ class Options:
     Attributes:
         do_lower_case, strip_accents, tokenize_chinese_chars: the tokenizer's rules, see `TokenizerRules`.
         special_tokens: tokens to keep whole where they occur in the text; strings.
-        max_seq_length: tokens an instance, [CLS] and [SEP] included.
+        max_seq_length: tokens an instance, the special ones included.
         max_predictions_per_seq: most tokens to predict an instance.
         random_seed: the same seed and input give the same bytes.
         dupe_factor: how many copies of the corpus to make, with masks and cuts of their own; None means 10, and 1
@@ -71,7 +71,7 @@ class Options:
         ):
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}. Received: {getattr(self, name)!r}.")
-        least_length = SENTENCE_TASKS[self.sentence_task].least_length
+        least_length = SENTENCE_TASKS[self.sentence_task].least_length()
         for name, least in (
             ("max_seq_length", least_length),
             ("max_predictions_per_seq", 1),
@@ -79,7 +79,7 @@ class Options:
             ("random_seed", 0),
         ):
             if getattr(self, name) < least:
-                what = " ([CLS], [SEP] and a token a segment)" if name == "max_seq_length" else ""
+                what = " (special tokens and two of the text)" if name == "max_seq_length" else ""
                 raise UserError(f"--{name} must be at least {least}{what}. Received: {getattr(self, name)}.")
         if not 0 < self.masked_lm_prob <= 1:
             raise UserError(f"--masked_lm_prob must lie above 0 and not above 1. Received: {self.masked_lm_prob}.")

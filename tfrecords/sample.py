@@ -33,7 +33,8 @@ class Sample:
 
     def _make_features(self, plan):
         options = self._job.options
-        segments = segment_tokens(stages.open_corpus(self._job), plan, options.max_seq_length)
+        corpus, layout = stages.open_corpus(self._job), self._vocabulary.layout
+        segments = segment_tokens(corpus, plan, options.max_seq_length, layout=layout)
         rng = np.random.default_rng(options.random_seed)
         return make_features(segments, plan, self._vocabulary, options, rng=rng)[0]
 
@@ -49,7 +50,7 @@ class Sample:
     def warnings(self):
         """Yields what would make the training worse, with a remedy each."""
         ids, real = self._features["input_ids"], self._features["input_mask"] > 0
-        text = real & ~np.isin(ids, [self._vocabulary.cls_id, self._vocabulary.sep_id])
+        text = real & ~np.isin(ids, self._vocabulary.layout.special_ids(self._vocabulary))
         unknown = np.count_nonzero(text & (ids == self._vocabulary.unk_id)) / max(1, np.count_nonzero(text))
         if unknown > MANY_UNKNOWN:
             yield (

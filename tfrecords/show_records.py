@@ -74,8 +74,8 @@ def original_text(record, vocabulary):
     batch = {name: np.asarray(values)[None] for name, values in record.items()}
     ids, segments = original_ids(batch)[0], batch["segment_ids"][0]
     real = batch["input_mask"][0] > 0
-    decode = Tokenizer(vocabulary).decode
-    return [decode(ids[real & (segments == segment)]) for segment in np.unique(segments[real])]
+    texts = vocabulary.layout.texts_of(ids[real], segments[real], vocabulary)
+    return list(map(Tokenizer(vocabulary).decode, texts))
 
 
 def examples(files, *, skip=0, vocab_size=None):

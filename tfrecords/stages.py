@@ -143,7 +143,8 @@ def plan(job, task):
         options, parts = job.options, num_parts(job)
         rng = np.random.default_rng([options.random_seed, PLAN, number])
         names = ("sentence_task", "max_seq_length", "short_seq_prob", "dupe_factor")
-        rounds = plan_block(open_corpus(job), block, rng=rng, **{name: getattr(options, name) for name in names})
+        chosen = {name: getattr(options, name) for name in names}
+        rounds = plan_block(open_corpus(job), block, rng=rng, layout=_vocabulary(job).layout, **chosen)
         instances = np.concatenate([np.empty(0, INSTANCE), *rounds])
         dealt = np.random.default_rng([options.random_seed, SCATTER, number]).permutation(len(instances))
         part = (dealt + number) % parts
@@ -194,7 +195,7 @@ def _records(job, instances, rng, statistics):
     step = max(1, TOKENS_READ // options.max_seq_length // INSTANCES_PER_BATCH) * INSTANCES_PER_BATCH
     for start in range(0, len(instances), step):
         some = instances[start : start + step]
-        segments = segment_tokens(corpus, some, options.max_seq_length)
+        segments = segment_tokens(corpus, some, options.max_seq_length, layout=vocabulary.layout)
         for first in range(0, len(some), INSTANCES_PER_BATCH):
             batch = slice(first, first + INSTANCES_PER_BATCH)
             tokens = [segment[batch] for segment in segments]

@@ -61,8 +61,8 @@ class MaskedBatch:
 def mask_tokens(tokens, vocabulary, *, rate=0.15, max_predictions=20, masking="token", rng):
     """Chooses tokens to predict and hides most of them.
 
-    Any token but [CLS], [SEP] and [PAD] may be chosen. Of an instance of n tokens (those two counted),
-    max(1, round(n * rate)) are, and at most max_predictions.
+    Any token but the layout's special ones and padding may be chosen. Of an instance of n tokens, special ones counted
+    but not padding, max(1, round(n * rate)) are, and at most max_predictions.
 
     Args:
         tokens: int (B, S), padded with [PAD].
@@ -93,8 +93,10 @@ def mask_tokens(tokens, vocabulary, *, rate=0.15, max_predictions=20, masking="t
     kind = MASKINGS[masking]
     tokens = np.asarray(tokens, np.int32)
     count, seq_length = tokens.shape
-    real = tokens != vocabulary.pad_id
-    candidates = real & (tokens != vocabulary.cls_id) & (tokens != vocabulary.sep_id)
+    candidates = real = tokens != vocabulary.pad_id
+    for special in vocabulary.layout.special_ids(vocabulary):
+        if special != vocabulary.pad_id:
+            candidates = candidates & (tokens != special)
     wanted = np.rint(np.count_nonzero(real, axis=1) * rate).astype(np.int64)
     wanted = np.minimum(max_predictions, np.maximum(1, wanted))
     starts = word_starts(tokens, candidates, vocabulary) if kind.whole_words else candidates

@@ -11,8 +11,8 @@ from keras_bert.data.batches import padded_batches
 from keras_bert.data.labels import as_labels as _as_labels
 from keras_bert.errors import UserError
 from keras_bert.text.bulk import BulkTokenizer
-from keras_bert.text.given import check_tokenizer
-from keras_bert.text.tokenizer import truncate
+from keras_bert.text.given import check_length, check_tokenizer
+from keras_bert.text.layout import truncated
 
 WORTH_A_TABLE = 100  # texts from which on the bulk tokenizer, which makes tables first, is faster
 
@@ -99,7 +99,7 @@ def text_rows(texts, tokenizer, *, pairs=None, max_seq_length):
         {"input_ids": list of N int32 arrays, "segment_ids": list of N int32 arrays}.
 
     Raises:
-        UserError: no texts, other things than strings, or a max_seq_length without room for [CLS] and [SEP].
+        UserError: no texts, other things than strings, or a max_seq_length without room for the special tokens.
 
     Example:
         >>> from keras_bert.text.tokenizer import Tokenizer
@@ -110,22 +110,16 @@ def text_rows(texts, tokenizer, *, pairs=None, max_seq_length):
         [[2, 5, 3, 6, 3], [0, 0, 0, 1, 1]]
     """
     entries = _as_pairs(texts, pairs)
-    specials = 2 + any(pair is not None for _, pair in entries)  # [CLS] and a [SEP] after each
-    if max_seq_length < specials:
-        raise UserError(
-            f"max_seq_length must be at least {specials} to hold [CLS] and {specials - 1} [SEP]; "
-            f"received {max_seq_length}."
-        )
+    layout = tokenizer.layout
+    check_length(max_seq_length, layout, texts=1 + any(pair is not None for _, pair in entries))
     token_ids = _bulk_ids(tokenizer) if len(entries) >= WORTH_A_TABLE else _ids(tokenizer)
     parts = [token_ids([text or "" for text in column]) for column in zip(*entries, strict=True)]
     rows = {"input_ids": [], "segment_ids": []}
-    cls, sep = (np.array([token], np.int32) for token in (tokenizer.cls_id, tokenizer.sep_id))
+    gaps = {texts: layout.gaps(tokenizer, texts=texts) for texts in (1, 2)}
+    room = {texts: layout.room(max_seq_length, texts=texts) for texts in (1, 2)}
     for (_, pair), first, second in zip(entries, *parts, strict=True):
         given = [first] if pair is None else [first, second]
-        given = _cut(given, max_seq_length - 1 - len(given))
-        ids = np.concatenate([cls, *(piece for part in given for piece in (part, sep))])
-        segments = np.zeros(len(ids), np.int32)
-        segments[2 + len(given[0]) :] = 1  # the pair and its [SEP], if there are any
+        ids, segments = layout.assemble(truncated(given, room[len(given)]), gaps[len(given)])
         rows["input_ids"].append(ids)
         rows["segment_ids"].append(segments)
     return rows
@@ -145,15 +139,6 @@ def _bulk_ids(tokenizer):
         return np.split(ids.astype(np.int32), np.cumsum(lengths)[:-1])
 
     return token_ids
-
-
-def _cut(parts, room):
-    """Returns the parts without their ends where they have not room together, as `truncate` has it."""
-    if sum(map(len, parts)) <= room:
-        return parts
-    lists = [list(part) for part in parts]
-    truncate(lists, room)
-    return [part[: len(kept)] for part, kept in zip(parts, lists, strict=True)]
 
 
 def with_pairs(texts, pairs):

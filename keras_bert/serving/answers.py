@@ -35,8 +35,9 @@ class Head:
 
 
 def _classes(model, tokenizer, batch_size, **reading):
-    check_length(model.bert_config, reading["max_seq_length"])
-    check_windows(*(reading[name] for name in ("max_seq_length", "long_texts", "doc_stride")), texts=1 + model.pair)
+    check_length(model.bert_config, reading["max_seq_length"], layout=tokenizer.layout)
+    lengths = (reading[name] for name in ("max_seq_length", "long_texts", "doc_stride"))
+    check_windows(*lengths, texts=1 + model.pair, layout=tokenizer.layout)
     saved = SavedClassifier(model, tokenizer, {})
 
     def answer(rows):
@@ -48,7 +49,7 @@ def _classes(model, tokenizer, batch_size, **reading):
 
 
 def _tags(model, tokenizer, batch_size, *, max_seq_length, by_character):
-    check_length(model.bert_config, max_seq_length)
+    check_length(model.bert_config, max_seq_length, layout=tokenizer.layout)
     options = {"max_seq_length": max_seq_length, "batch_size": batch_size, "joined": by_character}
 
     def answer(rows):
@@ -72,7 +73,8 @@ def _token(text, place, tag, score):
 
 def _spans(model, tokenizer, batch_size, **reading):
     asked = Answerer(model, tokenizer, batch_size=batch_size, **reading)
-    check_lengths(*(asked.options[name] for name in ("max_seq_length", "doc_stride", "max_query_length")))
+    lengths = (asked.options[name] for name in ("max_seq_length", "doc_stride", "max_query_length"))
+    check_lengths(*lengths, layout=tokenizer.layout)
 
     def answer(rows):
         contexts = {row["context"]: Context(row["context"]) for row in rows}
@@ -96,7 +98,7 @@ def _span(context, prediction, threshold):
 
 
 def _choices(model, tokenizer, batch_size, *, max_seq_length):
-    check_length(model.bert_config, max_seq_length, pair=True)
+    check_length(model.bert_config, max_seq_length, pair=True, layout=tokenizer.layout)
     options = {"max_seq_length": max_seq_length, "batch_size": batch_size}
 
     def answer(rows):

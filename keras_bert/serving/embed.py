@@ -37,7 +37,7 @@ def embed(
         model: a BertEncoder, or a model with one.
         tokenizer: its Tokenizer.
         texts: list of N str.
-        pooling: "mean" of the tokens, [CLS] and [SEP] among them; "cls", the first one's; "max", the largest of each
+        pooling: "mean" of the tokens, special ones among them; "cls", the first one's; "max", the largest of each
             component; "mean_sqrt_len_tokens", "weightedmean" or "lasttoken"; or a list, for one after the other.
         normalize: whether each vector is given length 1, so that a dot product is a cosine.
         batch_size: texts that the model reads at a time.
@@ -76,7 +76,7 @@ def embed(
         prompt_name=prompt_name,
     )
     length = made.max_seq_length
-    check_length(encoder.bert_config, length)
+    check_length(encoder.bert_config, length, layout=tokenizer.layout)
     made.check(tokenizer)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1. Received: {batch_size}.")

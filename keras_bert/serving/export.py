@@ -24,6 +24,7 @@ from keras_bert.serving.inputs import check_length, check_top_k, check_vocabular
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
 from keras_bert.serving.shapes import as_named
 from keras_bert.serving.vectors import vectors_of
+from keras_bert.text.given import check_tokenizer
 
 INPUTS = ("text", "ids")
 
@@ -142,7 +143,10 @@ def export(
         >>> answer(text=tf.constant(["good", ""]))["embedding"].shape
         TensorShape([2, 128])
     """
+    from keras_bert.tasks.squad.features import default_query_length
+
     task = task_of(model)
+    check_tokenizer(tokenizer)
     head = HEADS[task]
     vectors = None
     if task == "embed":
@@ -150,6 +154,8 @@ def export(
         vectors = vectors_of(model, max_seq_length=max_seq_length, **given)
         max_seq_length = vectors.max_seq_length
     length = head.length(model.bert_config) if max_seq_length is None else max_seq_length
+    if max_query_length is None:
+        max_query_length = default_query_length(length, tokenizer.layout)
     options = Options(
         max_seq_length=length,
         pair=bool(getattr(model, "pair", False)) if pair is None else pair,
@@ -158,7 +164,7 @@ def export(
         by_character=by_character,
         long_texts=long_texts,
         doc_stride=head.doc_stride if doc_stride is None else doc_stride,
-        max_query_length=min(64, length // 2) if max_query_length is None else max_query_length,
+        max_query_length=max_query_length,
         threshold=getattr(model, "null_score_diff_threshold", None),
     )
     inputs = inputs or ("text" if format == "saved_model" else "ids")
@@ -212,7 +218,8 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
             "save_pretrained, and export it with KERAS_BACKEND=tensorflow."
         )
     check_vocabulary(config, tokenizer)
-    check_length(config, options.max_seq_length, pair=options.pair or task in ("squad", "multiple_choice"))
+    layout, takes_two = tokenizer.layout, options.pair or task in ("squad", "multiple_choice")
+    check_length(config, options.max_seq_length, pair=takes_two, layout=layout)
     if task == "fill_mask":
         check_top_k(config, tokenizer, options.top_k)
     if task == "embed":
@@ -223,9 +230,10 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
                 "prompt='' (--prompt='') and put it before them yourself, or let the model take text."
             )
     if task == "classify":
-        check_windows(options.max_seq_length, options.long_texts, options.doc_stride, texts=1 + options.pair)
+        reading = (options.max_seq_length, options.long_texts, options.doc_stride)
+        check_windows(*reading, texts=1 + options.pair, layout=layout)
     if task == "squad":
-        check_lengths(options.max_seq_length, options.doc_stride, options.max_query_length)
+        check_lengths(options.max_seq_length, options.doc_stride, options.max_query_length, layout=layout)
 
 
 def _specs(head, inputs, options):

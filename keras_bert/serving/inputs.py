@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.given import check_tokenizer
+from keras_bert.text.layout import BERT
 from keras_bert.text.vocabulary import check_fits
 
 LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
@@ -23,12 +24,13 @@ def check_vocabulary(config, tokenizer):
     check_fits(len(tokenizer), config.vocab_size)
 
 
-def check_length(config, max_seq_length, *, pair=False):
-    """Raises a UserError if the model has fewer positions, or if nothing fits beside [CLS] and [SEP]."""
-    least = 4 if pair else 3
+def check_length(config, max_seq_length, *, pair=False, layout=BERT):
+    """Raises a UserError if the model has fewer positions, or if nothing fits beside the layout's special tokens."""
+    special = layout.num_special(2 if pair else 1)
+    least = special + 1
     if not least <= max_seq_length <= config.max_position_embeddings:
         raise UserError(
-            f"max_seq_length must be from {least}, to hold [CLS], [SEP] and a token, to "
+            f"max_seq_length must be from {least}, to hold {special} special tokens and a token of text, to "
             f"{config.max_position_embeddings}, the model's max_position_embeddings. Received: {max_seq_length}."
         )
 

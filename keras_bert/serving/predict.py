@@ -114,7 +114,7 @@ def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_si
 
 def _check(model, tokenizer, max_seq_length, *, pair=False):
     check_vocabulary(model.bert_config, tokenizer)
-    check_length(model.bert_config, max_seq_length, pair=pair)
+    check_length(model.bert_config, max_seq_length, pair=pair, layout=tokenizer.layout)
 
 
 def _softmax(logits):

@@ -15,6 +15,7 @@ from keras_bert.serving.places import find_words
 from keras_bert.serving.span_texts import Sources
 from keras_bert.tasks.squad.answers import NO_WINDOW
 from keras_bert.text.graph import drop_invalid
+from keras_bert.text.layout import window_count, window_step
 
 WORD = r"[^ \t\r\n\x{202F}]+"  # run_squad.py's white space: these five alone
 N_BEST, MAX_ANSWER_LENGTH = 20, 30  # the defaults of find_answers
@@ -40,7 +41,8 @@ def answers(server, question, context):
     splits = tf.gather(pieces.row_splits, words.row_splits)
     ids = tf.RaggedTensor.from_row_splits(pieces.values, splits, validate=False)  # (B, P)
     windows = cut(server, server.tokenize(question), ids)
-    logits = {name: tf.cast(each, tf.float64) for name, each in read_rows(server.model, windows.inputs).items()}
+    logits = read_rows(server.model, windows.inputs, pad_id=server.tokenizer.pad_id)
+    logits = {name: tf.cast(each, tf.float64) for name, each in logits.items()}
     sources = Sources.of(server, words.values, starts.values, pieces)
     spans = best_spans(windows, logits, sources, tf.cast(ids.row_starts(), tf.int32))
     null = tf.math.segment_min(logits["start_logits"][:, 0] + logits["end_logits"][:, 0], windows.text)
@@ -49,7 +51,7 @@ def answers(server, question, context):
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """F windows: [CLS] question [SEP] a part of the context [SEP].
+    """F windows: the question and a part of the context, in the tokenizer's layout.
 
     Attributes:
         inputs: {name: int32 (F, S)}.
@@ -81,12 +83,12 @@ def cut(server, questions, ids):
     Returns:
         Windows.
     """
-    options = server.options
+    options, layout = server.options, server.tokenizer.layout
     questions = questions[:, : options.max_query_length]
     lengths, sizes = (tf.cast(each.row_lengths(), tf.int32) for each in (questions, ids))
-    room = options.max_seq_length - 3 - lengths
-    step = tf.minimum(room, options.doc_stride)
-    numbers = 1 + tf.maximum(0, -(-(sizes - room) // step))
+    room = layout.room(options.max_seq_length, texts=2) - lengths
+    step = window_step(room, options.doc_stride, xp=tf)
+    numbers = window_count(sizes, room, step, xp=tf)
     number = tf.ragged.range(numbers)
     text = tf.cast(number.value_rowids(), tf.int32)
     start = number.values * tf.gather(step, text)
@@ -95,7 +97,8 @@ def cut(server, questions, ids):
     parts = tf.ragged.range(flat, flat + length)
     parts = [tf.gather(questions, text), parts.with_values(tf.gather(ids.values, parts.values))]
     inputs = pack(parts, server.tokenizer, max_seq_length=options.max_seq_length)
-    return Windows(inputs, text, tf.gather(lengths, text) + 2, start, length, numbers, room, step, sizes)
+    _, first = layout.starts(tf.gather(lengths, text))
+    return Windows(inputs, text, first, start, length, numbers, room, step, sizes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +152,7 @@ def _good_spans(windows, logits):
     """
     width = tf.shape(logits["start_logits"])[1]
     best = tf.minimum(N_BEST, width)  # (K)
-    is_token = tf.sequence_mask(windows.first + windows.length + 1, width)  # padding does not compete
+    is_token = tf.cast(windows.inputs["input_mask"], tf.bool)  # padding does not compete
     tops = [tf.math.top_k(tf.where(is_token, logits[f"{end}_logits"], LOW), best) for end in ("start", "end")]
     starts, ends = (tops[0].indices - windows.first[:, None], tops[1].indices - windows.first[:, None])  # (F, K)
     inside = [(each >= 0) & (each < windows.length[:, None]) for each in (starts, ends)]

@@ -12,6 +12,7 @@ from keras_bert.tasks.tagging import word_pattern
 from keras_bert.tasks.tagging_pieces import goes_on, going_on
 from keras_bert.text.characters import re2_class
 from keras_bert.text.graph import drop_invalid
+from keras_bert.text.layout import window_count, window_middle, window_step
 
 
 def tagged_words(server, text):
@@ -68,10 +69,11 @@ def _read(server, ids):
     Returns:
         row, column, logits: int64 of each piece, the window that it counts in and its place there; float32 (R, S, C).
     """
-    room = server.options.max_seq_length - 2
+    layout = server.tokenizer.layout
+    room = layout.room(server.options.max_seq_length, texts=1)
     counts = tf.cast(ids.row_lengths(), tf.int32)  # (B,)
-    step = max(1, room // 2)
-    numbers = 1 + tf.maximum(0, -(-(counts - room) // step))  # windows of each text
+    step = window_step(room, xp=tf)
+    numbers = window_count(counts, room, step, xp=tf)  # windows of each text
     window = tf.ragged.range(numbers)  # (B, None)
     text = tf.cast(window.value_rowids(), tf.int32)  # (R,)
     starts = tf.minimum(window.values * step, tf.maximum(0, tf.gather(counts, text) - room))
@@ -83,17 +85,17 @@ def _read(server, ids):
         server.tokenizer,
         max_seq_length=server.options.max_seq_length,
     )
-    logits = read_rows(server.model, inputs)
+    logits = read_rows(server.model, inputs, pad_id=server.tokenizer.pad_id)
     # A piece counts in the window where its nearer end is farthest: past the middle of an overlap, in the later one.
     is_last = tf.concat([text[1:] != text[:-1], [True]], 0)[: tf.size(text)]
     following = tf.concat([starts[1:], [0]], 0)[: tf.size(starts)]
-    middles = (starts + room + following + 1) // 2
+    middles = window_middle(starts, following, room)
     longest = tf.reduce_max(tf.concat([counts, [0]], 0)) + 1
     stride = tf.cast(longest, tf.int64) + 1  # texts times pieces may be more than int32 holds
     bounds = tf.cast(tf.where(is_last, longest, middles), tf.int64) + tf.cast(text, tf.int64) * stride  # counting up
     places = tf.ragged.range(counts)
     row = tf.searchsorted(bounds, tf.cast(places.values, tf.int64) + places.value_rowids() * stride, side="right")
-    column = places.values - tf.gather(starts, row) + 1
+    column = places.values - tf.gather(starts, row) + layout.starts(0)[0]
     return tf.cast(row, tf.int64), tf.cast(column, tf.int64), logits
 
 

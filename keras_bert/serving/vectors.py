@@ -56,7 +56,7 @@ def _at(hidden, places):
 
 
 # hidden float32 (B, S, H), kept float32 (B, S, 1), 1 for a token to pool and else 0 -> (B, H).
-# [CLS] and [SEP] count as tokens.
+# Special tokens count as tokens.
 POOLINGS = {
     "mean": _mean,
     "cls": _cls,
@@ -89,12 +89,13 @@ class Vectors:
         """Returns how many tokens at the beginning of each row are not pooled."""
         if self.include_prompt or not self.prompt:
             return 0
-        return 1 + len(tokenizer.token_ids(self.prompt))
+        first, _ = tokenizer.layout.starts(0)
+        return first + len(tokenizer.token_ids(self.prompt))
 
     def check(self, tokenizer):
         """Raises a UserError if the prompt leaves no room for a text."""
         tokens = len(tokenizer.token_ids(self.prompt)) if self.prompt else 0
-        if tokens > self.max_seq_length - 3:
+        if tokens >= tokenizer.layout.room(self.max_seq_length, texts=1):
             raise UserError(
                 f"The prompt {self.prompt!r:.80} has {tokens} tokens, which leaves no room for a text in "
                 f"max_seq_length={self.max_seq_length}; raise it, or give a shorter prompt."

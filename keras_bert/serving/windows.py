@@ -6,6 +6,7 @@ B texts or pairs, R windows, C classes.
 import tensorflow as tf
 
 from keras_bert.serving.packing import pack, read_rows
+from keras_bert.text.layout import BERT, plan_windows
 
 # Kind of a classifier: (logits of the windows (R, C), the mean over each text's windows) -> logits of the texts (B, C),
 # as the `join` of tasks/kinds.py has them.
@@ -26,19 +27,21 @@ def read_windows(server, *texts):
     Returns:
         float32 (B, C), logits: those of the mean of the windows' probabilities, or the mean of their numbers.
     """
-    parts = [server.tokenize(text) for text in texts]
-    windows, text = cut(parts, max_seq_length=server.options.max_seq_length, doc_stride=server.options.doc_stride)
-    logits = read_rows(server.model, pack(windows, server.tokenizer, max_seq_length=server.options.max_seq_length))
+    parts, tokenizer = [server.tokenize(text) for text in texts], server.tokenizer
+    size, stride = server.options.max_seq_length, server.options.doc_stride
+    windows, text = cut(parts, max_seq_length=size, doc_stride=stride, layout=tokenizer.layout)
+    logits = read_rows(server.model, pack(windows, tokenizer, max_seq_length=size), pad_id=tokenizer.pad_id)
     return JOINS[server.model.kind](logits, lambda rows: tf.math.segment_mean(rows, text))
 
 
-def cut(parts, *, max_seq_length, doc_stride=None):
+def cut(parts, *, max_seq_length, doc_stride=None, layout=BERT):
     """Cuts texts that are too long into windows, of two the longer one; see `keras_bert.tasks.windows.encode_texts`.
 
     Args:
         parts: list of one or two ragged int32 (B, None), the ids of the texts.
-        max_seq_length: tokens of a window, [CLS] and [SEP] among them.
+        max_seq_length: tokens of a window, the special ones among them.
         doc_stride: tokens from the beginning of a window to that of the next; None for half a window.
+        layout: the tokenizer's Layout.
 
     Returns:
         windows, text: a list of as many ragged int32 (R, None); and int32 (R,), which text each is of.
@@ -48,25 +51,18 @@ def cut(parts, *, max_seq_length, doc_stride=None):
         >>> windows[0].to_list(), text.numpy().tolist()
         ([[5, 6, 7], [6, 7, 8], [8]], [0, 0, 1])
     """
-    room = max_seq_length - 1 - len(parts)
+    room = layout.room(max_seq_length, texts=len(parts))
     lengths = [tf.cast(part.row_lengths(), tf.int32) for part in parts]
-    fits = sum(lengths) <= room
-    is_cut = [~fits] if len(parts) == 1 else [~fits & (lengths[0] > lengths[1]), ~fits & (lengths[0] <= lengths[1])]
-    kept = [tf.where(fits, length, tf.minimum(length, room // 2)) for length in lengths]  # of one that is not cut
-    beside = sum(tf.where(cut, 0, keep) for cut, keep in zip(is_cut, kept, strict=True))
-    width = room - beside  # (B,)
-    step = tf.minimum(tf.maximum(1, width // 2) if doc_stride is None else doc_stride, width)
-    longest = sum(tf.where(cut, length, 0) for cut, length in zip(is_cut, lengths, strict=True))
-    numbers = 1 + tf.where(fits, 0, -(-(longest - width) // tf.maximum(1, step)))
-    number = tf.ragged.range(numbers)
+    plan = plan_windows(lengths, room, doc_stride, xp=tf)
+    number = tf.ragged.range(plan.counts)
     text = tf.cast(number.value_rowids(), tf.int32)  # (R,)
 
-    def of_windows(part, cut, length, keep):
-        start = tf.where(tf.gather(cut, text), number.values * tf.gather(step, text), 0)
-        end = tf.gather(tf.where(cut, length, keep), text)
-        end = tf.where(tf.gather(cut, text), tf.minimum(end, start + tf.gather(width, text)), end)
+    def of_windows(part, is_read, length, keep):
+        start = tf.where(tf.gather(is_read, text), number.values * tf.gather(plan.step, text), 0)
+        end = tf.gather(tf.where(is_read, length, keep), text)
+        end = tf.where(tf.gather(is_read, text), tf.minimum(end, start + tf.gather(plan.width, text)), end)
         before = tf.gather(tf.cast(part.row_starts(), tf.int32), text)
         places = tf.ragged.range(before + start, before + end)
         return places.with_values(tf.gather(part.values, places.values))
 
-    return [of_windows(*each) for each in zip(parts, is_cut, lengths, kept, strict=True)], text
+    return [of_windows(*each) for each in zip(parts, plan.is_read, lengths, plan.kept, strict=True)], text

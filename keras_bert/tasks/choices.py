@@ -36,7 +36,7 @@ LONGEST = 128  # pieces of a row, where nobody says
 
 
 def encode_choices(questions, tokenizer, *, max_seq_length=LONGEST):
-    """Returns the rows of all questions, N * C of them: [CLS] context [SEP] start choice [SEP].
+    """Returns the rows of all questions, N * C of them: the context and, as the second text, start and choice.
 
     Args:
         questions: Questions.
@@ -109,14 +109,14 @@ def train_chooser(make_model, tokenizer, train, evaluation, *, max_seq_length=LO
     from keras_bert.tasks.runs import best_of_runs
 
     rows, held_out = (encode_choices(each, tokenizer, max_seq_length=max_seq_length) for each in (train, evaluation))
+    sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
 
     def make_dataset(seed, batch_size):
-        shape = {"num_choices": train.num_choices, "pad_id": tokenizer.pad_id, "max_seq_length": max_seq_length}
-        return padded_batches(rows, train.labels, batch_size=batch_size, seed=seed, **shape)
+        options = {"num_choices": train.num_choices, "batch_size": batch_size, "seed": seed}
+        return padded_batches(rows, train.labels, **options, **sizes)
 
     def predict(model):
-        sizes = {"num_choices": evaluation.num_choices, "max_seq_length": max_seq_length}
-        return _logits(model, held_out, batch_size=eval_batch_size, **sizes)
+        return _logits(model, held_out, num_choices=evaluation.num_choices, batch_size=eval_batch_size, **sizes)
 
     def measure(logits):
         return choice_metrics(evaluation.labels, logits)
@@ -139,7 +139,7 @@ def choice_logits(model, tokenizer, questions, *, max_seq_length=LONGEST, batch_
         Logits, float32 (N, C).
     """
     rows = encode_choices(questions, tokenizer, max_seq_length=max_seq_length)
-    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size, "pad_id": tokenizer.pad_id}
     return _logits(model, rows, num_choices=questions.num_choices, progress=progress, **sizes)
 
 

@@ -70,7 +70,7 @@ def predict_logits(
     """
     reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
     rows, counts = encode_texts(examples.texts, examples.pairs, tokenizer, **reading)
-    sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length}
+    sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
     return _join_windows(model, predict_rows(model, rows, **sizes, progress=progress), counts)
 
 
@@ -129,12 +129,13 @@ def train_classifier(
     labels = np.repeat(scale.standardise(train.labels), counts, axis=0)
     weights = None if train.weights is None else np.repeat(train.weights, counts, axis=0)
 
+    sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
+
     def make_dataset(seed, batch_size):
-        sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
-        return padded_batches(rows, labels, sample_weights=weights, seed=seed, **sizes)
+        return padded_batches(rows, labels, sample_weights=weights, seed=seed, batch_size=batch_size, **sizes)
 
     def predict(model):
-        logits = predict_rows(model, held_rows, batch_size=eval_batch_size, max_seq_length=max_seq_length)
+        logits = predict_rows(model, held_rows, batch_size=eval_batch_size, **sizes)
         return scale.restore(_join_windows(model, logits, held_counts))
 
     best = best_of_runs(
@@ -147,11 +148,11 @@ def train_classifier(
         larger_is_better=metric not in SMALLER_IS_BETTER,
         **options,
     )
-    sizes = {"train_examples": len(train), "train_windows": len(labels), "eval_examples": len(evaluation)}
+    counts = {"train_examples": len(train), "train_windows": len(labels), "eval_examples": len(evaluation)}
     results = {
         **best.results,
         "metric": metric,
-        **sizes,
+        **counts,
         "classes": [] if best.model.kind == "regression" else list(best.model.labels),
     }
     return scale.fold(best.model), results, best.outputs

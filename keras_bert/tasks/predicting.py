@@ -17,6 +17,7 @@ def predict_rows(
     *,
     batch_size,
     max_seq_length,
+    pad_id,
     num_choices=None,
     per_token=False,
     progress=None,
@@ -29,6 +30,7 @@ def predict_rows(
         rows: {"input_ids": list of R int sequences, "segment_ids": list of R, each as long as its ids}.
         batch_size: examples at a time.
         max_seq_length: no row may be longer.
+        pad_id: the id of padding, the tokenizer's `pad_id`.
         num_choices: C; then C rows that follow one another are one example.
         per_token: whether the outputs have an axis of tokens, (N, S, ...).
         progress: called as progress(stage, done, total, "example") after each batch.
@@ -48,7 +50,7 @@ def predict_rows(
     while done < len(order):  # not tf.data, each of whose pipelines costs a trace and some memory that stays
         chosen = order[done : done + batch_size]
         width = min(-(-longest[chosen].max() // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, max_seq_length)
-        outputs = model.predict_on_batch(_inputs(rows, chosen, width, num_choices))
+        outputs = model.predict_on_batch(_inputs(rows, chosen, width, num_choices, pad_id))
         for row, number in enumerate(chosen):
             found[number] = _of_row(outputs, row, longest[number] if per_token else None)
         done += len(chosen)
@@ -58,15 +60,15 @@ def predict_rows(
     return keras.tree.map_structure(lambda *arrays: join(arrays), *found)
 
 
-def _inputs(rows, chosen, width, num_choices):
+def _inputs(rows, chosen, width, num_choices, pad_id):
     """Returns the model's inputs of some examples, {name: int32 (B, S), or (B, C, S)}."""
     each = num_choices or 1
     picked = (chosen[:, None] * each + np.arange(each)).ravel()
     lengths = np.array([len(rows["input_ids"][row]) for row in picked])
     is_token = np.arange(width) < lengths[:, None]
     inputs = {"input_mask": is_token.astype(np.int32)}
-    for name in ("input_ids", "segment_ids"):
-        inputs[name] = np.zeros(is_token.shape, np.int32)
+    for name, padding in (("input_ids", pad_id), ("segment_ids", 0)):
+        inputs[name] = np.full(is_token.shape, padding, np.int32)
         inputs[name][is_token] = np.concatenate([rows[name][row] for row in picked])
     shape = (-1, width) if num_choices is None else (-1, num_choices, width)
     return {name: array.reshape(shape) for name, array in inputs.items()}

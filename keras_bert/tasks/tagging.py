@@ -134,7 +134,7 @@ def train_tagger(
         return padded_batches(taught.rows, labels, batch_size=batch_size, **options)
 
     def predict(model):
-        return _logits(model, held_out, max_seq_length=max_seq_length, batch_size=eval_batch_size)
+        return _logits(model, tokenizer, held_out, max_seq_length=max_seq_length, batch_size=eval_batch_size)
 
     def measure(logits):
         figures = tagging_metrics(evaluation.tags, held_out.word_tags(logits, names)[0], scheme=scheme, strict=strict)
@@ -176,7 +176,8 @@ def predict_tags(model, tokenizer, sentences, *, max_seq_length=None, batch_size
     joined = sentences.joined if joined is None else joined
     max_seq_length = _length(model, tokenizer, max_seq_length)
     pieces = encode_words(sentences.words, tokenizer, max_seq_length=max_seq_length, joined=joined)
-    logits = _logits(model, pieces, max_seq_length=max_seq_length, batch_size=batch_size, progress=progress)
+    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+    logits = _logits(model, tokenizer, pieces, **sizes, progress=progress)
     return pieces.word_tags(logits, model.labels)
 
 
@@ -266,11 +267,11 @@ def _entity(text, places, entity, scores):
     return {"text": text[start:end], "type": kind, "start": start, "end": end, "score": score}
 
 
-def _logits(model, pieces, *, max_seq_length, batch_size, progress=None):
+def _logits(model, tokenizer, pieces, *, max_seq_length, batch_size, progress=None):
     """Returns a float32 array (S_r, C) for each row of pieces."""
     from keras_bert.tasks.predicting import predict_rows
 
-    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+    sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size, "pad_id": tokenizer.pad_id}
     return predict_rows(model, pieces.rows, per_token=True, progress=progress, stage="tag", **sizes)
 
 

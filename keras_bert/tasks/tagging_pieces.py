@@ -8,7 +8,7 @@ The first piece of a word has its label and says its tag. Where words stand toge
 piece may hold several: it has the label of the first, which the others go on. A sentence that is too long becomes
 overlapping windows, and each piece counts in the one where it has most context. Imports no TensorFlow.
 
-Legend: N sentences, T words of all of them, R rows, S_r pieces of a row with [CLS] and [SEP], C tags.
+Legend: N sentences, T words of all of them, R rows, S_r pieces of a row with special tokens, C tags.
 """
 
 import dataclasses
@@ -20,6 +20,8 @@ from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.errors import UserError
 from keras_bert.tasks.conll_tags import OUTSIDE, join_tag, split_tag
 from keras_bert.tasks.table import shorten
+from keras_bert.text.given import check_length
+from keras_bert.text.layout import window_count, window_middle, window_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class WordPieces:
     """N sentences as rows for the encoder, and where each word is in them.
 
     Attributes:
-        rows: {"input_ids", "segment_ids"}: lists of R int32 arrays (S_r,), [CLS] and [SEP] among them.
+        rows: {"input_ids", "segment_ids"}: lists of R int32 arrays (S_r,), special tokens among them.
         row, column: int64 (T,), the piece that says a word's tag; -1 for a word that has none, such as a space.
         shares: bool (T,), whether it is the piece of the word before as well.
         ends: int64 (N,), how many words the sentences up to each have.
@@ -110,7 +112,7 @@ def encode_words(sentences, tokenizer, *, max_seq_length=128, joined=False):
     Args:
         sentences: a list of str a sentence.
         tokenizer: a Tokenizer.
-        max_seq_length: the pieces of a row at most, with [CLS] and [SEP].
+        max_seq_length: the pieces of a row at most, with the special tokens.
         joined: whether the words stand together as they are, spaces among them, and are cut into pieces as one text.
 
     Returns:
@@ -119,21 +121,19 @@ def encode_words(sentences, tokenizer, *, max_seq_length=128, joined=False):
     Raises:
         UserError: no room for a piece.
     """
-    room = max_seq_length - 2
-    if room < 1:
-        raise UserError(
-            f"max_seq_length must be at least 3 to hold [CLS], [SEP] and a piece. Received: {max_seq_length}."
-        )
+    layout = tokenizer.layout
+    check_length(max_seq_length, layout, texts=1, tokens=1)
+    room, gaps = layout.room(max_seq_length, texts=1), layout.gaps(tokenizer, texts=1)
+    first_place, _ = layout.starts(0)
     cut = _cut_joined if joined else _cut
     ids, counts, first, shares = cut(sentences, tokenizer)  # (P,), (N,), (T,), (T,)
-    all_rows, row, column = [], np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
-    special = np.array([tokenizer.cls_id, tokenizer.sep_id], np.int32)
+    rows, row, column = {"input_ids": [], "segment_ids": []}, *(np.empty(len(ids), np.int64) for _ in range(2))
     for begin, count in zip((np.cumsum(counts) - counts).tolist(), counts.tolist(), strict=True):
         for start, end, own_start, own_end in windows(count, room):
-            row[begin + own_start : begin + own_end] = len(all_rows)
-            column[begin + own_start : begin + own_end] = np.arange(own_start, own_end) - start + 1
-            all_rows.append(np.concatenate([special[:1], ids[begin + start : begin + end], special[1:]]))
-    rows = {"input_ids": all_rows, "segment_ids": [np.zeros_like(ids) for ids in all_rows]}
+            row[begin + own_start : begin + own_end] = len(rows["input_ids"])
+            column[begin + own_start : begin + own_end] = np.arange(own_start, own_end) - start + first_place
+            for name, each in zip(rows, layout.assemble([ids[begin + start : begin + end]], gaps), strict=True):
+                rows[name].append(each)
     has_piece, ends = first >= 0, np.cumsum([len(words) for words in sentences])
     both = [np.where(has_piece, array[first] if len(array) else -1, -1) for array in (row, column)]
     return WordPieces(rows, *both, shares, ends.astype(np.int64))
@@ -149,8 +149,9 @@ def windows(count, room):
     """
     if count <= room:
         return [(0, count, 0, count)]
-    starts = [*range(0, count - room, max(1, room // 2)), count - room]
-    middles = [(start + room + following + 1) // 2 for start, following in pairwise(starts)]
+    step = int(window_step(room))
+    starts = [min(number * step, count - room) for number in range(window_count(count, room, step))]
+    middles = [window_middle(start, following, room) for start, following in pairwise(starts)]
     bounds = [0, *middles, count]
     return [(start, start + room, *bounds[number : number + 2]) for number, start in enumerate(starts)]
 

@@ -8,10 +8,12 @@ import numpy as np
 from keras_bert.data.texts import text_rows
 from keras_bert.errors import UserError
 from keras_bert.text.bulk import BulkTokenizer
+from keras_bert.text.given import check_length
+from keras_bert.text.layout import BERT, plan_windows
 
 
 def encode_texts(texts, pairs, tokenizer, *, max_seq_length, long_texts="cut", doc_stride=None):
-    """Makes rows of ids: [CLS] text [SEP], or [CLS] text [SEP] pair [SEP].
+    """Makes rows of ids in the tokenizer's layout, such as [CLS] text [SEP] or [CLS] text [SEP] pair [SEP].
 
     Args:
         texts: N str.
@@ -39,58 +41,55 @@ def encode_texts(texts, pairs, tokenizer, *, max_seq_length, long_texts="cut", d
         ([[2, 5, 6, 7, 3], [2, 6, 7, 8, 3], [2, 8, 3]], [2, 1])
     """
     columns = [texts] if pairs is None else [texts, pairs]
-    room = check_windows(max_seq_length, long_texts, doc_stride, texts=len(columns))
+    layout, texts_each = tokenizer.layout, len(columns)
+    check_windows(max_seq_length, long_texts, doc_stride, texts=texts_each, layout=layout)
     if long_texts == "cut":
         rows = text_rows(texts, tokenizer, pairs=pairs, max_seq_length=max_seq_length)
         return rows, np.ones(len(texts), int)
     bulk = BulkTokenizer(tokenizer)
-    ids = [_split(*bulk.token_ids(column)) for column in columns]
-    windows = [_windows(parts, room, doc_stride) for parts in zip(*ids, strict=True)]
-    cls, sep = ([np.array([token], np.int32)] for token in (tokenizer.cls_id, tokenizer.sep_id))
-    rows = {"input_ids": [], "segment_ids": []}
-    for parts in (parts for each in windows for parts in each):
-        rows["input_ids"].append(np.concatenate([*cls, *(piece for part in parts for piece in (part, *sep))]))
-        lengths = [len(part) + 1 for part in parts]
-        lengths[0] += 1
-        rows["segment_ids"].append(np.repeat(np.arange(len(parts), dtype=np.int32), lengths))
-    return rows, np.array([len(each) for each in windows])
+    ids, lengths = zip(*(bulk.token_ids(column) for column in columns), strict=True)
+    plan = plan_windows(lengths, layout.room(max_seq_length, texts=texts_each), doc_stride)
+    gaps, rows = layout.gaps(tokenizer, texts=texts_each), {"input_ids": [], "segment_ids": []}
+    for parts in _windows(list(map(_split, ids, lengths)), plan):
+        for name, row in zip(rows, layout.assemble(parts, gaps), strict=True):
+            rows[name].append(row)
+    return rows, plan.counts
 
 
-def check_windows(max_seq_length, long_texts, doc_stride, *, texts=1):
-    """Returns the tokens that a row has room for beside the special ones.
+def check_windows(max_seq_length, long_texts, doc_stride, *, texts=1, layout=BERT):
+    """Raises a UserError if texts cannot be read so.
 
     Args:
         max_seq_length, long_texts, doc_stride: as `encode_texts` takes them.
         texts: 1, or 2 for pairs.
+        layout: the tokenizer's Layout.
 
     Raises:
         UserError: an unknown `long_texts`, a number out of range, or no room for a token of each text.
     """
-    room = max_seq_length - 1 - texts
     if long_texts not in ("cut", "windows"):
         raise UserError(f"long_texts must be cut or windows. Received: {long_texts!r}.")
     if doc_stride is not None and doc_stride < 1:
         raise UserError(f"doc_stride must be at least 1. Received: {doc_stride}.")
-    if room < texts:
-        raise UserError(
-            f"max_seq_length must be at least {1 + 2 * texts} to hold a token of each text beside [CLS] and [SEP]. "
-            f"Received: {max_seq_length}."
-        )
-    return room
+    check_length(max_seq_length, layout, texts=texts, tokens=1)
 
 
 def _split(ids, lengths):
     return np.split(ids.astype(np.int32), np.cumsum(lengths)[:-1])
 
 
-def _windows(parts, room, doc_stride):
-    """Returns the windows of one text or of the longer of two, each with the other text beside it."""
-    if sum(map(len, parts)) <= room:
-        return [parts]
-    longer = max(reversed(range(len(parts))), key=lambda i: len(parts[i]))  # of two equally long ones the second
-    others = {i: part[: room // 2] for i, part in enumerate(parts) if i != longer}
-    width = room - sum(map(len, others.values()))
-    step = min(doc_stride or max(1, width // 2), width)
-    text = parts[longer]
-    starts = range(0, len(text) - width + step, step)  # the last window is the first to reach the end
-    return [[others.get(i, text[start : start + width]) for i in range(len(parts))] for start in starts]
+def _windows(columns, plan):
+    """Yields the parts of each window: ids of the text that is read, and of the one beside it.
+
+    Args:
+        columns: for each text of a row, lists of N int32 arrays.
+        plan: their WindowPlan.
+    """
+    is_read, kept = (np.stack(each, axis=1).tolist() for each in (plan.is_read, plan.kept))
+    sizes = (each.tolist() for each in (plan.width, plan.step, plan.counts))
+    for parts, reads, keeps, width, step, count in zip(zip(*columns, strict=True), is_read, kept, *sizes, strict=True):
+        for start in (number * step for number in range(count)):
+            yield [
+                part[start : start + width] if read else part[:keep]
+                for part, read, keep in zip(parts, reads, keeps, strict=True)
+            ]

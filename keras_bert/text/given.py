@@ -57,15 +57,25 @@ def as_ids(ids):
     return [int(index) for index in ids]
 
 
-def check_length(max_seq_length, texts):
-    """Raises a UserError if nothing fits into a length, None being any, beside [CLS] and a [SEP] for each text."""
+def check_length(max_seq_length, layout, *, texts, tokens=0):
+    """Raises a UserError if a length, None being any, is too small for the special tokens and some of each text.
+
+    Args:
+        max_seq_length: what was given.
+        layout: the Layout.
+        texts: 1, or 2 for pairs.
+        tokens: how many tokens of each text must fit.
+    """
     if max_seq_length is None:
         return
     if not isinstance(max_seq_length, numbers.Integral) or isinstance(max_seq_length, bool):
         raise UserError(f"max_seq_length must be a whole number. Received: {received(max_seq_length)}.")
-    if max_seq_length <= texts:
+    special = layout.num_special(texts)
+    if max_seq_length < special + texts * tokens:
+        beside = f" and {tokens} of {'each' if texts > 1 else 'the'} text" if tokens else ""
         raise UserError(
-            f"max_seq_length must be at least {texts + 1} to hold [CLS] and {texts} [SEP]; received {max_seq_length}."
+            f"max_seq_length must be at least {special + texts * tokens} to hold the {special} special tokens{beside}. "
+            f"Received: {max_seq_length}."
         )
 
 

@@ -16,10 +16,11 @@ from keras_bert.outputs import atomic_path
 from keras_bert.text.added import KeptTokens
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
+from keras_bert.text.layout import truncated
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens, rules_for
 from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, VOCAB_NAME, config_fields, read_tokenizer
-from keras_bert.text.vocabulary import CLS, PAD, SEP, UNK, Vocabulary
+from keras_bert.text.vocabulary import UNK, Vocabulary
 from keras_bert.text.wordpiece import WordPiece
 
 CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
@@ -201,7 +202,7 @@ class Tokenizer:
         return ids, offsets
 
     def encode(self, text, pair=None, max_seq_length=None, *, return_offsets=False):
-        """Makes BERT's inputs of one text or two: [CLS] text [SEP], or [CLS] text [SEP] pair [SEP].
+        """Makes a model's inputs of one text or two: with BERT's layout [CLS] text [SEP], [CLS] text [SEP] pair [SEP].
 
         Args:
             text: a str.
@@ -209,44 +210,43 @@ class Tokenizer:
             max_seq_length: the length S to pad or cut to; None leaves the length as it is. Of two texts
                 the longer one loses its last token until both fit, as in Google's _truncate_seq_pair.
             return_offsets: also return "offsets", int32 (S, 2): start and end of each piece in its own
-                text; (0, 0) for [CLS], [SEP] and padding.
+                text; (0, 0) for special tokens and padding.
 
         Returns:
             A dict of int32 arrays (S,): "input_ids", "input_mask" (1 on tokens, 0 on padding) and
-            "segment_ids" (1 on the pair and its [SEP]).
+            "segment_ids" (1 on the pair and its [SEP], if the layout has segments).
 
         Raises:
             UserError: `max_seq_length` has no room for the special tokens.
         """
         texts = [text] if pair is None else [text, pair]
-        check_length(max_seq_length, len(texts))
+        check_length(max_seq_length, self.layout, texts=len(texts))
+        places = []
         if return_offsets:
-            parts = [list(zip(*self.token_ids_with_offsets(each), strict=True)) for each in texts]
+            parts, places = zip(*map(self.token_ids_with_offsets, texts), strict=True)
         else:
-            parts = [[(index, (0, 0)) for index in self.token_ids(each)] for each in texts]
+            parts = [self.token_ids(each) for each in texts]
         if max_seq_length is not None:
-            truncate(parts, max_seq_length - 1 - len(parts))
-        rows = [(self.cls_id, (0, 0), 0)]
-        for segment, part in enumerate(parts):
-            rows += [(index, offset, segment) for index, offset in part]
-            rows.append((self.sep_id, (0, 0), segment))
-        used, length = len(rows), max_seq_length or len(rows)
-        rows += [(self.pad_id, (0, 0), 0)] * (length - used)
-        ids, offsets, segments = zip(*rows, strict=True)
-        inputs = {
-            "input_ids": np.array(ids, np.int32),
-            "input_mask": (np.arange(length) < used).astype(np.int32),
-            "segment_ids": np.array(segments, np.int32),
-        }
-        return inputs | {"offsets": np.array(offsets, np.int32)} if return_offsets else inputs
+            parts = truncated(parts, self.layout.room(max_seq_length, texts=len(texts)))
+        ids, segments = self.layout.assemble(parts, self.layout.gaps(self, texts=len(texts)))
+        used, length = len(ids), max_seq_length or len(ids)
+        inputs = {"input_ids": np.full(length, self.pad_id, np.int32)}
+        inputs |= {name: np.zeros(length, np.int32) for name in ("input_mask", "segment_ids")}
+        for name, values in (("input_ids", ids), ("input_mask", 1), ("segment_ids", segments)):
+            inputs[name][:used] = values
+        if return_offsets:
+            inputs["offsets"] = np.zeros((length, 2), np.int32)
+            for start, part, offsets in zip(self.layout.starts(len(parts[0])), parts, places, strict=False):
+                inputs["offsets"][start : start + len(part)] = np.reshape(offsets[: len(part)], (-1, 2))
+        return inputs
 
     def decode(self, ids, *, skip_special_tokens=True):
         """Joins ids to text: pieces to words, words by spaces.
 
         Args:
             ids: a list or array of ids.
-            skip_special_tokens: leave out [PAD], [CLS], [SEP] and added tokens that are special; [MASK] and [UNK] stay,
-                they stand for words.
+            skip_special_tokens: leave out padding, the layout's special tokens ([CLS], [SEP]) and added tokens that are
+                special; [MASK] and [UNK] stay, they stand for words.
 
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able", "!"]))
@@ -254,8 +254,8 @@ class Tokenizer:
         'unaffable !'
         """
         added = {token.content: token.special for token in self.vocabulary.added}
-        special = {PAD, CLS, SEP, *(token for token in added if added[token])}
-        skipped = special if skip_special_tokens else ()
+        special = {self.vocabulary.tokens[index] for index in self.layout.special_ids(self)}
+        skipped = special.union(token for token in added if added[token]) if skip_special_tokens else ()
         words = []
         for token in map(self.vocabulary.token, as_ids(ids)):
             if token in skipped or not token:
@@ -321,6 +321,15 @@ class Tokenizer:
         return self.rules.drops_accents
 
     @property
+    def layout(self):
+        """The Layout (text/layout.py) of sequences, which all that makes inputs of texts follows; the vocabulary's."""
+        return self.vocabulary.layout
+
+    @layout.setter
+    def layout(self, layout):
+        self.vocabulary = self.vocabulary.with_layout(layout)
+
+    @property
     def vocab_size(self):
         """The number of tokens."""
         return len(self.vocabulary)
@@ -368,16 +377,3 @@ class Tokenizer:
             spans = token.spans([self.vocabulary.tokens[index] for index in ids])
             placed += [(index, *span) for index, span in zip(ids, spans, strict=True)]
         return tuple(placed)
-
-
-def truncate(parts, max_tokens):
-    """Cuts the longer of two lists from its end until both together fit, in place (Google's _truncate_seq_pair).
-
-    >>> parts = [[1, 2, 3, 4], [5, 6]]
-    >>> truncate(parts, 4)
-    >>> parts
-    [[1, 2], [5, 6]]
-    """
-    while sum(map(len, parts)) > max_tokens:
-        longest = max(reversed(parts), key=len)  # of two equally long ones the second
-        longest.pop()

@@ -17,6 +17,7 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.files import read_lines, require_file
 from keras_bert.outputs import atomic_path
+from keras_bert.text.layout import BERT
 from keras_bert.text.normalize import decompose, drop_marks, lower
 from keras_bert.text.rules import as_added_tokens
 
@@ -40,6 +41,7 @@ class Vocabulary:
         rows: the file's rows, as they are written.
         pieces: {token: id} of the rows, which are what words are spelled with.
         added: the AddedTokens, see `with_added`.
+        layout: the Layout of sequences: where special tokens stand in them.
 
     Example:
         >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able"])
@@ -49,6 +51,8 @@ class Vocabulary:
     Raises:
         UserError: no tokens, or one of [PAD] [UNK] [CLS] [SEP] [MASK] missing.
     """
+
+    layout = BERT
 
     def __init__(self, tokens, *, source="The vocabulary", rows=None):
         tokens = tuple(tokens)
@@ -112,6 +116,12 @@ class Vocabulary:
             free = max(len(self.tokens), len(set(self.rows)))  # rows that end in a blank one leave that free
             new.tokens = (*self.tokens, *[""] * (free - len(self.tokens)), *missing)
             new._ids = {**self._ids, **{token: free + number for number, token in enumerate(missing)}}
+        return new
+
+    def with_layout(self, layout):
+        """Returns a vocabulary of the same tokens whose sequences have another Layout."""
+        new = copy.copy(self)
+        new.layout = layout
         return new
 
     def __len__(self):

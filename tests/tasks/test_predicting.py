@@ -34,7 +34,7 @@ def _seed():
 def test_an_answer_a_row(rows):
     model, seen = BertClassifier(BertEncoder(CONFIG), 3), []
     progress = {"progress": lambda *args: seen.append(args), "stage": "asking"}
-    logits = predict_rows(model, rows, batch_size=4, max_seq_length=40, **progress)
+    logits = predict_rows(model, rows, batch_size=4, max_seq_length=40, pad_id=0, **progress)
     assert (logits.shape, logits.dtype) == ((9, 3), np.float32)
     for number in range(9):
         np.testing.assert_allclose(logits[number], alone(model, rows, number), atol=1e-5)
@@ -44,7 +44,13 @@ def test_an_answer_a_row(rows):
 def test_answers_for_tokens(rows):
     model, seen = BertTokenClassifier(BertEncoder(CONFIG), 4), []
     logits = predict_rows(
-        model, rows, batch_size=2, max_seq_length=40, per_token=True, progress=lambda *args: seen.append(args[1])
+        model,
+        rows,
+        batch_size=2,
+        max_seq_length=40,
+        pad_id=0,
+        per_token=True,
+        progress=lambda *args: seen.append(args[1]),
     )
     assert [row.shape for row in logits] == [(len(ids), 4) for ids in rows["input_ids"]]
     for number in range(9):
@@ -54,7 +60,7 @@ def test_answers_for_tokens(rows):
 
 def test_several_outputs_for_tokens(rows):
     model = BertSpanLabeler(BertEncoder(CONFIG))
-    outputs = predict_rows(model, rows, batch_size=3, max_seq_length=33, per_token=True)
+    outputs = predict_rows(model, rows, batch_size=3, max_seq_length=33, pad_id=0, per_token=True)
     assert set(outputs) == {"start_logits", "end_logits"}
     for number in range(9):
         for name, expected in alone(model, rows, number).items():
@@ -64,7 +70,7 @@ def test_several_outputs_for_tokens(rows):
 
 def test_choices(rows):
     model = BertMultipleChoice(BertEncoder(CONFIG))
-    scores = predict_rows(model, rows, batch_size=2, max_seq_length=40, num_choices=3)
+    scores = predict_rows(model, rows, batch_size=2, max_seq_length=40, pad_id=0, num_choices=3)
     assert scores.shape == (3, 3)
     for number, score in enumerate(scores.ravel()):
         one = {name: [[values[number]]] for name, values in rows.items()}  # one example of one choice

@@ -290,7 +290,7 @@ def test_it_learns_and_what_is_written_comes_back(config, make_dataset, tokenize
         model_maker(config.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), classifier),
         make_dataset,
         seeds=[1],
-        predict=lambda model: predict_rows(model, rows, batch_size=16, max_seq_length=8),
+        predict=lambda model: predict_rows(model, rows, batch_size=16, max_seq_length=8, pad_id=0),
         measure=lambda logits: {"accuracy": float((logits.argmax(axis=1) == LABELS).mean())},
         metric="accuracy",
         train_batch_size=4,
@@ -303,6 +303,7 @@ def test_it_learns_and_what_is_written_comes_back(config, make_dataset, tokenize
     assert json.loads((tmp_path / "out" / "eval_results.json").read_text(encoding="utf-8")) == results
     assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
     again = BertClassifier.from_pretrained(tmp_path / "out")
-    np.testing.assert_allclose(predict_rows(again, rows, batch_size=8, max_seq_length=8), best.outputs, atol=1e-5)
+    outputs = predict_rows(again, rows, batch_size=8, max_seq_length=8, pad_id=0)
+    np.testing.assert_allclose(outputs, best.outputs, atol=1e-5)
     write_results(tmp_path / "out", {"a": 1}, "other.json")
     assert json.loads((tmp_path / "out" / "other.json").read_text()) == {"a": 1}

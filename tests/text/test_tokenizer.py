@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_bert.errors import UserError
+from keras_bert.text.layout import truncated
 from keras_bert.text.normalize import basic_tokenize
-from keras_bert.text.tokenizer import Tokenizer, truncate
+from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tests.conftest import GOLDEN
 
@@ -137,17 +138,13 @@ def test_encode_without_a_length(tokenizer):
 def test_the_longer_text_is_cut_and_of_equal_ones_the_second(tokenizer):
     cut = tokenizer.encode("the run ! , .", "un t", max_seq_length=7)["input_ids"]
     assert list(cut) == tokenizer.ids("[CLS] the run [SEP] un t [SEP]".split())
-    parts = [[1, 2, 3], [4, 5, 6]]
-    truncate(parts, 5)
-    assert parts == [[1, 2, 3], [4, 5]]
-    truncate(parts, 0)
-    assert parts == [[], []]
+    assert truncated([[1, 2, 3], [4, 5, 6]], 5) == [[1, 2, 3], [4, 5]]
+    assert truncated([[1, 2, 3], [4, 5, 6]], 0) == [[], []]
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40))
 def test_truncation_keeps_all_that_fits(first, second, most):
-    parts = [list(range(first)), list(range(second))]
-    truncate(parts, most)
+    parts = truncated([list(range(first)), list(range(second))], most)
     assert sum(map(len, parts)) == min(most, first + second)
     assert parts == [list(range(len(part))) for part in parts]
     if first + second > most:
@@ -157,7 +154,7 @@ def test_truncation_keeps_all_that_fits(first, second, most):
 
 @pytest.mark.parametrize(("pair", "length"), [(None, 1), ("b", 2), (None, 0), (None, -3)])
 def test_lengths_without_room(tokenizer, pair, length):
-    with pytest.raises(UserError, match=f"max_seq_length must be at least .*received {length}"):
+    with pytest.raises(UserError, match=f"max_seq_length must be at least .*Received: {length}"):
         tokenizer.encode("a", pair, max_seq_length=length)
 
 

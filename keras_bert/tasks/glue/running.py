@@ -39,7 +39,7 @@ class Splits:
 
     def __init__(self, task, examples, tokenizer, *, max_seq_length, batch_size, columns=None, progress=None):
         self.task, self.examples, self.columns, self.progress = task, examples, columns, progress
-        self.sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size}
+        self.sizes = {"max_seq_length": max_seq_length, "batch_size": batch_size, "pad_id": tokenizer.pad_id}
         self.rows = {
             split: text_rows(each.texts, tokenizer, pairs=each.pairs, max_seq_length=max_seq_length)
             for split, each in examples.items()

@@ -5,6 +5,7 @@ import dataclasses
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.tasks.squad.examples import Context, Example
+from keras_bert.tasks.squad.features import default_query_length
 from keras_bert.tasks.squad.training import Questions
 from keras_bert.text.vocabulary import check_fits
 
@@ -81,10 +82,12 @@ class Answerer:
             )
         self.model, self.tokenizer = model, tokenizer
         self.threshold = model.null_score_diff_threshold if threshold is None else threshold
+        if max_query_length is None:
+            max_query_length = default_query_length(max_seq_length, tokenizer.layout)
         self.options = {
             "max_seq_length": max_seq_length,
             "doc_stride": doc_stride,
-            "max_query_length": min(64, max_seq_length // 2) if max_query_length is None else max_query_length,
+            "max_query_length": max_query_length,
             "n_best_size": n_best_size,
             "max_answer_length": max_answer_length,
             "version_2_with_negative": self.threshold is not None,

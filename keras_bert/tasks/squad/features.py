@@ -1,6 +1,6 @@
 """Examples to the windows that the model reads, as run_squad.py's convert_examples_to_features makes them.
 
-    [CLS] question [SEP] as many of the context's tokens as fit [SEP]
+    [CLS] question [SEP] as many of the context's tokens as fit [SEP]       in the layout of the tokenizer
 
 Each distinct context is tokenised once, each distinct word of all contexts is spelled once, and the rest is array
 operations over all windows.
@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.bulk import BulkTokenizer
+from keras_bert.text.layout import BERT, Layout, window_count, window_step
 
 BULK_EXAMPLES = 100  # from here on a BulkTokenizer is worth its tables
 BLOCK_WINDOWS = 4096  # laid out at once, to keep the temporary arrays small
@@ -36,6 +37,7 @@ class Features:
         question_lengths: int32 (F,), the question's tokens.
         labels: {"start_logits", "end_logits": int32 (F,)}, of training examples: the positions in the window of the
             answer's first and last token, both 0 where the window does not hold all of it; or None.
+        layout: the tokenizer's Layout.
     """
 
     ids: np.ndarray
@@ -47,6 +49,7 @@ class Features:
     starts: np.ndarray
     question_lengths: np.ndarray
     labels: dict[str, np.ndarray] | None = None
+    layout: Layout = BERT
 
     def __len__(self):
         return len(self.example_index)
@@ -54,8 +57,9 @@ class Features:
     def rows(self):
         """Returns {"input_ids", "segment_ids"}: lists of F int32 arrays, as `padded_batches` takes them."""
         segments = np.zeros(len(self.ids), np.int32)
-        first = self.bounds[:-1] + self.question_lengths + 2
-        segments[_ranges(first, self.bounds[1:] - first)] = 1
+        if self.layout.segments:
+            first = self.bounds[:-1] + self.layout.starts(self.question_lengths)[1]
+            segments[_ranges(first, self.bounds[1:] - first)] = 1
         places = list(zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True))
         return {
             name: [array[first:last] for first, last in places]
@@ -96,14 +100,15 @@ def make_features(examples, tokenizer, *, max_seq_length=384, doc_stride=128, ma
         >>> features.words.tolist(), features.labels["start_logits"].tolist()
         ([-1, -1, -1, -1, 0, 1, 2, 2, -1], [6])
     """
-    check_lengths(max_seq_length, doc_stride, max_query_length)
+    layout = tokenizer.layout
+    check_lengths(max_seq_length, doc_stride, max_query_length, layout=layout)
     if training and any(example.answer is None for example in examples):
         raise UserError("The examples have no answers to learn; read them with read_examples(..., training=True).")
     spell = _speller(tokenizer, len(examples))
     documents = _Documents(examples, spell)
     questions, lengths = spell([example.question for example in examples])
     begins, lengths = np.cumsum(lengths) - lengths, np.minimum(lengths, max_query_length)
-    windows = _Windows(documents, lengths, max_seq_length, doc_stride)
+    windows = _Windows(documents, lengths, max_seq_length, doc_stride, layout)
     ids, words = windows.lay_out(documents, questions.astype(np.int32), begins, tokenizer)
     return Features(
         ids=ids,
@@ -115,19 +120,25 @@ def make_features(examples, tokenizer, *, max_seq_length=384, doc_stride=128, ma
         starts=windows.starts.astype(np.int32),
         question_lengths=windows.question_lengths.astype(np.int32),
         labels=windows.labels(_answers(examples, documents, spell)) if training else None,
+        layout=layout,
     )
 
 
-def check_lengths(max_seq_length, doc_stride, max_query_length):
+def check_lengths(max_seq_length, doc_stride, max_query_length, *, layout=BERT):
     """Raises a UserError if a question may leave no room for its context, or windows would not move on."""
     for name, value in (("doc_stride", doc_stride), ("max_query_length", max_query_length)):
         if value < 1:
             raise UserError(f"{name} must be at least 1. Received: {value}.")
-    if max_seq_length <= max_query_length + 3:
+    if layout.room(max_seq_length, texts=2) <= max_query_length:
         raise UserError(
-            f"max_seq_length must be greater than max_query_length + 3, for [CLS] and two [SEP]. Received: "
-            f"{max_seq_length} and {max_query_length}."
+            f"max_seq_length must be greater than max_query_length + {layout.num_special(2)}, the number of special "
+            f"tokens. Received: {max_seq_length} and {max_query_length}."
         )
+
+
+def default_query_length(max_seq_length, layout):
+    """Returns the longest question where nobody says: 64 tokens, and less with short windows."""
+    return max(1, min(64, max_seq_length // 2, layout.room(max_seq_length, texts=2) - 1))
 
 
 def _speller(tokenizer, count):
@@ -192,21 +203,22 @@ class _Documents:
 
 
 class _Windows:
-    """Where each window begins and how many tokens it holds. All attributes are int64 (F,), but for bounds (F + 1,)."""
+    """Where each window begins and how many tokens it holds. Arrays are int64 (F,) unless they say otherwise."""
 
-    def __init__(self, documents, question_lengths, max_seq_length, doc_stride):
+    def __init__(self, documents, question_lengths, max_seq_length, doc_stride, layout):
         """Cuts: `question_lengths` is int64 (E,)."""
-        self.room = max_seq_length - 3 - question_lengths  # (E,), what [CLS] and two [SEP] leave
-        self.step = np.minimum(self.room, doc_stride)
+        self.layout = layout
+        self.room = layout.room(max_seq_length, texts=2) - question_lengths  # (E,)
+        self.step = window_step(self.room, doc_stride)
         self.sizes = np.diff(documents.bounds)[documents.of_example]  # (E,), the contexts' tokens
-        more = np.maximum(0, -(-(self.sizes - self.room) // self.step))
-        counts = np.where(self.sizes > 0, 1 + more, 0)  # (E,)
+        counts = np.where(self.sizes > 0, window_count(self.sizes, self.room, self.step), 0)  # (E,)
         self.examples = np.repeat(np.arange(len(counts)), counts)
         self.numbers = _ranges(np.zeros_like(counts), counts)
         self.starts = self.numbers * self.step[self.examples]
         self.lengths = np.minimum(self.sizes[self.examples] - self.starts, self.room[self.examples])
         self.question_lengths = question_lengths[self.examples]
-        self.bounds = _bounds(self.question_lengths + self.lengths + 3)
+        self.bounds = _bounds(self.question_lengths + self.lengths + layout.num_special(2))
+        self.first, self.context = layout.starts(self.question_lengths)  # where the texts begin in their window
 
     def lay_out(self, documents, questions, begins, tokenizer):
         """Returns the ids and the words of all windows, int32 (N,).
@@ -218,14 +230,13 @@ class _Windows:
             tokenizer: the Tokenizer, which knows the special ids.
         """
         ids, words = np.empty(self.bounds[-1], np.int32), np.full(self.bounds[-1], -1, np.int32)
-        ids[self.bounds[:-1]] = tokenizer.cls_id
-        ids[self.bounds[:-1] + self.question_lengths + 1] = tokenizer.sep_id
-        ids[self.bounds[1:] - 1] = tokenizer.sep_id
+        for special, place in self.layout.special_places(tokenizer, self.question_lengths, self.lengths):
+            ids[self.bounds[:-1] + place] = special
         for first in range(0, len(self.examples), BLOCK_WINDOWS):
             block = slice(first, first + BLOCK_WINDOWS)
             places, lengths, example = self.bounds[:-1][block], self.question_lengths[block], self.examples[block]
-            ids[_ranges(places + 1, lengths)] = questions[_ranges(begins[example], lengths)]
-            places = _ranges(places + lengths + 2, self.lengths[block])
+            ids[_ranges(places + self.first, lengths)] = questions[_ranges(begins[example], lengths)]
+            places = _ranges(places + self.context[block], self.lengths[block])
             context = documents.bounds[documents.of_example[example]] + self.starts[block]
             tokens = _ranges(context, self.lengths[block])
             ids[places] = documents.ids[tokens]
@@ -236,7 +247,7 @@ class _Windows:
         """Returns bool (N,), see Features."""
         is_max = np.zeros(self.bounds[-1], bool)
         alone = self.lengths == self.sizes[self.examples]
-        places = self.bounds[:-1] + self.question_lengths + 2
+        places = self.bounds[:-1] + self.context
         is_max[_ranges(places[alone], self.lengths[alone])] = True
         for window in np.flatnonzero(~alone).tolist():
             example, start, length = self.examples[window], self.starts[window], self.lengths[window]
@@ -248,7 +259,7 @@ class _Windows:
         """Returns the positions to learn from the answers' first and last tokens in their contexts, int64 (E, 2)."""
         first, last = answers[self.examples].T  # (F,)
         inside = (first >= self.starts) & (last < self.starts + self.lengths)
-        shift = self.question_lengths + 2 - self.starts
+        shift = self.context - self.starts
         return {
             "start_logits": np.where(inside, first + shift, 0).astype(np.int32),
             "end_logits": np.where(inside, last + shift, 0).astype(np.int32),

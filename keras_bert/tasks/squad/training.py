@@ -70,6 +70,7 @@ class Questions:
         logits = {"start_logits": [], "end_logits": []}
         if len(self.features):
             sizes = {"batch_size": self.batch_size, "max_seq_length": self.max_seq_length}
+            sizes["pad_id"] = self.tokenizer.pad_id
             logits = predict_rows(model, self.rows, per_token=True, **sizes, progress=self.progress)
         return find_answers(self.examples, self.features, logits, self.tokenizer, **self.search)
 
