@@ -50,6 +50,11 @@ class MultipleChoice(HeadedModel):
         self.set_head(encoder, classifier)
         self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
 
+    @property
+    def reads_padding(self):
+        """Whether its answer depends on the hidden states of padding, as transformers' does in these poolings."""
+        return self.hidden_layer is not None and self.bert_config.choice_pooling in ("last", "mean")
+
     def default_loss(self):
         """Cross-entropy over the choices."""
         return SparseCrossEntropy()

@@ -140,7 +140,7 @@ def reading_of(model, given=None):
         known = [each[name] for each in (given, kept) if each.get(name) is not None]
         reading[name] = known[0] if known else value
     if given.get("max_seq_length") is None:
-        reading["max_seq_length"] = min(reading["max_seq_length"], model.bert_config.max_position_embeddings)
+        reading["max_seq_length"] = min(reading["max_seq_length"], model.bert_config.max_length)
     return reading
 
 

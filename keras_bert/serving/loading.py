@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from keras_bert.checkpoints import open_checkpoint
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, shorten
 from keras_bert.serving.heads import HEADS
 from keras_bert.serving.inputs import check_vocabulary
 from keras_bert.text.tokenizer import Tokenizer
@@ -72,7 +72,8 @@ def load(path, *, task=None, dtype=None):
     tokenizer = Tokenizer.from_pretrained(path)
     check_vocabulary(checkpoint.config, tokenizer)
     model = head.model.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
-    random = [name for name in model.load_report.new if name.startswith(head.weights)]
+    needed = head.weights(checkpoint.config, checkpoint.task)
+    random = [name for name in model.load_report.new if name in needed]
     if random:
         raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")
     reading = (checkpoint.task.get("reading") or {}) if task != "embed" else {}
@@ -82,9 +83,9 @@ def load(path, *, task=None, dtype=None):
 
 def _missing(checkpoint, head):
     """Returns what the head needs and the checkpoint lacks first, in words, or None."""
-    for start in head.weights:
-        if not any(name.startswith(start) for name in checkpoint.shapes):
-            return f"the weights {start}*"
+    needed = head.weights(checkpoint.config, checkpoint.task)
+    if missing := [name for name in needed if name not in checkpoint.shapes]:
+        return f"the weights {shorten(missing, most=4)}"
     if head.settings and checkpoint.task.get("task") != head.kind:
         return f"a task.json that says {head.kind!r}"
     return None

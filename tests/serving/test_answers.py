@@ -112,7 +112,7 @@ def test_what_cannot_be_asked(models, tokenizer, name, arguments, options, said)
 def test_fill_mask_asks_a_pre_trained_model(models, tokenizer):
     [[guesses, _]] = kb.fill_mask(models["fill_mask"], tokenizer, ["[MASK] is [MASK]"], top_k=3)
     assert len(guesses) == 3
-    with pytest.raises(kb.UserError, match="A BertClassifier knows no words behind"):
+    with pytest.raises(kb.UserError, match="A Classifier knows no words behind"):
         kb.fill_mask(models["classify"], tokenizer, ["[MASK]"])
 
 

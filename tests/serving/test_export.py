@@ -204,7 +204,7 @@ def test_a_place_that_cannot_be_written_is_a_user_error(models, tokenizer, tmp_p
 @pytest.mark.parametrize(
     ("name", "options", "match"),
     [
-        ("embed", {"max_seq_length": 128}, "to 64, the model's max_position_embeddings. Received: 128"),
+        ("embed", {"max_seq_length": 128}, "to 64, the most tokens that the model reads. Received: 128"),
         ("embed", {"max_seq_length": 2}, "must be from 3"),
         ("pair", {"max_seq_length": 3, "pair": True}, "must be from 4"),
         ("embed", {"max_seq_length": 16, "pair": True}, "takes no pairs of texts"),
