@@ -53,10 +53,22 @@ def test_task_json_says_whether_texts_come_in_pairs(models, tokenizer, tmp_path)
 @pytest.mark.parametrize(
     ("name", "task", "match"),
     [
-        ("embed", "classify", r"embed cannot do classify: it lacks the weights output_weights, output_bias. It can do: embed"),
+        (
+            "embed",
+            "classify",
+            r"embed cannot do classify: it lacks the weights output_weights, output_bias. It can do: embed",
+        ),
         ("embed", "fill_mask", "embed cannot do fill_mask: it lacks the weights cls/predictions/"),
-        ("classify", "fill_mask", r"cls/predictions/.* and 1 more; it was saved for 'classification'. It can do: embed, classify"),
-        ("fill_mask", "classify", r"output_weights, output_bias; it was saved for 'pretraining'. It can do: embed, fill_mask"),
+        (
+            "classify",
+            "fill_mask",
+            r"cls/predictions/.* and 1 more; it was saved for 'classification'. It can do: embed, classify",
+        ),
+        (
+            "fill_mask",
+            "classify",
+            r"output_weights, output_bias; it was saved for 'pretraining'. It can do: embed, fill_mask",
+        ),
         ("embed", "translate", "Unknown task 'translate'; choose one of embed, classify, fill_mask"),
         ("nowhere", None, "nowhere does not exist"),
     ],
