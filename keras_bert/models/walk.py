@@ -1,13 +1,15 @@
 """The walk over a model: every weight with its neutral name, its variable, its depth and its part.
 
-What there is to walk is listed in checkpoints/parts.py, from the Config; here each weight is found in a model. Parameter
-counts, layer-wise rates, re-initialising and reading and writing of checkpoints read it.
+What there is to walk is listed in checkpoints/parts.py, from the Config; here each weight is found in a model.
+Parameter counts, layer-wise rates, re-initialising and reading and writing of checkpoints read it.
 """
 
 import dataclasses
 import functools
 
 from keras_bert.checkpoints.parts import Weight, encoder_weights
+
+DEPTH = "keras_bert_depth"  # the attribute of a variable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,25 @@ def walk(model):
         yield Found(weight, _at(encoder, weight.path))
     for weight in model.head_weights() if encoder is not model else ():
         yield Found(weight, _at(model, weight.path))
+
+
+def mark_depths(model):
+    """Notes on each variable how deep it lies, for optimizers, which see variables and no model; see `marked_depth`.
+
+    What a layer has besides, such as LoRA's matrices, lies as deep as its weights.
+    """
+    encoder = getattr(model, "encoder", model)
+    heads = len(encoder.bert_config.passes) + 2
+    own = model.head_weights() if encoder is not model else ()
+    for root, weights in ((encoder, encoder_weights(encoder.bert_config)), (model, own)):
+        for weight in weights:
+            for variable in _at(root, weight.path.rpartition(".")[0]).variables:
+                setattr(variable, DEPTH, (weight.depth, heads))
+
+
+def marked_depth(variable):
+    """Returns (the depth of a variable, the depth of heads) of one that is in an encoder of ours, else None."""
+    return getattr(variable, DEPTH, None)
 
 
 def _at(model, path):
