@@ -201,13 +201,13 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
     head = HEADS.get(getattr(model, "TASK", None))
     if head is None:
         raise UserError(
-            f"kb.predict asks fine-tuned models, and a {type(model).__name__} is none: kb.embed gives vectors, "
+            f"kb.predict asks fine-tuned models. Received: {type(model).__name__}; kb.embed gives vectors, "
             "kb.fill_mask the words behind [MASK], and model.predict what a Keras model computes."
         )
     unknown = [name for name in reading if name not in head.reading]
     if unknown:
         raise UserError(
-            f"{unknown[0]} means nothing to a {type(model).__name__}, which takes {', '.join(head.reading)}; leave it "
+            f"{unknown[0]} means nothing to {type(model).__name__}, which takes {', '.join(head.reading)}; leave it "
             "out."
         )
     rows = _rows(texts, pairs, head.fields)

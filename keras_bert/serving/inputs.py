@@ -42,7 +42,7 @@ def check_masked_lm(model):
         said = "load a pre-trained model as kb.Pretrainer, or ask this one by kb.predict"
     else:
         said = f"it was made for {', '.join(objectives)}: load one made for masked_lm, such as ELECTRA's generator"
-    raise UserError(f"A {type(model).__name__} knows no words behind {MASK}; {said}.")
+    raise UserError(f"{type(model).__name__} knows no words behind {MASK}; {said}.")
 
 
 def check_top_k(config, tokenizer, top_k):

@@ -219,7 +219,7 @@ def test_options_that_cannot_be_are_user_errors(models, tokenizer, tmp_path, nam
 
 def test_another_model_or_vocabulary_is_a_user_error(models, tokenizer, tmp_path):
     inputs = keras.Input((1,))
-    with pytest.raises(UserError, match="must be one of BertEncoder, BertClassifier, BertPretrainer"):
+    with pytest.raises(UserError, match="must be one of Encoder, Classifier, Pretrainer"):
         export(keras.Model(inputs, keras.layers.Identity()(inputs)), tokenizer, tmp_path / "1")
     large = Vocabulary([*SPECIAL_TOKENS, *(f"w{number}" for number in range(999))])
     with pytest.raises(UserError, match="vocabulary has 1004 entries"):

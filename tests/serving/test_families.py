@@ -154,9 +154,7 @@ def test_a_discriminator_is_served_by_ids(tokenizer, tmp_path):
     signature = tf.saved_model.load(str(exported.path)).signatures["serving_default"]
     found = signature(**{name: tf.constant(each) for name, each in inputs.items()})["replaced_tokens"]
     assert np.abs((found - model(inputs)["replaced_tokens"]) * mask).max() < 0.1
-    message = (
-        r"A Pretrainer knows no words behind \[MASK\]; it was made for replaced_tokens: load one made for masked_lm"
-    )
+    message = r"Pretrainer knows no words behind \[MASK\]; it was made for replaced_tokens: load one made for masked_lm"
     with pytest.raises(UserError, match=message):
         export(model, tokenizer, tmp_path / "2")
     with pytest.raises(UserError, match=message):
@@ -171,7 +169,7 @@ def test_a_runtime_gives_the_model_s_numbers(tokenizer, tmp_path, family, format
         pytest.importorskip("tf2onnx", reason="tf2onnx (the onnx extra) is not installed")
     from tests.serving.test_formats import RUNTIMES
 
-    model = model_of(family, vocab_size=tokenizer.vocab_size)
+    model = model_of(family, vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.pad_id)
     inputs, _ = inputs_of(model)
     path = export(model, tokenizer, tmp_path / "1", format=format).path
     expected = tf.nn.softmax(model(inputs))

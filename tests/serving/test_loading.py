@@ -103,7 +103,8 @@ def test_a_task_of_another_kind_asks_for_a_choice(models, tokenizer, tmp_path):
 
 
 def test_a_classifier_without_its_task_json(models, tokenizer, tmp_path):
-    path = save(models["classify"], tmp_path / "m", tokenizer, task={})
+    arrays, path = collect_arrays(models["classify"]), tmp_path / "m"  # Google's checkpoints have none
+    save_checkpoint(path, models["classify"].bert_config, arrays, tokenizer=tokenizer, format="google")
     assert load(path).task == "embed"
     with pytest.raises(UserError, match=r"cannot do classify: it lacks a task\.json that says 'classification'"):
         load(path, task="classify")
