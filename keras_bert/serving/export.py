@@ -102,7 +102,7 @@ def export(
 
     Args:
         model: any model of ours.
-        tokenizer: its Tokenizer.
+        tokenizer: its Tokenizer; None will do for a model that takes ids, where the family's cannot be read.
         path: the directory to make; TF Serving wants a number last ("serving/sentiment/1"). It appears whole
             or not at all.
         format: "saved_model"; "onnx", which wants tf2onnx; or "litert", once TensorFlow Lite.
@@ -212,18 +212,19 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
             f"A SavedModel is written by TensorFlow, but Keras runs on {keras.backend.backend()}; save the model with "
             "save_pretrained, and export it with KERAS_BACKEND=tensorflow."
         )
-    check_vocabulary(config, tokenizer)
+    if tokenizer is not None or inputs == "text":
+        check_vocabulary(config, tokenizer)
     check_length(config, options.max_seq_length, pair=options.pair or task in ("squad", "multiple_choice"))
     if task == "fill_mask" and inputs == "text":
         check_masked_lm(model)
         check_top_k(config, tokenizer, options.top_k)
     if task == "embed":
-        options.vectors.check(tokenizer)
         if options.vectors.prompt and inputs == "ids":
             raise UserError(
                 f"A model that takes ids cannot put the prompt {options.vectors.prompt!r:.80} before the texts; say "
                 "prompt='' (--prompt='') and put it before them yourself, or let the model take text."
             )
+        options.vectors.check(tokenizer)
     if task == "classify":
         check_windows(options.max_seq_length, options.long_texts, options.doc_stride, texts=1 + options.pair)
     if task == "squad":
@@ -241,7 +242,10 @@ def _example(head, tokenizer, inputs, specs, options):
     """Returns {name: value} of one row, to show how the signature is asked and to warm a server up with."""
     if inputs == "text":
         return {name: [head.examples[name]] for name in head.inputs(options)}
-    row = tokenizer.encode(next(text for text in head.examples.values() if isinstance(text, str)))
+    if tokenizer is None:
+        row = {name: np.ones((3,), np.int32) for name in specs} | {"segment_ids": np.zeros((3,), np.int32)}
+    else:
+        row = tokenizer.encode(next(text for text in head.examples.values() if isinstance(text, str)))
     row = {"masked_lm_positions": np.array([1], np.int32), **row}
     return {
         name: np.reshape(row[name][: options.max_seq_length], (1,) * (spec.shape.rank - 1) + (-1,))
@@ -255,8 +259,9 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
     The function is not a part of the module: TensorFlow would trace and save it once more for that.
     """
     specs = _specs(model, head, inputs, options)
-    keep = tuple(dict.fromkeys((*tokenizer.keep, *head.keep)))
-    tokenize = tokenizer.graph_layer(keep=keep) if inputs == "text" else None
+    tokenize = None
+    if inputs == "text":
+        tokenize = tokenizer.graph_layer(keep=tuple(dict.fromkeys((*tokenizer.keep, *head.keep))))
     model = in_dtype(model, precision)
     server = Server(model, tokenizer, tokenize, options)
     served = _served_encoder(model, precision) if format == "saved_model" else None

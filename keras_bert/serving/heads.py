@@ -55,7 +55,7 @@ class Server:
 
     Attributes:
         model: the model.
-        tokenizer: its Tokenizer, which knows the special ids.
+        tokenizer: its Tokenizer, which knows the special ids; None where the model takes ids and none can be read.
         tokenize: its GraphTokenizer.
         options: the Options.
     """

@@ -161,6 +161,22 @@ def test_a_discriminator_is_served_by_ids(tokenizer, tmp_path):
         fill_mask(model, tokenizer, ["[MASK]"])
 
 
+def test_a_model_whose_tokenizer_cannot_be_read_is_served_by_ids(tmp_path):
+    model = model_of("distilbert", "tag")
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match=r"no vocab\.txt"):
+        load(tmp_path / "model")
+    with pytest.warns(UserNote, match=r"No tokenizer goes with the model: .*no vocab\.txt"):
+        loaded = load(tmp_path / "model", takes_text=False)
+    exported = export(loaded.model, loaded.tokenizer, tmp_path / "1", inputs="ids")
+    assert [file.name for file in (tmp_path / "1" / "assets.extra").glob("*.*")] == ["task.json"]
+    inputs, mask = inputs_of(model)
+    signature = tf.saved_model.load(str(exported.path)).signatures["serving_default"]
+    assert list(exported.inputs) == ["input_ids", "input_mask"]
+    found = signature(**{name: tf.constant(each) for name, each in inputs.items()})
+    np.testing.assert_allclose(found["logits"][mask == 1], model(inputs)[mask == 1], atol=1e-5)
+
+
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 @pytest.mark.parametrize("family", ["roberta", "albert"])
 @pytest.mark.slow
