@@ -155,14 +155,16 @@ def _vocabulary(found, expected):
 
 
 def _arrays(checkpoint):
-    """Yields how many arrays there are, and which are not the encoder's, as lines."""
-    from keras_bert.checkpoints.parts import array_shapes, encoder_parts
+    """Yields how many arrays there are, and which are not the encoder's, such as those of ELECTRA's other net."""
+    from keras_bert.checkpoints.parts import all_head_weights, array_shapes, encoder_parts
 
     found, encoder = checkpoint.shapes, array_shapes(encoder_parts(checkpoint.config))
+    heads = {weight.name for weight in all_head_weights(checkpoint.config)}
     yield f"arrays: {len(found)}, of the encoder {len(encoder.keys() & found.keys())} of {len(encoder)}"
     for what, names in (
         ("missing", [name for name in encoder if name not in found]),  # the pooler, which may be
-        ("heads", [name for name in found if name not in encoder]),
+        ("heads", [name for name in found if name in heads]),
+        ("not read", [name for name in found if name not in encoder and name not in heads]),
     ):
         if names:
             more = f" and {len(names) - SHOWN_ARRAYS} more" if len(names) > SHOWN_ARRAYS else ""

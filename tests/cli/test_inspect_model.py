@@ -119,13 +119,14 @@ def test_flags_before_and_behind_the_model(inspect, model_dir):
 
 
 def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect, model_dir):
-    changes = {"bert/pooler/dense/bias": None, "output_weights": (3, 8)}
+    changes = {"bert/pooler/dense/bias": None, "output_weights": (3, 8), "generator/dense/bias": (8,)}
     path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
     output = inspect(path)
     assert "task: classification, num_classes 3" in output
     assert "vocabulary: 7 tokens, cased; the model has 2 more rows, which are never looked up" in output
-    assert "arrays: 46, of the encoder 38 of 39" in output
+    assert "arrays: 47, of the encoder 38 of 39" in output
     assert "missing: bert/pooler/dense/bias\n" in output
+    assert "\nnot read: generator/dense/bias\n" in output
     assert "\nheads: output_weights, cls/predictions/" in output and " and 3 more\n" in output
 
 
