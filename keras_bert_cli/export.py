@@ -104,7 +104,8 @@ def run(args):
     from keras_bert.serving.vectors import vectors_of
 
     check_output(args.output_dir, force=args.force, what="--output_dir")
-    loaded = load(args.model_dir, task=args.task)
+    takes_text = (args.inputs or ("text" if args.format == "saved_model" else "ids")) == "text"
+    loaded = load(args.model_dir, task=args.task, takes_text=takes_text)
     flags = ("max_seq_length", "pooling", "normalize", "prompt", "prompt_name", "by_character", "long_texts")
     given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
     options = {**loaded.settings, **given}

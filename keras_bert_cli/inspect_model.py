@@ -46,7 +46,8 @@ def memory_size(text):
 def add_arguments(parser):
     """Adds the flags."""
     parser.add_argument(
-        "--bert_config_file", help="a bert_config.json or a size (tiny ... large, L-4_H-256) in the place of MODEL"
+        "--bert_config_file",
+        help="a configuration file or a size (tiny ... large, L-4_H-256, roberta-base, ...) in the place of MODEL",
     )
     parser.add_argument(
         "--max_seq_length", type=positive_int, help="tokens an example (default: 128, or the most the model can read)"
@@ -64,14 +65,14 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command. Returns the figures as a dict."""
-    from keras_bert.config import BertConfig
+    from keras_bert.config import Config
     from keras_bert.errors import UserError
 
     if (args.model is None) == (args.bert_config_file is None):
         raise UserError("give a model directory or a size, or else a size or file by --bert_config_file.")
     if args.model is None or _is_size(args.model):
         name = args.bert_config_file or args.model
-        config, lines = BertConfig.from_name_or_file(name), [f"model: {name}"]
+        config, lines = Config.from_name_or_file(name), [f"model: {name}"]
         unknown = config.unknown_fields()
         lines += [f"note: {unknown}"] if unknown else []
         figures = _figures(config, args)
@@ -81,7 +82,7 @@ def run(args):
         checkpoint = open_checkpoint(args.model, allow_missing=True)
         config, about = checkpoint.config, _about(checkpoint, args.model)
         lines = _described(about, checkpoint)
-        figures = {"model": about, **_figures(config, args, checkpoint.shapes)}
+        figures = {"model": about, **_figures(config, args, checkpoint)}
     if args.json:
         print(json.dumps(figures, indent=2))
     else:
@@ -91,9 +92,11 @@ def run(args):
 
 def _is_size(model):
     """Says whether MODEL is a size by its name, such as "base", and nothing that lies there."""
-    from keras_bert.config import MINIATURE, SIZES
+    from keras_bert.config import MINIATURE
+    from keras_bert.families import FAMILIES
 
-    return not os.path.exists(model) and bool(model in SIZES or MINIATURE.fullmatch(model))
+    is_name = any(model in family.sizes for family in FAMILIES.values()) or MINIATURE.fullmatch(model)
+    return not os.path.exists(model) and bool(is_name)
 
 
 def _about(checkpoint, path):
@@ -152,14 +155,16 @@ def _vocabulary(found, expected):
 
 
 def _arrays(checkpoint):
-    """Yields how many arrays there are, and which are not the encoder's, as lines."""
-    from keras_bert.checkpoints.parts import array_shapes, encoder_parts
+    """Yields how many arrays there are, and which are not the encoder's, such as those of ELECTRA's other net."""
+    from keras_bert.checkpoints.parts import all_head_weights, array_shapes, encoder_parts
 
     found, encoder = checkpoint.shapes, array_shapes(encoder_parts(checkpoint.config))
+    heads = {weight.name for weight in all_head_weights(checkpoint.config)}
     yield f"arrays: {len(found)}, of the encoder {len(encoder.keys() & found.keys())} of {len(encoder)}"
     for what, names in (
         ("missing", [name for name in encoder if name not in found]),  # the pooler, which may be
-        ("heads", [name for name in found if name not in encoder]),
+        ("heads", [name for name in found if name in heads]),
+        ("not read", [name for name in found if name not in encoder and name not in heads]),
     ):
         if names:
             more = f" and {len(names) - SHOWN_ARRAYS} more" if len(names) > SHOWN_ARRAYS else ""
@@ -167,33 +172,41 @@ def _arrays(checkpoint):
 
 
 def _shape(config):
-    """Returns a line on the sizes of a BertConfig."""
+    """Returns lines on the family and the sizes of a Config."""
+    from keras_bert.families import find_family
+
+    layers, kept = len(config.passes), config.num_block_weights
+    shared = f" with {kept} set{'s' if kept > 1 else ''} of weights" if kept < layers else ""
+    width = f"embedding size {config.embedding_width}, " if config.embedding_width != config.hidden_size else ""
+    longest = f" for {config.max_length} tokens" if config.max_length < config.max_position_embeddings else ""
     return (
-        f"sizes: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} "
-        f"heads, intermediate size {config.intermediate_size}, vocabulary {config.vocab_size:,}, "
-        f"{config.max_position_embeddings} positions, {config.hidden_act}"
+        f"family: {find_family(config.family).title}\n"
+        f"sizes: {layers} layers{shared}, {width}hidden size {config.hidden_size}, {config.num_attention_heads} heads, "
+        f"intermediate size {config.intermediate_size}, vocabulary {config.vocab_size:,}, "
+        f"{config.max_position_embeddings} positions{longest}, {config.hidden_act}"
     )
 
 
-def _counted_heads(config, shapes):
+def _counted_heads(config, objectives, checkpoint):
     """Returns the Parts of the heads to count, and what to call them: the model's own, or else pre-training's."""
     from keras_bert.checkpoints.parts import pretraining_parts
     from keras_bert.training.costs import head_parts
 
-    own, usual = head_parts(shapes or {}), pretraining_parts(config)
+    usual = pretraining_parts(config, objectives)
+    own = [] if checkpoint is None else head_parts(config, checkpoint.shapes)
     names = [part.name for part in own]
-    if names and names != [part.name for part in usual]:
+    if names and (len(names) == 1 or names != [part.name for part in usual]):
         return own, f"its {' and '.join(names)}"
-    return own or usual, PRETRAINING if own or shapes is None else f"{PRETRAINING}, which it lacks"
+    return own or usual, PRETRAINING if own or checkpoint is None else f"{PRETRAINING}, which it lacks"
 
 
-def _figures(config, args, shapes=None):
+def _figures(config, args, checkpoint=None):
     """Returns all figures as a dict, bytes and floating-point operations throughout.
 
     Args:
-        config: a BertConfig.
+        config: a Config.
         args: the parsed flags.
-        shapes: {name: shape} of a checkpoint's arrays, if there is one.
+        checkpoint: an opened Checkpoint, if there is one.
     """
     import dataclasses
 
@@ -204,17 +217,20 @@ def _figures(config, args, shapes=None):
 
     step = costs.Step(
         train_batch_size=args.train_batch_size,
-        max_seq_length=args.max_seq_length or min(DEFAULT_LENGTH, config.max_position_embeddings),
+        max_seq_length=args.max_seq_length or min(DEFAULT_LENGTH, config.max_length),
         max_predictions_per_seq=args.max_predictions_per_seq,
     )
     step.check_fits(config)
     capacity = args.memory or machine_memory()
-    encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, shapes)
-    example, again = costs.count_flops(config, step), costs.count_flops(config, step, remat=True)
+    objectives = None if checkpoint is None else checkpoint.task.get("objectives")
+    encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, objectives, checkpoint)
+    made_for = {"objectives": objectives}
+    example, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
+    blocks, others = (count(config, step, **made_for) for count in (costs.block_products, costs.other_products))
     passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
     memory, least = {}, []
     for way, options in WAYS.items():
-        options = {**options, "optimizer": args.optimizer}
+        options = {**options, **made_for, "optimizer": args.optimizer}
         figures = step_memory(config, step, **options)
         least.append(step_memory(config, dataclasses.replace(step, train_batch_size=1), **options).peak)
         memory[way] = {row: getattr(figures, row) for row in MEMORY_ROWS}
@@ -225,6 +241,7 @@ def _figures(config, args, shapes=None):
             f"{_amount(min(least), 'B')}; take shorter sequences, a smaller model, or more memory."
         )
     return {
+        "family": config.family,
         "config": config.to_dict(),
         "step": {**dataclasses.asdict(step), "max_predictions_per_seq": step.predictions},
         "parameters": {
@@ -232,12 +249,10 @@ def _figures(config, args, shapes=None):
             "heads": counted,
             "encoder": sum(part.total for part in encoder),
             "total": sum(part.total for part in (*encoder, *heads)),
-            "pretrainer": sum(part.total for part in (*encoder, *pretraining_parts(config))),
+            "pretrainer": sum(part.total for part in (*encoder, *pretraining_parts(config, objectives))),
         },
         "flops": {
-            "products": {
-                p.name: p.flops for p in (*costs.block_products(config, step), *costs.head_products(config, step))
-            },
+            "products": costs.by_name([*blocks, *others]),
             **{f"{name}_per_token": number / step.max_seq_length for name, number in passes.items()},
             **{f"{name}_per_step": number * step.train_batch_size for name, number in passes.items()},
         },

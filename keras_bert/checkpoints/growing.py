@@ -1,8 +1,8 @@
 """Growing a checkpoint to an extended vocabulary (keras_bert/text/extension.py): rows for the new entries.
 
-The row of a new entry in the word embeddings, and its bias in the masked-LM head, is the mean of those of the pieces
-that spelled it before: "myocardial" begins where "my", "##oca" and "##rdial" stood, and not at random.
-V vocabulary, H hidden.
+The row of a new entry in the word embeddings, and in the masked-LM head its bias and, where these are not the word
+embeddings, its output weights, is the mean of those of the pieces that spelled it before: "myocardial" begins where
+"my", "##oca" and "##rdial" stood, and not at random.
 """
 
 import dataclasses
@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert.checkpoints.parts import all_head_weights, encoder_weights
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.tokenizer_files import VOCAB_NAME, find_vocabulary
 from keras_bert.text.vocabulary import UNK, Vocabulary, check_fits
 from keras_bert.text.wordpiece import WordPiece
-
-PER_ENTRY = ("bert/embeddings/word_embeddings", "cls/predictions/output_bias")  # (V, H), (V,)
 
 
 def grow_checkpoint(checkpoint, vocabulary):
@@ -54,7 +53,7 @@ def grow_checkpoint(checkpoint, vocabulary):
     check_fits(len(old), config.vocab_size, what=path, model="checkpoint", remedy=remedy)
     _check_extends(new, old, path)
     spelled = _spelled_before(new, tokenizer)
-    growing = [name for name in PER_ENTRY if checkpoint.shapes.get(name, ())[:1] == (config.vocab_size,)]
+    growing = [name for name in _per_entry(config) if checkpoint.shapes.get(name, ())[:1] == (config.vocab_size,)]
     size = max(len(new), config.vocab_size)
     shapes = {name: (size, *checkpoint.shapes[name][1:]) for name in growing}
 
@@ -75,6 +74,13 @@ def grow_checkpoint(checkpoint, vocabulary):
         read=read,
         new_entries=tuple(new.tokens[index] for index in spelled),
     )
+
+
+def _per_entry(config):
+    """Returns the names of the weights that have a row or a number for each entry of the vocabulary."""
+    one_more = config.replace(vocab_size=config.vocab_size + 1)
+    pairs = zip(*([*encoder_weights(each), *all_head_weights(each)] for each in (config, one_more)), strict=True)
+    return [before.name for before, after in pairs if before.shape != after.shape]
 
 
 def _as_vocabulary(given):

@@ -30,6 +30,7 @@ class Weight:
         depth: how far it is from the input: 0 for embeddings, i + 1 for block i of L, L + 1 for the pooler, L + 2 for
             heads. A shared block has the depth of the last place at which it is run.
         transposed: whether the model has it the other way round, as a head's kernel, which Google keeps as (C, H).
+        trains: whether it can learn; fixed positions cannot.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Weight:
     part: str
     depth: int = 0
     transposed: bool = False
+    trains: bool = True
 
 
 def encoder_weights(config):
@@ -53,8 +55,14 @@ def encoder_weights(config):
     yield Weight(
         f"{scope}/word_embeddings", (config.vocab_size, width), "token_embedding.embeddings", "word embeddings"
     )
-    positions = (config.max_position_embeddings, width)
-    yield Weight(f"{scope}/position_embeddings", positions, "embeddings.position_embeddings", "position embeddings")
+    positions, learned = (config.max_position_embeddings, width), config.position_embedding == "learned"
+    yield Weight(
+        f"{scope}/position_embeddings",
+        positions,
+        "embeddings.position_embeddings",
+        "position embeddings",
+        trains=learned,
+    )
     if config.type_vocab_size:
         segments = (config.type_vocab_size, width)
         yield Weight(
@@ -131,9 +139,14 @@ OBJECTIVES = {
 }
 
 
+def own_objectives(config, objectives=None):
+    """Returns what a Pretrainer is made for: the objectives that are given, or else the family's own."""
+    return tuple(objectives or find_family(config.family).objectives)
+
+
 def pretraining_weights(config, objectives=None):
     """Yields the Weights of a Pretrainer's heads, those of the family's own objectives if none are given."""
-    for objective in objectives or find_family(config.family).objectives:
+    for objective in own_objectives(config, objectives):
         yield from OBJECTIVES[objective](config)
 
 
@@ -176,7 +189,7 @@ def needed_weights(config, task, *, classes=1, objectives=None):
     Of pre-training these are the first objective's.
     """
     if task == "pretraining":
-        objectives = (objectives or find_family(config.family).objectives)[:1]
+        objectives = own_objectives(config, objectives)[:1]
         pooled = False
     else:
         pooled = reads_pooler(config, task)
@@ -219,9 +232,9 @@ def encoder_parts(config):
     return as_parts(encoder_weights(config))
 
 
-def pretraining_parts(config):
-    """Returns the Parts of a Pretrainer's heads."""
-    return as_parts(pretraining_weights(config))
+def pretraining_parts(config, objectives=None):
+    """Returns the Parts of a Pretrainer's heads, those of the family's own objectives if none are given."""
+    return as_parts(pretraining_weights(config, objectives))
 
 
 def as_parts(weights):

@@ -163,7 +163,7 @@ def _length(folder, config):
     length = _checked_length(folder / TRANSFORMER, "max_seq_length")
     if length is None:
         length = _checked_length(folder / CONFIG_NAME, "model_max_length")
-    most = config.max_position_embeddings
+    most = config.max_length
     return most if length is None else min(length, most)
 
 

@@ -10,6 +10,7 @@ from keras_bert.layers.common import dense
 from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
+from keras_bert.models.walk import mark_depths
 
 LABEL_SEPARATOR = ","  # between the labels of one text, where they stand in one string
 
@@ -60,6 +61,7 @@ class Classifier(HeadedModel):
         fields = {"num_classes": num_classes, "labels": labels, "pair": bool(pair), "multi_label": bool(multi_label)}
         self.set_head(encoder, classifier, **fields)
         self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
+        mark_depths(self)  # of a pooler of its own
 
     @classmethod
     def head_options(cls, task, *, pair=None, multi_label=None, **given):

@@ -18,6 +18,7 @@ from keras_bert.layers import EmbeddingPostprocessor, FirstTokenPooler, TokenEmb
 from keras_bert.layers.common import dense
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.inputs import complete_inputs
+from keras_bert.models.walk import mark_depths, marked_depth
 
 # {id of an encoder: what computes it instead}, of the calls of one thread: others go on as they are.
 _computed_by = contextvars.ContextVar("computed_by", default=types.MappingProxyType({}))
@@ -88,6 +89,22 @@ class Encoder(PretrainedModel):
         self.embedding_projection = layers.embedding_projection
         self.blocks = layers.blocks
         self.pooler = layers.pooler
+        mark_depths(self)
+
+    @property
+    def variables(self):
+        """As Keras has it; whoever takes them from any model finds their depths on them, see models/walk.py."""
+        return self._marked(super().variables)
+
+    @property
+    def weights(self):
+        """As Keras has it; likewise."""
+        return self._marked(super().weights)
+
+    def _marked(self, found):
+        if hasattr(self, "pooler") and any(each.trainable and marked_depth(each) is None for each in found):
+            mark_depths(self)  # LoRA has added some since the encoder was made
+        return found
 
     @property
     def sentence_vectors(self):

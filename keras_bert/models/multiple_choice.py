@@ -11,6 +11,7 @@ from keras_bert.layers.common import dense
 from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, Pooled
 from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.models.walk import mark_depths
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -49,6 +50,12 @@ class MultipleChoice(HeadedModel):
         # Config
         self.set_head(encoder, classifier)
         self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
+        mark_depths(self)  # of a pooler of its own
+
+    @property
+    def reads_padding(self):
+        """Whether its answer depends on the hidden states of padding, as transformers' does in these poolings."""
+        return self.hidden_layer is not None and self.bert_config.choice_pooling in ("last", "mean")
 
     def default_loss(self):
         """Cross-entropy over the choices."""

@@ -9,6 +9,8 @@ import functools
 
 from keras_bert.checkpoints.parts import Weight, encoder_weights
 
+DEPTH = "keras_bert_depth"  # the attribute of a variable
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -40,6 +42,25 @@ def walk(model):
         yield Found(weight, _at(encoder, weight.path))
     for weight in model.head_weights() if encoder is not model else ():
         yield Found(weight, _at(model, weight.path))
+
+
+def mark_depths(model):
+    """Notes on each variable how deep it lies, for optimizers, which see variables and no model; see `marked_depth`.
+
+    What a layer has besides, such as LoRA's matrices, lies as deep as its weights.
+    """
+    encoder = getattr(model, "encoder", model)
+    heads = len(encoder.bert_config.passes) + 2
+    own = model.head_weights() if encoder is not model else ()
+    for root, weights in ((encoder, encoder_weights(encoder.bert_config)), (model, own)):
+        for weight in weights:
+            for variable in _at(root, weight.path.rpartition(".")[0]).variables:
+                setattr(variable, DEPTH, (weight.depth, heads))
+
+
+def marked_depth(variable):
+    """Returns (the depth of a variable, the depth of heads) of one that is in an encoder of ours, else None."""
+    return getattr(variable, DEPTH, None)
 
 
 def _at(model, path):

@@ -142,7 +142,7 @@ def reading_of(model, given=None):
         known = [each[name] for each in (given, kept) if each.get(name) is not None]
         reading[name] = known[0] if known else value
     if given.get("max_seq_length") is None:
-        reading["max_seq_length"] = min(reading["max_seq_length"], model.bert_config.max_position_embeddings)
+        reading["max_seq_length"] = min(reading["max_seq_length"], model.bert_config.max_length)
     return reading
 
 
@@ -203,13 +203,13 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
     head = HEADS.get(getattr(model, "TASK", None))
     if head is None:
         raise UserError(
-            f"kb.predict asks fine-tuned models, and a {type(model).__name__} is none: kb.embed gives vectors, "
+            f"kb.predict asks fine-tuned models. Received: {type(model).__name__}; kb.embed gives vectors, "
             "kb.fill_mask the words behind [MASK], and model.predict what a Keras model computes."
         )
     unknown = [name for name in reading if name not in head.reading]
     if unknown:
         raise UserError(
-            f"{unknown[0]} means nothing to a {type(model).__name__}, which takes {', '.join(head.reading)}; leave it "
+            f"{unknown[0]} means nothing to {type(model).__name__}, which takes {', '.join(head.reading)}; leave it "
             "out."
         )
     rows = _rows(texts, pairs, head.fields)

@@ -6,8 +6,11 @@
   their mask to one `_FusedBatchMatMulV2`. It knows LayerNorm too, but forgets its epsilon (TensorFlow 2.21).
 - Transposes are those of integers: oneDNN's take 80 microseconds for the smallest tensor of floats.
 - Kernels may be bfloat16 or 8-bit numbers (precision.py); sums and LayerNorm are float32 throughout.
+- Blocks that are run several times (ALBERT's) are stored once, and made ready for a product once a call.
 
-B batch, S sequence, P positions, T rows (real tokens), H hidden, A heads, D head size.
+What it computes of a Config is in COMPUTES; Keras computes the rest.
+
+B batch, S sequence, P positions, T rows (real tokens), E embedding, H hidden, A heads, D head size.
 """
 
 import dataclasses
@@ -18,18 +21,28 @@ from keras import ops
 
 from keras_bert.layers.attention import MASKED
 from keras_bert.layers.common import ACTIVATIONS
-from keras_bert.serving.precision import KERNELS, In8Bits, Plain
+from keras_bert.layers.embeddings import positions_of
+from keras_bert.serving.precision import KERNELS, In8Bits, Made, Plain
 
 ROWS_MULTIPLE = 16  # of T: oneDNN prepares a product anew for each number of rows that it has not seen
+# The values that it computes of those fields of a Config of which the layers may come to know more.
+COMPUTES = {
+    "attention": ("full",),
+    "norm": ("layer",),
+    "norm_order": ("post",),
+    "use_bias": (True,),
+    "gated": (False,),
+    "position_embedding": ("learned", "sinusoidal"),
+}
 GELUS = {"gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True), "gelu_erf": lambda x: tf.nn.gelu(x, approximate=False)}
 
 
 class ServedEncoder:
-    """Computes what a BertEncoder does, for inference.
+    """Computes what an Encoder does, for inference.
 
     Args:
-        encoder: the BertEncoder, whose weights it takes, in their dtype.
-        kernels: a key of KERNELS, how the blocks' kernels are kept.
+        encoder: the Encoder, whose weights it takes, in their dtype.
+        kernels: a key of KERNELS, how the kernels of the blocks and of the embeddings' projection are kept.
         table_in_8_bits: whether the word embeddings are 8-bit numbers.
 
     Attributes:
@@ -43,6 +56,8 @@ class ServedEncoder:
         self.variables, self.taken = [], set()
         self.blocks = [self._keep_block(block, KERNELS[kernels]) for block in encoder.blocks]
         self.embedding_norm = self._keep_norm(encoder.embeddings.layer_norm)
+        projection = encoder.embedding_projection
+        self.projection = None if projection is None else self._keep_dense([projection], KERNELS[kernels])
         table = encoder.token_embedding.embeddings
         self.table = (
             self._keep([table], tf.float32, lambda array: In8Bits.of(array, axis=1))
@@ -50,39 +65,81 @@ class ServedEncoder:
             else Plain(table.value)
         )
 
+    @classmethod
+    def can_compute(cls, model):
+        """Says whether it computes a model's encoder."""
+        return cls.why_not(model) is None
+
     @staticmethod
-    def can_compute(encoder):
-        """Says whether it computes an encoder: one of plain weights that returns no more than the last layer."""
-        plain = all(layer.quantization_mode is None for block in encoder.blocks for layer in _dense_layers(block))
-        return plain and not encoder.return_all_layers and not encoder.return_attention_scores
+    def why_not(model):
+        """Returns why it cannot compute a model's encoder, in words, or None if it can.
+
+        Example:
+            >>> from keras_bert.config import Config
+            >>> from keras_bert.models import Encoder
+            >>> config = Config.from_name("L-1_H-16", vocab_size=9)
+            >>> ServedEncoder.why_not(Encoder(config, return_all_layers=True))
+            'it returns all layers'
+            >>> ServedEncoder.why_not(Encoder(config))
+        """
+        encoder = getattr(model, "encoder", model)
+        config, projection = encoder.bert_config, encoder.embedding_projection
+        layers = [layer for block in encoder.blocks for layer in _dense_layers(block)]
+        if any(layer.quantization_mode is not None for layer in (*layers, *([projection] if projection else []))):
+            return "its kernels are quantized"
+        if encoder.return_all_layers or encoder.return_attention_scores:
+            return "it returns all layers" if encoder.return_all_layers else "it returns attention scores"
+        for name, values in COMPUTES.items():
+            if getattr(config, name) not in values:
+                return f"its {name} is {getattr(config, name)!r}"
+        if getattr(model, "reads_padding", False):
+            return f"its head reads the hidden states of padding (choice_pooling is {config.choice_pooling!r})"
+        return None
 
     def __call__(self, inputs, positions=None):
-        """Encodes a batch, as `BertEncoder.call` does; the hidden states of padding are 0."""
+        """Encodes a batch, as `Encoder.call` does; the hidden states of padding are 0."""
         mask = tf.cast(inputs["input_mask"], tf.int32)
         batch, length = tf.unstack(tf.shape(mask))
         rows = Rows(mask)
         bias = ((1.0 - tf.cast(mask, self.dtype)) * MASKED)[:, None, None, :]
-        *blocks, last = self.blocks
+        passes = self.config.passes
+        blocks = [block.made() if passes.count(i) > 1 else block for i, block in enumerate(self.blocks)]
+        *before, last = (blocks[index] for index in passes)
         x = self._embed(inputs, rows, length)
-        for block in blocks:
+        for block in before:
             x = self._transform(block, x, rows, bias)
         if positions is None:
             hidden = rows.padded(self._transform(last, x, rows, bias))
-            hidden = tf.where(mask[..., None] > 0, hidden, 0.0)
-            return {"sequence_output": hidden, "pooled_output": self.encoder.pooler(hidden)}
-        positions = tf.pad(tf.cast(positions, tf.int32), [[0, 0], [1, 0]])  # (B, 1 + P), [CLS] first
+            return self._pooled(tf.where(mask[..., None] > 0, hidden, 0.0))
+        positions = tf.cast(positions, tf.int32)
+        if self.encoder.pooler is not None:
+            positions = tf.pad(positions, [[0, 0], [1, 0]])  # (B, 1 + P), [CLS] first
         chosen = tf.gather(rows.places, positions + tf.range(batch)[:, None] * length)
-        hidden = self._transform(last, x, rows, bias, chosen)
-        return {"sequence_output": hidden[:, 1:], "pooled_output": self.encoder.pooler(hidden)}
+        outputs = self._pooled(self._transform(last, x, rows, bias, chosen))
+        hidden = outputs["sequence_output"]
+        return {**outputs, "sequence_output": hidden if self.encoder.pooler is None else hidden[:, 1:]}
+
+    def _pooled(self, hidden):
+        """Returns the outputs made of the last hidden states, of which the first one is [CLS]'s."""
+        pooler = self.encoder.pooler
+        return {"sequence_output": hidden, **({} if pooler is None else {"pooled_output": pooler(hidden)})}
 
     def _embed(self, inputs, rows, length):
-        """Returns the embeddings, float32 (T, H)."""
-        layer = self.encoder.embeddings
-        tokens = self.table.rows(rows.taken(inputs["input_ids"]))
-        segments = tf.gather(layer.token_type_embeddings.value, rows.taken(inputs["segment_ids"]))
-        places = tf.gather(layer.position_embeddings.value, rows.index % length)
-        tokens, segments, places = (tf.cast(each, tf.float32) for each in (tokens, segments, places))
-        return self.embedding_norm(tokens + segments + places)
+        """Returns what enters the first block, float32 (T, H)."""
+        layer, config = self.encoder.embeddings, self.config
+        parts = [self.table.rows(rows.taken(inputs["input_ids"]))]
+        if config.has_segments:
+            parts.append(tf.gather(layer.token_type_embeddings.value, rows.taken(inputs["segment_ids"])))
+        elif config.type_vocab_size:
+            parts.append(layer.token_type_embeddings.value)  # (1, E), of all tokens alike
+        if config.positions_from_ids:
+            places = rows.taken(positions_of(inputs["input_ids"], config.pad_token_id))
+        else:
+            places = rows.index % length
+        parts.append(tf.gather(layer.position_embeddings.value, places))
+        tokens, *others = (tf.cast(part, tf.float32) for part in parts)
+        x = self.embedding_norm(sum(others, tokens))  # (T, E)
+        return x if self.projection is None else tf.cast(self.projection(tf.cast(x, self.dtype)), tf.float32)
 
     def _transform(self, block, x, rows, bias, chosen=None):
         """Runs a block.
@@ -170,6 +227,10 @@ class Dense:
         """Returns (T, N), or some of its columns, from (T, M)."""
         return tf.nn.bias_add(tf.matmul(x, self.kernel.columns(columns)), self.bias[columns])
 
+    def made(self):
+        """Returns the same as tensors of the graph that is being made, for any number of products."""
+        return Dense(Made(self.kernel.columns(slice(None))), tf.constant(self.bias))
+
 
 @dataclasses.dataclass(frozen=True)
 class Norm:
@@ -190,6 +251,10 @@ class Norm:
         variance = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
         return x * tf.math.rsqrt(variance + self.epsilon) * self.gamma + self.beta
 
+    def made(self):
+        """Returns the same as tensors, see `Dense.made`."""
+        return Norm(tf.constant(self.gamma), tf.constant(self.beta), self.epsilon)
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
@@ -201,6 +266,10 @@ class Block:
     intermediate: Dense
     output: Dense
     output_norm: Norm
+
+    def made(self):
+        """Returns the same as tensors, see `Dense.made`."""
+        return Block(**{field.name: getattr(self, field.name).made() for field in dataclasses.fields(self)})
 
 
 class Rows:

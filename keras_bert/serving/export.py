@@ -15,18 +15,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note
 from keras_bert.outputs import atomic_path, refuse_existing
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.heads import HEADS, Options, Server, task_of
-from keras_bert.serving.inputs import check_length, check_top_k, check_vocabulary
+from keras_bert.serving.inputs import check_length, check_masked_lm, check_top_k, check_vocabulary
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
 from keras_bert.serving.shapes import as_named
 from keras_bert.serving.vectors import vectors_of
 from keras_bert.text.given import check_tokenizer
+from keras_bert.text.layout import BERT
 
 INPUTS = ("text", "ids")
+TAKES_TWO = ("squad", "multiple_choice")  # tasks of two texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,32 +79,33 @@ def export(
     empty strings too. Strings (B, 1) and a single one, (), are read as (B,), and another shape is an error. A batch is
     padded to its longest text, rounded up to a multiple of 16. Outputs:
 
-    - BertClassifier: `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), the
+    - Classifier: `label` string (B,), `probabilities` float32 (B, C) and `labels` string (B, C), the
       names of the classes in the order of the probabilities; with a single class `score` float32 (B,).
-    - BertEncoder: `embedding` float32 (B, H), by `pooling` of a text's tokens.
-    - BertPretrainer: for every [MASK] of a text, in order, `tokens` string (B, M, K) and `probabilities`
+    - Encoder: `embedding` float32 (B, H), by `pooling` of a text's tokens.
+    - Pretrainer: for every [MASK] of a text, in order, `tokens` string (B, M, K) and `probabilities`
       float32 (B, M, K), best first, and `num_masks` int32 (B,). Texts with fewer masks than M are padded
       with "" and 0. A [MASK] past `max_seq_length` is cut like any other token.
-    - BertTokenClassifier: for every word of a text `tokens` string (B, W), `start` and `end` int32 (B, W), its place in
+    - TokenClassifier: for every word of a text `tokens` string (B, W), `start` and `end` int32 (B, W), its place in
       characters, `label` string (B, W) and `score` float32 (B, W), the label's probability; and `num_tokens` int32
       (B,): texts with fewer words are padded with "" and 0. Long texts are read in windows.
-    - BertSpanLabeler takes `question` and `context`, string (B,): `text` string (B,), `score` float32 (B,), its
+    - SpanLabeler takes `question` and `context`, string (B,): `text` string (B,), `score` float32 (B,), its
       probability among the best answers, `start` and `end` int32 (B,), its place in the context in characters, -1 for
       no answer, and `null_score` float32 (B,), how far no answer is ahead of the best one; past the model's
       `null_score_diff_threshold`, if it has one, that is the answer. Long contexts are read in windows.
-    - BertMultipleChoice takes `context` string (B,) and `choices` string (B, C): `choice` int32 (B,), from 0, and
+    - MultipleChoice takes `context` string (B,) and `choices` string (B, C): `choice` int32 (B,), from 0, and
       `probabilities` float32 (B, C).
 
-    With `inputs="ids"` it takes `input_ids`, `input_mask` and `segment_ids`, int32 (B, S), of a BertMultipleChoice
-    (B, C, S), and gives the same of a classifier, an encoder and a chooser, and of the others their logits; a
-    BertPretrainer takes `masked_lm_positions` int32 (B, M) as well. vocab.txt lies in assets.extra.
+    With `inputs="ids"` it takes the model's own inputs: `input_ids`, `input_mask` and, of a family with segments,
+    `segment_ids`, int32 (B, S), of a MultipleChoice (B, C, S), and `masked_lm_positions` int32 (B, M) of a Pretrainer
+    that predicts masked tokens. It gives the same of a classifier, an encoder and a chooser, and of the others their
+    logits, which mean nothing at padding. vocab.txt lies in assets.extra.
 
     With `format="onnx"` or "litert" it is a file model.onnx or model.tflite that takes ids, with vocab.txt and
     task.json beside it; it gives the same, but for the outputs that are strings.
 
     Args:
         model: any model of ours.
-        tokenizer: its Tokenizer.
+        tokenizer: its Tokenizer; None will do for a model that takes ids, where the family's cannot be read.
         path: the directory to make; TF Serving wants a number last ("serving/sentiment/1"). It appears whole
             or not at all.
         format: "saved_model"; "onnx", which wants tf2onnx; or "litert", once TensorFlow Lite.
@@ -119,7 +122,7 @@ def export(
         by_character: whether a tagger was taught characters, as with KLUE's files; each is a token then.
         long_texts: of a classifier, "cut", or "windows" to read all of a text; see `keras_bert.tasks.windows`.
         doc_stride: tokens from one window to the next; None takes half a window, for questions 128.
-        max_query_length: of a BertSpanLabeler, as `Answerer` takes it.
+        max_query_length: of a SpanLabeler, as `Answerer` takes it.
         force: whether to replace a SavedModel that stands at `path`.
 
     Returns:
@@ -131,12 +134,12 @@ def export(
 
     Example:
         >>> import tempfile
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
-        >>> encoder = BertEncoder(BertConfig.from_name("tiny", vocab_size=7))
+        >>> encoder = Encoder(Config.from_name("tiny", vocab_size=7))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = export(encoder, tokenizer, f"{folder}/1")
         ...     answer = tf.saved_model.load(f"{folder}/1").signatures["serving_default"]
@@ -173,8 +176,8 @@ def export(
     check_output(path, force=force)
 
     module, answer = _serving_function(model, tokenizer, head, format, inputs, precision, options)
-    specs = _specs(head, inputs, options)
-    example = _example(head, tokenizer, inputs, options)
+    specs = _specs(model, head, inputs, options)
+    example = _example(head, tokenizer, inputs, specs, options)
     try:
         with atomic_path(path) as temporary:
             outputs = FORMATS[format].write(temporary, module, answer, specs, example)
@@ -211,24 +214,26 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
     if precision is not None and format != "saved_model":
         raise UserError(f"precision is for SavedModels; quantize a model of format {format} by its runtime's tools.")
     if options.pair and not HEADS[task].pairs:
-        raise UserError(f"{type(model).__name__} takes no pairs of texts; pair=True is for a BertClassifier.")
+        raise UserError(f"{type(model).__name__} takes no pairs of texts; pair=True is for a Classifier.")
     if keras.backend.backend() != "tensorflow":
         raise UserError(
             f"A SavedModel is written by TensorFlow, but Keras runs on {keras.backend.backend()}; save the model with "
             "save_pretrained, and export it with KERAS_BACKEND=tensorflow."
         )
-    check_vocabulary(config, tokenizer)
-    layout, takes_two = tokenizer.layout, options.pair or task in ("squad", "multiple_choice")
+    if tokenizer is not None or inputs == "text":
+        check_vocabulary(config, tokenizer)
+    layout, takes_two = BERT if tokenizer is None else tokenizer.layout, options.pair or task in TAKES_TWO
     check_length(config, options.max_seq_length, pair=takes_two, layout=layout)
-    if task == "fill_mask":
+    if task == "fill_mask" and inputs == "text":
+        check_masked_lm(model)
         check_top_k(config, tokenizer, options.top_k)
     if task == "embed":
-        options.vectors.check(tokenizer)
         if options.vectors.prompt and inputs == "ids":
             raise UserError(
                 f"A model that takes ids cannot put the prompt {options.vectors.prompt!r:.80} before the texts; say "
                 "prompt='' (--prompt='') and put it before them yourself, or let the model take text."
             )
+        options.vectors.check(tokenizer)
     if task == "classify":
         reading = (options.max_seq_length, options.long_texts, options.doc_stride)
         check_windows(*reading, texts=1 + options.pair, layout=layout)
@@ -236,23 +241,26 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
         check_lengths(options.max_seq_length, options.doc_stride, options.max_query_length, layout=layout)
 
 
-def _specs(head, inputs, options):
+def _specs(model, head, inputs, options):
     """Returns {name: tf.TensorSpec} of what the signature takes, in order."""
     if inputs == "text":
         return {name: tf.TensorSpec(shape, tf.string, name) for name, shape in head.inputs(options).items()}
-    names = ("input_ids", "input_mask", "segment_ids")
-    specs = {name: tf.TensorSpec((None,) * head.rank, tf.int32, name) for name in names}
-    return specs | {name: tf.TensorSpec((None, None), tf.int32, name) for name in head.id_inputs}
+    return {name: tf.TensorSpec(each.shape, tf.int32, name) for name, each in model.input.items()}
 
 
-def _example(head, tokenizer, inputs, options):
+def _example(head, tokenizer, inputs, specs, options):
     """Returns {name: value} of one row, to show how the signature is asked and to warm a server up with."""
     if inputs == "text":
         return {name: [head.examples[name]] for name in head.inputs(options)}
-    row = tokenizer.encode(next(text for text in head.examples.values() if isinstance(text, str)))
-    row = {name: ids[: options.max_seq_length] for name, ids in row.items()}
-    example = {name: np.reshape(ids, (1,) * (head.rank - 1) + (-1,)) for name, ids in row.items()}
-    return example | {name: np.array([[1]], np.int32) for name in head.id_inputs}
+    if tokenizer is None:
+        row = {name: np.ones((3,), np.int32) for name in specs} | {"segment_ids": np.zeros((3,), np.int32)}
+    else:
+        row = tokenizer.encode(next(text for text in head.examples.values() if isinstance(text, str)))
+    row = {"masked_lm_positions": np.array([1], np.int32), **row}
+    return {
+        name: np.reshape(row[name][: options.max_seq_length], (1,) * (spec.shape.rank - 1) + (-1,))
+        for name, spec in specs.items()
+    }
 
 
 def _serving_function(model, tokenizer, head, format, inputs, precision, options):
@@ -260,12 +268,13 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
 
     The function is not a part of the module: TensorFlow would trace and save it once more for that.
     """
-    specs = _specs(head, inputs, options)
-    keep = tuple(dict.fromkeys((*tokenizer.keep, *head.keep)))
-    tokenize = tokenizer.graph_layer(keep=keep) if inputs == "text" else None
+    specs = _specs(model, head, inputs, options)
+    tokenize = None
+    if inputs == "text":
+        tokenize = tokenizer.graph_layer(keep=tuple(dict.fromkeys((*tokenizer.keep, *head.keep))))
     model = in_dtype(model, precision)
     server = Server(model, tokenizer, tokenize, options)
-    served = _served_encoder(model, head, precision) if format == "saved_model" else None
+    served = _served_encoder(model, precision) if format == "saved_model" else None
     computed = contextlib.nullcontext if served is None else functools.partial(served.encoder.computed_by, served)
 
     def answer(*given):
@@ -282,11 +291,13 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
     return module, tf.function(answer, input_signature=list(specs.values()), autograph=False)
 
 
-def _served_encoder(model, head, precision):
-    """Returns the ServedEncoder of a model; None where Keras itself is to compute it."""
-    encoder = getattr(model, "encoder", model)
-    if not ServedEncoder.can_compute(encoder):
+def _served_encoder(model, precision):
+    """Returns the ServedEncoder of a model; None where Keras itself is to compute it, which is said in a note."""
+    encoder, why_not = getattr(model, "encoder", model), ServedEncoder.why_not(model)
+    if why_not is not None:
+        note(f"Keras' own layers compute the exported encoder, which takes longer: {why_not}.")
         return None
     # The masked-LM head scores against the word embeddings: there they stay as they are.
-    table_in_8_bits = precision == "int8" and not head.reads_table
+    reads_table = "masked_lm" in getattr(model, "objectives", ()) and model.masked_lm_output is None
+    table_in_8_bits = precision == "int8" and not reads_table
     return ServedEncoder(encoder, kernels=kernels_of(encoder, precision), table_in_8_bits=table_in_8_bits)

@@ -100,9 +100,10 @@ FORMATS = {
 
 
 def write_extras(folder, model, tokenizer):
-    """Writes what those who make ids need: vocab.txt, tokenizer_config.json and, of a head, task.json."""
+    """Writes what those who make ids need: task.json and, of a tokenizer, vocab.txt and tokenizer_config.json."""
     folder.mkdir(exist_ok=True)
-    tokenizer.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
     task = model.task() if hasattr(model, "task") else {}
     (folder / "task.json").write_text(json.dumps(task, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

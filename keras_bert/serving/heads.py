@@ -9,16 +9,9 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from keras_bert.checkpoints.parts import NEEDED
+from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
-from keras_bert.models import (
-    BertClassifier,
-    BertEncoder,
-    BertMultipleChoice,
-    BertPretrainer,
-    BertSpanLabeler,
-    BertTokenClassifier,
-)
+from keras_bert.models import Classifier, Encoder, MultipleChoice, Pretrainer, SpanLabeler, TokenClassifier
 from keras_bert.models.classifier import LABEL_SEPARATOR
 from keras_bert.serving.packing import pack
 from keras_bert.serving.spans import answers
@@ -62,7 +55,7 @@ class Server:
 
     Attributes:
         model: the model.
-        tokenizer: its Tokenizer, which knows the special ids.
+        tokenizer: its Tokenizer, which knows the special ids; None where the model takes ids and none can be read.
         tokenize: its GraphTokenizer.
         options: the Options.
     """
@@ -196,10 +189,7 @@ class Head:
         answer: (server, *strings) -> {name: tensor}, inside the graph.
         answer_ids: (server, {name: int32 (B, S)}) -> {name: tensor}, for those who tokenize themselves.
         inputs: (options) -> {name: shape} of the strings.
-        id_inputs: names of the model's inputs beside the three of every encoder.
-        rank: of the ids: 3 where a row has several texts.
         keep: special tokens to keep whole where they stand in the text.
-        reads_table: whether it computes with all of the word embeddings.
         settings: whether the head is made by what task.json says, its classes for instance.
         pairs: whether it can take two texts.
         max_seq_length, doc_stride: where nobody says.
@@ -211,55 +201,55 @@ class Head:
     answer: Callable
     answer_ids: Callable = plain
     inputs: Callable = texts
-    id_inputs: tuple[str, ...] = ()
-    rank: int = 2
     keep: tuple[str, ...] = ()
-    reads_table: bool = False
     settings: bool = False
     pairs: bool = False
     max_seq_length: int = 128
     doc_stride: int | None = None
     examples: dict = dataclasses.field(default_factory=lambda: {"text": "A text to answer.", "pair": "A second text."})
 
-    @property
-    def weights(self):
-        """The beginnings of the names of the arrays that the answer is computed from."""
-        return ("bert/embeddings/", "bert/encoder/", *NEEDED[self.kind])
+    def weights(self, config, task):
+        """Returns the names of the weights that the answer is computed from, beside the blocks'.
+
+        Args:
+            config: a Config.
+            task: the contents of task.json.
+        """
+        objectives = task.get("objectives") if task.get("task") == self.kind else None
+        return [] if self.kind is None else needed_weights(config, self.kind, objectives=objectives)
 
     def length(self, config):
         """Returns the longest row of tokens where nobody says."""
-        return min(self.max_seq_length, config.max_position_embeddings)
+        return min(self.max_seq_length, config.max_length)
 
 
 HEADS = {
-    "embed": Head(model=BertEncoder, kind=None, answer=embedded, answer_ids=embedding),
+    "embed": Head(model=Encoder, kind=None, answer=embedded, answer_ids=embedding),
     "classify": Head(
-        model=BertClassifier,
-        kind=BertClassifier.TASK,
+        model=Classifier,
+        kind=Classifier.TASK,
         answer=classified,
         answer_ids=classes,
         settings=True,
         pairs=True,
     ),
     "fill_mask": Head(
-        model=BertPretrainer,
+        model=Pretrainer,
         kind="pretraining",
         answer=on_inputs(filled_masks),
-        id_inputs=("masked_lm_positions",),
         keep=(MASK,),
-        reads_table=True,
         examples={"text": "Paris is the [MASK] of France."},
     ),
     "ner": Head(
-        model=BertTokenClassifier,
-        kind=BertTokenClassifier.TASK,
+        model=TokenClassifier,
+        kind=TokenClassifier.TASK,
         answer=tagged_words,
         settings=True,
         examples={"text": "Rollo came to Normandy in 911."},
     ),
     "squad": Head(
-        model=BertSpanLabeler,
-        kind=BertSpanLabeler.TASK,
+        model=SpanLabeler,
+        kind=SpanLabeler.TASK,
         answer=answers,
         inputs=lambda options: {"question": (None,), "context": (None,)},
         max_seq_length=384,
@@ -267,12 +257,11 @@ HEADS = {
         examples={"question": "Who came?", "context": "Rollo came to Normandy in 911."},
     ),
     "multiple_choice": Head(
-        model=BertMultipleChoice,
-        kind=BertMultipleChoice.TASK,
+        model=MultipleChoice,
+        kind=MultipleChoice.TASK,
         answer=choice,
         answer_ids=chosen,
         inputs=lambda options: {"context": (None,), "choices": (None, None)},
-        rank=3,
         settings=True,
         examples={"context": "He opened the door.", "choices": ["He went in.", "He ate it."]},
     ),

@@ -8,7 +8,7 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.text.given import check_tokenizer
 from keras_bert.text.layout import BERT
-from keras_bert.text.vocabulary import check_fits
+from keras_bert.text.vocabulary import MASK, check_fits
 
 LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
 
@@ -28,11 +28,23 @@ def check_length(config, max_seq_length, *, pair=False, layout=BERT):
     """Raises a UserError if the model has fewer positions, or if nothing fits beside the layout's special tokens."""
     special = layout.num_special(2 if pair else 1)
     least = special + 1
-    if not least <= max_seq_length <= config.max_position_embeddings:
+    if not least <= max_seq_length <= config.max_length:
         raise UserError(
             f"max_seq_length must be from {least}, to hold {special} special tokens and a token of text, to "
-            f"{config.max_position_embeddings}, the model's max_position_embeddings. Received: {max_seq_length}."
+            f"{config.max_length}, the most tokens that the model reads. Received: {max_seq_length}."
         )
+
+
+def check_masked_lm(model):
+    """Raises a UserError if a model does not predict masked tokens."""
+    if "masked_lm" in (model.output if isinstance(model.output, dict) else {}):
+        return
+    objectives = getattr(model, "objectives", None)
+    if objectives is None:
+        said = "load a pre-trained model as kb.Pretrainer, or ask this one by kb.predict"
+    else:
+        said = f"it was made for {', '.join(objectives)}: load one made for masked_lm, such as ELECTRA's generator"
+    raise UserError(f"{type(model).__name__} knows no words behind {MASK}; {said}.")
 
 
 def check_top_k(config, tokenizer, top_k):

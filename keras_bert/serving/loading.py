@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from keras_bert.checkpoints import open_checkpoint
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note, shorten
 from keras_bert.serving.heads import HEADS
 from keras_bert.serving.inputs import check_vocabulary
 from keras_bert.text.tokenizer import Tokenizer
@@ -21,7 +21,7 @@ class Loaded:
     Attributes:
         task: a key of HEADS.
         model: the model, with the checkpoint's weights.
-        tokenizer: its Tokenizer.
+        tokenizer: its Tokenizer, or None.
         pair: whether it was trained on two texts at a time, as task.json says.
         settings: how it reads texts, as `export` takes it: what its training kept in task.json. How an encoder makes
             vectors is the model's own.
@@ -29,7 +29,7 @@ class Loaded:
 
     task: str
     model: keras.Model
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     pair: bool
     settings: dict
 
@@ -38,13 +38,15 @@ class Loaded:
         return f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
 
 
-def load(path, *, task=None, dtype=None):
+def load(path, *, task=None, dtype=None, takes_text=True):
     """Loads the model and the tokenizer of a model directory for a task.
 
     Args:
         path: what `from_pretrained` takes, with a vocabulary beside the weights.
         task: a key of HEADS; None takes what task.json says, and "embed" without one.
         dtype: a Keras dtype policy or its name; the global one if None.
+        takes_text: whether it will be given text. Of a model that takes ids a tokenizer that is missing, or of a kind
+            that cannot be read, is said in a note and left out.
 
     Returns:
         A Loaded.
@@ -69,10 +71,12 @@ def load(path, *, task=None, dtype=None):
         raise UserError(
             f"{path} cannot do {task}: it lacks {missing}{made_for}. It can do: {', '.join(able) or 'none'}."
         )
-    tokenizer = Tokenizer.from_pretrained(path)
-    check_vocabulary(checkpoint.config, tokenizer)
+    tokenizer = _tokenizer(path, takes_text=takes_text)
+    if tokenizer is not None:
+        check_vocabulary(checkpoint.config, tokenizer)
     model = head.model.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
-    random = [name for name in model.load_report.new if name.startswith(head.weights)]
+    needed = head.weights(checkpoint.config, checkpoint.task)
+    random = [name for name in model.load_report.new if name in needed]
     if random:
         raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")
     reading = (checkpoint.task.get("reading") or {}) if task != "embed" else {}
@@ -80,11 +84,22 @@ def load(path, *, task=None, dtype=None):
     return Loaded(task, model, tokenizer, bool(checkpoint.task.get("pair", False)), settings)
 
 
+def _tokenizer(path, *, takes_text):
+    """Returns the Tokenizer of a model directory; None, and a note, where none can be read and none is needed."""
+    try:
+        return Tokenizer.from_pretrained(path)
+    except UserError as error:
+        if takes_text:
+            raise
+        note(f"No tokenizer goes with the model: {error}")
+        return None
+
+
 def _missing(checkpoint, head):
     """Returns what the head needs and the checkpoint lacks first, in words, or None."""
-    for start in head.weights:
-        if not any(name.startswith(start) for name in checkpoint.shapes):
-            return f"the weights {start}*"
+    needed = head.weights(checkpoint.config, checkpoint.task)
+    if missing := [name for name in needed if name not in checkpoint.shapes]:
+        return f"the weights {shorten(missing, most=4)}"
     if head.settings and checkpoint.task.get("task") != head.kind:
         return f"a task.json that says {head.kind!r}"
     return None

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.errors import UserError
+from keras_bert.models import Encoder
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 MOST_CONSTANT = 1_500_000_000  # bytes of a graph; a protocol buffer ends at 2^31
@@ -101,6 +102,21 @@ class In8Bits:
         return tf.cast(tf.gather(self.numbers, places), tf.bfloat16) * tf.gather(self.scale, places)
 
 
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A matrix of any of these forms as the graph has made it, for several products with it.
+
+    Attributes:
+        numbers: tf.Tensor (M, N).
+    """
+
+    numbers: tf.Tensor
+
+    def columns(self, columns):
+        """Returns (M, N), or some of its columns."""
+        return self.numbers if columns == slice(None) else self.numbers[:, columns]
+
+
 KERNELS = {"plain": Plain.of, "constant": Constant, "int8": In8Bits.of}
 
 
@@ -118,8 +134,11 @@ def in_dtype(model, precision):
     """
     if precision is None:
         return model
-    dtype = "bfloat16" if precision == "int8" else precision
-    twin = type(model).build_from(model.bert_config, model.task(), dtype=dtype)
+    dtype, task = "bfloat16" if precision == "int8" else precision, model.task()
+    if isinstance(model, Encoder):
+        twin = Encoder.build_from(model.bert_config, task, dtype=dtype)
+    else:
+        twin = type(model)(Encoder(model.bert_config, dtype=dtype), **type(model).head_options(task))
     if [weight.shape for weight in twin.weights] != [weight.shape for weight in model.weights]:
         raise UserError("A model with weights of its own, such as LoRA's, is served as it is: leave precision out.")
     for weight, source in zip(twin.weights, model.weights, strict=True):

@@ -8,7 +8,15 @@ from scipy.special import expit
 
 from keras_bert.errors import UserError
 from keras_bert.models.classifier import LABEL_SEPARATOR
-from keras_bert.serving.inputs import batches, check_length, check_texts, check_top_k, check_vocabulary, keeping
+from keras_bert.serving.inputs import (
+    batches,
+    check_length,
+    check_masked_lm,
+    check_texts,
+    check_top_k,
+    check_vocabulary,
+    keeping,
+)
 from keras_bert.text.vocabulary import MASK
 
 
@@ -41,13 +49,9 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
         >>> len(answer), sorted(answer[0][0])
         (2, ['probability', 'token'])
     """
-    if "masked_lm" not in (model.output if isinstance(model.output, dict) else {}):
-        raise UserError(
-            f"A {type(model).__name__} knows no words behind {MASK}; load a pre-trained model as kb.BertPretrainer, or "
-            "ask this one by kb.predict."
-        )
+    check_masked_lm(model)
     texts = check_texts(texts)
-    max_seq_length = model.bert_config.max_position_embeddings if max_seq_length is None else max_seq_length
+    max_seq_length = model.bert_config.max_length if max_seq_length is None else max_seq_length
     _check(model, tokenizer, max_seq_length)
     check_top_k(model.bert_config, tokenizer, top_k)
     for text in texts:

@@ -163,7 +163,7 @@ def vectors_of(model, *, pooling=None, normalize=None, max_seq_length=None, prom
         )
     if max_seq_length is None:
         length = own.get("max_seq_length", DEFAULT_LENGTH)
-        max_seq_length = min(length, encoder.bert_config.max_position_embeddings)
+        max_seq_length = min(length, encoder.bert_config.max_length)
     return Vectors(
         poolings=poolings,
         normalize=own.get("normalize", True) if normalize is None else bool(normalize),

@@ -13,8 +13,9 @@ import keras
 
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
-from keras_bert.models import BertEncoder
-from keras_bert.models.weights import assign_arrays, encoder_variables
+from keras_bert.models import Encoder
+from keras_bert.models.walk import walk
+from keras_bert.models.weights import assign_arrays
 from keras_bert.outputs import atomic_path
 from keras_bert.tasks.metrics import mean_and_sd
 from keras_bert.training.finetune import DivergedError, finetune_runs, is_better
@@ -25,8 +26,8 @@ def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, f
     """Returns a function that makes a model as it is before fine-tuning.
 
     Args:
-        config: the BertConfig, with the rates of dropout to train with.
-        head: callable(BertEncoder) -> the model, such as `lambda encoder: BertTokenClassifier(encoder, 9)`.
+        config: the Config, with the rates of dropout to train with.
+        head: callable(Encoder) -> the model, such as `lambda encoder: TokenClassifier(encoder, 9)`.
         checkpoint: an opened Checkpoint to load the encoder from; fresh weights if None. A head that it has for the
             very same task and classes is loaded too, any other is left out.
         dtype: a Keras dtype policy or its name.
@@ -38,20 +39,17 @@ def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, f
         callable() -> the model, with `load_report` where there is a checkpoint.
 
     Raises:
-        UserError: more blocks than the encoder has, or fresh ones that would never be trained.
+        UserError: more blocks than the encoder has, some that share their weights with those below, or fresh ones that
+            would never be trained.
     """
-    if not 0 <= reinit_layers <= config.num_hidden_layers:
-        raise UserError(
-            f"reinit_layers must be from 0 to {config.num_hidden_layers}, the model's blocks. "
-            f"Received: {reinit_layers}."
-        )
+    _check_reinit_layers(config.passes, reinit_layers)
     if freeze_encoder and reinit_layers:
         raise UserError(
             f"freeze_encoder never trains the {reinit_layers} fresh blocks of reinit_layers; leave one of them out."
         )
 
     def make():
-        model = head(BertEncoder(config, dtype=dtype))
+        model = head(Encoder(config, dtype=dtype))
         if checkpoint is not None:
             _load(model, checkpoint, reinit_layers)
         if freeze_encoder:
@@ -61,15 +59,28 @@ def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, f
     return make
 
 
+def _check_reinit_layers(passes, count):
+    """Raises a UserError if that many blocks at the top cannot begin anew; `passes` are those of a Config."""
+    if not 0 <= count <= len(passes):
+        raise UserError(f"reinit_layers must be from 0 to {len(passes)}, the model's blocks. Received: {count}.")
+    able = [n for n in range(len(passes) + 1) if not set(passes[: len(passes) - n]) & set(passes[len(passes) - n :])]
+    if count not in able:
+        raise UserError(
+            f"reinit_layers={count} would begin anew what lower blocks share with the top {count}: this model runs "
+            f"{len(passes)} blocks with {len(set(passes))} {'sets' if len(set(passes)) > 1 else 'set'} of weights; "
+            f"choose one of {', '.join(map(str, able))}."
+        )
+
+
 def _load(model, checkpoint, reinit_layers):
     """Loads a checkpoint, but for a head of another task and what begins anew, and notes the `load_report`."""
     if any(checkpoint.task.get(name) != value for name, value in model.task().items()):
-        shapes = {name: shape for name, shape in checkpoint.shapes.items() if name not in model.head_variables()}
+        head = {weight.name for weight in model.head_weights() if weight.part != "pooler"}
+        shapes = {name: shape for name, shape in checkpoint.shapes.items() if name not in head}
         checkpoint = dataclasses.replace(checkpoint, shapes=shapes)
-    first = len(model.encoder.blocks) - reinit_layers
-    tops = [f"bert/encoder/layer_{i}/" for i in range(first, len(model.encoder.blocks))]
-    tops += ["bert/pooler/"] if reinit_layers else []
-    anew = {name: v for name, v in encoder_variables(model.encoder).items() if name.startswith(tuple(tops))}
+    blocks = len(model.bert_config.passes)
+    depths = range(blocks - reinit_layers + 1, blocks + 2) if reinit_layers else ()  # the pooler's is blocks + 1
+    anew = {found.weight.name: found.variable for found in walk(model) if found.weight.depth in depths}
     fresh = {name: keras.ops.convert_to_numpy(variable).copy() for name, variable in anew.items()}
     report = assign_arrays(model, checkpoint)
     for name, variable in anew.items():

@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_bert.checkpoints import open_checkpoint
-from keras_bert.checkpoints.parts import CLASSIFIER
+from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier
 from keras_bert.tasks.classify import predict_logits, prediction_columns
@@ -98,7 +98,8 @@ def load_classifier(path, *, dtype=None):
         raise UserError(
             f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."
         )
-    missing = [name for name in CLASSIFIER if name not in checkpoint.shapes]
+    needed = needed_weights(checkpoint.config, kind)
+    missing = [name for name in needed if name not in checkpoint.shapes]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}, weights of the classifier; save the model again.")
     tokenizer = Tokenizer.from_pretrained(path)

@@ -280,10 +280,10 @@ def _length(model, tokenizer, max_seq_length):
     config = model.bert_config
     check_fits(len(tokenizer), config.vocab_size)
     if max_seq_length is None:
-        return min(LONGEST, config.max_position_embeddings)
-    if max_seq_length > config.max_position_embeddings:
+        return min(LONGEST, config.max_length)
+    if max_seq_length > config.max_length:
         raise UserError(
-            f"max_seq_length is {max_seq_length}, but the model reads {config.max_position_embeddings} pieces at most; "
+            f"max_seq_length is {max_seq_length}, but the model reads {config.max_length} pieces at most; "
             "take a smaller one, longer texts become windows."
         )
     return max_seq_length

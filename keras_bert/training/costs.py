@@ -1,27 +1,39 @@
-"""What a BERT costs, from its BertConfig alone: parameters by part, and the arithmetic of a training step.
+"""What a model costs, from its Config alone: parameters by part, and the arithmetic of a training step.
 
 A matrix product (m, k) x (k, n) is 2 m k n floating-point operations, and the backward pass takes two such products
 for each of the forward pass (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1). Theirs is
 6N a token for the N weights of the blocks, and 3 * 2 * n_layer * n_ctx * d_attn for attention's scores; here each
-product is counted by its shape, the vocabulary's at the P masked positions alone, and the last block's at those and
-[CLS]. What is not a matrix product is left out: it is a matter of memory's speed, not of arithmetic.
+product is counted by the shape of its weight (checkpoints/parts.py) and as often as it is run, the vocabulary's at the
+P masked positions alone, and the last block's at those that the heads read. What is not a matrix product is left out:
+it is a matter of memory's speed, not of arithmetic.
 
-S sequence, P predictions, H hidden, I intermediate, A heads, V vocabulary.
+S sequence, P predictions, E embedding, H hidden, V vocabulary.
 """
 
 import dataclasses
 import math
 
-from keras_bert.checkpoints.parts import Part
+from keras_bert.checkpoints.parts import (
+    BLOCK,
+    all_head_weights,
+    as_parts,
+    encoder_weights,
+    own_objectives,
+    pretraining_weights,
+)
 from keras_bert.errors import UserError
 
 BACKWARD = 2  # matrix products of the backward pass for each of the forward pass: the gradient of either factor
-# Heads by how the names of their arrays begin.
-HEADS = {
-    "cls/predictions/": "masked-LM head",
-    "cls/seq_relationship/": "next-sentence head",
-    "cls/squad/": "span head",
-    "output_": "classifier",
+# What the products of a block are called, by the part of their weights; "last" those at the positions that heads read.
+RUN = {
+    "attention": "attention, dense layers",
+    "scores": "attention, scores and mixing",
+    "feed-forward": "feed-forward",
+}
+LAST_RUN = {
+    "attention": "last block, dense layers",
+    "scores": "last block, scores, mixing",
+    "feed-forward": "last block, feed-forward",
 }
 MASKED_SHARE = 0.15  # of a sequence's tokens (Devlin et al. 2018, section 3.1)
 
@@ -64,31 +76,26 @@ class Step:
         given = self.max_predictions_per_seq
         return math.ceil(MASKED_SHARE * self.max_seq_length) if given is None else given
 
-    @property
-    def positions_read(self):
-        """Positions of an example whose last hidden state a head reads: [CLS] and the masked ones."""
-        return self.predictions + 1
-
     def check_fits(self, config):
         """Raises a UserError if the sequences are longer than the model can read."""
-        if self.max_seq_length > config.max_position_embeddings:
+        if self.max_seq_length > config.max_length:
             raise UserError(
-                f"max_seq_length is {self.max_seq_length}, but the model has max_position_embeddings="
-                f"{config.max_position_embeddings}; take shorter sequences, or a model with more positions."
+                f"max_seq_length is {self.max_seq_length}, but the model reads at most {config.max_length} tokens; "
+                "take shorter sequences, or a model with more positions."
             )
 
 
-def head_parts(shapes):
+def head_parts(config, shapes):
     """Returns the Parts of the heads that a checkpoint has, by its {name: shape}.
 
     Example:
-        >>> head_parts({"bert/pooler/dense/bias": (4,), "output_weights": (3, 4), "output_bias": (3,)})[0].total
+        >>> from keras_bert.config import Config
+        >>> shapes = {"bert/pooler/dense/bias": (4,), "output_weights": (3, 4), "output_bias": (3,)}
+        >>> head_parts(Config(), shapes)[0].total
         15
     """
-    found = {
-        part: {name: shape for name, shape in shapes.items() if name.startswith(start)} for start, part in HEADS.items()
-    }
-    return [Part(part, arrays) for part, arrays in found.items() if arrays]
+    weights = (weight for weight in all_head_weights(config) if weight.name in shapes)
+    return as_parts(dataclasses.replace(weight, shape=shapes[weight.name]) for weight in weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,28 +114,73 @@ class Product:
         return 2 * self.m * self.k * self.n * self.times
 
 
-def block_products(config, step):
-    """Returns the Products of all blocks. The last one is computed at [CLS] and the masked positions alone."""
-    length, read, full = step.max_seq_length, step.positions_read, config.num_hidden_layers - 1
-    hidden, inner = config.hidden_size, config.intermediate_size
-    return [
-        Product("attention, dense layers", length, hidden, hidden, 4 * full + 2),  # keys and values of the last one too
-        Product("attention, scores and mixing", length, hidden, length, 2 * full),
-        Product("feed-forward", length, hidden, inner, 2 * full),
-        Product("last block, dense layers", read, hidden, hidden, 2),
-        Product("last block, scores, mixing", read, hidden, length, 2),
-        Product("last block, feed-forward", read, hidden, inner, 2),
-    ]
+def by_name(products):
+    """Returns {name: floating-point operations} of some Products, those of one name together."""
+    flops = {}
+    for product in products:
+        flops[product.name] = flops.get(product.name, 0) + product.flops
+    return flops
 
 
-def head_products(config, step):
-    """Returns the Products of the pooler and of both heads of pre-training."""
-    hidden = config.hidden_size
-    return [
-        Product("pooler, next sentence", 1, hidden, hidden + 2),
-        Product("masked-LM head, transform", step.predictions, hidden, hidden),
-        Product("masked-LM head, vocabulary", step.predictions, hidden, config.vocab_size),
-    ]
+def positions_read(config, step, objectives=None):
+    """Returns the positions of an example that the last block computes: those that the heads read.
+
+    Example:
+        >>> from keras_bert.config import Config
+        >>> positions_read(Config(), Step(max_seq_length=128))  # [CLS] and the masked ones
+        21
+        >>> positions_read(Config(family="electra", pooler=None), Step(max_seq_length=128))  # who was replaced
+        128
+    """
+    objectives = own_objectives(config, objectives)
+    if "replaced_tokens" in objectives:
+        return step.max_seq_length
+    return (step.predictions if "masked_lm" in objectives else 0) + (config.pooler is not None)
+
+
+def block_products(config, step, *, objectives=None):
+    """Returns the Products of each block run. The last one is computed at the positions alone that the heads read."""
+    length, read = step.max_seq_length, positions_read(config, step, objectives)
+    kernels = {}  # {number of the set of weights: its kernels}
+    for weight in filter(_is_kernel, encoder_weights(config)):
+        if found := BLOCK.match(weight.name):
+            kernels.setdefault(int(found[1]), []).append(weight)
+    *full, last = config.passes
+    products = [product for index in full for product in _run(kernels[index], RUN, length, length)]
+    return [*products, *_run(kernels[last], RUN if read == length else LAST_RUN, length, read)]
+
+
+def _run(kernels, names, length, read):
+    """Yields the Products of one block run that is computed at `read` positions, keys and values at all of them."""
+    for weight in kernels:
+        if weight.path.endswith((".key.kernel", ".value.kernel")):
+            yield Product(RUN[weight.part], length, *weight.shape)
+        else:
+            yield Product(names[weight.part], read, *weight.shape)
+        if weight.path.endswith(".value.kernel"):
+            yield Product(names["scores"], read, weight.shape[1], length, 2)
+
+
+def other_products(config, step, *, objectives=None):
+    """Returns the Products outside the blocks: embeddings' projection, pooler, heads of pre-training."""
+    length, masked = step.max_seq_length, step.predictions
+    rows = {"embedding projection": length, "masked-LM head": masked, "replaced-token head": length}
+    products, table = [], None
+    for weight in (*encoder_weights(config), *pretraining_weights(config, objectives)):
+        if weight.name.endswith("/word_embeddings"):
+            table = weight.shape
+        if _is_kernel(weight) and not BLOCK.match(weight.name):
+            shape = weight.shape[::-1] if weight.transposed else weight.shape
+            name = f"{weight.part}, transform" if weight.part == "masked-LM head" else weight.part
+            products.append(Product(name, rows.get(weight.part, 1), *shape))
+    if "masked_lm" in own_objectives(config, objectives):
+        products.append(Product("masked-LM head, vocabulary", masked, *table[::-1]))
+    return products
+
+
+def _is_kernel(weight):
+    """Says whether a Weight is a matrix of a dense layer."""
+    return weight.path.endswith(".kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,20 +196,21 @@ class Flops:
     training: int
 
 
-def count_flops(config, step, *, remat=False):
+def count_flops(config, step, *, remat=False, objectives=None):
     """Returns the Flops of one example.
 
     Args:
-        config: a BertConfig.
+        config: a Config.
         step: a Step; its batch size does not matter here.
         remat: whether the backward pass computes the blocks' forward pass once more.
+        objectives: what the model is pre-trained for; None for the family's own.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> example = count_flops(BertConfig.from_name("small"), Step(max_seq_length=128))
+        >>> from keras_bert.config import Config
+        >>> example = count_flops(Config.from_name("small"), Step(max_seq_length=128))
         >>> f"{16 * example.forward / 1e9:.0f} and {16 * example.training / 1e9:.0f} GFLOP for 16 examples"
         '54 and 163 GFLOP for 16 examples'
     """
-    blocks = sum(product.flops for product in block_products(config, step))
-    forward = blocks + sum(product.flops for product in head_products(config, step))
+    blocks = sum(product.flops for product in block_products(config, step, objectives=objectives))
+    forward = blocks + sum(product.flops for product in other_products(config, step, objectives=objectives))
     return Flops(forward, (1 + BACKWARD) * forward + (blocks if remat else 0))

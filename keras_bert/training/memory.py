@@ -1,17 +1,20 @@
-"""The memory of a pre-training step, from a BertConfig alone, and the largest batch that fits.
+"""The memory of a pre-training step, from a Config alone, and the largest batch that fits.
 
 What lies in memory is written down as tables of tensors by shape: what each block keeps for its backward pass, what
-the embeddings keep, and the largest temporaries at the three moments at which a step can be fullest. They were read off
+the embeddings and heads keep, and the largest temporaries at the three moments at which a step can be fullest. A block
+that is run several times has its weights once, and its activations as often as it is run. The tables were read off
 the allocations of TensorFlow's graph on a CPU, without `jit_compile` and with a hidden size of at least 256, from which
-on the layers' chains are compiled (layers/fusion.py); benchmarks/memory.py compares their sum with a process.
+on the layers' chains are compiled (layers/fusion.py); benchmarks/memory.py compares their sum with a process, for BERT.
 
-B batch, S sequence, P predictions, Q positions that the heads read, H hidden, I intermediate, A heads, V vocabulary.
+B batch, S sequence, P predictions, Q positions that the heads read, E embedding, H hidden, I intermediate, A heads,
+V vocabulary.
 """
 
 import dataclasses
 import math
 
-from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
+from keras_bert.checkpoints.parts import encoder_weights, own_objectives, pretraining_weights
+from keras_bert.training.costs import positions_read
 
 BYTES = {"float32": 4, "bfloat16": 2}
 COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # policy -> dtype of the activations
@@ -72,13 +75,17 @@ LAST = (
     Tensor("feed-forward layer before and after its activation", 2, "BQI"),
 )
 INPUT = (Tensor("block's input", 1, "BSH"),)  # all that stays of a block under keras.RematScope
-EMBEDDINGS = (Tensor("embeddings of tokens and segments", 2, "BSH"),)
+TOKENS = (Tensor("embeddings of tokens", 1, "BSE"),)
+SEGMENTS = (Tensor("embeddings of segments", 1, "BSE"),)
+POSITIONS = (Tensor("embeddings of positions that come from the ids", 1, "BSE"),)
+PROJECTED = (Tensor("embeddings before their projection", 1, "BSE"),)
+REPLACED = (Tensor("hidden layer of the replaced-token head before and after its activation", 2, "BSH"),)
 # The largest temporaries at the three moments at which a step can be fullest.
 LOGITS = (  # the backward pass begins, at the masked-LM loss
     Tensor("logits with their bias, softmax, gradients", 4, "BPV", "float32"),
     Tensor("logits without their bias, gradient", 2, "BPV"),
 )
-TABLE = (Tensor("gradient of the output weights", 1, "VH", "float32"),)
+TABLE = (Tensor("gradient of the output weights", 1, "VE", "float32"),)
 ATTENTION = (  # the backward pass is in the topmost block of those computed in full: these or FEED_FORWARD
     Tensor("gradients of the attention scores", 2, "BASS"),
     Tensor("the same in float32", 2, "BASS", "wide"),
@@ -87,8 +94,8 @@ FEED_FORWARD = (
     Tensor("gradients inside the feed-forward layer", 2, "BSI"),
     Tensor("the same in float32", 1, "BSI", "wide"),
 )
-TABLES = (  # the backward pass ends, and all gradients are there
-    Tensor("gradient of the token embeddings as a table, and added to that of the output weights", 2, "VH", "float32"),
+TABLES = (  # the backward pass ends, and all gradients are there, where the output weights are the token embeddings
+    Tensor("gradient of the token embeddings as a table, and added to that of the output weights", 2, "VE", "float32"),
 )
 
 
@@ -119,31 +126,35 @@ class Memory:
     peak: int
 
 
-def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"):
-    """Returns the Memory of a training step of a BertPretrainer.
+def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw", objectives=None):
+    """Returns the Memory of a training step of a Pretrainer.
 
     Args:
-        config: a BertConfig.
+        config: a Config.
         step: a Step.
         dtype: "float32" or "mixed_bfloat16".
         remat: whether each block keeps its input alone and is computed again in the backward pass (keras.RematScope).
         optimizer: "adamw" or "lamb".
+        objectives: what the model is pre-trained for; None for the family's own.
 
     Example:
-        >>> from keras_bert.config import BertConfig
+        >>> from keras_bert.config import Config
         >>> from keras_bert.training.costs import Step
-        >>> memory = step_memory(BertConfig.from_name("base"), Step(train_batch_size=32, max_seq_length=128))
+        >>> memory = step_memory(Config.from_name("base"), Step(train_batch_size=32, max_seq_length=128))
         >>> memory.weights // 4, memory.optimizer // memory.weights
         (110106428, 2)
     """
-    shapes = array_shapes([*encoder_parts(config), *pretraining_parts(config)]).values()
-    weights, compute = 4 * sum(map(math.prod, shapes)), COMPUTE[dtype]
-    matrices = sum(math.prod(shape) for shape in shapes if len(shape) > 1)
+    objectives, compute = own_objectives(config, objectives), COMPUTE[dtype]
+    every = [*encoder_weights(config), *pretraining_weights(config, objectives)]
+    weights = 4 * sum(math.prod(weight.shape) for weight in every)
+    trained = 4 * sum(math.prod(weight.shape) for weight in every if weight.trains)
+    matrices = sum(math.prod(weight.shape) for weight in every if len(weight.shape) > 1)
     letters = {
         "B": step.train_batch_size,
         "S": step.max_seq_length,
         "P": step.predictions,
-        "Q": step.positions_read,
+        "Q": positions_read(config, step, objectives),
+        "E": config.embedding_width,
         "H": config.hidden_size,
         "I": config.intermediate_size,
         "A": config.num_attention_heads,
@@ -156,24 +167,28 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
     fixed = {
         "weights": weights,
         "copies": 0 if compute == "float32" else BYTES[compute] * matrices,
-        "optimizer": KEPT[optimizer] * weights,
+        "optimizer": KEPT[optimizer] * trained,
     }
-    full = config.num_hidden_layers - 1
-    activations = full * size(INPUT if remat else BLOCK) + size(INPUT if remat else LAST) + size(EMBEDDINGS)
+    scores, reads_all = "masked_lm" in objectives, "replaced_tokens" in objectives
+    embeddings = size(TOKENS, *_embedding_tables(config))
+    full = len(config.passes) - 1
+    last = INPUT if remat else BLOCK if reads_all else LAST
+    activations = full * size(INPUT if remat else BLOCK) + size(last) + embeddings
+    activations += size(REPLACED) if reads_all else 0
     block = max(size(ATTENTION), size(FEED_FORWARD)) + (size(BLOCK) if remat else 0)
     # (what lies there besides, temporaries)
     moments = (
-        (activations, size(LOGITS)),
-        (activations, size(TABLE) + block),
-        (size(EMBEDDINGS) + weights, size(TABLES)),
+        (activations, size(LOGITS) if scores else 0),
+        (activations, (size(TABLE) if scores else 0) + block),
+        (embeddings + trained, size(TABLES) if scores and config.tie_word_embeddings else 0),
     )
     held, temporaries = max(moments, key=sum)
     temporaries += AHEAD[optimizer] * 4 * matrices
     tensors = sum(fixed.values()) + held + temporaries
-    unused, graph = round(UNUSED * tensors), round(GRAPH_BYTES * config.num_hidden_layers)
+    unused, graph = round(UNUSED * tensors), round(GRAPH_BYTES * len(config.passes))
     return Memory(
         **fixed,
-        gradients=weights,
+        gradients=trained,
         activations=activations,
         temporaries=temporaries,
         unused=unused,
@@ -182,11 +197,21 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
     )
 
 
+def _embedding_tables(config):
+    """Yields the tables of what a Config's embeddings keep beside the tokens'."""
+    if config.has_segments:
+        yield SEGMENTS
+    if config.positions_from_ids:
+        yield POSITIONS
+    if config.projects_embeddings:
+        yield PROJECTED
+
+
 def largest_batch(config, step, capacity, **options):
     """Returns the most examples a step can have in so much memory; 0 if there is no room for one.
 
     Args:
-        config: a BertConfig.
+        config: a Config.
         step: a Step; its own batch size does not matter.
         capacity: bytes.
         **options: those of `step_memory`.

@@ -68,8 +68,7 @@ class DecayedAdam(keras.optimizers.Optimizer):
         if self.built:
             return
         if self.layer_decay is not None:
-            paths = [getattr(variable, "path", variable.name) for variable in variables]
-            self.layer_rates = layer_rates(paths, self.layer_decay)
+            self.layer_rates = layer_rates(variables, self.layer_decay)
         self.decayed = [len(variable.shape) > 1 and not self._is_excluded(variable) for variable in variables]
         super().build(variables)
         self.momentums = self.add_optimizer_variables(variables, "m")

@@ -119,9 +119,9 @@ def fitting_dataset(files, *, config, vocabulary, options, **reading):
         **reading,
     )
     length = batches.element_spec[0]["input_ids"].shape[1]
-    if length > config.max_position_embeddings:
+    if length > config.max_length:
         raise UserError(
-            f"{files[0]} has records of {length} tokens, but the model has max_position_embeddings="
-            f"{config.max_position_embeddings}; make shorter records, or take a model with more positions."
+            f"{files[0]} has records of {length} tokens, but the model reads at most {config.max_length}; make shorter "
+            "records, or take a model with more positions."
         )
     return batches

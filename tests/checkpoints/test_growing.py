@@ -1,5 +1,7 @@
 """Growing to an extended vocabulary: each new row by hand, each old one to the last bit, in every format."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,20 @@ def test_new_rows_are_means_and_old_rows_stay(folder, arrays):
                 np.testing.assert_array_equal(found[index], arrays[name][index])
     for name in set(arrays) - {WORDS, BIAS}:
         np.testing.assert_array_equal(grown.read(name), arrays[name])
+
+
+def test_output_weights_of_their_own_grow_too(google, arrays):
+    """As RoBERTa's and others' may have them (tie_word_embeddings false)."""
+    name, table = "cls/predictions/output_weights", -arrays[WORDS]
+    checkpoint = dataclasses.replace(
+        google,
+        config=google.config.replace(tie_word_embeddings=False),
+        shapes={**google.shapes, name: table.shape},
+        read=lambda array: table if array == name else google.read(array),
+    )
+    grown = grow_checkpoint(checkpoint, Vocabulary(NEW))
+    assert grown.shapes[name] == (30, 8)
+    np.testing.assert_array_equal(grown.read(name), -grown.read(WORDS))
 
 
 def test_a_cased_checkpoint_spells_new_entries_as_they_are(google_folder, arrays):

@@ -1,6 +1,7 @@
 """keras-bert inspect MODEL: what lies there, and what its training costs."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from keras_bert.checkpoints import save_checkpoint
 from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
+from keras_bert.checkpoints.safetensors import open_arrays
 from keras_bert.config import BertConfig
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -97,7 +99,7 @@ def test_the_figures_as_json(inspect):
 def test_a_model_directory(inspect, model_dir):
     path = model_dir(task={"task": "pretraining"})
     output = inspect(path, "--train_batch_size=2")
-    assert f"model: {path}, keras_bert's model directory" in output
+    assert f"model: {path}, a Hugging Face directory" in output
     assert "task: pretraining" in output
     assert "vocabulary: 9 tokens, cased\n" in output
     assert "arrays: 46, of the encoder 39 of 39" in output
@@ -117,14 +119,15 @@ def test_flags_before_and_behind_the_model(inspect, model_dir):
 
 
 def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect, model_dir):
-    changes = {"bert/pooler/dense/bias": None, "output_weights": (3, 8)}
+    changes = {"bert/pooler/dense/bias": None, "output_weights": (3, 8), "generator/dense/bias": (8,)}
     path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
     output = inspect(path)
     assert "task: classification, num_classes 3" in output
     assert "vocabulary: 7 tokens, cased; the model has 2 more rows, which are never looked up" in output
-    assert "arrays: 46, of the encoder 38 of 39" in output
+    assert "arrays: 47, of the encoder 38 of 39" in output
     assert "missing: bert/pooler/dense/bias\n" in output
-    assert "\nheads: cls/predictions/" in output and " and 3 more\n" in output
+    assert "\nnot read: generator/dense/bias\n" in output
+    assert "\nheads: output_weights, cls/predictions/" in output and " and 3 more\n" in output
 
 
 @pytest.mark.parametrize(
@@ -160,10 +163,51 @@ def test_a_size_by_its_name(inspect, size):
     assert inspect(size).splitlines()[1:] == inspect("--bert_config_file=mini").splitlines()[1:]
 
 
+@pytest.mark.parametrize(
+    ("size", "lines"),
+    [
+        ("roberta-base", ["family: RoBERTa", "positions for 512 tokens", "124,697,433 with the heads of pre-training"]),
+        (
+            "albert-base",
+            [
+                "family: ALBERT",
+                "12 layers with 1 set of weights, embedding size 128, hidden size 768",
+                "  embedding projection                99,072",
+            ],
+        ),
+    ],
+)
+def test_a_size_of_another_family(inspect, size, lines):
+    output = inspect(size)
+    for line in lines:
+        assert line in output
+
+
+@pytest.mark.parametrize(
+    ("folder", "family", "heads"),
+    [
+        ("albert/pretraining", "albert", "the heads of pre-training"),
+        ("distilbert/sequence_classification", "distilbert", "its classifier"),
+        ("electra/discriminator", "electra", "its replaced-token head"),
+        ("electra/generator", "electra", "its masked-LM head"),
+        ("roberta/multiple_choice", "roberta", "its classifier"),
+        ("xlm_roberta/question_answering", "xlm-roberta", "its span head"),
+    ],
+)
+def test_every_weight_of_another_family_is_counted(inspect, shared, folder, family, heads):
+    path = shared / "golden" / "families" / "models" / folder
+    figures = json.loads(inspect(path, "--json", "--max_seq_length=8"))
+    assert (figures["family"], figures["parameters"]["heads"]) == (family, heads)
+    stored = open_arrays(path / "model.safetensors").values()
+    assert figures["parameters"]["total"] == sum(math.prod(span.shape) for span in stored)
+    scores_all = "masked-LM head, vocabulary" in figures["flops"]["products"]
+    assert scores_all == (folder != "electra/discriminator")
+
+
 def test_a_directory_goes_before_a_size_of_its_name(inspect, model_dir, monkeypatch):
     monkeypatch.chdir(model_dir().parent)
     Path("model").rename("tiny")
-    assert "model: tiny, keras_bert's model directory" in inspect("tiny")
+    assert "model: tiny, a Hugging Face directory" in inspect("tiny")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +234,8 @@ def test_a_model_as_json(inspect, model_dir):
     path = model_dir(changes={"output_weights": (3, 8), "output_bias": (3,)}, task=task)
     figures = json.loads(inspect(path, "--json"))
     assert figures["model"] == {
-        **{"path": str(path), "format": "keras_bert", "task": task, "missing": [], "notes": []},
+        **{"path": str(path), "format": "huggingface", "missing": [], "notes": []},
+        "task": {**task, "labels": ["LABEL_0", "LABEL_1", "LABEL_2"]},
         "vocabulary": {"entries": 9, "do_lower_case": False},
     }
     assert figures["parameters"]["total"] == figures["parameters"]["pretrainer"] + 27
@@ -209,7 +254,7 @@ def test_a_misspelt_field_is_printed(inspect, model_dir, tmp_path):
     path = model_dir(config=CONFIG.replace(extra={"hiden_size": 8}))
     note = "note: fields of the configuration that are not known and do nothing: hiden_size (hidden_size?)\n"
     assert note in inspect(path)
-    assert note in inspect(f"--bert_config_file={path / 'bert_config.json'}")
+    assert note in inspect(f"--bert_config_file={path / 'config.json'}")
 
 
 def test_memory_in_any_case(inspect):
@@ -220,7 +265,7 @@ def test_memory_in_any_case(inspect):
 def test_a_config_file(inspect, tmp_path):
     path = tmp_path / "bert_config.json"
     path.write_text(json.dumps(CONFIG.to_dict()))
-    assert f"model: {path}\nsizes: 2 layers" in inspect(f"--bert_config_file={path}")
+    assert f"model: {path}\nfamily: BERT\nsizes: 2 layers" in inspect(f"--bert_config_file={path}")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +274,7 @@ def test_a_config_file(inspect, tmp_path):
         (["--bert_config_file=bse"], "--bert_config_file: bse is neither a file nor a size; the sizes are tiny"),
         (
             ["--bert_config_file=base", "--max_seq_length=1024"],
-            "max_seq_length is 1024, but the model has max_position_embeddings=512;",
+            "max_seq_length is 1024, but the model reads at most 512 tokens;",
         ),
         (["--bert_config_file=base", "--max_predictions_per_seq=200"], "max_predictions_per_seq is 200, but"),
         (["nowhere"], "nowhere does not exist; expected a model directory"),
@@ -265,8 +310,8 @@ def test_no_tensorflow_is_imported(model_dir):
         "print(*sorted({'tensorflow', 'keras', 'jax'} & set(sys.modules)), sep=',')"
     )
     path = model_dir()
-    shutil.copy(path / "bert_config.json", path.parent)
-    for arguments in ([path], ["--bert_config_file", path.parent / "bert_config.json"]):
+    shutil.copy(path / "config.json", path.parent)
+    for arguments in ([path], ["--bert_config_file", path.parent / "config.json"]):
         command = [sys.executable, "-c", script, "inspect", *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
         assert done.stdout.splitlines()[-1] == ""

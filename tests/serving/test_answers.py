@@ -93,15 +93,15 @@ def test_a_model_keeps_how_its_training_read_texts(models, tokenizer, tmp_path):
             "classify",
             [["a"]],
             {"by_character": True},
-            "by_character means nothing to a BertClassifier, which takes max",
+            "by_character means nothing to Classifier, which takes max",
         ),
         ("classify", [["a"]], {"max_seq_length": 65}, "max_seq_length must be from"),
         ("ner", [[("a", "b")]], {}, r"texts\[0\] must be a string\."),
         ("squad", [["a"]], {}, r"texts\[0\] must be a \(question, context\) pair of strings"),
         ("squad", [[{"question": "a"}]], {}, r"texts\[0\] must be a \(question, context\) pair"),
         ("multiple_choice", [[("a", ["b"])]], {}, r"texts\[0\] must be a context and a list of two or more choices"),
-        ("fill_mask", [["a"]], {}, "and a BertPretrainer is none: kb.embed gives vectors, kb.fill_mask the words"),
-        ("embed", [["a"]], {}, "a BertEncoder is none"),
+        ("fill_mask", [["a"]], {}, "models. Received: Pretrainer; kb.embed gives vectors, kb.fill_mask the words"),
+        ("embed", [["a"]], {}, "Received: Encoder; kb.embed"),
     ],
 )
 def test_what_cannot_be_asked(models, tokenizer, name, arguments, options, said):
@@ -112,7 +112,7 @@ def test_what_cannot_be_asked(models, tokenizer, name, arguments, options, said)
 def test_fill_mask_asks_a_pre_trained_model(models, tokenizer):
     [[guesses, _]] = kb.fill_mask(models["fill_mask"], tokenizer, ["[MASK] is [MASK]"], top_k=3)
     assert len(guesses) == 3
-    with pytest.raises(kb.UserError, match="A BertClassifier knows no words behind"):
+    with pytest.raises(kb.UserError, match="Classifier knows no words behind"):
         kb.fill_mask(models["classify"], tokenizer, ["[MASK]"])
 
 

@@ -58,7 +58,7 @@ def test_nothing_to_embed_and_progress(models, tokenizer, config):
     ("options", "match"),
     [
         ({"pooling": "sum"}, "pooling must be one of mean, cls, max, .*, lasttoken. Received: 'sum'"),
-        ({"max_seq_length": 65}, "to 64, the model's max_position_embeddings. Received: 65"),
+        ({"max_seq_length": 65}, "to 64, the most tokens that the model reads. Received: 65"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )

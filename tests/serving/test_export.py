@@ -204,7 +204,7 @@ def test_a_place_that_cannot_be_written_is_a_user_error(models, tokenizer, tmp_p
 @pytest.mark.parametrize(
     ("name", "options", "match"),
     [
-        ("embed", {"max_seq_length": 128}, "to 64, the model's max_position_embeddings. Received: 128"),
+        ("embed", {"max_seq_length": 128}, "to 64, the most tokens that the model reads. Received: 128"),
         ("embed", {"max_seq_length": 2}, "must be from 3"),
         ("pair", {"max_seq_length": 3, "pair": True}, "must be from 4"),
         ("embed", {"max_seq_length": 16, "pair": True}, "takes no pairs of texts"),
@@ -219,7 +219,7 @@ def test_options_that_cannot_be_are_user_errors(models, tokenizer, tmp_path, nam
 
 def test_another_model_or_vocabulary_is_a_user_error(models, tokenizer, tmp_path):
     inputs = keras.Input((1,))
-    with pytest.raises(UserError, match="must be one of BertEncoder, BertClassifier, BertPretrainer"):
+    with pytest.raises(UserError, match="must be one of Encoder, Classifier, Pretrainer"):
         export(keras.Model(inputs, keras.layers.Identity()(inputs)), tokenizer, tmp_path / "1")
     large = Vocabulary([*SPECIAL_TOKENS, *(f"w{number}" for number in range(999))])
     with pytest.raises(UserError, match="vocabulary has 1004 entries"):

@@ -75,7 +75,7 @@ def test_fill_mask_of_nothing(models, tokenizer):
         (["the [MASK]", 3], {}, "Entry 1 is 3"),
         (["the " * 70 + "[MASK]"], {}, "stands past the first 64 tokens"),
         (["the the the [MASK]"], {"max_seq_length": 5}, "stands past the first 5 tokens"),
-        (["[MASK]"], {"max_seq_length": 65}, "to 64, the model's max_position_embeddings. Received: 65"),
+        (["[MASK]"], {"max_seq_length": 65}, "to 64, the most tokens that the model reads. Received: 65"),
         (["[MASK]"], {"max_seq_length": 2}, "must be from 3"),
         (["[MASK]"], {"top_k": 0}, "top_k must be from 1"),
         (["[MASK]"], {"top_k": 1000}, "Received: 1000"),

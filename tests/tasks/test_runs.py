@@ -11,7 +11,7 @@ from keras_bert.config import BertConfig
 from keras_bert.data.texts import text_dataset, text_rows
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer, BertTokenClassifier
-from keras_bert.models.weights import collect_arrays
+from keras_bert.models.weights import as_checkpoint, collect_arrays
 from keras_bert.tasks.predicting import predict_rows
 from keras_bert.tasks.runs import best_of_runs, model_maker, write_model, write_results
 from keras_bert.text.tokenizer import Tokenizer
@@ -100,6 +100,28 @@ def test_the_top_begins_anew(config, pretrained):
     drawn = [np.asarray(each.encoder.blocks[1].intermediate.kernel) for each in (model, other)]
     assert np.abs(drawn[0] - drawn[1]).max() > 0.01  # each make draws
     assert 0.1 < drawn[0].std() < 0.3  # the config's initializer_range, truncated
+
+
+def test_blocks_that_share_weights_begin_anew_together(config):
+    """Four block runs with two sets of weights: the upper two are the upper set."""
+    albert = config.replace(family="albert", num_hidden_layers=4, num_hidden_groups=2, embedding_size=8)
+    saved = as_checkpoint(classifier(BertEncoder(albert)))
+    model = model_maker(albert, classifier, checkpoint=saved, reinit_layers=2)()
+    kernels = {name for name in differing(model, saved) if name.endswith("kernel")}
+    assert len(kernels) == 7
+    assert all(name.startswith(("bert/encoder/layer_1/", "bert/pooler/")) for name in kernels)
+    message = r"reinit_layers=1 would .* runs 4 blocks with 2 sets of weights; choose one of 0, 2, 4\."
+    with pytest.raises(UserError, match=message):
+        model_maker(albert, classifier, reinit_layers=1)
+
+
+def test_a_head_with_a_hidden_layer_is_loaded_for_its_own_task_alone(config):
+    roberta = config.replace(family="roberta", pooler=None, classifier_act="tanh")
+    saved = as_checkpoint(classifier(BertEncoder(roberta)))
+    same = model_maker(roberta, classifier, checkpoint=saved)()
+    np.testing.assert_array_equal(same.hidden_layer.kernel, saved.read("output_dense/kernel"))
+    other = model_maker(roberta, lambda encoder: BertClassifier(encoder, 3), checkpoint=saved)()
+    assert other.load_report.new == ["output_dense/kernel", "output_dense/bias", "output_weights", "output_bias"]
 
 
 @eager

@@ -6,16 +6,18 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
-from keras_bert.config import BertConfig
+from keras_bert.config import BertConfig, Config
 from keras_bert.errors import UserError
-from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.families import FAMILIES
+from keras_bert.models import BertEncoder, BertPretrainer, Encoder, Pretrainer
 from keras_bert.models.weights import model_variables
 from keras_bert.training.costs import (
     Step,
     block_products,
+    by_name,
     count_flops,
     head_parts,
-    head_products,
+    other_products,
 )
 
 CONFIGS = [
@@ -31,6 +33,23 @@ CONFIGS = [
         type_vocab_size=5,
     ),
 ]
+
+FAMILY_SIZES = {
+    "vocab_size": 37,
+    "hidden_size": 12,
+    "num_attention_heads": 3,
+    "intermediate_size": 20,
+    "num_hidden_layers": 3,
+    "max_position_embeddings": 40,
+}
+OWN = {"albert": {"embedding_size": 8, "num_hidden_groups": 2, "inner_group_num": 2}, "electra": {"embedding_size": 8}}
+
+
+def tiny(family):
+    """Returns a small Config of a family."""
+    row = FAMILIES[family]
+    fields = {row.fields.get(name, name): value for name, value in {**FAMILY_SIZES, **OWN.get(family, {})}.items()}
+    return Config.from_huggingface({**fields, "model_type": family, "hidden_act": "gelu"})
 
 
 def all_parts(config):
@@ -68,27 +87,92 @@ def test_parts_counted_by_hand():
 def test_heads_are_those_of_the_arrays_that_are_there():
     config = CONFIGS[1]
     shapes = array_shapes(all_parts(config))
-    assert head_parts(shapes) == pretraining_parts(config)
+    assert head_parts(config, shapes) == pretraining_parts(config)
     encoder = array_shapes(encoder_parts(config))
-    assert head_parts(encoder) == []
+    assert head_parts(config, encoder) == []
     squad = {"cls/squad/output_weights": (2, 8), "cls/squad/output_bias": (2,)}
     labels = {"output_weights": (3, 8), "output_bias": (3,)}
-    assert [(part.name, part.total) for part in head_parts({**encoder, **labels, **squad})] == [
-        *(("span head", 18), ("classifier", 27))
-    ]
+    hidden = {"output_dense/kernel": (8, 8), "output_dense/bias": (8,)}
+    found = head_parts(config, {**encoder, **labels, **squad, **hidden, "output_of_another": (9,)})
+    assert [(part.name, part.total) for part in found] == [("classifier", 27 + 72), ("span head", 18)]
 
 
 def test_products_counted_by_hand():
     config = BertConfig(vocab_size=10, hidden_size=4, num_hidden_layers=3, num_attention_heads=2, intermediate_size=6)
     step = Step(train_batch_size=7, max_seq_length=5, max_predictions_per_seq=2)
-    blocks = [product.flops for product in block_products(config, step)]
-    assert blocks[:3] == [(4 + 4 + 2) * 2 * 5 * 4 * 4, 2 * 2 * 2 * 5 * 4 * 5, 2 * 2 * 2 * 5 * 4 * 6]
-    assert blocks[3:] == [2 * 2 * 3 * 4 * 4, 2 * 2 * 3 * 4 * 5, 2 * 2 * 3 * 4 * 6]  # at 3 positions
-    heads = [product.flops for product in head_products(config, step)]
-    assert heads == [2 * 4 * 6, 2 * 2 * 4 * 4, 2 * 2 * 4 * 10]
-    assert count_flops(config, step).forward == sum(blocks) + sum(heads)
-    assert count_flops(config, step).training == 3 * (sum(blocks) + sum(heads))
-    assert count_flops(config, step, remat=True).training == 4 * sum(blocks) + 3 * sum(heads)
+    blocks = by_name(block_products(config, step))
+    assert blocks == {
+        "attention, dense layers": (4 + 4 + 2) * 2 * 5 * 4 * 4,
+        "attention, scores and mixing": 2 * 2 * 2 * 5 * 4 * 5,
+        "feed-forward": 2 * 2 * 2 * 5 * 4 * 6,
+        "last block, dense layers": 2 * 2 * 3 * 4 * 4,  # at 3 positions
+        "last block, scores, mixing": 2 * 2 * 3 * 4 * 5,
+        "last block, feed-forward": 2 * 2 * 3 * 4 * 6,
+    }
+    others = by_name(other_products(config, step))
+    assert others == {
+        "pooler": 2 * 4 * 4,
+        "masked-LM head, transform": 2 * 2 * 4 * 4,
+        "next-sentence head": 2 * 4 * 2,
+        "masked-LM head, vocabulary": 2 * 2 * 4 * 10,
+    }
+    blocks, others = sum(blocks.values()), sum(others.values())
+    assert count_flops(config, step).forward == blocks + others
+    assert count_flops(config, step).training == 3 * (blocks + others)
+    assert count_flops(config, step, remat=True).training == 4 * blocks + 3 * others
+
+
+def test_albert_counted_by_hand():
+    """A group of two blocks that is run three times; embeddings of 2 beside blocks of 4."""
+    sizes = {"vocab_size": 10, "hidden_size": 4, "num_hidden_layers": 3, "num_attention_heads": 2}
+    shared = {"embedding_size": 2, "num_hidden_groups": 1, "inner_group_num": 2, "pooler": "tanh"}
+    config = Config(family="albert", intermediate_size=6, max_position_embeddings=8, **sizes, **shared)
+    parts = {part.name: (part.each, part.times) for part in all_parts(config)}
+    assert parts["word embeddings"] == (20, 1)
+    assert parts["embedding projection"] == (8 + 4, 1)
+    assert parts["attention"] == (4 * (16 + 4), 2)  # once, however often they are run
+    assert parts["masked-LM head"] == ((8 + 2) + 4 + 10, 1)
+    step = Step(max_seq_length=5, max_predictions_per_seq=2)
+    assert by_name([*block_products(config, step), *other_products(config, step)]) == {
+        "attention, dense layers": (5 * 4 + 2) * 2 * 5 * 4 * 4,  # five runs in full, keys and values of the sixth
+        "attention, scores and mixing": 5 * 2 * 2 * 5 * 4 * 5,
+        "feed-forward": 5 * 2 * 2 * 5 * 4 * 6,
+        "last block, dense layers": 2 * 2 * 3 * 4 * 4,
+        "last block, scores, mixing": 2 * 2 * 3 * 4 * 5,
+        "last block, feed-forward": 2 * 2 * 3 * 4 * 6,
+        "embedding projection": 2 * 5 * 2 * 4,
+        "pooler": 2 * 4 * 4,
+        "masked-LM head, transform": 2 * 2 * 4 * 2,
+        "next-sentence head": 2 * 4 * 2,
+        "masked-LM head, vocabulary": 2 * 2 * 2 * 10,
+    }
+
+
+def test_electra_s_two_nets_counted_by_hand():
+    """The discriminator's head reads every position, the generator's those that are masked alone, and neither [CLS]."""
+    sizes = {"vocab_size": 10, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = Config(family="electra", intermediate_size=6, embedding_size=2, pooler=None, **sizes)
+    step = Step(max_seq_length=5, max_predictions_per_seq=2)
+    assert by_name([*block_products(config, step), *other_products(config, step)]) == {
+        "attention, dense layers": 8 * 2 * 5 * 4 * 4,
+        "attention, scores and mixing": 2 * 2 * 2 * 5 * 4 * 5,
+        "feed-forward": 2 * 2 * 2 * 5 * 4 * 6,
+        "embedding projection": 2 * 5 * 2 * 4,
+        "replaced-token head": 2 * 5 * 4 * 4 + 2 * 5 * 4,
+    }
+    generator = by_name(block_products(config, step, objectives=["masked_lm"]))
+    assert generator["last block, dense layers"] == 2 * 2 * 2 * 4 * 4
+    heads = by_name(other_products(config, step, objectives=["masked_lm"]))
+    assert heads["masked-LM head, transform"] == 2 * 2 * 4 * 2
+    assert heads["masked-LM head, vocabulary"] == 2 * 2 * 2 * 10
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_parameters_of_every_family_are_the_built_model_s(family):
+    config = tiny(family)
+    model = Pretrainer(Encoder(config))
+    assert sum(part.total for part in encoder_parts(config)) == model.encoder.count_params()
+    assert sum(part.total for part in all_parts(config)) == model.count_params()
 
 
 def product_flops(graph):
@@ -104,16 +188,15 @@ def product_flops(graph):
     return flops
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", [*CONFIGS, *map(tiny, ("roberta", "albert", "electra"))])
 def test_flops_are_those_of_the_graph(config):
     """But for the segment embeddings, a product with one-hot rows in place of a look-up."""
-    model = BertPretrainer(BertEncoder(config))
+    model = Pretrainer(Encoder(config))
     step = Step(train_batch_size=3, max_seq_length=32, max_predictions_per_seq=5)
-    shapes = dict.fromkeys(("input_ids", "input_mask", "segment_ids"), (3, 32)) | {"masked_lm_positions": (3, 5)}
+    shapes = {name: (3, 5 if name == "masked_lm_positions" else 32) for name in model.input}
 
     def forward(**inputs):
-        outputs = model(inputs, training=True)
-        return tf.reduce_sum(outputs["masked_lm"]) + tf.reduce_sum(outputs["next_sentence"])
+        return sum(map(tf.reduce_sum, model(inputs, training=True).values()))
 
     def train(**inputs):
         with tf.GradientTape() as tape:
@@ -122,7 +205,7 @@ def test_flops_are_those_of_the_graph(config):
 
     inputs = {name: tf.TensorSpec(shape, "int32") for name, shape in shapes.items()}
     found = [product_flops(tf.function(f).get_concrete_function(**inputs).graph) for f in (forward, train)]
-    one_hot = 2 * 32 * config.type_vocab_size * config.hidden_size
+    one_hot = 2 * 32 * config.type_vocab_size * config.embedding_width if config.has_segments else 0
     expected = count_flops(config, step)
     assert found[0] == 3 * (expected.forward + one_hot)
     assert found[1] == 3 * (expected.training + 2 * one_hot)
@@ -143,8 +226,10 @@ def test_a_step_that_cannot_be(options, message):
 
 def test_a_sequence_too_long_for_the_model():
     Step(max_seq_length=40).check_fits(CONFIGS[2])
-    with pytest.raises(UserError, match=r"max_seq_length is 41, but .* max_position_embeddings=40"):
+    with pytest.raises(UserError, match=r"max_seq_length is 41, but the model reads at most 40 tokens"):
         Step(max_seq_length=41).check_fits(CONFIGS[2])
+    with pytest.raises(UserError, match="reads at most 38 tokens"):  # positions are counted from 2
+        Step(max_seq_length=40).check_fits(tiny("roberta"))
 
 
 def test_predictions_are_fifteen_percent_rounded_up():

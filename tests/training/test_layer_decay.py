@@ -1,11 +1,13 @@
 """Every variable of every model: does it decay, and at what rate does it learn."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 from keras_bert import models
-from keras_bert.config import BertConfig
+from keras_bert.config import BertConfig, Config
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.models.weights import model_variables
@@ -37,7 +39,7 @@ def model(request):
 def google_names(model):
     """Returns {path: Google's name} of a model's variables, of which each must have one."""
     names = {variable.path: name for name, (variable, _) in model_variables(model).items()}
-    assert set(names) == {v.path for v in model.trainable_variables}
+    assert set(names) == {v.path for v in model.variables if "seed" not in v.path}
     return names
 
 
@@ -50,8 +52,8 @@ def step(model, optimizer, gradient):
 
 
 def test_all_models_are_here():
-    heads = {name for name in models.__all__ if issubclass(getattr(models, name), keras.Model)}
-    assert heads == set(MODELS)
+    heads = {getattr(models, name) for name in models.__all__ if issubclass(getattr(models, name), keras.Model)}
+    assert heads == {getattr(models, name) for name in MODELS}
 
 
 def test_every_variable_decays_or_not_as_in_google_s_code(model):
@@ -94,19 +96,60 @@ def test_every_variable_learns_at_its_layer_s_rate(model, make):
     assert factors >= {1 / 16, 1 / 8, 1 / 4, 1 / 2}
 
 
-def test_rates_of_a_base_model_are_electra_s():
-    paths = ["token_embedding/embeddings", "embeddings/LayerNorm/gamma"]
-    paths += [f"layer_{i}/attention/query/kernel" for i in range(12)]
-    paths += ["bert_encoder/pooler/dense/kernel", "masked_lm_transform/LayerNorm/gamma", "masked_lm_bias/bias"]
-    expected = [0.8**14, 0.8**14, *(0.8 ** (13 - i) for i in range(12)), 0.8, 1.0, 1.0]
-    np.testing.assert_allclose(layer_rates(paths, 0.8), expected)
-    # Google's table has embeddings 0.8^14, layer_0 0.8^13, layer_11 0.8^2, the task's own layers 1
-    assert layer_rates(["layer_11/output/bias"], 0.8)[0] == pytest.approx(0.64)
+def by_neutral_name(model, decay):
+    """Returns {Google's name: factor} of a model's variables that train."""
+    names, variables = google_names(model), model.trainable_variables
+    return {names[v.path]: rate for v, rate in zip(variables, layer_rates(variables, decay), strict=True)}
+
+
+@pytest.mark.parametrize("row", ["layers_3_decay_0.8", "layers_12_decay_0.8"])
+def test_electra_s_rates_are_those_of_its_code(shared, row):
+    """Of its own table: embeddings and their projection decay^(L + 2), the top block decay^2, the task's layers 1."""
+    files = shared / "golden" / "google" / "electra" / "layer_learning_rates.json"
+    expected = json.loads(files.read_text())[row]["by_key"]
+    sizes = {"vocab_size": 9, "embedding_size": 2, "num_attention_heads": 1, "intermediate_size": 4, "pooler": None}
+    layers = sum("layer_" in key for key in expected)
+    config = Config(family="electra", hidden_size=4, num_hidden_layers=layers, classifier_act="gelu_erf", **sizes)
+    found = by_neutral_name(models.Classifier(models.Encoder(config), 2), 0.8)
+    keys = {name: next((key for key in expected if key in name), "task_specific/") for name in found}
+    assert set(keys.values()) == set(expected)
+    for name, rate in found.items():
+        assert rate == pytest.approx(expected[keys[name]]), name
+
+
+def test_a_shared_block_learns_at_the_rate_of_its_last_run_and_a_head_s_own_pooler_at_the_pooler_s():
+    sizes = {"num_hidden_layers": 4, "num_hidden_groups": 2, "embedding_size": 4}
+    found = by_neutral_name(models.Pretrainer(BertEncoder(CONFIG.replace(family="albert", **sizes))), 0.5)
+    rates = {name.split("/")[2]: rate for name, rate in found.items() if name.startswith("bert/encoder/")}
+    assert rates == {"layer_0": 0.5**4, "layer_1": 0.5**2}
+    assert found["bert/embeddings_project/kernel"] == 0.5**6
+    choice = models.MultipleChoice(BertEncoder(CONFIG.replace(family="roberta", pooler=None)))
+    assert by_neutral_name(choice, 0.5)["bert/pooler/dense/kernel"] == 0.5
+
+
+def test_rates_do_not_depend_on_what_is_frozen():
+    model = models.Classifier(BertEncoder(CONFIG), 2)
+    before = by_neutral_name(model, 0.5)
+    model.encoder.blocks[1].trainable = False
+    names = google_names(model)
+    rates = layer_rates(model.trainable_variables, 0.5)
+    assert [before[names[v.path]] for v in model.trainable_variables] == list(rates)
+
+
+def test_lora_alone_in_a_model_of_somebody_else_s():
+    encoder = BertEncoder(CONFIG)
+    outer = keras.Sequential([keras.layers.Dense(2)])
+    model = keras.Model(encoder.input, outer(encoder(encoder.input)["pooled_output"]))
+    assert len(model.trainable_variables) == len(encoder.weights) + 2
+    encoder.blocks[0].intermediate.enable_lora(2)
+    for v in encoder.trainable_variables:
+        v.trainable = "lora" in v.path
+    assert layer_rates(model.trainable_variables, 0.5) == (0.125, 0.125, 1.0, 1.0)
 
 
 def test_a_model_without_our_encoder_is_refused():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.LayerNormalization()])
-    with pytest.raises(UserError, match=r"layer_decay needs a model with a BertEncoder that trains\. Received: 4 var"):
+    with pytest.raises(UserError, match=r"layer_decay needs a model with an Encoder that trains\. Received: 4 var"):
         adamw(1e-3, layer_decay=0.9).build(model.trainable_variables)
     adamw(1e-3).build(model.trainable_variables)
 

@@ -77,6 +77,30 @@ def test_the_largest_batch_at_its_edges():
     assert largest_batch(SMALL, STEP, one - 1) == 0
 
 
+def test_a_shared_block_has_its_weights_once_and_its_activations_as_often_as_it_is_run():
+    shared, own = SMALL.replace(family="albert", num_hidden_groups=1), SMALL.replace(family="albert")
+    memory, expected = step_memory(shared, STEP), step_memory(own, STEP)
+    block = 4 * (4 * 4 + 4) + (4 * 6 + 6) + (6 * 4 + 4) + 4 * 4
+    assert memory.weights == expected.weights - 4 * 2 * block
+    assert memory.activations == expected.activations
+
+
+def test_narrow_embeddings_and_a_head_that_reads_every_position():
+    config = SMALL.replace(family="electra", embedding_size=3, pooler=None)
+    memory = step_memory(config, STEP)
+    blocks = 3 * (8 * 10 * 4 + 2 * 2 * 10 * 10 + 2 * 10 * 6)  # the last one too
+    assert memory.activations == 4 * 7 * (blocks + 3 * 10 * 3 + 2 * 10 * 4)
+    small = step_memory(config, Step(train_batch_size=1, max_seq_length=1), objectives=["masked_lm"])
+    assert small.temporaries == 2 * 4 * 50 * 3  # (V, E)
+
+
+def test_fixed_positions_have_no_gradients():
+    config = SMALL.replace(family="distilbert", position_embedding="sinusoidal", pooler=None, type_vocab_size=0)
+    memory = step_memory(config, STEP)
+    assert memory.weights - memory.gradients == 4 * 512 * 4
+    assert memory.optimizer == 2 * memory.gradients
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_a_process_takes_what_is_expected(dtype):

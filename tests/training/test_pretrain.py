@@ -232,7 +232,7 @@ def test_a_person_reads_of_the_sentences_order(records, config, tmp_path, monkey
 
 
 def test_records_too_long_for_the_model(records, config, tmp_path):
-    with pytest.raises(UserError, match=r"records of 24 tokens, but the model has max_position_embeddings=16"):
+    with pytest.raises(UserError, match=r"records of 24 tokens, but the model reads at most 16"):
         pretrain(records[0], tmp_path / "run", config.replace(max_position_embeddings=16), **SHORT)
     assert not (tmp_path / "run").exists()
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from keras_bert.config import BertConfig
-from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.models import BertEncoder, BertPretrainer, Encoder, MultipleChoice, Pretrainer
+from keras_bert.models.walk import walk
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.run_checkpoints import RunCheckpoints, run_variables
 
@@ -54,6 +55,25 @@ def test_names_are_unique_and_the_same_for_a_second_model_in_the_process():
     ):
         assert name in first
     assert {name.split("/")[0] for name in first} == {"model", "optimizer"}
+
+
+@pytest.mark.parametrize(
+    ("make", "fields"),
+    [
+        (Pretrainer, {"family": "albert", "num_hidden_groups": 1, "embedding_size": 4}),
+        (Pretrainer, {"family": "roberta", "pooler": None, "tie_word_embeddings": False}),
+        (MultipleChoice, {"family": "roberta", "pooler": None}),
+        (Pretrainer, {"family": "electra", "pooler": None, "embedding_size": 4}),
+    ],
+)
+def test_every_family_s_weights_have_names_of_their_own(make, fields):
+    model = make(Encoder(CONFIG.replace(**fields)))
+    optimizer = adamw(1e-3)
+    optimizer.build(model.trainable_variables)
+    names = {name for name in run_variables(model, optimizer) if "seed_generator" not in name}
+    weights = {found.weight.name for found in walk(model)}
+    assert {name.removeprefix("model/") for name in names if name.startswith("model/")} == weights
+    assert {name.removeprefix("optimizer/m/") for name in names if name.startswith("optimizer/m/")} == weights
 
 
 def test_nothing_that_a_run_changes_is_left_out():

@@ -72,12 +72,12 @@ class Answerer:
         batch_size=32,
     ):
         config = model.bert_config
-        longest = config.max_position_embeddings
+        longest = config.max_length
         check_fits(len(tokenizer), config.vocab_size)
         max_seq_length = min(384, longest) if max_seq_length is None else max_seq_length
         if max_seq_length > longest:
             raise UserError(
-                f"max_seq_length must be at most {longest}, the model's max_position_embeddings. "
+                f"max_seq_length must be at most {longest}, the most tokens that the model reads. "
                 f"Received: {max_seq_length}."
             )
         self.model, self.tokenizer = model, tokenizer
