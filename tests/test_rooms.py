@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("keras_bert", "tfrecords", "keras_bert_cli")
 # In the order in which data flow: a room imports only from itself and from rooms before it.
 ROOMS = (
-    *("errors", "private_names", "locks", "outputs", "kinds", "files", "cells", "progress", "config"),
-    *("text", "data", "layers", "checkpoints", "models", "training", "tasks", "serving"),
+    *("errors", "private_names", "locks", "outputs", "kinds", "files", "cells", "progress", "families"),
+    *("config", "text", "data", "layers", "checkpoints", "models", "training", "tasks", "serving"),
 )
 OPEN_TO_TFRECORDS = {"errors", "locks", "outputs", "files", "cells", "config", "text", "data"}
 KERAS_ONLY = {"layers", "models"}  # what trains on the JAX backend too
