@@ -25,7 +25,7 @@ SMALL = {
 SIZES = {"bert": "tiny", **{name: next(iter(row.sizes)) for name, row in FAMILIES.items() if name != "bert"}}
 OWN = {
     "distilbert": {"position_embedding": "sinusoidal", "span_dropout_prob": 0.0},
-    "albert": {"embedding_size": 6, "num_hidden_layers": 3, "num_hidden_groups": 2, "inner_group_num": 2},
+    "albert": {"embedding_size": 6, "num_hidden_groups": 1, "inner_group_num": 2},
     "electra": {"embedding_size": 6, "choice_dropout_prob": 0.0},
 }
 CONFIGS = {name: Config.from_name(size, **{**SMALL, **OWN.get(name, {})}) for name, size in SIZES.items()}
@@ -46,17 +46,33 @@ def kinds_of(family):
     return [kind for kind, (task, _) in KINDS.items() if task in tasks and (kind != "generator" or family == "electra")]
 
 
-def family_param(family, *more, slow=False):
-    """Returns a pytest.param of a family; XLM-R, whose models are RoBERTa's, is slow."""
-    marks = [pytest.mark.slow] if slow or family == "xlm-roberta" else []
-    return pytest.param(family, *more, marks=marks, id="-".join((family, *more)))
+def family_params(families=tuple(CONFIGS)):
+    """Returns a pytest.param a family; XLM-R, whose models are RoBERTa's, is slow, and those that are not given."""
+    fast = set(families) - {"xlm-roberta"}
+    return [pytest.param(family, marks=[] if family in fast else [pytest.mark.slow]) for family in CONFIGS]
 
 
-EVERY_FAMILY = [family_param(family) for family in CONFIGS]
-EVERY_MODEL = [family_param(family, kind) for family in CONFIGS for kind in kinds_of(family)]
-# The same with all models slow but one for each family.
-SOME_MODELS = [family_param(f, kind, slow=kind != "classification") for f in CONFIGS for kind in kinds_of(f)]
-SLOW_MODELS = [family_param(f, kind, slow=True) for f in CONFIGS for kind in kinds_of(f)]
+def model_params(*fast):
+    """Returns a pytest.param a family and kind, (family, kind); all are slow that are not given.
+
+    Args:
+        *fast: (family, kind) or a kind, which stands for all families but XLM-R.
+    """
+    fast = {
+        one
+        for each in fast
+        for one in ([(f, each) for f in CONFIGS if f != "xlm-roberta"] if each in KINDS else [each])
+    }
+    pairs = [(family, kind) for family in CONFIGS for kind in kinds_of(family)]
+    return [pytest.param(*pair, marks=[] if pair in fast else [pytest.mark.slow], id="-".join(pair)) for pair in pairs]
+
+
+# BERT's other heads, and XLM-R's, which are RoBERTa's, are slow: tests/models has them, too.
+NEW = [f for f in CONFIGS if f not in ("bert", "xlm-roberta")]
+EVERY_MODEL = model_params("classification", *((family, kind) for family in NEW for kind in kinds_of(family)))
+SOME_MODELS = model_params("classification")
+SHARED_BLOCKS = model_params(("albert", "classification"))
+ODD_ENCODERS_AND_HEADS = model_params(("albert", "classification"), ("roberta", "classification"))
 
 
 def build(family, kind, *, config=None, **options):

@@ -4,7 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from tests.families.rows import EVERY_MODEL, SOME_MODELS, assert_same, batch, build, labels, model_of, outputs
+from keras_bert.models.walk import walk
+from tests.families.rows import (
+    EVERY_MODEL,
+    ODD_ENCODERS_AND_HEADS,
+    assert_same,
+    batch,
+    build,
+    labels,
+    model_of,
+    outputs,
+)
 from tests.small import batch_loss
 
 DENSE = ("attention.query", "attention.key", "attention.value", "attention_output", "intermediate", "block_output")
@@ -21,17 +31,18 @@ def dense_layers(encoder):
 @pytest.mark.parametrize(("family", "kind"), EVERY_MODEL)
 def test_every_head_learns(family, kind):
     model = model_of(family, kind)
-    model.compile(keras.optimizers.Adam(3e-3), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
     before = model.get_weights()
-    losses = [batch_loss(model, batch(model), labels(model)) for _ in range(3)]
-    assert np.isfinite(losses).all() and losses[2] < losses[0]
-    moved = {v.path for v, old in zip(model.weights, before, strict=True) if np.abs(np.array(v) - old).max() > 0}
-    untouched = {v.path for v in model.trainable_weights} - moved
-    assert all("pooler" in path for path in untouched), untouched  # which not every head reads
-    assert not any("pooler" in path for path in untouched) or kind not in ("classification", "multiple_choice")
+    losses = [batch_loss(model, batch(model), labels(model)) for _ in range(2)]
+    assert np.isfinite(losses).all() and losses[1] < losses[0]
+    moved = {id(v) for v, old in zip(model.weights, before, strict=True) if np.abs(np.array(v) - old).max() > 0}
+    kernels = [f for f in walk(model) if f.variable.name == "kernel"]  # there are biases that no loss depends on
+    unmoved = {f.weight.name for f in kernels if id(f.variable) not in moved}
+    reads_pooler = kind in ("classification", "multiple_choice") or "next_sentence" in getattr(model, "objectives", ())
+    assert unmoved <= (set() if reads_pooler else {"bert/pooler/dense/kernel"})
 
 
-@pytest.mark.parametrize(("family", "kind"), SOME_MODELS)
+@pytest.mark.parametrize(("family", "kind"), ODD_ENCODERS_AND_HEADS)
 def test_remat_changes_nothing(family, kind):
     plain = build(family, kind)
     with keras.RematScope(mode="full"):
@@ -44,7 +55,7 @@ def test_remat_changes_nothing(family, kind):
     assert_same(model.get_weights(), plain.get_weights(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("family", "kind"), SOME_MODELS)
+@pytest.mark.parametrize(("family", "kind"), ODD_ENCODERS_AND_HEADS)
 def test_lora_trains_little_and_is_saved_merged(family, kind, tmp_path):
     model = build(family, kind)
     x = batch(model)
