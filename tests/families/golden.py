@@ -30,14 +30,14 @@ LOGITS = {
 }
 
 
-def close(ours, theirs, what, mask=None):
+def close(ours, theirs, what, mask=None, *, tolerance=TOLERANCE):
     """Asserts that two arrays agree, at the places where the mask is 1 if there is one."""
     ours, theirs = np.asarray(ops.convert_to_numpy(ours)), np.asarray(theirs)
     assert ours.shape == theirs.shape, what
     if mask is not None and mask.ndim > 1 and theirs.shape[:2] == mask.shape:
         ours, theirs = ours[mask], theirs[mask]
     scale = np.abs(theirs).max()
-    assert np.abs(ours - theirs).max() <= TOLERANCE * scale, f"{what}: {np.abs(ours - theirs).max() / scale}"
+    assert np.abs(ours - theirs).max() <= tolerance * scale, f"{what}: {np.abs(ours - theirs).max() / scale}"
 
 
 def feed(arrays, prefix=""):
