@@ -46,33 +46,23 @@ def kinds_of(family):
     return [kind for kind, (task, _) in KINDS.items() if task in tasks and (kind != "generator" or family == "electra")]
 
 
-def family_params(families=tuple(CONFIGS)):
-    """Returns a pytest.param a family; XLM-R, whose models are RoBERTa's, is slow, and those that are not given."""
-    fast = set(families) - {"xlm-roberta"}
-    return [pytest.param(family, marks=[] if family in fast else [pytest.mark.slow]) for family in CONFIGS]
+NEW = [family for family in CONFIGS if family not in ("bert", "xlm-roberta")]
+PAIRS = [(family, kind) for family in CONFIGS for kind in kinds_of(family)]
+NEW_PAIRS = [pair for pair in PAIRS if pair[0] in NEW]
+FIRST_PAIRS = [(family, "classification") for family in ("bert", *NEW)]
 
 
-def model_params(*fast):
-    """Returns a pytest.param a family and kind, (family, kind); all are slow that are not given.
-
-    Args:
-        *fast: (family, kind) or a kind, which stands for all families but XLM-R.
-    """
-    fast = {
-        one
-        for each in fast
-        for one in ([(f, each) for f in CONFIGS if f != "xlm-roberta"] if each in KINDS else [each])
-    }
-    pairs = [(family, kind) for family in CONFIGS for kind in kinds_of(family)]
-    return [pytest.param(*pair, marks=[] if pair in fast else [pytest.mark.slow], id="-".join(pair)) for pair in pairs]
+def model_params(fast, pairs=PAIRS, *, others="slow"):
+    """Returns a pytest.param of each pair, (family, kind of head); those that are not fast get a mark."""
+    mark = getattr(pytest.mark, others)
+    return [pytest.param(*pair, marks=[] if pair in fast else [mark], id="-".join(pair)) for pair in pairs]
 
 
-# BERT's other heads, and XLM-R's, which are RoBERTa's, are slow: tests/models has them, too.
-NEW = [f for f in CONFIGS if f not in ("bert", "xlm-roberta")]
-EVERY_MODEL = model_params("classification", *((family, kind) for family in NEW for kind in kinds_of(family)))
-SOME_MODELS = model_params("classification")
-SHARED_BLOCKS = model_params(("albert", "classification"))
-ODD_ENCODERS_AND_HEADS = model_params(("albert", "classification"), ("roberta", "classification"))
+# tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both are slow here, or left out.
+EVERY_MODEL = model_params([*FIRST_PAIRS, *NEW_PAIRS])
+SOME_MODELS = model_params(FIRST_PAIRS, [*FIRST_PAIRS[:1], *NEW_PAIRS])
+ODD_MODELS = model_params([("albert", "classification"), ("roberta", "classification")], NEW_PAIRS)
+SHARED_BLOCKS = model_params([("albert", "classification")], NEW_PAIRS, others="nightly")
 
 
 def build(family, kind, *, config=None, **options):

@@ -7,7 +7,7 @@ import pytest
 from keras_bert.models.walk import walk
 from tests.families.rows import (
     EVERY_MODEL,
-    ODD_ENCODERS_AND_HEADS,
+    ODD_MODELS,
     assert_same,
     batch,
     build,
@@ -42,7 +42,7 @@ def test_every_head_learns(family, kind):
     assert unmoved <= (set() if reads_pooler else {"bert/pooler/dense/kernel"})
 
 
-@pytest.mark.parametrize(("family", "kind"), ODD_ENCODERS_AND_HEADS)
+@pytest.mark.parametrize(("family", "kind"), ODD_MODELS)
 def test_remat_changes_nothing(family, kind):
     plain = build(family, kind)
     with keras.RematScope(mode="full"):
@@ -55,7 +55,7 @@ def test_remat_changes_nothing(family, kind):
     assert_same(model.get_weights(), plain.get_weights(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("family", "kind"), ODD_ENCODERS_AND_HEADS)
+@pytest.mark.parametrize(("family", "kind"), ODD_MODELS)
 def test_lora_trains_little_and_is_saved_merged(family, kind, tmp_path):
     model = build(family, kind)
     x = batch(model)
