@@ -97,6 +97,14 @@ def test_a_family_that_is_not_known_is_named_with_those_that_are():
         Config.from_huggingface({"model_type": "gpt2"})
 
 
+def test_no_activation_of_electra_s_choices_is_the_hidden_layer_as_it_is():
+    fields = as_written(CONFIGS["electra"])
+    config = Config.from_huggingface({**fields, "summary_activation": None})
+    assert config.choice_act == "linear" and Config.from_huggingface(as_written(config)) == config
+    del fields["summary_activation"]
+    assert Config.from_huggingface(fields).choice_act == "gelu_erf"
+
+
 @pytest.mark.parametrize("family", CONFIGS)
 def test_every_weight_has_one_place_in_a_file(family):
     config, row = CONFIGS[family], FAMILIES[family]

@@ -3,16 +3,32 @@
 import numpy as np
 import pytest
 
-from keras_bert.checkpoints.huggingface import file_table
 from keras_bert.families import FAMILIES, find_family
-from tests.families.golden import close, gradient_norms, labels, outputs_of, with_positions
-from tests.families.rows import CONFIGS, HEADS, LENGTH
+from tests.families.golden import close, gradient_norms, labels, neutral_norms, outputs_of, with_positions
+from tests.families.rows import CONFIGS, HEADS, LENGTH, SMALL
 from tests.families.test_rows import CAMEMBERT
 
 pytestmark = pytest.mark.slow
 LENGTHS = np.array([[LENGTH], [LENGTH - 3], [3]])
-CASES = [(name, head.suffix) for name, row in FAMILIES.items() for head in row.heads]
-CASES += [("camembert", "ForSequenceClassification"), ("camembert", "ForMaskedLM")]
+# What changes arithmetic or names: (family, head, fields of config.json).
+UNTIED, RELU = {"tie_word_embeddings": False}, {"hidden_act": "relu"}
+VARIANTS = [
+    *((family, "ForMaskedLM", UNTIED) for family in CONFIGS),
+    *((family, "ForMaskedLM", RELU) for family in ("roberta", "albert", "electra")),
+    ("distilbert", "ForMaskedLM", {"activation": "relu", "sinusoidal_pos_embds": False}),
+    ("distilbert", "ForSequenceClassification", {"activation": "relu"}),
+    ("electra", "ForPreTraining", RELU),
+    ("electra", "ForSequenceClassification", {"embedding_size": SMALL["hidden_size"]}),  # and no projection
+    ("electra", "ForMultipleChoice", {"summary_type": "last"}),
+    ("electra", "ForMultipleChoice", {"summary_type": "mean", "summary_activation": "tanh"}),
+    ("electra", "ForMultipleChoice", {"summary_activation": ""}),
+    ("albert", "ForSequenceClassification", {"embedding_size": SMALL["hidden_size"]}),  # and a projection
+    ("albert", "ForTokenClassification", {"num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 1}),
+    ("roberta", "ForSequenceClassification", {"type_vocab_size": 2, "pad_token_id": 2}),
+    ("bert", "ForSequenceClassification", {"type_vocab_size": 1}),
+]
+CASES = [(name, head.suffix, {}) for name, row in FAMILIES.items() for head in row.heads]
+CASES += [("camembert", "ForSequenceClassification", {}), ("camembert", "ForMaskedLM", {}), *VARIANTS]
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +41,8 @@ def theirs(request):
     """A model of transformers' with random weights, biases and norms too, without dropout."""
     transformers = pytest.importorskip("transformers", reason="the parity extra")
     torch = pytest.importorskip("torch", reason="the parity extra")
-    family, suffix = request.param
-    fields = CONFIGS["roberta" if family == "camembert" else family].to_huggingface()
+    family, suffix, more = request.param
+    fields = CONFIGS["roberta" if family == "camembert" else family].to_huggingface() | more
     config = transformers.AutoConfig.for_model(family, **{n: x for n, x in fields.items() if n != "model_type"})
     config.num_labels = 2 if suffix == "ForQuestionAnswering" else 3
     if "NextSentence" in suffix or (suffix == "ForPreTraining" and family in ("bert", "albert")):
@@ -66,7 +82,11 @@ def feed(model, config, suffix):
     return x, {"labels": some, **more}
 
 
-@pytest.mark.parametrize(("theirs", "family", "suffix"), [(case, *case) for case in CASES], indirect=["theirs"])
+@pytest.mark.parametrize(
+    ("theirs", "family", "suffix"),
+    [pytest.param(case, *case[:2], id="-".join([*case[:2], *map(str, case[2].values())])) for case in CASES],
+    indirect=["theirs"],
+)
 def test_outputs_loss_and_gradients_in_both_directions(theirs, family, suffix, tmp_path):
     import torch
     import transformers
@@ -92,14 +112,10 @@ def test_outputs_loss_and_gradients_in_both_directions(theirs, family, suffix, t
         arrays["in/next_sentence_label"] = arrays["in/labels"]
     loss, norms = gradient_norms(model, with_positions(model, x), *labels(model, arrays, mask))
     close(loss, expected.loss.item(), "loss")
-    decoder, _, _ = row.decoder
-    words = next(places for places in row.names.outside.values() if places[0].name.endswith("/word_embeddings"))
-    table = {decoder: words, **file_table(row, model.bert_config)}
-    found = {
-        table[name][0].name: parameter.grad.norm().item()
-        for name, parameter in theirs.named_parameters()
-        if parameter.grad is not None
-    }
+    gradients = {name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in theirs.named_parameters()}
+    arrays = {"grad/names": np.array([*gradients]), "grad/norms": np.array([*gradients.values()])}
+    found, strange = neutral_norms(model.bert_config, arrays)
+    assert strange == []
     left_out = {"bert/embeddings/word_embeddings"} if model.bert_config.trains_padding else set()  # as Google's BERT
     left_out |= {name for name in norms if name.endswith("/key/bias")}
     left_out |= {name for name in norms.keys() - found.keys() if name.startswith("bert/pooler/")}
