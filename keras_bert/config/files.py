@@ -128,7 +128,9 @@ class FromFiles:
             if known.get(name, 0) is None:
                 del known[name]
         known = row.read(_with_activations({**row.defaults, **known}, HUGGINGFACE_ACTIVATIONS), fields)
-        return cls(**{**known, **row.fixed}, family=row.name, extra=extra)
+        config = cls(**{**known, **row.fixed}, family=row.name, extra=extra)
+        said = row.write(config)  # in fields of Config that have other names and values
+        return config.replace(extra={name: value for name, value in extra.items() if name not in said})
 
     @classmethod
     def from_file(cls, path):

@@ -89,6 +89,11 @@ def google_sizes(shapes, net):
     }
 
 
+def read_summary(fields, _):
+    """Returns the fields with the summary's activation by a name; none at all leaves the hidden layer as it is."""
+    return {**fields, "choice_act": fields["choice_act"] or "linear"}
+
+
 ELECTRA = Family(
     name="electra",
     title="ELECTRA",
@@ -134,4 +139,5 @@ ELECTRA = Family(
     decoder=("generator_lm_head.weight", None, "generator_lm_head.bias"),
     google_activations={"gelu": "gelu_erf"},
     expected={"position_embedding_type": "absolute", "is_decoder": False, "summary_use_proj": True},
+    read=read_summary,
 )

@@ -106,11 +106,12 @@ class Pooled:
             own = self.pooler
             pooled = self.encoder.pooled_output(inputs) if own is None else own(self.encoder.first_output(inputs))
             return self.dropout(pooled)
-        if self.pooling == "first":
-            read = self.encoder.first_output(inputs)[:, 0]
-        else:
-            hidden = self.encoder(inputs)["sequence_output"]
-            read = hidden[:, -1] if self.pooling == "last" else keras.ops.mean(hidden, axis=1)
+        hidden = (
+            self.encoder.first_output(inputs) if self.pooling == "first" else self.encoder(inputs)["sequence_output"]
+        )
+        with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
+            place = {"first": 0, "last": -1}.get(self.pooling)
+            read = keras.ops.mean(hidden, axis=1) if place is None else hidden[:, place]
         read = self.dropout(read) if self.drops_input else read
         return self.dropout(ACTIVATIONS[self.activation](self.hidden_layer(read)))
 

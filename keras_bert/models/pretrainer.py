@@ -124,7 +124,7 @@ class Heads:
             encoded = self.encoder(inputs)
             hidden = encoded["sequence_output"]
             scores = self.replaced_tokens(self.activation(self.replaced_tokens_transform(hidden)))  # (B, S, 1)
-            outputs["replaced_tokens"] = ops.cast(scores[..., 0], "float32")
+            outputs["replaced_tokens"] = ops.cast(ops.squeeze(scores, axis=-1), "float32")
             hidden = hidden if positions is None else take_positions(hidden, positions)
         elif positions is None:
             encoded = {"pooled_output": self.encoder.pooled_output(inputs)}

@@ -70,7 +70,10 @@ def test_outputs_and_ten_steps_of_training_equal_tensorflows(tmp_path):
 SAME = ("assigning", "checking", "export", "golden", "growing", "remat")
 
 
-@pytest.mark.parametrize("tests", [["tests/layers"], [f"tests/models/test_{name}.py" for name in SAME]])
+@pytest.mark.parametrize(
+    "tests",
+    [["tests/layers"], [f"tests/models/test_{name}.py" for name in SAME], ["tests/families/test_golden.py"]],
+)
 def test_the_same_tests_pass(tests):
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-k", "not eagerly", *tests]

@@ -1,0 +1,112 @@
+"""Every family and head against transformers: hidden states, logits, loss, gradients, and files bit for bit."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from keras_bert.checkpoints import open_checkpoint
+from keras_bert.families import find_family
+from tests.conftest import SHARED
+from tests.families.golden import (
+    FEEDS,
+    HEADS,
+    LOGITS,
+    close,
+    feed,
+    fixed_embeddings,
+    gradient_norms,
+    labels,
+    neutral_norms,
+    outputs_of,
+    with_positions,
+)
+
+MODELS = SHARED / "golden" / "families" / "models"
+FAMILIES = ("bert", "roberta", "xlm_roberta", "distilbert", "albert", "electra")  # as the folders are called
+VARIANTS = [f"{family}/{path.name}" for family in FAMILIES for path in sorted((MODELS / family).glob("*"))]
+POOLER = {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
+OBJECTIVES = {"discriminator": ["replaced_tokens"], "generator": ["masked_lm"]}
+
+
+@pytest.fixture(scope="module", params=VARIANTS or ["none"])
+def case(request, shared):
+    """(model, arrays of golden.npz, folder)."""
+    folder = shared / "golden" / "families" / "models" / request.param
+    if not folder.is_dir():
+        pytest.skip("the families' golden files are not on this machine")
+    with np.load(folder / "golden.npz") as file:
+        arrays = dict(file)
+    task = open_checkpoint(folder).task["task"]
+    own = {"objectives": OBJECTIVES[folder.name]} if folder.name in OBJECTIVES else {}
+    if task == "pretraining" and not own and "out/prediction_logits" not in arrays:
+        own = {"objectives": ["masked_lm"]}
+    model = HEADS[task].from_pretrained(folder, return_all_layers=True, **own)
+    assert {*model.load_report.new} <= POOLER and model.load_report.unused == []  # some of transformers' have none
+    return model, arrays, folder
+
+
+def test_hidden_states(case):
+    model, arrays, _ = case
+    inner, seen = model.bert_config.inner_group_num, 0
+    for prefix in FEEDS:
+        if f"{prefix}in/input_ids" not in arrays or arrays[f"{prefix}in/input_ids"].ndim > 2:
+            continue
+        x, mask = feed(arrays, prefix)
+        outputs = model.encoder(x)
+        embedded = outputs["embedding_output"]
+        project = model.encoder.embedding_projection
+        hidden = [embedded if project is None else project(embedded), *outputs["encoder_outputs"]]
+        found = {"embedding_output": embedded, "last_hidden_state": outputs["sequence_output"]}
+        found |= {f"hidden_{i}": array for i, array in enumerate(hidden)}
+        found |= {"pooler_output": outputs["pooled_output"]} if "pooled_output" in outputs else {}
+        for name, array in found.items():
+            if f"{prefix}out/{name}" in arrays:
+                close(array, arrays[f"{prefix}out/{name}"], prefix + name, mask)
+                seen += 1
+        layers = sum(name.startswith(f"{prefix}out/hidden_") for name in arrays)
+        assert layers in (0, 1, len(hidden), (len(hidden) - 1) // inner + 1)
+    assert seen or arrays["in/input_ids"].ndim > 2
+
+
+def test_logits(case):
+    model, arrays, _ = case
+    seen = set()
+    for prefix in FEEDS:
+        if f"{prefix}in/input_ids" not in arrays:
+            continue
+        x, mask = feed(arrays, prefix)
+        ours = outputs_of(model, x)
+        for theirs, names in LOGITS.items():
+            if f"{prefix}out/{theirs}" in arrays:
+                name = next(name for name in names if name in ours)
+                close(ours[name], arrays[f"{prefix}out/{theirs}"], prefix + theirs, mask)
+                seen.add(name)
+    assert seen == set(ours)
+
+
+def test_loss_and_gradients(case):
+    model, arrays, _ = case
+    x, mask = feed(arrays)
+    y, weights = labels(model, arrays, mask)
+    with fixed_embeddings(model):  # as the golden files have it: but for a tied decoder's, these gradients are 0
+        loss, ours = gradient_norms(model, with_positions(model, x), y, weights)
+    close(loss, arrays["out/loss"], "loss")
+    theirs, strange = neutral_norms(model.bert_config, arrays)
+    assert strange == [] and theirs.keys() - ours.keys() <= {"bert/embeddings/position_embeddings"}  # sinusoidal
+    assert ours.keys() - theirs.keys() == set(model.load_report.new)
+    names = sorted(
+        name for name in ours.keys() & theirs.keys() if not name.endswith("/key/bias")
+    )  # whose gradient is rounding noise
+    close(np.array([ours[name] for name in names]), np.array([theirs[name] for name in names]), "gradients")
+
+
+def test_what_is_written_is_what_was_read_bit_for_bit(case, tmp_path):
+    model, _, folder = case
+    model.save_pretrained(tmp_path / "model", format="huggingface")
+    before, after = load_file(folder / "model.safetensors"), load_file(tmp_path / "model" / "model.safetensors")
+    row = find_family(model.bert_config.family)
+    new = len(model.load_report.new)
+    assert before.keys() <= after.keys() and len(after) == len(before) + new
+    unread = None if model.bert_config.tie_word_embeddings else row.decoder[2]  # transformers keeps it all the same
+    for name in before.keys() - {unread}:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)

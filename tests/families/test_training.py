@@ -1,0 +1,78 @@
+"""What holds for every family and head in training: a step, remat, LoRA, layer-wise rates."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_bert.models.walk import walk
+from tests.families.rows import (
+    EVERY_MODEL,
+    ODD_MODELS,
+    assert_same,
+    batch,
+    build,
+    labels,
+    model_of,
+    outputs,
+)
+from tests.small import batch_loss
+
+DENSE = ("attention.query", "attention.key", "attention.value", "attention_output", "intermediate", "block_output")
+
+
+def dense_layers(encoder):
+    """Yields the dense layers of the blocks."""
+    for block in encoder.blocks:
+        for path in DENSE:
+            owner, _, name = path.rpartition(".")
+            yield getattr(getattr(block, owner) if owner else block, name)
+
+
+@pytest.mark.parametrize(("family", "kind"), EVERY_MODEL)
+def test_every_head_learns(family, kind):
+    model = model_of(family, kind)
+    model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
+    before = model.get_weights()
+    losses = [batch_loss(model, batch(model), labels(model)) for _ in range(2)]
+    assert np.isfinite(losses).all() and losses[1] < losses[0]
+    moved = {id(v) for v, old in zip(model.weights, before, strict=True) if np.abs(np.array(v) - old).max() > 0}
+    kernels = [f for f in walk(model) if f.variable.name == "kernel"]  # there are biases that no loss depends on
+    unmoved = {f.weight.name for f in kernels if id(f.variable) not in moved}
+    reads_pooler = kind in ("classification", "multiple_choice") or "next_sentence" in getattr(model, "objectives", ())
+    assert unmoved <= (set() if reads_pooler else {"bert/pooler/dense/kernel"})
+
+
+@pytest.mark.parametrize(("family", "kind"), ODD_MODELS)
+def test_remat_changes_nothing(family, kind):
+    plain = build(family, kind)
+    with keras.RematScope(mode="full"):
+        model = build(family, kind)
+    found = []
+    for each in (plain, model):
+        each.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        found.append([batch_loss(each, batch(each), labels(each)) for _ in range(2)])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert_same(model.get_weights(), plain.get_weights(), atol=1e-5)
+
+
+@pytest.mark.parametrize(("family", "kind"), ODD_MODELS)
+def test_lora_trains_little_and_is_saved_merged(family, kind, tmp_path):
+    model = build(family, kind)
+    x = batch(model)
+    before = outputs(model, x)
+    model.encoder.trainable = False
+    for layer in dense_layers(model.encoder):
+        layer.enable_lora(2)
+        layer.lora_kernel_a.trainable = layer.lora_kernel_b.trainable = True
+    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+    words = np.array(model.encoder.token_embedding.embeddings)
+    for _ in range(2):
+        batch_loss(model, x, labels(model))
+    np.testing.assert_array_equal(model.encoder.token_embedding.embeddings, words)
+    assert all(np.abs(np.array(layer.lora_kernel_b)).max() > 0 for layer in dense_layers(model.encoder))
+    after = outputs(model, x)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(after, before, strict=True))
+    model.save_pretrained(tmp_path / "model")
+    again = type(model).from_pretrained(tmp_path / "model")
+    assert not any("lora" in variable.path for variable in again.variables)
+    assert_same(outputs(again, x), after, atol=1e-5)
