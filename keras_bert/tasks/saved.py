@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from keras_bert.checkpoints import open_checkpoint
-from keras_bert.checkpoints.parts import CLASSIFIER
+from keras_bert.checkpoints import check_tokenizer, open_checkpoint
+from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier
 from keras_bert.tasks.classify import predict_logits, prediction_columns
@@ -98,9 +98,10 @@ def load_classifier(path, *, dtype=None):
         raise UserError(
             f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."
         )
-    missing = [name for name in CLASSIFIER if name not in checkpoint.shapes]
+    missing = [name for name in needed_weights(checkpoint.config, kind) if name not in checkpoint.shapes]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}, weights of the classifier; save the model again.")
     tokenizer = Tokenizer.from_pretrained(path)
+    check_tokenizer(tokenizer, checkpoint.config)
     model = BertClassifier.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
     return SavedClassifier(model, tokenizer, dict(task.get("reading") or {}))

@@ -24,7 +24,7 @@ from keras_bert.tasks.tagging_metrics import tagging_metrics, type_table
 from keras_bert.tasks.tagging_pieces import encode_words
 from keras_bert.text import characters
 from keras_bert.text.characters import regex_class
-from keras_bert.text.vocabulary import check_fits
+from keras_bert.text.vocabulary import check_fits, check_padding
 
 __all__ = [
     "Sentences",
@@ -278,6 +278,7 @@ def _length(model, tokenizer, max_seq_length):
     """Returns the longest window, or raises a UserError if the model cannot read it or has another vocabulary."""
     config = model.bert_config
     check_fits(len(tokenizer), config.vocab_size)
+    check_padding(tokenizer.pad_id, config)
     if max_seq_length is None:
         return min(LONGEST, config.max_position_embeddings)
     if max_seq_length > config.max_position_embeddings:

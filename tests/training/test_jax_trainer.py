@@ -15,7 +15,7 @@ from keras_bert.models import BertPretrainer
 from keras_bert.models.weights import collect_arrays
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
-from keras_bert.training.trainer import COLUMNS
+from keras_bert.training.trainer import columns
 from tests.models.conftest import as_batch
 
 SCHEDULE = {"learning_rate": 5e-3, "num_train_steps": 20, "num_warmup_steps": 3}
@@ -155,7 +155,7 @@ def test_twenty_steps_are_those_of_tensorflow(found, tensorflows, case):
     expected, arrays = tensorflows
     rows = found[case]
     assert rows.dtype == np.float32
-    assert rows.shape == (20, len(COLUMNS))
+    assert rows.shape == (20, len(columns()))
     np.testing.assert_allclose(rows, expected, rtol=1e-4)
     for name, array in arrays.items():
         np.testing.assert_allclose(found[f"{case}/{name}"], array, atol=1e-3 * np.abs(array).max(), err_msg=name)

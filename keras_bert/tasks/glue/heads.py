@@ -3,10 +3,10 @@
 C classes.
 """
 
-from keras_bert.checkpoints.parts import CLASSIFIER
+from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
 
-KIND = "classification"  # models/classifier.py, BertClassifier.TASK
+KIND = "classification"  # models/classifier.py, Classifier.TASK
 
 
 def label_columns(task, checkpoint):
@@ -27,7 +27,7 @@ def label_columns(task, checkpoint):
         raise UserError(
             f"{checkpoint.path} has no head for {task.name}, so it cannot answer; fine-tune it first (--do_train)."
         )
-    missing = [name for name in CLASSIFIER if name not in checkpoint.shapes]
+    missing = [name for name in needed_weights(checkpoint.config, KIND) if name not in checkpoint.shapes]
     if missing:
         raise UserError(f"{checkpoint.path} lacks {', '.join(missing)}, weights of the classifier; save it again.")
     count = saved.get("num_classes")

@@ -6,7 +6,7 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.tasks.squad.examples import Context, Example
 from keras_bert.tasks.squad.training import Questions
-from keras_bert.text.vocabulary import check_fits
+from keras_bert.text.vocabulary import check_fits, check_padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Answerer:
         config = model.bert_config
         longest = config.max_position_embeddings
         check_fits(len(tokenizer), config.vocab_size)
+        check_padding(tokenizer.pad_id, config)
         max_seq_length = min(384, longest) if max_seq_length is None else max_seq_length
         if max_seq_length > longest:
             raise UserError(
