@@ -45,8 +45,8 @@ def make_replica_step(model, optimizer, *, accumulation=1):
             sums = batch_sums(model, batch, training=True)
             loss = total_loss(sums, counts)
         # What no objective reads, such as a pooler without next_sentence, has a gradient of 0.
-        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return sums, [tf.convert_to_tensor(gradient) for gradient in gradients]
+        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
+        return sums, [tf.zeros(v.shape, v.dtype) if g is None else tf.convert_to_tensor(g) for g, v in gradients]
 
     def accumulated(batch, counts):
         parts = tf.nest.map_structure(
