@@ -181,7 +181,7 @@ class _Scale:
     def unfold(self, model):
         """Undoes that where the head comes from a checkpoint. Returns the model."""
         report = getattr(model, "load_report", None)
-        from_checkpoint = report is not None and set(model.head_variables()) <= set(report.loaded)
+        from_checkpoint = report is not None and {weight.name for weight in model.head_weights()} <= set(report.loaded)
         return _scale_head(model, 1 / self.sd, -self.mean / self.sd) if from_checkpoint else model
 
 

@@ -153,7 +153,7 @@ def load_span_labeler(path, **options):
     from keras_bert.models import BertSpanLabeler
 
     model = BertSpanLabeler.from_pretrained(path, **options)
-    missing = [name for name in model.load_report.new if name in model.head_variables()]
+    missing = [name for name in model.load_report.new if name in {weight.name for weight in model.head_weights()}]
     if missing:
         raise UserError(
             f"{path} cannot answer questions: it lacks {', '.join(missing)}; fine-tune it first, with keras-bert squad."
