@@ -103,9 +103,11 @@ def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
     from keras_bert.families import find_family
     from keras_bert.training.loop import Stopped
     from keras_bert.training.pretrain import pretrain
+    from keras_bert.training.trainer import check_objectives
     from keras_bert_cli.signals import StopSignals
 
     config, objectives, origin = _find_config(args, tokenizer)
+    check_objectives(objectives, config.family)
     _print_records(files, eval_files, tokenizer, args)
     print(
         f"model: {find_family(config.family).title}, {config.num_hidden_layers} layers, hidden size "
@@ -238,10 +240,10 @@ def _sentence_task(files, objectives):
     """Returns in words what a model learns of the records' sentence pairs."""
     from keras_bert.data.manifests import SENTENCE_TASKS, sentence_task
 
-    alone = "the loss is that of the masked tokens alone"
     if "next_sentence" not in objectives:
-        return f"none of this model, {alone}"
-    return SENTENCE_TASKS[sentence_task(files)] or f"none in these records, {alone}"
+        return "none, this model learns from masked tokens alone"
+    task = SENTENCE_TASKS[sentence_task(files)]
+    return task or "none in these records, the loss is that of the masked tokens alone"
 
 
 def _print_results(measured, results, task):

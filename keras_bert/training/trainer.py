@@ -53,7 +53,7 @@ def make_trainer(model, optimizer, strategy, *, accumulation=1, jit_compile=Fals
     Raises:
         UserError: the model has an objective that is not trained here.
     """
-    check_objectives(model)
+    check_objectives(model.objectives, model.bert_config.family)
     if keras.backend.backend() == "jax":
         from keras_bert.training.jax_trainer import JaxTrainer as Trainer
     else:
@@ -61,13 +61,12 @@ def make_trainer(model, optimizer, strategy, *, accumulation=1, jit_compile=Fals
     return Trainer(model, optimizer, strategy, accumulation=accumulation, jit_compile=jit_compile)
 
 
-def check_objectives(model):
-    """Raises a UserError unless all objectives of a Pretrainer are trained here."""
-    others = [name for name in model.objectives if name not in TASKS]
+def check_objectives(objectives, family):
+    """Raises a UserError unless all objectives of a Pretrainer of a family are trained here."""
+    others = [name for name in objectives if name not in TASKS]
     if others:
-        title = find_family(model.bert_config.family).title
         raise UserError(
-            f"This model of {title} is made for {', '.join(others)}, and pre-training is implemented for "
+            f"This model of {find_family(family).title} is made for {', '.join(others)}, and pre-training is implemented for "
             f"{' and '.join(TASKS)}; take a model with a masked-LM head, or train this one on labels of your own by "
             "model.fit."
         )

@@ -175,7 +175,9 @@ def test_a_row_has_the_tokens_and_the_norm_of_the_gradient(model, small):
     optimizer = BertAdamW(0.0, global_clipnorm=expected / 2)
     optimizer.build(model.trainable_variables)
     row = dict(
-        zip(columns(), make_train_steps(model, optimizer, DEFAULT)(iterate(small[1], 3), tf.constant(1))[0], strict=True)
+        zip(
+            columns(), make_train_steps(model, optimizer, DEFAULT)(iterate(small[1], 3), tf.constant(1))[0], strict=True
+        )
     )
     assert float(row["tokens"]) == x["input_mask"].sum() < x["input_mask"].size
     assert float(row["gradient_norm"]) == pytest.approx(expected, rel=1e-5)
