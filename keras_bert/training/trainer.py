@@ -66,9 +66,9 @@ def check_objectives(objectives, family):
     others = [name for name in objectives if name not in TASKS]
     if others:
         raise UserError(
-            f"This model of {find_family(family).title} is made for {', '.join(others)}, and pre-training is implemented for "
-            f"{' and '.join(TASKS)}; take a model with a masked-LM head, or train this one on labels of your own by "
-            "model.fit."
+            f"This model of {find_family(family).title} is made for {', '.join(others)}, and pre-training is "
+            f"implemented for {' and '.join(TASKS)}; take a model with a masked-LM head, or train this one on labels "
+            "of your own by model.fit."
         )
 
 
