@@ -124,7 +124,7 @@ def train_ours(args):
     """Returns our runs."""
     from keras_bert.checkpoints import open_checkpoint
     from keras_bert.data.texts import text_dataset, text_rows
-    from keras_bert.models import BertClassifier
+    from keras_bert.models import Classifier
     from keras_bert.tasks import glue
     from keras_bert.tasks.predicting import predict_rows
     from keras_bert.tasks.runs import model_maker
@@ -138,7 +138,7 @@ def train_ours(args):
     rows = text_rows(dev.texts, tokenizer, pairs=dev.pairs, max_seq_length=args.max_seq_length)
     make_model = model_maker(
         checkpoint.config,
-        lambda encoder: BertClassifier(encoder, task.num_classes, pair=task.pair),
+        lambda encoder: Classifier(encoder, task.num_classes, pair=task.pair),
         checkpoint=checkpoint,
         dtype="mixed_bfloat16",
     )

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory
 
-Each row trains a BertPretrainer for a few steps in a fresh process on the CPU and prints one JSON line: by how many
+Each row trains a Pretrainer for a few steps in a fresh process on the CPU and prints one JSON line: by how many
 megabytes its resident memory grew at most, over what it was once TensorFlow, Keras and one small model had run; how
 many were expected; and their ratio. --rows takes other rows, as JSON.
 """
@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from keras_bert.config import BertConfig
+from keras_bert.config import Config
 from keras_bert.training.costs import Step
 from keras_bert.training.memory import step_memory
 
@@ -71,8 +71,8 @@ def compare(hidden_size, layers, batch_size, length, dtype, remat):
 
 
 def shape_of(hidden_size, layers, batch_size, length):
-    """Returns the BertConfig and the Step of a row."""
-    config = BertConfig.from_name(f"L-{layers}_H-{hidden_size}")
+    """Returns the Config and the Step of a row."""
+    config = Config.from_name(f"L-{layers}_H-{hidden_size}")
     return config, Step(train_batch_size=batch_size, max_seq_length=length)
 
 
@@ -80,7 +80,7 @@ def measure(hidden_size, layers, batch_size, length, dtype, remat):
     """Trains in this process. Returns by how many megabytes it grew, and the most that its tensors took at once."""
     import tensorflow as tf
 
-    train(BertConfig(**SMALL), Step(train_batch_size=2, max_seq_length=16), dtype=dtype, remat=remat)
+    train(Config(**SMALL), Step(train_batch_size=2, max_seq_length=16), dtype=dtype, remat=remat)
     gc.collect()
     tf.config.experimental.reset_memory_stats("CPU:0")
     tensors = tf.config.experimental.get_memory_info("CPU:0")["current"]
@@ -94,11 +94,11 @@ def measure(hidden_size, layers, batch_size, length, dtype, remat):
 
 
 def train(config, step, *, dtype, remat):
-    """Trains a fresh BertPretrainer on random tokens for some steps and returns it."""
+    """Trains a fresh Pretrainer on random tokens for some steps and returns it."""
     import keras
     import numpy as np
 
-    from keras_bert.models import BertEncoder, BertPretrainer
+    from keras_bert.models import Encoder, Pretrainer
     from keras_bert.training.optimizers import adamw
 
     rng = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def train(config, step, *, dtype, remat):
     }
     weights = {"masked_lm": np.ones(masked, "float32"), "next_sentence": np.ones(tokens[0], "float32")}
     with keras.RematScope() if remat else contextlib.nullcontext():
-        model = BertPretrainer(BertEncoder(config, dtype=dtype))
+        model = Pretrainer(Encoder(config, dtype=dtype))
         model.compile(adamw(1e-4), jit_compile=False)
         for _ in range(STEPS):
             model.train_on_batch(inputs, labels, weights)

@@ -34,7 +34,7 @@ def main():
     """Makes the records, runs both sides in turn and prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipeline", action="store_true", help="real records against a cached batch")
-    parser.add_argument("--size", help="of BertConfig.from_name (default: mini, with --pipeline tiny)")
+    parser.add_argument("--size", help="of Config.from_name (default: mini, with --pipeline tiny)")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--max_seq_length", type=int, default=128)
     parser.add_argument("--max_predictions_per_seq", type=int, default=20)
@@ -80,11 +80,11 @@ def overhead(args):
 
 def make_missing_records(args, folder):
     """Makes the records that were not given, of random words, and notes them in `args`."""
-    from keras_bert.config import BertConfig
+    from keras_bert.config import Config
     from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
     from tfrecords.create_pretraining_data import create_pretraining_data
 
-    words = [f"w{n}" for n in range(BertConfig.from_name(args.size).vocab_size - len(SPECIAL_TOKENS))]
+    words = [f"w{n}" for n in range(Config.from_name(args.size).vocab_size - len(SPECIAL_TOKENS))]
     rng = np.random.default_rng(0)
     for name, dynamic in (("input_file", False), ("dynamic_file", True)):
         if getattr(args, name) or (dynamic and not args.pipeline):
@@ -118,7 +118,7 @@ def training_parts(args):
     """Returns (model, optimizer, strategy) as `pretrain` makes them."""
     import keras_bert as kb
 
-    model = kb.BertPretrainer(kb.BertEncoder(kb.BertConfig.from_name(args.size), dtype=args.dtype))
+    model = kb.Pretrainer(kb.Encoder(kb.Config.from_name(args.size), dtype=args.dtype))
     optimizer = kb.adamw(1e-4, num_train_steps=100_000, num_warmup_steps=100)
     optimizer.build(model.trainable_variables)
     return model, optimizer, kb.strategy("one_device")
@@ -165,7 +165,7 @@ def whole_run(args):
         pretrain(
             args.input_file,
             Path(folder, "run"),
-            kb.BertConfig.from_name(args.size),
+            kb.Config.from_name(args.size),
             train_batch_size=args.batch_size,
             num_train_steps=total,
             num_warmup_steps=WARM_STEPS,

@@ -44,7 +44,7 @@ def main():
     parser.add_argument("--corpus", required=True, help="text to train on: paths, quoted globs")
     parser.add_argument("--heldout", required=True, help="text to measure on")
     parser.add_argument("--minutes", type=float, default=15.0, help="of training on each side")
-    parser.add_argument("--size", default="mini", help="of BertConfig.from_name")
+    parser.add_argument("--size", default="mini", help="of Config.from_name")
     parser.add_argument("--vocab_size", type=int, default=8000)
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--max_seq_length", type=int, default=128)
@@ -109,11 +109,11 @@ def records_of(name, args):
 
 
 def our_config(args):
-    """Returns the BertConfig of both sides."""
-    from keras_bert.config import BertConfig
+    """Returns the Config of both sides."""
+    from keras_bert.config import Config
 
     entries = len((args.folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
-    return BertConfig.from_name(args.size, vocab_size=entries)
+    return Config.from_name(args.size, vocab_size=entries)
 
 
 def train_ours(args):

@@ -82,7 +82,7 @@ def save_models(checkpoint, folder):
 
     keras.utils.set_random_seed(1)
     folder, tokenizer = Path(folder), kb.Tokenizer.from_pretrained(checkpoint)
-    model = kb.BertClassifier.from_pretrained(checkpoint, num_classes=2)
+    model = kb.Classifier.from_pretrained(checkpoint, num_classes=2)
     model.save_pretrained(folder / "huggingface", tokenizer=tokenizer, format="huggingface")
     for side, precision in OURS.items():
         kb.export(model, tokenizer, folder / side / "1", max_seq_length=MAX_SEQ_LENGTH, precision=precision)

@@ -44,7 +44,7 @@ def main():
         "--chip", choices=tuple(TOPOLOGIES), action="append", help="again for another; both if left out"
     )
     parser.add_argument("--shape", default="128x128", help="B x S")
-    parser.add_argument("--size", default="base", help="a size of BertConfig.from_name")
+    parser.add_argument("--size", default="base", help="a size of Config.from_name")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--accumulation", type=int, default=1, help="micro-batches of a step")
     parser.add_argument("--remat", action="store_true", help="blocks are computed again in the backward pass")
@@ -73,14 +73,14 @@ def main():
 
 
 def model_and_optimizer(args):
-    """Returns a BertPretrainer and its built AdamW."""
+    """Returns a Pretrainer and its built AdamW."""
     import keras
 
     import keras_bert as kb
 
     with keras.RematScope(mode="full") if args.remat else contextlib.nullcontext():
         dtype = "mixed_bfloat16" if args.dtype == "bfloat16" else "float32"
-        model = kb.BertPretrainer(kb.BertEncoder(kb.BertConfig.from_name(args.size), dtype=dtype))
+        model = kb.Pretrainer(kb.Encoder(kb.Config.from_name(args.size), dtype=dtype))
     optimizer = kb.adamw(1e-4, num_train_steps=1_000_000, num_warmup_steps=10_000)
     optimizer.build(model.trainable_variables)
     return model, optimizer

@@ -8,7 +8,7 @@
 Each runs in a process of its own, in turn, several times; the least time of each counts. All train a masked LM and the
 next sentence with AdamW, global clipping at 1 and dropout 0.1, on random ids without padding:
 
-    ours            model.fit's own train step on BertPretrainer
+    ours            model.fit's own train step on Pretrainer
     keras_hub       the same on KerasHub's BertBackbone with its MaskedLMHead, Keras' AdamW
     torch           transformers' BertModel and heads at the masked positions alone, fused AdamW, autocast
     torch_stock     transformers' BertForPreTraining as it comes, logits at all positions
@@ -32,7 +32,7 @@ DEFAULT_KINDS = ("ours", "keras_hub", "torch", "torch_stock")
 def main():
     """Runs the processes, or, with --only, one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="small", help="a size of BertConfig.from_name")
+    parser.add_argument("--size", default="small", help="a size of Config.from_name")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--max_seq_length", type=int, default=128)
     parser.add_argument("--max_predictions_per_seq", type=int, default=20)
@@ -61,9 +61,9 @@ def main():
 
 def measured(args):
     """Returns the least milliseconds of a step, by the clock and by all threads' processor time."""
-    from keras_bert.config import BertConfig
+    from keras_bert.config import Config
 
-    config = BertConfig.from_name(args.size)
+    config = Config.from_name(args.size)
     step = STEPS[args.only](config, args)
     for _ in range(3):
         step()
@@ -91,13 +91,13 @@ def random_batch(config, args):
 
 
 def our_step(config, args):
-    """Returns a function that trains BertPretrainer for one step, or runs it forward."""
+    """Returns a function that trains Pretrainer for one step, or runs it forward."""
     import keras_bert as kb
 
     batch = random_batch(config, args)
-    encoder = kb.BertEncoder(config, dtype="mixed_bfloat16" if args.dtype == "bfloat16" else "float32")
+    encoder = kb.Encoder(config, dtype="mixed_bfloat16" if args.dtype == "bfloat16" else "float32")
     optimizer = kb.adamw(1e-4, num_train_steps=1000, num_warmup_steps=10)
-    return keras_step(kb.BertPretrainer(encoder), optimizer, None, batch, args)
+    return keras_step(kb.Pretrainer(encoder), optimizer, None, batch, args)
 
 
 def deterministic_step(config, args):

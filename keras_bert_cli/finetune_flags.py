@@ -173,17 +173,17 @@ def find_model(args, *, pair):
         pair: whether its inputs are two texts.
 
     Returns:
-        tokenizer, config, checkpoint: a Tokenizer, a BertConfig with the rates of dropout to train with, and the
+        tokenizer, config, checkpoint: a Tokenizer, a Config with the rates of dropout to train with, and the
         opened Checkpoint to load, or None for fresh weights.
 
     Raises:
         UserError: no model is named, or its parts do not fit one another or the length.
     """
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
-    from keras_bert.config import BertConfig
+    from keras_bert.config import Config
     from keras_bert.errors import UserError
     from keras_bert.serving.inputs import check_length
-    from keras_bert.text.vocabulary import check_fits
+    from keras_bert.text.vocabulary import check_fits, check_padding
 
     tokenizer = None
     if args.init_checkpoint:
@@ -204,12 +204,13 @@ def find_model(args, *, pair):
     tokenizer = tokenizer or find_tokenizer(args, vocab_file=args.vocab_file)
     if args.bert_config_file:
         rows = len(tokenizer) if config is None else config.vocab_size
-        named = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=rows)
+        named = Config.from_name_or_file(args.bert_config_file, vocab_size=rows, pad_token_id=tokenizer.pad_id)
         if config is not None:
             _check_same_shape(named, config, args)
         config = named if config is None else config
     remedy = f"give the vocabulary that belongs to {source}."
     check_fits(len(tokenizer), config.vocab_size, remedy=remedy)
+    check_padding(tokenizer.pad_id, config)
     settle_reading(args, checkpoint)
     check_length(config, args.max_seq_length, pair=pair, layout=tokenizer.layout)
     if args.dropout is not None:

@@ -131,7 +131,7 @@ def _has(args, task, split):
 
 
 def _find_model(args, task):
-    """Returns the Tokenizer, the BertConfig and the Checkpoint; without training it must have the task's head."""
+    """Returns the Tokenizer, the Config and the Checkpoint; without training it must have the task's head."""
     from keras_bert.tasks.glue.heads import label_columns
     from keras_bert_cli.finetune_flags import find_model
 
@@ -191,12 +191,12 @@ def _train(args, task, tokenizer, config, checkpoint, examples, progress):
 
 def _load(args, task, tokenizer, config, checkpoint, examples, progress):
     """Returns a fine-tuned model as it was saved, its results, and the columns of its logits that are the labels'."""
-    from keras_bert.models import BertClassifier
+    from keras_bert.models import Classifier
     from keras_bert.tasks.glue.heads import label_columns
 
     columns = label_columns(task, checkpoint)
     vocabulary = tokenizer if args.vocab_file or args.special_tokens else None
-    model = BertClassifier.from_pretrained(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
+    model = Classifier.from_pretrained(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
     print(f"model: {args.init_checkpoint}, as it was fine-tuned", flush=True)
     if "eval" not in examples:
         return model, {}, columns

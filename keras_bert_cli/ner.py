@@ -99,14 +99,14 @@ def _names_of(args, checkpoint):
 
 def _make_model(args, data, tokenizer, config, checkpoint, progress):
     """Returns the model, trained if there is a training set, its results and the tags of the held-out sentences."""
-    from keras_bert.models import BertTokenClassifier
+    from keras_bert.models import TokenClassifier
     from keras_bert.tasks.runs import model_maker
     from keras_bert.tasks.tagging import train_tagger
 
     names = list(data.names)
 
     def head(encoder):
-        return BertTokenClassifier(encoder, len(names), labels=names)
+        return TokenClassifier(encoder, len(names), labels=names)
 
     if data.train is None:
         model = model_maker(config, head, checkpoint=checkpoint, dtype=args.dtype)()

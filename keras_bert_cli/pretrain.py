@@ -1,10 +1,11 @@
-"""TFRecords -> pre-trained BERT: a model directory, a .keras file, a SavedModel, the log and curves.
+"""TFRecords -> a pre-trained model: a model directory, a .keras file, a SavedModel, the log and curves.
 
     keras-bert pretrain --input_file=wiki.tfrecord --output_dir=model --bert_config_file=small \\
         --train_batch_size=64 --learning_rate=1e-4 --num_train_steps=100000 --num_warmup_steps=10000
 
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
 Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
+BERT and ALBERT learn masked tokens and the records' sentence task, RoBERTa, XLM-R and DistilBERT masked tokens alone.
 The same command, given again after whatever has stopped it, goes on where the run stood.
 Flags and defaults are those of google-research/bert's run_pretraining.py, but that it trains without --do_train,
 measures all of --eval_file, 32 examples at a time, and logs every 100 steps.
@@ -99,16 +100,20 @@ def _check_tpu(name):
 
 def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
     """Trains as the flags say. Returns the figures."""
+    from keras_bert.families import find_family
     from keras_bert.training.loop import Stopped
     from keras_bert.training.pretrain import pretrain
+    from keras_bert.training.trainer import check_objectives
     from keras_bert_cli.signals import StopSignals
 
-    config, origin = _find_config(args, tokenizer)
+    config, objectives, origin = _find_config(args, tokenizer)
+    check_objectives(objectives, config.family)
     _print_records(files, eval_files, tokenizer, args)
     print(
-        f"model: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
-        f"vocabulary {config.vocab_size:,}, {origin}"
+        f"model: {find_family(config.family).title}, {config.num_hidden_layers} layers, hidden size "
+        f"{config.hidden_size}, vocabulary {config.vocab_size:,}, {origin}"
     )
+    print(f"sentence task: {_sentence_task(files, objectives)}")
     with Progress() as progress, StopSignals() as stop:
         try:
             return pretrain(
@@ -200,7 +205,7 @@ def _print_records(files, eval_files, tokenizer, args):
     """Prints what the records are, how they are masked, and how often the training will see them."""
     from keras_bert.data.checking import common_layout, group_by_length
     from keras_bert.data.dynamic import dynamic_masking
-    from keras_bert.data.manifests import SENTENCE_TASKS, count_examples, sentence_task
+    from keras_bert.data.manifests import count_examples
     from keras_bert.training.phases import parse_phases
 
     skip = {"skip_damaged": args.skip_damaged_records}
@@ -216,8 +221,6 @@ def _print_records(files, eval_files, tokenizer, args):
                 OPTIONS[flag]: getattr(args, flag) for flag in ("max_predictions_per_seq", "masking", "masked_lm_prob")
             }
             print(f"masking: {dynamic_masking(same, vocabulary=tokenizer, **masks)}; fresh each time a record is read")
-    task = SENTENCE_TASKS[sentence_task(files)]
-    print(f"sentence task: {task or 'none in these records, the loss is that of the masked tokens alone'}")
     if args.max_minutes:
         print(f"training: {args.max_minutes:g} minutes; a run that is resumed goes by the time, not step by step")
         return
@@ -231,6 +234,16 @@ def _print_records(files, eval_files, tokenizer, args):
             f"training: {phase.num_train_steps:,} steps of {phase.train_batch_size}{of}, "
             f"{passes:.1f} passes over the records"
         )
+
+
+def _sentence_task(files, objectives):
+    """Returns in words what a model learns of the records' sentence pairs."""
+    from keras_bert.data.manifests import SENTENCE_TASKS, sentence_task
+
+    if "next_sentence" not in objectives:
+        return "none, this model learns from masked tokens alone"
+    task = SENTENCE_TASKS[sentence_task(files)]
+    return task or "none in these records, the loss is that of the masked tokens alone"
 
 
 def _print_results(measured, results, task):
@@ -263,21 +276,25 @@ def _find_tokenizer(files, args):
 
 
 def _find_config(args, tokenizer):
-    """Returns the BertConfig that fits the vocabulary, and in words where the weights come from."""
+    """Returns the Config that fits the vocabulary, the model's objectives, and in words where the weights come from."""
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
-    from keras_bert.config import BertConfig
-    from keras_bert.text.vocabulary import check_fits
+    from keras_bert.config import Config
+    from keras_bert.families import find_family
+    from keras_bert.text.vocabulary import check_fits, check_padding
 
     if args.init_checkpoint:
         checkpoint = grow_checkpoint(open_checkpoint(args.init_checkpoint), tokenizer)
         grown = [f"grown by {len(checkpoint.new_entries):,} entries"] if checkpoint.new_entries else []
-        return checkpoint.config, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
-    config = BertConfig.from_name_or_file(args.bert_config_file, vocab_size=len(tokenizer))
+        own = checkpoint.task.get("objectives") or find_family(checkpoint.config.family).objectives
+        return checkpoint.config, own, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
+    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_id}
+    config = Config.from_name_or_file(args.bert_config_file, **sizes)
     check_fits(
         len(tokenizer),
         config.vocab_size,
         what="The records' vocabulary",
         remedy=f"use records that belong to {args.bert_config_file}.",
     )
+    check_padding(tokenizer.pad_id, config)
     unknown = config.unknown_fields()
-    return config, "; ".join(["fresh weights", *([unknown] if unknown else [])])
+    return config, find_family(config.family).objectives, "; ".join(["fresh weights", *([unknown] if unknown else [])])

@@ -57,7 +57,8 @@ def _add_model(group):
     group.add_argument(
         "--bert_config_file",
         default="base",
-        help="a bert_config.json, or a size: tiny, mini, small, medium, base, large (default: base)",
+        help="a config.json or bert_config.json, or a size: tiny, mini, small, medium, base, large, roberta-base, "
+        "albert-base, distilbert-base and the like (default: base)",
     )
     group.add_argument("--init_checkpoint", help="start from this model: ours, Google's or Hugging Face's")
 

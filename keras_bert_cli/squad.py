@@ -136,7 +136,7 @@ def _questions(args, examples, tokenizer, progress):
 
 def _train(args, tokenizer, config, checkpoint, train, questions, progress):
     """Trains, measures and writes. Returns the results and the names of what was written."""
-    from keras_bert.models import BertSpanLabeler
+    from keras_bert.models import SpanLabeler
     from keras_bert.tasks.runs import model_maker, write_model
     from keras_bert.tasks.squad.features import make_features
     from keras_bert.tasks.squad.training import train_span_labeler
@@ -146,7 +146,7 @@ def _train(args, tokenizer, config, checkpoint, train, questions, progress):
     print(f"windows: {len(features):,} to train on" + (f", {len(questions.features):,} to answer" if questions else ""))
     measured = _measured(args, questions)
     best = train_span_labeler(
-        model_maker(config, BertSpanLabeler, checkpoint=checkpoint, **finetune_flags.maker_options(args)),
+        model_maker(config, SpanLabeler, checkpoint=checkpoint, **finetune_flags.maker_options(args)),
         features,
         tokenizer,
         questions if measured else None,

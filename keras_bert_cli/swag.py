@@ -141,20 +141,20 @@ def _texts(questions):
 
 def _make_model(args, questions, tokenizer, config, checkpoint, progress):
     """Returns the model, trained if there is a training set, its results and the logits of the held-out questions."""
-    from keras_bert.models import BertMultipleChoice
+    from keras_bert.models import MultipleChoice
     from keras_bert.tasks.choices import train_chooser
     from keras_bert.tasks.runs import model_maker
 
     held_out = questions.get("held out")
     if "training" not in questions:
-        model = model_maker(config, BertMultipleChoice, checkpoint=checkpoint, dtype=args.dtype)()
+        model = model_maker(config, MultipleChoice, checkpoint=checkpoint, dtype=args.dtype)()
         print(f"model: {args.init_checkpoint}, as it was fine-tuned", flush=True)
         if held_out is None:
             return model, {}, None
         return model, *_measure(args, held_out, model, tokenizer, args.eval_batch_size, progress)
     train = questions["training"]
     best = train_chooser(
-        model_maker(config, BertMultipleChoice, checkpoint=checkpoint, **finetune_flags.maker_options(args)),
+        model_maker(config, MultipleChoice, checkpoint=checkpoint, **finetune_flags.maker_options(args)),
         tokenizer,
         train,
         held_out,

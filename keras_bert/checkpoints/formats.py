@@ -29,7 +29,7 @@ from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
 from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, as_directory, count_entries, find_vocabulary
-from keras_bert.text.vocabulary import check_fits
+from keras_bert.text.vocabulary import check_fits, check_padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +121,11 @@ def _no_model(path, given):
 
 
 def check_tokenizer(tokenizer, config):
-    """Raises a UserError if a tokenizer (None passes) has more entries than the model has rows."""
+    """Raises a UserError if a tokenizer (None passes) has more entries than the model has rows, or pads otherwise."""
     if tokenizer is not None:
         remedy = "save the tokenizer that the model was trained with."
         check_fits(len(tokenizer), config.vocab_size, what="The tokenizer", remedy=remedy)
+        check_padding(tokenizer.pad_id, config)
 
 
 def check_vocabulary(checkpoint):

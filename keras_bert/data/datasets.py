@@ -76,7 +76,7 @@ def pretraining_dataset(
         max_predictions: P to insist on, or of unmasked records P itself; None takes the files' or the manifest's.
         vocab_size: V of the model to train; refuses records that were made with a larger vocabulary. None takes the
             manifest's; without a manifest no id is too large.
-        type_vocab_size: the number of segments of the model to train; None for any.
+        type_vocab_size: the number of segments of the model to train; None for any, as of a model that reads none.
         vocabulary: that of the model, as a Vocabulary, a Tokenizer or the path of a vocab.txt; refuses records
             that were made with another one. None takes the one beside unmasked records.
         masking: for unmasked records, "token", "whole_word" or "ngram"; None takes the manifest's.
@@ -100,7 +100,8 @@ def pretraining_dataset(
         x: {"input_ids", "input_mask", "segment_ids": int32 (B, S), "masked_lm_positions": int32 (B, P)}.
         y: {"masked_lm": int32 (B, P), "next_sentence": int32 (B,)}.
         sample_weight: {"masked_lm": float32 (B, P), 0 on padding slots; "next_sentence": float32 (B,), ones, or
-            zeros where the manifest says that the records have no sentence task}.
+            zeros where the manifest says that the records have no sentence task}. A model takes of all three what
+            it reads: one without segments or without `next_sentence` leaves these alone.
 
     Raises:
         UserError: no files, an empty or damaged one, a set of shards that is not whole, records of other lengths or

@@ -1,4 +1,4 @@
-"""BERT's layers. They take plain numbers, know no BertConfig, and use keras.ops alone."""
+"""BERT's layers. They take plain numbers, know no Config, and use keras.ops alone."""
 
 from keras_bert.layers.attention import SelfAttention
 from keras_bert.layers.embeddings import EmbeddingPostprocessor, TokenEmbedding

@@ -28,6 +28,9 @@ class Pretrainer(HeadedModel):
         `next_sentence` (B, 2), where class 0 means "is next" and 1 "random" (of ALBERT: in order, swapped);
         `replaced_tokens` (B, S), high where a token was replaced (ELECTRA's discriminator).
 
+    Labels and their weights are dicts by the same names, int and float32: (B, P), (B,) and (B, S). Those of other
+    objectives are not read, so that `pretraining_dataset` trains a model without `next_sentence`, too.
+
     Args:
         encoder: an Encoder.
         objectives: names of outputs; None for those of the encoder's family.
@@ -86,6 +89,20 @@ class Pretrainer(HeadedModel):
     def default_loss_weights(self):
         """Returns what each output's loss counts in the total; None for 1."""
         return None
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Computes the loss as Keras does, from the labels of the model's objectives."""
+        return super().compute_loss(x, self._own(y), y_pred, self._own(sample_weight), training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Computes the metrics as Keras does, from the labels of the model's objectives."""
+        return super().compute_metrics(x, self._own(y), y_pred, self._own(sample_weight))
+
+    def _own(self, labels):
+        """Returns those of a dict's entries that belong to the model's objectives; anything else as it is."""
+        if not isinstance(labels, dict):
+            return labels
+        return {name: value for name, value in labels.items() if name in self.objectives}
 
 
 class Heads:

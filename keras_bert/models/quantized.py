@@ -1,6 +1,6 @@
 """What a model's config says of the layers that Keras' `quantize` changed, so that they are made again the same.
 
-Our models are built from a BertConfig, which knows nothing of it: without this a `.keras` file holds 8-bit kernels for
+Our models are built from a Config, which knows nothing of it: without this a `.keras` file holds 8-bit kernels for
 layers that are made for floats.
 """
 

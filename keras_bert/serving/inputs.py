@@ -8,7 +8,7 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.text.given import check_tokenizer
 from keras_bert.text.layout import BERT
-from keras_bert.text.vocabulary import MASK, check_fits
+from keras_bert.text.vocabulary import MASK, check_fits, check_padding
 
 LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
 
@@ -19,9 +19,10 @@ def keeping(tokenizer, tokens):
 
 
 def check_vocabulary(config, tokenizer):
-    """Raises a UserError if the tokenizer is none, or has more entries than the model has rows."""
+    """Raises a UserError if the tokenizer is none, has more entries than the model has rows, or pads otherwise."""
     check_tokenizer(tokenizer)
     check_fits(len(tokenizer), config.vocab_size)
+    check_padding(tokenizer.pad_id, config)
 
 
 def check_length(config, max_seq_length, *, pair=False, layout=BERT):

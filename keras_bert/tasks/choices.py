@@ -4,7 +4,7 @@
     [CLS] He sat down at the table. [SEP] He flew away. [SEP]         the highest is the answer
 
     train = kb.swag.read_choices("swag/train.csv")
-    model = kb.BertMultipleChoice.from_pretrained("uncased_L-12_H-768_A-12")
+    model = kb.MultipleChoice.from_pretrained("uncased_L-12_H-768_A-12")
     model.compile(kb.adamw(2e-5, num_train_steps=13800, num_warmup_steps=1380), metrics=["accuracy"])
     model.fit(kb.swag.dataset(train, tokenizer), epochs=3)
     kb.swag.evaluate(model, tokenizer, kb.swag.read_choices("swag/val.csv"))["accuracy"]
@@ -93,10 +93,10 @@ def choice_metrics(labels, logits):
 
 
 def train_chooser(make_model, tokenizer, train, evaluation, *, max_seq_length=LONGEST, eval_batch_size=8, **options):
-    """Fine-tunes a BertMultipleChoice once for each seed and keeps the best on the held-out questions, by accuracy.
+    """Fine-tunes a MultipleChoice once for each seed and keeps the best on the held-out questions, by accuracy.
 
     Args:
-        make_model: callable() -> BertMultipleChoice before training, such as `model_maker` gives.
+        make_model: callable() -> MultipleChoice before training, such as `model_maker` gives.
         tokenizer: the Tokenizer of its vocabulary.
         train, evaluation: Questions with labels.
         max_seq_length: longer rows are cut.
@@ -128,7 +128,7 @@ def choice_logits(model, tokenizer, questions, *, max_seq_length=LONGEST, batch_
     """Asks a model.
 
     Args:
-        model: a BertMultipleChoice.
+        model: a MultipleChoice.
         tokenizer: its Tokenizer.
         questions: Questions.
         max_seq_length: longer rows are cut.

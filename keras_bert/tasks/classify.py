@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.data.batches import padded_batches
-from keras_bert.models import BertClassifier
+from keras_bert.models import Classifier
 from keras_bert.tasks.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
 from keras_bert.tasks.predicting import predict_rows
@@ -22,7 +22,7 @@ def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoi
     """Returns a function that makes the classifier as it is before fine-tuning.
 
     Args:
-        config: the BertConfig, with the rates of dropout to train with.
+        config: the Config, with the rates of dropout to train with.
         classes: the classes' names; none for a regression.
         pair: whether it reads two texts.
         multi_label: whether a text may have several of the classes, or none.
@@ -31,14 +31,14 @@ def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoi
         **options: those of `model_maker`.
 
     Returns:
-        callable() -> BertClassifier, with `load_report` where there is a checkpoint.
+        callable() -> Classifier, with `load_report` where there is a checkpoint.
     """
     if checkpoint is not None and bool(checkpoint.task.get("multi_label")) != multi_label:
         checkpoint = dataclasses.replace(checkpoint, task={})  # its head means something else
 
     def head(encoder):
         names = list(classes) or None
-        return BertClassifier(encoder, len(classes) or 1, labels=names, pair=pair, multi_label=multi_label)
+        return Classifier(encoder, len(classes) or 1, labels=names, pair=pair, multi_label=multi_label)
 
     return model_maker(config, head, checkpoint=checkpoint, **options)
 
@@ -57,7 +57,7 @@ def predict_logits(
     """Gives each example's logits.
 
     Args:
-        model: a BertClassifier.
+        model: a Classifier.
         examples: Examples (tasks/examples.py).
         tokenizer: its Tokenizer.
         batch_size: rows at a time.
@@ -102,7 +102,7 @@ def train_classifier(
     comes back gives numbers on that scale.
 
     Args:
-        make_model: callable() -> BertClassifier before training, such as `classifier_maker` gives.
+        make_model: callable() -> Classifier before training, such as `classifier_maker` gives.
         tokenizer: the Tokenizer of its vocabulary.
         train, evaluation: Examples with labels; `train.weights` says what each counts in the loss.
         seeds: a list of int; each draws the new weights, dropout and the order of the batches.
@@ -114,7 +114,7 @@ def train_classifier(
         **options: those of `best_of_runs` and `finetune`.
 
     Returns:
-        model, results, logits: the best run's BertClassifier; a dict of its figures, those of all runs, their mean and
+        model, results, logits: the best run's Classifier; a dict of its figures, those of all runs, their mean and
         standard deviation (see BestRun); its logits float32 (N, C) on `evaluation`.
 
     Raises:
@@ -182,7 +182,7 @@ class _Scale:
     def unfold(self, model):
         """Undoes that where the head comes from a checkpoint. Returns the model."""
         report = getattr(model, "load_report", None)
-        from_checkpoint = report is not None and set(model.head_variables()) <= set(report.loaded)
+        from_checkpoint = report is not None and {weight.name for weight in model.head_weights()} <= set(report.loaded)
         return _scale_head(model, 1 / self.sd, -self.mean / self.sd) if from_checkpoint else model
 
 

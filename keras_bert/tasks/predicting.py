@@ -26,7 +26,7 @@ def predict_rows(
     """Runs a model on rows of ids.
 
     Args:
-        model: a BertClassifier, BertTokenClassifier, BertSpanLabeler or BertMultipleChoice.
+        model: a Classifier, TokenClassifier, SpanLabeler or MultipleChoice.
         rows: {"input_ids": list of R int sequences, "segment_ids": list of R, each as long as its ids}.
         batch_size: examples at a time.
         max_seq_length: no row may be longer.

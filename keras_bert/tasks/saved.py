@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from keras_bert.checkpoints import open_checkpoint
+from keras_bert.checkpoints import check_tokenizer, open_checkpoint
 from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
-from keras_bert.models import BertClassifier
+from keras_bert.models import Classifier
 from keras_bert.tasks.classify import predict_logits, prediction_columns
 from keras_bert.tasks.kinds import KINDS
 from keras_bert.text.tokenizer import Tokenizer
@@ -24,14 +24,14 @@ class SavedClassifier:
     """A classifier and what task.json says of it.
 
     Attributes:
-        model: a BertClassifier.
+        model: a Classifier.
         tokenizer: its Tokenizer.
         reading: how the tables were read that it was trained on: "text_column", "pair_column", "label_separator",
             "max_seq_length", "long_texts" and "doc_stride"; of a model that `keras-bert glue` trained the length alone,
             and {} of one that neither wrote.
     """
 
-    model: BertClassifier
+    model: Classifier
     tokenizer: Tokenizer
     reading: dict
 
@@ -78,7 +78,7 @@ class SavedClassifier:
 
 
 def load_classifier(path, *, dtype=None):
-    """Loads what `keras-bert classify` or `BertClassifier.save_pretrained` wrote.
+    """Loads what `keras-bert classify` or `Classifier.save_pretrained` wrote.
 
     Args:
         path: a model directory with a task.json and a vocabulary.
@@ -94,14 +94,14 @@ def load_classifier(path, *, dtype=None):
     task, kind = checkpoint.task, checkpoint.task.get("task")
     if kind in ELSEWHERE:
         raise UserError(f"{path} is not a classifier, it was saved for {kind}; ask it by keras-bert {ELSEWHERE[kind]}.")
-    if kind != BertClassifier.TASK:
+    if kind != Classifier.TASK:
         raise UserError(
             f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."
         )
-    needed = needed_weights(checkpoint.config, kind)
-    missing = [name for name in needed if name not in checkpoint.shapes]
+    missing = [name for name in needed_weights(checkpoint.config, kind) if name not in checkpoint.shapes]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}, weights of the classifier; save the model again.")
     tokenizer = Tokenizer.from_pretrained(path)
-    model = BertClassifier.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
+    check_tokenizer(tokenizer, checkpoint.config)
+    model = Classifier.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
     return SavedClassifier(model, tokenizer, dict(task.get("reading") or {}))

@@ -2,7 +2,7 @@
 
     train = kb.ner.read_conll("train.txt")
     names = kb.ner.tag_names(train.tags)
-    model = kb.BertTokenClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=names)
+    model = kb.TokenClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=names)
     model.compile(kb.adamw(5e-5, num_train_steps=1200, num_warmup_steps=120))
     model.fit(kb.ner.dataset(train, tokenizer, names), epochs=3)
     kb.ner.evaluate(model, tokenizer, kb.ner.read_conll("test.txt", labels=names))["f1"]
@@ -24,7 +24,7 @@ from keras_bert.tasks.tagging_metrics import tagging_metrics, type_table
 from keras_bert.tasks.tagging_pieces import encode_words
 from keras_bert.text import characters
 from keras_bert.text.characters import regex_class
-from keras_bert.text.vocabulary import check_fits
+from keras_bert.text.vocabulary import check_fits, check_padding
 
 __all__ = [
     "Sentences",
@@ -108,7 +108,7 @@ def train_tagger(
     """Fine-tunes a tagger once for each seed and keeps the best on the held-out sentences, by F1 (or accuracy).
 
     Args:
-        make_model: callable() -> BertTokenClassifier before training, such as `model_maker` gives.
+        make_model: callable() -> TokenClassifier before training, such as `model_maker` gives.
         tokenizer: the Tokenizer of its vocabulary.
         names: its tags' names, such as `tag_names` gives.
         train, evaluation: Sentences with tags among them.
@@ -159,7 +159,7 @@ def predict_tags(model, tokenizer, sentences, *, max_seq_length=None, batch_size
     """Tags sentences of words.
 
     Args:
-        model: a BertTokenClassifier.
+        model: a TokenClassifier.
         tokenizer: its Tokenizer.
         sentences: Sentences, or lists of str.
         max_seq_length: longer sentences become windows; None takes 128, or all that the model reads if that is less.
@@ -185,7 +185,7 @@ def evaluate(model, tokenizer, sentences, *, strict=False, **options):
     """Measures a model on tagged sentences.
 
     Args:
-        model: a BertTokenClassifier.
+        model: a TokenClassifier.
         tokenizer: its Tokenizer.
         sentences: Sentences with tags.
         strict: see `tagging_metrics`.
@@ -202,7 +202,7 @@ def tag(model, tokenizer, texts, *, by_character=False, max_seq_length=None, bat
     """Finds the entities of raw texts.
 
     Args:
-        model: a BertTokenClassifier with tags of entities, or plain ones, of which each word then has one.
+        model: a TokenClassifier with tags of entities, or plain ones, of which each word then has one.
         tokenizer: its Tokenizer.
         texts: a str, or a list of str.
         by_character: whether the model was taught characters, spaces among them, as with KLUE's files.
@@ -213,13 +213,13 @@ def tag(model, tokenizer, texts, *, by_character=False, max_seq_length=None, bat
         text, `text[start:end]`, and the mean probability of the words' tags.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder, BertTokenClassifier
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder, TokenClassifier
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "jim", "sings"]))
-        >>> encoder = BertEncoder(BertConfig.from_name("L-1_H-64", vocab_size=7))
-        >>> model = BertTokenClassifier(encoder, 2, labels=["B-WHO", "I-WHO"])
+        >>> encoder = Encoder(Config.from_name("L-1_H-64", vocab_size=7))
+        >>> model = TokenClassifier(encoder, 2, labels=["B-WHO", "I-WHO"])
         >>> [(found["text"], found["type"]) for found in tag(model, tokenizer, "jim")]
         [('jim', 'WHO')]
     """
@@ -279,6 +279,7 @@ def _length(model, tokenizer, max_seq_length):
     """Returns the longest window, or raises a UserError if the model cannot read it or has another vocabulary."""
     config = model.bert_config
     check_fits(len(tokenizer), config.vocab_size)
+    check_padding(tokenizer.pad_id, config)
     if max_seq_length is None:
         return min(LONGEST, config.max_length)
     if max_seq_length > config.max_length:

@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from keras_bert.errors import UserError
+from keras_bert.errors import UserError, note
 from keras_bert.files import read_lines, require_file
 from keras_bert.outputs import atomic_path
 from keras_bert.text.layout import BERT
@@ -283,6 +283,30 @@ def check_fits(entries, vocab_size, *, what="The vocabulary", model="model", rem
     """
     if entries > vocab_size:
         raise UserError(f"{what} has {entries} entries, but the {model}'s vocab_size is {vocab_size}; {remedy}")
+
+
+def check_padding(pad_id, config):
+    """Compares the id of a tokenizer's padding with the `pad_token_id` of a model's configuration.
+
+    A model that counts positions by ids would count wrongly. Others go by the mask, which is made of the ids only
+    where none is given, so that a note is enough.
+
+    Args:
+        pad_id: the tokenizer's.
+        config: a Config.
+
+    Raises:
+        UserError: they differ, and the model counts positions by ids.
+    """
+    if pad_id == config.pad_token_id:
+        return
+    differ = f"The tokenizer's padding is token {pad_id}, but the model's pad_token_id is {config.pad_token_id}"
+    if config.positions_from_ids:
+        raise UserError(
+            f"{differ}, which its positions are counted by; take the vocabulary that the model was trained with, or "
+            "correct pad_token_id in its config.json."
+        )
+    note(f"{differ}; give input_mask with ids of your own, since without it token {config.pad_token_id} is masked.")
 
 
 def _check(tokens, ids, source):

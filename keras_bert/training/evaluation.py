@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named, record_files
 from keras_bert.data.manifests import check_tokenizer_of, records_vocabulary
-from keras_bert.models import BertPretrainer
+from keras_bert.models import Pretrainer
 from keras_bert.outputs import atomic_path
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.options import PretrainOptions
@@ -42,7 +42,7 @@ def evaluate_pretraining(model_dir, eval_files, output_dir=None, *, tokenizer=No
     strategy = find_strategy("one_device") if strategy is None else strategy
     with lost_workers_named(strategy), damaged_records_named(files, skip_damaged=options.skip_damaged):
         with strategy.scope():
-            model = BertPretrainer.from_pretrained(model_dir, dtype=options.dtype)
+            model = Pretrainer.from_pretrained(model_dir, dtype=options.dtype)
             optimizer = adamw(options.learning_rate)  # the trainer wants one; it is not used
             optimizer.build(model.trainable_variables)
         check_tokenizer(tokenizer, model.bert_config)

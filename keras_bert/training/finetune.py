@@ -55,7 +55,7 @@ def finetune(
     """Fine-tunes a model of ours.
 
     Args:
-        model: a BertClassifier, or another model with a head and a default loss.
+        model: a Classifier, or another model with a head and a default loss.
         train_dataset: batches, such as `text_dataset` makes.
         epochs: passes over the batches; a fraction ends in the midst of a pass.
         num_train_steps: updates, instead of `epochs`. A dataset without end needs them.
@@ -99,13 +99,13 @@ def finetune(
             that do not fit, or early stopping without a figure to go by.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertClassifier, BertEncoder
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Classifier, Encoder
         >>> from keras_bert.data.texts import text_dataset
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
-        >>> model = BertClassifier(BertEncoder(BertConfig.from_name("L-1_H-64", vocab_size=7)), num_classes=2)
+        >>> model = Classifier(Encoder(Config.from_name("L-1_H-64", vocab_size=7)), num_classes=2)
         >>> history = finetune(model, text_dataset(["good", "bad"], [1, 0], tokenizer, batch_size=1), epochs=1.5)
         >>> history.history["step"]
         [2, 3]

@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from keras_bert.errors import UserError
 from keras_bert.layers.dropout import masks_of_replica
 from keras_bert.models.losses import masked_lm_sums
-from keras_bert.training.trainer import COLUMNS, TASKS
+from keras_bert.training.trainer import SUMS, columns, total_loss
 
 AXIS = "replica"
 AHEAD = 1  # steps that wait for the device while one runs, so that the next batch is there when it is done
@@ -85,23 +85,23 @@ def step_function(model, optimizer, devices, *, accumulation=1):
     """Builds one update as a pure function under `jax.jit`.
 
     Args:
-        model: a BertPretrainer.
+        model: a Pretrainer.
         optimizer: a built optimizer of ours.
         devices: JaxDevices.
         accumulation: micro-batches that each device's share of the batch is cut into, one after the other.
 
     Returns:
-        A function (state, batch) -> (new state, float32 (8,), `trainer.COLUMNS`). The state is three lists of arrays,
-        the values of `state_variables`; the arrays given are overwritten. See `step_arguments`.
+        A function (state, batch) -> (new state, float32 (C + 2,), `trainer.columns`). The state is three lists of
+        arrays, the values of `state_variables`; the arrays given are overwritten. See `step_arguments`.
     """
     several = devices.num_replicas_in_sync > 1
 
     def gradients_of(trainable, fixed, batch, counts):
-        """Returns the gradients of a micro-batch's share of the global loss, its (6,) sums and the random state."""
+        """Returns the gradients of a micro-batch's share of the global loss, its (C,) sums and the random state."""
 
         def loss(trainable):
             sums, new_fixed = _batch_sums(model, trainable, fixed, batch, training=True)
-            return sums[0] / counts[0] + sums[3] / counts[1], (sums, new_fixed)
+            return total_loss(sums, counts), (sums, new_fixed)
 
         gradients, (sums, new_fixed) = jax.grad(loss, has_aux=True)(trainable)
         return gradients, sums, new_fixed
@@ -113,11 +113,11 @@ def step_function(model, optimizer, devices, *, accumulation=1):
             return (jax.tree.map(jnp.add, gradients, more), sums + more_sums, fixed), None
 
         parts = jax.tree.map(lambda x: x.reshape(accumulation, x.shape[0] // accumulation, *x.shape[1:]), batch)
-        start = jax.tree.map(jnp.zeros_like, trainable), jnp.zeros(6), fixed
+        start = jax.tree.map(jnp.zeros_like, trainable), jnp.zeros(len(SUMS) * len(model.objectives)), fixed
         return jax.lax.scan(add, start, parts)[0]
 
     def on_each_device(trainable, fixed, batch):
-        counts = jax.lax.psum(jnp.stack([batch[2][task].sum() for task in TASKS]), AXIS)
+        counts = jax.lax.psum(jnp.stack([batch[2][task].sum() for task in model.objectives]), AXIS)
         with masks_of_replica(jax.lax.axis_index(AXIS) if several else None):
             compute = gradients_of if accumulation == 1 else accumulated
             gradients, sums, fixed = compute(trainable, fixed, batch, jnp.maximum(counts, 1.0))
@@ -166,7 +166,7 @@ def state_variables(model, optimizer):
 
 
 def _eval_function(model, devices):
-    """Builds (trainable values, other values, batch) -> the (6,) sums of the batch."""
+    """Builds (trainable values, other values, batch) -> the (C,) sums of the batch."""
 
     def on_each_device(trainable, fixed, batch):
         return jax.lax.psum(_batch_sums(model, trainable, fixed, batch, training=False)[0], AXIS)
@@ -177,10 +177,10 @@ def _eval_function(model, devices):
 
 
 def _batch_sums(model, trainable, fixed, batch, *, training):
-    """Returns float32 (6,), the tasks' sums over a device's batch, and the model's other values afterwards."""
+    """Returns float32 (C,), the tasks' sums over a device's batch, and the model's other values afterwards."""
     inputs, labels, weights = batch
     logits, fixed = model.stateless_call(trainable, fixed, inputs, training=training)
-    sums = [masked_lm_sums(labels[task], logits[task], weights[task]) for task in TASKS]
+    sums = [masked_lm_sums(labels[task], logits[task], weights[task]) for task in model.objectives]
     return jnp.concatenate([jnp.stack(each) for each in sums]), fixed
 
 
@@ -194,7 +194,7 @@ class JaxTrainer:
     """
 
     def __init__(self, model, optimizer, strategy, *, accumulation=1, jit_compile=True):
-        self.optimizer, self.devices = optimizer, strategy
+        self.optimizer, self.devices, self.tasks = optimizer, strategy, tuple(model.objectives)
         self._variables = state_variables(model, optimizer)
         self._own = [[None] * len(variables) for variables in self._variables]
         self.step = step_function(model, optimizer, strategy, accumulation=accumulation)
@@ -206,7 +206,7 @@ class JaxTrainer:
             yield jax.device_put(batch, self.devices.shared)
 
     def train(self, batches, n):
-        """Updates the model n times. Returns float32 (n, 8)."""
+        """Updates the model n times. Returns float32 (n, C + 2)."""
         state, rows = self._take(), []
         try:
             for _ in range(n):
@@ -215,16 +215,16 @@ class JaxTrainer:
                 _wait(rows)
         finally:
             self._give(state)
-        return np.reshape(np.array(jax.device_get(rows), np.float32), (n, len(COLUMNS)))
+        return np.reshape(np.array(jax.device_get(rows), np.float32), (n, len(columns(self.tasks))))
 
     def evaluate(self, make_dataset, max_batches=None):
-        """Returns float64 (6,), the sums over all batches, or over some."""
+        """Returns float64 (C,), the sums over all batches, or over some."""
         trainable, fixed, _ = self._take()
         rows = []
         for batch in itertools.islice(self.batches(make_dataset), max_batches):
             rows.append(self._eval_step(trainable, fixed, batch))
             _wait(rows)
-        return np.sum(jax.device_get(rows), axis=0, dtype=np.float64) if rows else np.zeros(6)
+        return np.sum(jax.device_get(rows), axis=0, dtype=np.float64) if rows else np.zeros(len(SUMS) * len(self.tasks))
 
     def set_learning_rate(self, rate):
         """Sets the optimizer's rate."""

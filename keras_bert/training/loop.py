@@ -11,11 +11,13 @@ import time
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.training.trainer import COLUMNS, TASKS, metrics_from_sums
+from keras_bert.training.trainer import SUMS, metrics_from_sums
 
 SECONDS_PER_CALL = 5.0  # of training between two looks at the clock and at whether the run is to stop
 CALLS_PER_BUDGET = 500  # at least, as the rate changes between calls alone where it goes by the time
 MAX_REWINDS = 5  # in a row from one checkpoint
+TOKENS, NORM = -2, -1  # of the figures of a step, see `trainer.columns`
+TITLES = {"masked_lm": "masked-LM", "next_sentence": "sentence"}  # what the bar calls a task
 
 
 class Stopped(Exception):
@@ -37,7 +39,7 @@ class Position:
         learning_rate: the last step's.
         used: for each phase the number of its batches that were trained on.
         skipped: for each phase the numbers of the batches that are left out.
-        window: since the last row of the log, sums of `trainer.COLUMNS`, float64 exactly as added up step by step.
+        window: since the last row of the log, sums of `trainer.columns`, float64 exactly as added up step by step.
         window_steps, window_seconds: updates since the last row, and the time of these alone.
     """
 
@@ -47,23 +49,23 @@ class Position:
     learning_rate: float = 0.0
     used: list = dataclasses.field(default_factory=list)
     skipped: list = dataclasses.field(default_factory=list)
-    window: list = dataclasses.field(default_factory=lambda: [0.0] * len(COLUMNS))
+    window: list = dataclasses.field(default_factory=list)
     window_steps: int = 0
     window_seconds: float = 0.0
 
     def advance(self, phase, rows, *, seconds, learning_rate):
-        """Adds steps of a phase: float32 (n, 8) rows, the time that they took, and the rate of the last one."""
+        """Adds steps of a phase: float32 (n, C + 2) rows, the time that they took, and the rate of the last one."""
         self.phase, self.learning_rate = phase, learning_rate
         self.used[phase] += len(rows)
         for row in rows.astype(np.float64):
-            self.window = (np.asarray(self.window) + row).tolist()
+            self.window = (np.asarray(self.window or 0.0) + row).tolist()
         self.step += len(rows)
         self.window_steps += len(rows)
         self.window_seconds += seconds
 
     def close_window(self):
         """Begins a new window."""
-        self.window, self.window_steps, self.window_seconds = [0.0] * len(COLUMNS), 0, 0.0
+        self.window, self.window_steps, self.window_seconds = [], 0, 0.0
 
 
 @dataclasses.dataclass
@@ -203,11 +205,11 @@ class Loop:
         """Writes a row of the log, with an evaluation if one is due."""
         position, stage = self.position, self.stages[self.position.phase]
         sums = np.asarray(position.window)
-        figures = metrics_from_sums(sums[:6]) | {
-            "gradient_norm": sums[7] / position.window_steps,
+        figures = self._metrics(sums) | {
+            "gradient_norm": sums[NORM] / position.window_steps,
             "learning_rate": position.learning_rate,
             "seconds": position.seconds,
-            **stage.throughput(position.window_steps, sums[6], position.window_seconds),
+            **stage.throughput(position.window_steps, sums[TOKENS], position.window_seconds),
         }
         if self._evaluation_due():
             self._report("measuring...")
@@ -218,7 +220,7 @@ class Loop:
 
     def _diverged(self, index, sound, row):
         """Stops, or goes back and leaves a batch out; `sound` is the number of updates of the call before this row."""
-        loss, norm = _loss(row), row[COLUMNS.index("gradient_norm")]
+        loss, norm = self._metrics(row)["loss"], row[NORM]
         step = self.position.step + sound + 1
         batch = raw_batch(self.position.used[index] + sound, self.position.skipped[index])
         options, where = self.options, self.keeper.where()
@@ -254,8 +256,12 @@ class Loop:
         self._batches = (None, None)
 
     def _sound(self, row):
-        loss = _loss(row)
-        return math.isfinite(loss) and math.isfinite(row[COLUMNS.index("gradient_norm")]) and loss <= self.loss_limit
+        loss = self._metrics(row)["loss"]
+        return math.isfinite(loss) and math.isfinite(row[NORM]) and loss <= self.loss_limit
+
+    def _metrics(self, row):
+        """Returns {metric: float} of the figures of a step, or of those of several, added up."""
+        return metrics_from_sums(row[: len(SUMS) * len(self.trainer.tasks)], self.trainer.tasks)
 
     def _batches_of(self, index, stage):
         """Returns the batches of a phase from where the run stands."""
@@ -307,16 +313,11 @@ class Loop:
     def _note(self, stage, rows, seconds):
         """Returns what the bar says of a call."""
         sums = rows.astype(np.float64).sum(0)
-        figures = metrics_from_sums(sums[:6])
-        speed = stage.throughput(len(rows), sums[6], seconds)
+        figures, task = self._metrics(sums), self.trainer.tasks[0]
+        speed = stage.throughput(len(rows), sums[TOKENS], seconds)
         share = speed["utilisation"]  # over 1 where something else took the device as its peak was measured
         return (
-            f"loss {figures['loss']:.3f}, masked-LM accuracy {figures['masked_lm_accuracy']:.3f}, "
+            f"loss {figures['loss']:.3f}, {TITLES[task]} accuracy {figures[f'{task}_accuracy']:.3f}, "
             f"{speed['examples_per_second']:,.0f} examples/s, {speed['tokens_per_second']:,.0f} tokens/s"
             + (f", {share:.0%} of peak" if share <= 1 else "")
         )
-
-
-def _loss(row):
-    """Returns the loss of a step, by its (8,) columns."""
-    return metrics_from_sums(row[: 3 * len(TASKS)])["loss"]

@@ -18,7 +18,7 @@ from keras_bert.data.damage import damaged_records
 from keras_bert.data.manifests import SENTENCE_TASKS, check_tokenizer_of, records_vocabulary, sentence_task
 from keras_bert.files import read_json
 from keras_bert.locks import lock_in, locked
-from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.models import Encoder, Pretrainer
 from keras_bert.outputs import atomic_path, clear_left
 from keras_bert.training.evaluation import RESULTS, write_results
 from keras_bert.training.logs import LiveCurves, TrainLog
@@ -32,7 +32,6 @@ from keras_bert.training.strategies import strategy as find_strategy
 from keras_bert.training.trainer import make_trainer
 from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named, stop_of_any
 
-CURVES = {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}
 LOSS_LIMIT = 2  # times the loss of a uniform guess: what is above it has exploded
 FINENESS = 1_000_000  # parts into which the time of a run is cut for its schedule
 
@@ -53,7 +52,7 @@ def pretrain(
     log=None,
     **options,
 ):
-    """Pre-trains a BERT on TFRecords, masked ones or unmasked ones, which get fresh masks each time they are read.
+    """Pre-trains a model on TFRecords, masked ones or unmasked ones, which get fresh masks each time they are read.
 
     One process at a time may write to a folder; under several workers the chief is the one that does.
 
@@ -63,7 +62,9 @@ def pretrain(
     Args:
         input_files: TFRecord files to train on: paths, globs or directories. With phases, those of all lengths.
         output_dir: folder for the model, its logs and, while the run goes on, its checkpoints.
-        config: the BertConfig; ignored where `init_checkpoint` has its own.
+        config: the Config; ignored where `init_checkpoint` has its own. Its family says what the model is trained for:
+            masked tokens and the sentence pairs of the records (BERT, ALBERT), or masked tokens alone (RoBERTa, XLM-R,
+            DistilBERT). The discriminator of ELECTRA is refused.
         tokenizer: the Tokenizer of the records, saved with the model.
         init_checkpoint: a checkpoint of any known format to start from; fresh weights if None. Its embeddings grow
             where the records' vocabulary extends its own.
@@ -78,11 +79,12 @@ def pretrain(
 
     Returns:
         {figure: value} of the last evaluation (of the last row of training without `eval_files`). Those of the
-        next sentence (with sentence_task "sop": of the sentences' order) are left out where the records have none.
+        next sentence (with sentence_task "sop": of the sentences' order) are left out where the records or the model
+        have none.
 
     Raises:
         UserError: options or records that do not fit, another run in `output_dir` or another process that writes to
-            it, a NaN loss or one that explodes, or a lost worker.
+            it, a model that is made for something else, a NaN loss or one that explodes, or a lost worker.
         Stopped: `stop` said so.
     """
     options, output_dir, log = PretrainOptions(**options), Path(output_dir), log or (lambda line: None)
@@ -132,8 +134,8 @@ def pretrain(
             position,
             folder=output_dir if chief else Path(stack.enter_context(tempfile.TemporaryDirectory())),
             title=f"pre-training, {output_dir.name}",
-            curves=_curves(sentence_task(files)),
-            vocab_size=model.bert_config.vocab_size,
+            curves=_curves(trainer.tasks, sentence_task(files)),
+            guess=_uniform_guess(trainer.tasks, model.bert_config),
             stop=stop_of_any(strategy, stop or (lambda: None)),
             progress=progress or (lambda *_: None),
             say=log,
@@ -164,7 +166,7 @@ def _alone_in(output_dir):
         yield
 
 
-def _train(trainer, stages, options, keeper, position, *, folder, title, curves, vocab_size, **callbacks):
+def _train(trainer, stages, options, keeper, position, *, folder, title, curves, guess, **callbacks):
     """Runs the loop from a Position to its end, with log and curves in a folder. Returns the last row of the log."""
     drawing = LiveCurves(folder / "loss_curve.png", curves=curves, title=title, marks=_marks(options))
     with TrainLog(folder, resume_after=position.step or None) as log:
@@ -173,7 +175,7 @@ def _train(trainer, stages, options, keeper, position, *, folder, title, curves,
             stages,
             options,
             rate=functools.partial(_rate, options, _schedule(options)),
-            loss_limit=LOSS_LIMIT * (math.log(vocab_size) + math.log(2)),
+            loss_limit=LOSS_LIMIT * guess,
             keeper=keeper,
             log=log,
             drawer=drawing.draw,
@@ -213,9 +215,9 @@ def _make_model(config, init_checkpoint, vocabulary, strategy, options):
     remat = keras.RematScope(mode="full") if options.remat else contextlib.nullcontext()
     with strategy.scope(), remat:
         if init_checkpoint is None:
-            model = BertPretrainer(BertEncoder(config, dtype=options.dtype))
+            model = Pretrainer(Encoder(config, dtype=options.dtype))
         else:
-            model = BertPretrainer.from_pretrained(init_checkpoint, dtype=options.dtype, vocabulary=vocabulary)
+            model = Pretrainer.from_pretrained(init_checkpoint, dtype=options.dtype, vocabulary=vocabulary)
         # By the time, the rate is not a function of the step: the loop sets it before each call.
         rate = options.learning_rate if options.max_minutes else _schedule(options)
         optimizer = OPTIMIZERS[options.optimizer](rate, bias_correction=options.bias_correction)
@@ -254,7 +256,7 @@ def _write_results(output_dir, model, tokenizer, results):
 def _write_other_formats(output_dir):
     """Writes the .keras file of the model in a directory, and the SavedModel of its encoder."""
     # A copy of its own: in float32, and of variables that belong to no strategy.
-    copy = BertPretrainer.from_pretrained(output_dir)
+    copy = Pretrainer.from_pretrained(output_dir)
     with atomic_path(output_dir / "model.keras") as temporary:
         names = {"prefix": f"{temporary.stem}-", "suffix": temporary.suffix}  # as clear_left knows them
         with tempfile.TemporaryDirectory(dir=output_dir, **names) as folder:
@@ -264,14 +266,24 @@ def _write_other_formats(output_dir):
         copy.encoder.export(temporary, verbose=False)
 
 
-def _curves(task):
+def _uniform_guess(tasks, config):
+    """Returns the loss of a model that guesses at random."""
+    classes = {"masked_lm": config.vocab_size, "next_sentence": 2}
+    return sum(math.log(classes[task]) for task in tasks)
+
+
+def _curves(tasks, sentence_task):
     """Returns {panel: {legend: figure}} for `draw_curves`.
 
-    >>> list(_curves("sop"))
+    >>> list(_curves(["masked_lm", "next_sentence"], "sop"))
     ['masked-LM loss', 'masked-LM accuracy', 'sentence-order accuracy']
     """
-    sentence = SENTENCE_TASKS[task]
-    panels = CURVES | ({f"{sentence} accuracy": "next_sentence_accuracy"} if sentence else {})
+    panels, sentence = {}, SENTENCE_TASKS[sentence_task]
+    if "masked_lm" in tasks:
+        panels |= {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}
+    if "next_sentence" in tasks and sentence:
+        panels |= {f"{sentence} accuracy": "next_sentence_accuracy"}
+    panels = panels or {"loss": "loss"}
     return {panel: {"training": name, "held-out": f"eval_{name}"} for panel, name in panels.items()}
 
 

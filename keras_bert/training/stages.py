@@ -19,7 +19,7 @@ def make_stages(trainer, config, vocabulary, files, held_out, strategy, options)
 
     Args:
         trainer: see `make_trainer`.
-        config: the model's BertConfig.
+        config: the model's Config.
         vocabulary: the records' Vocabulary, or None.
         files, held_out: paths of TFRecord files; `held_out` may be empty.
         strategy: what `keras_bert.strategy` gave.
@@ -98,8 +98,10 @@ def make_evaluation(trainer, read, files, strategy, options):
     make(1, 0)  # what is wrong with them shows here
 
     def evaluate():
-        figures = metrics_from_sums(trainer.evaluate(make, options.max_eval_steps))
-        return {**figures, "masked_lm_perplexity": math.exp(min(figures["masked_lm_loss"], 50.0))}
+        figures = metrics_from_sums(trainer.evaluate(make, options.max_eval_steps), trainer.tasks)
+        if "masked_lm_loss" in figures:
+            figures["masked_lm_perplexity"] = math.exp(min(figures["masked_lm_loss"], 50.0))
+        return figures
 
     return evaluate
 
@@ -113,7 +115,7 @@ def fitting_dataset(files, *, config, vocabulary, options, **reading):
     batches = pretraining_dataset(
         files,
         vocab_size=config.vocab_size,
-        type_vocab_size=config.type_vocab_size,
+        type_vocab_size=config.type_vocab_size if config.has_segments else None,  # else it does not read them
         vocabulary=vocabulary,
         skip_damaged=options.skip_damaged,
         **reading,

@@ -7,44 +7,46 @@ import tensorflow as tf
 
 from keras_bert.layers.dropout import masks_of_replica
 from keras_bert.models.losses import masked_lm_sums
-from keras_bert.training.trainer import TASKS
+from keras_bert.training.trainer import SUMS, columns, total_loss
 
 
 def batch_sums(model, batch, *, training):
     """Runs the model on a batch of this replica.
 
     Args:
-        model: a BertPretrainer.
+        model: a Pretrainer.
         batch: (inputs, labels, weights) as `pretraining_dataset` gives them.
         training: whether dropout is on.
 
     Returns:
-        float32 (6,): summed loss, right guesses and number of masked slots, then the same of the next sentence.
+        float32 (C,), `trainer.SUMS` of each of the model's objectives.
     """
     inputs, labels, weights = batch
     logits = model(inputs, training=training)
-    return tf.concat([masked_lm_sums(labels[task], logits[task], weights[task]) for task in TASKS], axis=0)
+    return tf.concat([masked_lm_sums(labels[task], logits[task], weights[task]) for task in model.objectives], axis=0)
 
 
 def make_replica_step(model, optimizer, *, accumulation=1):
     """Builds one update of the model, to be called on each replica (`strategy.run`).
 
     Args:
-        model: a BertPretrainer.
+        model: a Pretrainer.
         optimizer: a built optimizer of ours.
         accumulation: micro-batches into which the replica's share of the batch is cut, one after the other.
 
     Returns:
-        A function from a batch to float32 (8,), `trainer.COLUMNS` of the global batch.
+        A function from a batch to float32 (C + 2,), `trainer.columns` of the global batch.
     """
-    variables = model.trainable_variables
+    variables, num_sums = model.trainable_variables, len(SUMS) * len(model.objectives)
 
     def sums_and_gradients(batch, counts):
-        """Returns the (6,) sums of a micro-batch, and the gradients of its share of the global loss."""
+        """Returns the (C,) sums of a micro-batch, and the gradients of its share of the global loss."""
         with tf.GradientTape() as tape:
             sums = batch_sums(model, batch, training=True)
-            loss = sums[0] / counts[0] + sums[3] / counts[1]
-        return sums, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+            loss = total_loss(sums, counts)
+        # What no objective reads, such as a pooler without next_sentence, has a gradient of 0.
+        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
+        return sums, [tf.zeros(v.shape, v.dtype) if g is None else tf.convert_to_tensor(g) for g, v in gradients]
 
     def accumulated(batch, counts):
         parts = tf.nest.map_structure(
@@ -55,14 +57,14 @@ def make_replica_step(model, optimizer, *, accumulation=1):
             more_sums, more = sums_and_gradients(tf.nest.map_structure(lambda x: x[i], parts), counts)
             return i + 1, sums + more_sums, [a + b for a, b in zip(gradients, more, strict=True)]
 
-        start = (tf.constant(0), tf.zeros((6,)), [tf.zeros(v.shape, v.dtype) for v in variables])
+        start = (tf.constant(0), tf.zeros((num_sums,)), [tf.zeros(v.shape, v.dtype) for v in variables])
         _, sums, gradients = tf.while_loop(lambda i, *_: i < accumulation, add, start, maximum_iterations=accumulation)
         return sums, gradients
 
     def replica_step(batch):
         context = tf.distribute.get_replica_context()
         add_up = lambda tensors: context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)  # noqa: E731
-        counts = tf.maximum(add_up(tf.stack([tf.reduce_sum(batch[2][task]) for task in TASKS])), 1.0)
+        counts = tf.maximum(add_up(tf.stack([tf.reduce_sum(batch[2][task]) for task in model.objectives])), 1.0)
         with masks_of_replica(context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else None):
             sums, gradients = (sums_and_gradients if accumulation == 1 else accumulated)(batch, counts)
         norm = optimizer.apply_reduced(add_up(gradients), variables)
@@ -81,13 +83,14 @@ def make_train_steps(model, optimizer, strategy, *, accumulation=1, jit_compile=
         jit_compile: whether a step is compiled by XLA.
 
     Returns:
-        A function (iterator over distributed batches, int32 scalar n) -> float32 (n, 8), each step's `trainer.COLUMNS`.
+        A function (iterator over distributed batches, int32 scalar n) -> float32 (n, C + 2), each step's
+        `trainer.columns`.
     """
     step = tf.function(make_replica_step(model, optimizer, accumulation=accumulation), jit_compile=jit_compile)
 
     @tf.function  # one graph for each shape of a batch
     def train_steps(iterator, n):
-        rows = tf.TensorArray(tf.float32, size=n, element_shape=(8,))
+        rows = tf.TensorArray(tf.float32, size=n, element_shape=(len(columns(model.objectives)),))
         for i in tf.range(n):
             row = strategy.run(step, args=(next(iterator),))
             rows = rows.write(i, strategy.experimental_local_results(row)[0])  # the same on all
@@ -97,7 +100,7 @@ def make_train_steps(model, optimizer, strategy, *, accumulation=1, jit_compile=
 
 
 def make_eval_step(model, strategy, *, jit_compile=False):
-    """Builds `eval_step(batch)`, which gives the (6,) sums of a distributed batch without training."""
+    """Builds `eval_step(batch)`, which gives the (C,) sums of a distributed batch without training."""
 
     def replica_step(batch):
         return batch_sums(model, batch, training=False)

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.training.steps import make_eval_step, make_train_steps
+from keras_bert.training.trainer import SUMS
 from keras_bert.training.workers import num_workers
 
 
@@ -11,7 +12,7 @@ class TensorFlowTrainer:
     """Trains under a tf.distribute strategy. Arguments and methods: see `make_trainer`."""
 
     def __init__(self, model, optimizer, strategy, *, accumulation=1, jit_compile=False):
-        self.optimizer, self.strategy = optimizer, strategy
+        self.optimizer, self.strategy, self.tasks = optimizer, strategy, tuple(model.objectives)
         jit_compile = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)  # which compiles by itself
         options = {"accumulation": accumulation, "jit_compile": jit_compile}
         self._train_steps = make_train_steps(model, optimizer, strategy, **options)
@@ -25,12 +26,12 @@ class TensorFlowTrainer:
         return iter(self._distributed(make_dataset))
 
     def train(self, batches, n):
-        """Updates the model n times. Returns float32 (n, 8)."""
+        """Updates the model n times. Returns float32 (n, C + 2)."""
         return self._train_steps(batches, tf.constant(n)).numpy()
 
     def evaluate(self, make_dataset, max_batches=None):
-        """Returns float64 (6,), the sums over all batches, or over some."""
-        sums = np.zeros(6)
+        """Returns float64 (C,), the sums over all batches, or over some."""
+        sums = np.zeros(len(SUMS) * len(self.tasks))
         for batch in self._distributed(
             lambda *share: make_dataset(*share).take(-1 if max_batches is None else max_batches)
         ):

@@ -53,14 +53,14 @@ def step_flops(config, step):
     Those of padding count: the device does them. What rematerialization computes once more does not.
 
     Args:
-        config: a BertConfig.
+        config: a Config.
         step: a costs.Step, with the batch's size over all devices.
 
     Example:
-        >>> from keras_bert.config import BertConfig
+        >>> from keras_bert.config import Config
         >>> from keras_bert.training.costs import Step
         >>> step = Step(train_batch_size=16, max_seq_length=128)
-        >>> f"{step_flops(BertConfig.from_name('small'), step) / 1e9:.0f} GFLOP"
+        >>> f"{step_flops(Config.from_name('small'), step) / 1e9:.0f} GFLOP"
         '163 GFLOP'
     """
     return step.train_batch_size * count_flops(config, step).training

@@ -15,7 +15,7 @@ from keras_bert.models import BertPretrainer
 from keras_bert.models.weights import collect_arrays
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
-from keras_bert.training.trainer import COLUMNS
+from keras_bert.training.trainer import columns
 from tests.models.conftest import as_batch
 
 SCHEDULE = {"learning_rate": 5e-3, "num_train_steps": 20, "num_warmup_steps": 3}
@@ -48,8 +48,8 @@ def make_dataset(num_shards, shard_index):
     assert (num_shards, shard_index) == (1, 0)
     return tf.data.Dataset.from_tensors(batch).repeat()
 
-def make(n=1, accumulation=1, rate=schedule, dtype="float32", dropout=0.0):
-    model = BertPretrainer.from_pretrained(folder, dtype=dtype)
+def make(n=1, accumulation=1, rate=schedule, dtype="float32", dropout=0.0, objectives=None):
+    model = BertPretrainer.from_pretrained(folder, dtype=dtype, objectives=objectives)
     if dropout:
         model = BertPretrainer(BertEncoder(model.bert_config.replace(hidden_dropout_prob=dropout), dtype=dtype))
     optimizer = adamw(**rate)
@@ -63,6 +63,10 @@ for case, (n, accumulation) in CASES.items():
         found[case + "/evaluated"] = trainer.evaluate(make_dataset, max_batches=3)
     found[case] = np.concatenate([trainer.train(batches, 7), trainer.train(batches, 13), trainer.train(batches, 0)])
     found |= {f"{case}/{name}": array for name, array in collect_arrays(model).items()}
+
+# A model for one task.
+_, _, alone, batches = make(2, objectives=["masked_lm"])
+found |= {"alone/evaluated": alone.evaluate(make_dataset, max_batches=3), "alone": alone.train(batches, 1)}
 
 # The step compiled ahead, for shapes: the devices talk to add up, and for nothing else.
 text = trainer.step.lower(*step_arguments(model, optimizer, trainer.devices, batch)).compile().as_text()
@@ -155,7 +159,7 @@ def test_twenty_steps_are_those_of_tensorflow(found, tensorflows, case):
     expected, arrays = tensorflows
     rows = found[case]
     assert rows.dtype == np.float32
-    assert rows.shape == (20, len(COLUMNS))
+    assert rows.shape == (20, len(columns()))
     np.testing.assert_allclose(rows, expected, rtol=1e-4)
     for name, array in arrays.items():
         np.testing.assert_allclose(found[f"{case}/{name}"], array, atol=1e-3 * np.abs(array).max(), err_msg=name)
@@ -165,6 +169,13 @@ def test_twenty_steps_are_those_of_tensorflow(found, tensorflows, case):
 def test_an_evaluation_adds_batches_up_and_trains_nothing(found, case):
     assert found[f"{case}/evaluated"].dtype == np.float64
     np.testing.assert_allclose(found[f"{case}/evaluated"], 3 * found[case][0, :6], rtol=1e-5)
+
+
+def test_a_model_for_one_task_has_its_sums_alone(found):
+    ((*sums, tokens, norm),) = found["alone"]
+    np.testing.assert_allclose([*sums, tokens], found["whole"][0, [0, 1, 2, 6]], rtol=1e-5)
+    assert norm > 0
+    np.testing.assert_allclose(found["alone/evaluated"], found["whole/evaluated"][:3], rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])

@@ -18,7 +18,7 @@ from keras_bert.training import loop, run_folder
 from keras_bert.training.loop import Stopped, raw_batch
 from keras_bert.training.pretrain import pretrain
 from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
-from keras_bert.training.trainer import COLUMNS
+from keras_bert.training.trainer import columns
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -190,7 +190,7 @@ def poison(monkeypatch, batches, value=np.nan):
         batch = raw_batch(self.position.used[0], self.position.skipped[0])
         seen.append(batch)
         if batch in batches:
-            row[COLUMNS.index("masked_lm_loss")] = value
+            row[columns().index("masked_lm_loss")] = value
         return original(self, row)
 
     original = loop.Loop._sound
@@ -229,7 +229,7 @@ def test_rewind_passes_over_a_checkpoint_of_ruined_weights(records, noisy, tmp_p
     def sound(self, row):
         nonlocal ruined
         if ruined:
-            row[COLUMNS.index("masked_lm_loss")] = 1e6
+            row[columns().index("masked_lm_loss")] = 1e6
         good = judge(self, row)
         ruined = ruined or seen[-1] == 13
         return good

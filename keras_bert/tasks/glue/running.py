@@ -6,7 +6,7 @@ N examples, C classes.
 from keras_bert.data.batches import padded_batches
 from keras_bert.data.texts import text_rows
 from keras_bert.errors import UserError
-from keras_bert.models import BertClassifier
+from keras_bert.models import Classifier
 from keras_bert.tasks.glue.figures import metrics
 from keras_bert.tasks.glue.rows import suffix
 from keras_bert.tasks.predicting import predict_rows
@@ -15,11 +15,11 @@ from keras_bert.training.finetune import finetune_runs
 
 
 def make_head(task):
-    """Returns a function from a BertEncoder to the task's model, as `model_maker` takes it."""
+    """Returns a function from an Encoder to the task's model, as `model_maker` takes it."""
     labels = list(task.labels) or None
 
     def head(encoder):
-        return BertClassifier(encoder, task.num_classes, labels=labels, pair=task.pair)
+        return Classifier(encoder, task.num_classes, labels=labels, pair=task.pair)
 
     return head
 

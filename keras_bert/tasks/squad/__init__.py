@@ -1,6 +1,6 @@
 """Answering questions from a context: SQuAD 1.1 and 2.0, KorQuAD 1 (Devlin et al. 2018, sections 4.2 and 4.3).
 
-read_examples -> make_features -> a BertSpanLabeler's logits -> find_answers -> squad_metrics
+read_examples -> make_features -> a SpanLabeler's logits -> find_answers -> squad_metrics
 
 examples = kb.squad.read_examples("train-v1.1.json", training=True)
 features = kb.squad.make_features(examples, tokenizer, training=True)

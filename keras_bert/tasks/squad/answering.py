@@ -1,4 +1,4 @@
-"""Answers to questions in Python: a fine-tuned BertSpanLabeler, questions and contexts in, texts and places out."""
+"""Answers to questions in Python: a fine-tuned SpanLabeler, questions and contexts in, texts and places out."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from keras_bert.errors import UserError
 from keras_bert.tasks.squad.examples import Context, Example
 from keras_bert.tasks.squad.features import default_query_length
 from keras_bert.tasks.squad.training import Questions
-from keras_bert.text.vocabulary import check_fits
+from keras_bert.text.vocabulary import check_fits, check_padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Answerer:
     """Answers questions from contexts of any length.
 
     Args:
-        model: a BertSpanLabeler. One that was trained on SQuAD 2.0 may find no answer: it has a
+        model: a SpanLabeler. One that was trained on SQuAD 2.0 may find no answer: it has a
             `null_score_diff_threshold`.
         tokenizer: its Tokenizer.
         max_seq_length: the longest window of a context that is read at a time, with the question; None takes 384, or
@@ -46,12 +46,12 @@ class Answerer:
         UserError: a vocabulary of another size than the model's, or lengths that it cannot read.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder, BertSpanLabeler
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder, SpanLabeler
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "who", "?", "it", "was", "rollo", "."]))
-        >>> model = BertSpanLabeler(BertEncoder(BertConfig.from_name("tiny", vocab_size=11)))
+        >>> model = SpanLabeler(Encoder(Config.from_name("tiny", vocab_size=11)))
         >>> context = "It was Rollo."
         >>> answer = Answerer(model, tokenizer)("Who?", context)
         >>> answer.text == context[answer.start : answer.end]
@@ -74,6 +74,7 @@ class Answerer:
         config = model.bert_config
         longest = config.max_length
         check_fits(len(tokenizer), config.vocab_size)
+        check_padding(tokenizer.pad_id, config)
         max_seq_length = min(384, longest) if max_seq_length is None else max_seq_length
         if max_seq_length > longest:
             raise UserError(
@@ -99,7 +100,7 @@ class Answerer:
         """Loads the model and the tokenizer of a model directory.
 
         Args:
-            path: what `BertSpanLabeler.from_pretrained` takes, with a vocabulary beside the weights.
+            path: what `SpanLabeler.from_pretrained` takes, with a vocabulary beside the weights.
             **options: the constructor's; lengths that are not given are those that `keras-bert squad` trained with.
 
         Raises:
@@ -144,18 +145,18 @@ def answer(model, tokenizer, question, context, **options):
 
 
 def load_span_labeler(path, **options):
-    """Loads a BertSpanLabeler that was trained to answer questions.
+    """Loads a SpanLabeler that was trained to answer questions.
 
     Args:
-        path, options: what `BertSpanLabeler.from_pretrained` takes.
+        path, options: what `SpanLabeler.from_pretrained` takes.
 
     Raises:
         UserError: what it raises, or a checkpoint without the head.
     """
-    from keras_bert.models import BertSpanLabeler
+    from keras_bert.models import SpanLabeler
 
-    model = BertSpanLabeler.from_pretrained(path, **options)
-    missing = [name for name in model.load_report.new if name in model.head_variables()]
+    model = SpanLabeler.from_pretrained(path, **options)
+    missing = [name for name in model.load_report.new if name in {weight.name for weight in model.head_weights()}]
     if missing:
         raise UserError(
             f"{path} cannot answer questions: it lacks {', '.join(missing)}; fine-tune it first, with keras-bert squad."

@@ -1,4 +1,4 @@
-"""Training a BertSpanLabeler on questions, and measuring it on held-out ones (run_squad.py).
+"""Training a SpanLabeler on questions, and measuring it on held-out ones (run_squad.py).
 
 Imports Keras when it is used: reading files, making features and measuring need neither it nor TensorFlow.
 """
@@ -64,7 +64,7 @@ class Questions:
         )
 
     def predict(self, model):
-        """Returns what a BertSpanLabeler answers, a list of Prediction."""
+        """Returns what a SpanLabeler answers, a list of Prediction."""
         from keras_bert.tasks.predicting import predict_rows
 
         logits = {"start_logits": [], "end_logits": []}
@@ -100,7 +100,7 @@ def dataset(features, tokenizer, *, batch_size=32, max_seq_length=384, seed=0, *
         **options: those of `padded_batches`.
 
     Returns:
-        A tf.data.Dataset of (x, {"start_logits", "end_logits": int32 (B,)}), as BertSpanLabeler takes them.
+        A tf.data.Dataset of (x, {"start_logits", "end_logits": int32 (B,)}), as SpanLabeler takes them.
 
     Raises:
         UserError: features without labels.
@@ -130,10 +130,10 @@ def train_span_labeler(
     on_start=None,
     **options,
 ):
-    """Fine-tunes a BertSpanLabeler, once for each seed and point of a grid, and keeps the best by F1.
+    """Fine-tunes a SpanLabeler, once for each seed and point of a grid, and keeps the best by F1.
 
     Args:
-        make_model: callable() -> BertSpanLabeler before training, such as `model_maker` gives.
+        make_model: callable() -> SpanLabeler before training, such as `model_maker` gives.
         features: Features with labels.
         tokenizer: the Tokenizer that made them.
         held_out: Questions that are labelled; None for one run that is not measured.
