@@ -23,6 +23,7 @@ LONGEST_FIRST = (
     *("serving/test_robust.py", "training/test_resume.py", "cli/test_quickstart.py", "tasks/test_runs.py"),
     *("training/test_finetune.py", "serving/test_encoder.py", "cli/test_classify.py", "cli/test_pretrain_run.py"),
     *("cli/test_pretrain.py", "training/test_pretrain.py", "models/test_saving.py", "serving/test_native.py"),
+    *("families/test_golden.py", "families/test_models.py"),
     *("text/test_fuzz.py", "cli/test_predict_heads.py", "test_readme.py", "serving/test_formats.py"),
     *("models/test_fresh_process.py", "models/test_golden.py", "data/test_stream.py", "models/test_cloning.py"),
     *("serving/test_tags.py", "serving/test_export.py", "models/test_precision.py", "models/test_heads.py"),

@@ -52,22 +52,20 @@ NEW_PAIRS = [pair for pair in PAIRS if pair[0] in NEW]
 FIRST_PAIRS = [(family, "classification") for family in ("bert", *NEW)]
 
 
-def model_params(fast, pairs=PAIRS, *, others="slow"):
-    """Returns a pytest.param of each pair, (family, kind of head); those that are not fast get a mark."""
-    mark = getattr(pytest.mark, others)
-    return [pytest.param(*pair, marks=[] if pair in fast else [mark], id="-".join(pair)) for pair in pairs]
+def model_params(fast, pairs=PAIRS):
+    """Returns a pytest.param of each pair, (family, kind of head); those that are not fast are slow."""
+    return [pytest.param(*pair, marks=[] if pair in fast else [pytest.mark.slow], id="-".join(pair)) for pair in pairs]
 
 
 # tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both are slow here, or left out.
 EVERY_MODEL = model_params([*FIRST_PAIRS, *NEW_PAIRS])
 SOME_MODELS = model_params(FIRST_PAIRS, [*FIRST_PAIRS[:1], *NEW_PAIRS])
 ODD_MODELS = model_params([("albert", "classification"), ("roberta", "classification")], NEW_PAIRS)
-SHARED_BLOCKS = model_params([("albert", "classification")], NEW_PAIRS, others="nightly")
 
 
-def build(family, kind, *, config=None, **options):
+def build(family, kind, **options):
     """Returns a model with weights of its own, biases and norms too."""
-    config = CONFIGS[family] if config is None else config
+    config = CONFIGS[family]
     if kind == "encoder":
         return randomised(Encoder(config, **options))
     task, fields = KINDS[kind]

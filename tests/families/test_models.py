@@ -18,7 +18,7 @@ from tests.families.rows import (
     EVERY_MODEL,
     LENGTH,
     NEW,
-    SHARED_BLOCKS,
+    ODD_MODELS,
     SOME_MODELS,
     assert_same,
     batch,
@@ -28,7 +28,7 @@ from tests.families.rows import (
 )
 
 
-@pytest.mark.parametrize(("family", "kind"), [*EVERY_MODEL, ("bert", "encoder")])
+@pytest.mark.parametrize(("family", "kind"), [*SOME_MODELS, *((family, "encoder") for family in NEW)])
 def test_padding_changes_nothing(family, kind):
     model = model_of(family, kind)
     short, long = outputs(model, batch(model)), outputs(model, batch(model, length=LENGTH + 4))
@@ -121,12 +121,10 @@ def test_mixed_precision(family, kind, tmp_path):
     assert_same(outputs(again, x), outputs(model, x))
 
 
-@pytest.mark.parametrize(("family", "kind"), SHARED_BLOCKS)
-def test_8_bit_weights(family, kind, tmp_path):
-    config = CONFIGS[family]
-    if family == "albert":  # one set of weights for both blocks
-        config = config.replace(num_hidden_layers=2, num_hidden_groups=1, inner_group_num=1)
-    model = build(family, kind, config=config)
+@pytest.mark.parametrize(("family", "kind"), ODD_MODELS)
+def test_8_bit_weights(family, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("gc.collect", lambda *_: 0)  # of which Keras makes one a layer
+    model = build(family, kind)
     x = batch(model)
     plain = outputs(model, x)
     model.quantize("int8")
