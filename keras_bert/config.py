@@ -351,7 +351,7 @@ class Config:
         Raises:
             UserError: a value that cannot work, a family that is not known, or one that is not computed as asked.
         """
-        row = find_family(fields.get("model_type", "bert"))
+        row = find_family(_model_type(fields))
         for name, expected in row.expected.items():
             if fields.get(name, expected) != expected:
                 raise UserError(
@@ -446,6 +446,16 @@ class Config:
 
 
 BertConfig = Config
+
+
+def _model_type(fields):
+    """Returns the family that a config.json names; the oldest ones name only the class, or nothing, as BERT's do."""
+    if fields.get("model_type") is not None:
+        return fields["model_type"]
+    classes = fields.get("architectures")
+    classes = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
+    found = (row.name for row in FAMILIES.values() if any(name.startswith(row.architecture) for name in classes))
+    return next(found, "bert")
 
 
 def _check_choice(name, value, values, others):

@@ -1,4 +1,4 @@
-"""Checkpoint of any format -> checkpoint of another: keras_bert's, Google's TF1 or Hugging Face's.
+"""Checkpoint of any format -> checkpoint of another: a model directory, Hugging Face's plain one, or Google's TF1.
 
     keras-bert convert --init_checkpoint bert-base-uncased --output_dir converted --format keras_bert
 
@@ -26,7 +26,11 @@ def add_arguments(parser):
         "directory",
     )
     parser.add_argument("--output_dir", required=True, help="directory to write")
-    parser.add_argument("--format", required=True, help="keras_bert, google or huggingface")
+    parser.add_argument(
+        "--format",
+        required=True,
+        help="keras_bert (a Hugging Face directory, and task.json for what it cannot say), huggingface or google",
+    )
     parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
     add_rule_flags(
         parser,
@@ -130,7 +134,10 @@ def _google_command(folder, task, tokenizer):
 
 
 def _can_be_served(checkpoint):
-    from keras_bert.checkpoints.parts import NEEDED
+    from keras_bert.checkpoints.parts import needed_weights
 
-    starts = NEEDED.get(checkpoint.task.get("task"))
-    return starts is not None and all(any(name.startswith(start) for name in checkpoint.shapes) for start in starts)
+    task = checkpoint.task.get("task")
+    if task is None:
+        return False
+    needed = needed_weights(checkpoint.config, task, objectives=checkpoint.task.get("objectives"))
+    return all(name in checkpoint.shapes for name in needed)

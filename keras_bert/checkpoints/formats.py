@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_bert.checkpoints.base import Checkpoint, no_permission
 from keras_bert.checkpoints import directory
+from keras_bert.checkpoints.base import Checkpoint, no_permission
 from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import (
@@ -23,12 +23,20 @@ from keras_bert.checkpoints.huggingface import (
     plan_huggingface,
     plan_model,
 )
+from keras_bert.checkpoints.refusals import check_whole
 from keras_bert.checkpoints.resolving import joined, joined_shape
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
-from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, as_directory, count_entries, find_vocabulary
+from keras_bert.text.tokenizer_files import (
+    CONFIG_NAME,
+    STALE,
+    as_directory,
+    count_entries,
+    find_vocabulary,
+    transformer_folder,
+)
 from keras_bert.text.vocabulary import check_fits
 
 
@@ -52,8 +60,8 @@ class Format:
 # In the order in which they are looked for.
 FORMATS = {
     "keras_bert": Format("an older model directory of keras_bert", find_directory, open_directory, plan_model),
-    "google": Format("Google's TF1 checkpoint", find_prefix, open_google, plan_google),
     "huggingface": Format("a Hugging Face directory", find_huggingface, open_huggingface, plan_huggingface),
+    "google": Format("Google's TF1 checkpoint", find_prefix, open_google, plan_google),
 }
 
 
@@ -81,6 +89,7 @@ def open_checkpoint(path, *, allow_missing=False, net=None, overrides=None):
     """
     given, path = path, as_directory(path)
     try:
+        check_whole(transformer_folder(path))
         name = find_format(path)
         if name is None:
             raise UserError(_no_model(path, given))
@@ -108,15 +117,14 @@ def _no_model(path, given):
     weights = next((name for name in (WEIGHTS, INDEX) if (path / name).is_file()), None)
     if weights is not None:
         return (
-            f"{path} has a {weights}, but neither bert_config.json (keras_bert's) nor config.json (Hugging Face's); "
+            f"{path} has a {weights}, but no config.json (nor a bert_config.json, as older directories of keras_bert); "
             "put the one there that belongs to the weights."
         )
     if not path.exists():
         return missing_directory_message(given)
     return (
-        f"{path} holds no model; expected a model directory (bert_config.json and model.safetensors), a Google "
-        "checkpoint (bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and "
-        "model.safetensors)."
+        f"{path} holds no model; expected a model directory, ours or Hugging Face's (config.json and "
+        "model.safetensors), or a Google checkpoint (bert_config.json and bert_model.ckpt.*)."
     )
 
 

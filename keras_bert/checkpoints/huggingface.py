@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_bert.checkpoints.base import Plan, only_floats
 from keras_bert.checkpoints.directory import TASK, checked_task, read_task
 from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
+from keras_bert.checkpoints.refusals import check_floats, check_plain
 from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import Config
@@ -22,37 +23,40 @@ MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that d
 LABELLED = ("ForSequenceClassification", "ForTokenClassification")
 WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/dense/kernel"
 CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2, ... and 0, 0, 0, ... in some files
-OLD_NORM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # before transformers 1.0
+OLD_NORM = {"gamma": "weight", "beta": "bias"}  # of LayerNorms, before transformers 1.0
 SETTINGS = "config"  # in task.json: the fields of Config that config.json cannot say
+SHOWN_NAMES = 5
 
 
 def find_huggingface(path):
-    """Returns the path if it is a Hugging Face directory (of old sentence-transformers: a folder in it), or None."""
+    """Returns the path if it is a Hugging Face directory (of old sentence-transformers: a folder in it), or None.
+
+    A config.json without its weights may lie beside a checkpoint of Google's, which then is what is meant.
+    """
     folder = transformer_folder(path)
-    return folder if (folder / CONFIG).is_file() else None
+    if not (folder / CONFIG).is_file():
+        return None
+    has_weights = any((folder / name).is_file() for name in (WEIGHTS, INDEX))
+    return folder if has_weights or not any(folder.glob("*.index")) else None
 
 
 def open_huggingface(folder):
     """Opens a Hugging Face directory. Only safetensors are read: a pickle can run code.
 
     Raises:
-        UserError: it is not of a known family, there are no safetensors, or they are damaged.
+        UserError: it is not of a known family, there are no safetensors, they are quantized, or they are damaged.
     """
     path = folder / CONFIG
     fields = read_json(path, what="The model's configuration")
     check_plain(path, fields)
     said = read_task(folder)
-    try:
-        config = Config.from_huggingface(fields)
-        if isinstance(said.get(SETTINGS), dict):
-            config = config.replace(**{n: x for n, x in said[SETTINGS].items() if hasattr(config, n)})
-    except (UserError, TypeError) as error:
-        raise UserError(f"{path}: {error}") from error
+    config = _config(path, fields, said.get(SETTINGS))
     row = find_family(config.family)
     table, neutral = file_table(row, config), known_names(config)
     stored = unwrap(_open_stored(folder))
-    stored = {renamed(name): span for name, span in stored.items()}
-    stored = {n: span for n, span in stored.items() if n.removeprefix(row.names.prefix) not in CONSTANTS}
+    check_floats(stored)
+    stored = renamed(stored, {*table, *row.decoder, *CONSTANTS}, row.names.prefix)
+    stored = {name: span for name, span in stored.items() if name not in CONSTANTS}
     stored, no_floats = only_floats(stored, lambda name: name in table or name in neutral)
     stored, notes = _tie(stored, config, row)
     left = {name for head in row.heads for name in head.table if notes and _is_masked_lm(head.table[name])}
@@ -72,18 +76,24 @@ def open_huggingface(folder):
         return checked_task(folder / TASK, {**told, **rest}, shapes) if rest else told
 
     notes = (*notes, *no_floats, *_unused(fields, row, sources))
-    return make_checkpoint(folder, config, sources, task=task, notes=notes)
+    prefix = row.names.prefix if any(name.startswith(row.names.prefix) for name in stored) else ""
+    named = {prefix + name: places for name, places in row.names.table(config).items()}
+    return make_checkpoint(folder, config, sources, task=task, notes=notes, table=named)
 
 
-def check_plain(path, fields):
-    """Raises a UserError if a config.json is of weights that were quantized."""
-    quantized = fields.get("quantization_config")
-    if quantized:
-        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
-        raise UserError(
-            f"{path}: the weights are quantized ({method or 'quantization_config'}), which is not read here; take the "
-            "model that they were made from, or save it dequantized."
-        )
+def _config(path, fields, settings):
+    """Returns the Config of a config.json, changed by what task.json says it cannot say."""
+    try:
+        config = Config.from_huggingface(fields)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if not isinstance(settings, dict):
+        return config
+    known = {field.name for field in dataclasses.fields(config)} - {"family", "extra"}
+    try:
+        return config.replace(**{name: value for name, value in settings.items() if name in known})
+    except UserError as error:
+        raise UserError(f"{path.parent / TASK}: {SETTINGS}: {error}") from error
 
 
 def file_table(row, config):
@@ -96,15 +106,21 @@ def file_table(row, config):
     return {**heads, **encoder, **{row.names.prefix + name: places for name, places in encoder.items()}}
 
 
-def renamed(name):
-    """Returns today's name of an array that transformers once called otherwise.
+def renamed(stored, known, prefix):
+    """Returns {name: Span} by today's names: LayerNorms once had a gamma, and what wraps a model doubles its prefix.
 
-    >>> renamed("bert.embeddings.LayerNorm.gamma")
-    'bert.embeddings.LayerNorm.weight'
+    >>> list(renamed({"bert.bert.pooler.gamma": None}, {"bert.pooler.weight"}, "bert."))
+    ['bert.pooler.weight']
     """
-    for old, new in OLD_NORM.items():
-        name = name.replace(old, new)
-    return name
+    found = {}
+    for name, span in stored.items():
+        module, dot, last = name.rpartition(".")
+        new = bare = module + dot + OLD_NORM.get(last, last)
+        while prefix and bare not in known and bare.startswith(prefix):
+            bare = bare.removeprefix(prefix)
+        new = bare if bare in known else new
+        found[name if new in stored or new in found else new] = span
+    return found
 
 
 def _is_masked_lm(places):
@@ -216,7 +232,8 @@ def plan_model(checkpoint):
     plan, rest, unplaced, architecture = _plan(checkpoint)
     notes = []
     if unplaced:
-        notes.append(f"transformers' {architecture} has no place for {', '.join(unplaced)}: kept for keras_bert alone")
+        names = _shown(unplaced)
+        notes.append(f"transformers' {architecture} has no place for {names}: kept for keras_bert alone")
     if SETTINGS in rest:
         changed = ", ".join(f"{name}={value!r}" for name, value in rest[SETTINGS].items())
         notes.append(
@@ -231,9 +248,15 @@ def plan_huggingface(checkpoint):
     """Returns the Plan of writing a Checkpoint as transformers would, and nothing else."""
     plan, rest, unplaced, architecture = _plan(checkpoint)
     rest = {**rest, **rest.pop(SETTINGS, {})}
-    lost = [f"the task's {name}={value}" for name, value in rest.items()] + unplaced
+    lost = [f"the task's {name}={value}" for name, value in rest.items()] + ([_shown(unplaced)] if unplaced else [])
     notes = (f"transformers' {architecture} has no place for {', '.join(lost)}",) if lost else ()
     return dataclasses.replace(plan, notes=notes)
+
+
+def _shown(names):
+    """Returns the first of some names, and how many more there are."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
 
 
 def _plan(checkpoint):
