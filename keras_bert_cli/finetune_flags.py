@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, natural_number, nearest, positive_int
-from keras_bert_cli.saved_models import add_reading_flag, settle_reading
+from keras_bert_cli.saved_models import add_reading_flag, find_configuration, settle_reading
 from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer
 
 # Devlin et al. 2018, appendix A.3: what worked well on all tasks.
@@ -21,8 +21,8 @@ GRID_FLAGS = {
     "num_train_epochs": ("epochs", float),
 }
 
-# What a model directory and its results consist of, and may be somebody else's where there is no bert_config.json
-WRITTEN = ("config.json", "model.safetensors", "vocab.txt", "task.json", "eval_results.json", "curves.png")
+# What a model directory and its results consist of, and may be somebody else's where there is no configuration
+WRITTEN = ("model.safetensors", "vocab.txt", "task.json", "eval_results.json", "curves.png")
 FEW_STEPS = 100
 
 
@@ -150,9 +150,8 @@ def check_output(args):
     output_dir = Path(args.output_dir)
     if getattr(args, "do_train", None) is not False:
         if not args.force:
-            refuse_existing(
-                output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
-            )
+            if standing := find_configuration(output_dir):
+                refuse_existing(standing, what="--output_dir", remedy="add --force to replace that model")
             for name in WRITTEN:
                 refuse_existing(output_dir / name, what="--output_dir", remedy="name another folder, or add --force")
         if args.init_checkpoint and Path(args.init_checkpoint).resolve() == output_dir.resolve():

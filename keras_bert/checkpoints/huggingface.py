@@ -72,8 +72,9 @@ def open_huggingface(folder):
 
     def task(shapes):
         told = _task(path, fields, row, shapes)
-        rest = {name: value for name, value in said.items() if name != SETTINGS}
-        return checked_task(folder / TASK, {**told, **rest}, shapes) if rest else told
+        told |= {name: value for name, value in said.items() if name != SETTINGS}
+        told = {name: value for name, value in told.items() if value is not None}
+        return checked_task(folder / TASK, told, shapes) if said else told
 
     notes = (*notes, *no_floats, *_unused(fields, row, sources))
     prefix = row.names.prefix if any(name.startswith(row.names.prefix) for name in stored) else ""
@@ -230,6 +231,8 @@ def plan_model(checkpoint):
     Arrays for which transformers' class has no place keep their neutral names.
     """
     plan, rest, unplaced, architecture = _plan(checkpoint)
+    if "output_weights" in checkpoint.shapes and checkpoint.task.get("task") is None:
+        rest["task"] = None  # one of several heads, of which config.json has to name one
     notes = []
     if unplaced:
         names = _shown(unplaced)

@@ -292,7 +292,8 @@ def write_model(output_dir, model, tokenizer, results, *, metric, title, reading
     draw_curves(rows, output_dir / "curves.png", curves=curves, title=title)
     model.save_pretrained(output_dir, tokenizer=tokenizer)
     if reading is not None:
-        task = read_json(output_dir / "task.json", what="The model's task")
-        with atomic_path(output_dir / "task.json") as temporary:
+        file = output_dir / "task.json"
+        task = read_json(file, what="The model's task") if file.exists() else {}
+        with atomic_path(file) as temporary:
             text = json.dumps({**task, "reading": reading}, indent=2, ensure_ascii=False)
             temporary.write_text(text + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier
 from tests import reference_bert
-from tests.reference_huggingface import HEADS, LABELLED, huggingface_name, write_huggingface
+from tests.reference_huggingface import HEADS, LABELLED, write_huggingface
 
 
 def test_arrays_come_in_google_s_names_and_layout(huggingface_folder, arrays):

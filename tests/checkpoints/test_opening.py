@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from keras_bert.checkpoints import open_checkpoint, save_checkpoint, write_checkpoint
+from keras_bert.checkpoints import open_checkpoint, write_checkpoint
 from keras_bert.checkpoints.bundle import write_bundle
-from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert_cli.main import main
 from tests.checkpoints.conftest import CONFIG
