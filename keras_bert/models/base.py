@@ -25,7 +25,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             known = [
                 name for name, kind in inspect.signature(type(self)).parameters.items() if kind.kind != kind.VAR_KEYWORD
             ]
-            raise TypeError(f"{type(self).__name__} takes {', '.join(known)}, and no {', '.join(sorted(unknown))}.")
+            raise TypeError(f"{type(self).__qualname__} takes {', '.join(known)}, and no {', '.join(sorted(unknown))}.")
         super().__init__(*args, **kwargs)
 
     def call(self, inputs, training=None, mask=None):

@@ -176,7 +176,7 @@ def _choose(model, x):
         inputs = choose_inputs(model, x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec)
     if has_strings(inputs):
         raise UserError(
-            f"{type(model).__name__} reads token ids, and strings were given; ask it by kb.predict(model, tokenizer, "
+            f"{type(model).__qualname__} reads token ids, and strings were given; ask it by kb.predict(model, tokenizer, "
             "texts), or make batches by kb.text_dataset(texts, labels, tokenizer)."
         )
     return x

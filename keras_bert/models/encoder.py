@@ -272,6 +272,9 @@ class Layers(typing.NamedTuple):
         return {**outputs, "sequence_output": hidden}
 
 
+Encoder.__name__ = "BertEncoder"  # by which .keras files, those of version 0.1 too, keep an encoder inside a model
+
+
 def token_inputs(config, shape=(None,)):
     """Returns the symbolic inputs of a model, int32 (B, *shape), which is (B, S) as a rule, by their names."""
     names = ("input_ids", "input_mask", *(("segment_ids",) if config.has_segments else ()))

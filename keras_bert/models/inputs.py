@@ -33,7 +33,7 @@ def choose_inputs(model, inputs):
     missing = [name for name in model.input if name not in given and name not in MAY_LACK]
     if missing:
         raise UserError(
-            f"{type(model).__name__} needs {' and '.join(missing)}, int arrays of token ids and the like. "
+            f"{type(model).__qualname__} needs {' and '.join(missing)}, int arrays of token ids and the like. "
             f"Received: {', '.join(map(str, inputs)) or 'nothing'}."
         )
     return {name: given[name] for name in model.input if name in given}
