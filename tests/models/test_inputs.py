@@ -99,7 +99,7 @@ def test_a_mapping_that_is_no_dict(model, plain):
 def test_ids_that_are_missing_are_named(model, plain):
     x = {"input_mask": plain["input_mask"], "tokens": plain["input_ids"]}
     for call in (model, model.predict, lambda x: model.fit(dataset_of(x, labels_of("classifier")))):
-        with pytest.raises(UserError, match=r"BertClassifier needs input_ids, .* Received: input_mask, tokens"):
+        with pytest.raises(UserError, match=r"Classifier needs input_ids, .* Received: input_mask, tokens"):
             call(x)
 
 
@@ -112,7 +112,7 @@ TEXTS = ["a film", "rain"]
 def test_texts_for_a_model_are_one_sentence(model, texts):
     for call in (model, lambda x: model.predict(x), lambda x: model.fit(x, [0, 1])):
         with pytest.raises(
-            UserError, match=r"BertClassifier reads token ids, and strings were given; ask it by kb\.pre"
+            UserError, match=r"Classifier reads token ids, and strings were given; ask it by kb\.pre"
         ):
             call(texts)
 
@@ -121,7 +121,7 @@ def test_tensors_and_datasets_of_texts(model):
     tf = pytest.importorskip("tensorflow")
     assert has_strings(tf.constant(TEXTS))
     for texts in (tf.constant(TEXTS), dataset_of(tf.constant(TEXTS), np.array([0, 1]))):
-        with pytest.raises(UserError, match="BertClassifier reads token ids, and strings were given"):
+        with pytest.raises(UserError, match="Classifier reads token ids, and strings were given"):
             model.fit(texts)
 
 
