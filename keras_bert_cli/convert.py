@@ -64,17 +64,23 @@ def run(args):
         raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
     if not args.vocab_file:
         check_vocabulary(checkpoint)
-    tokenizer = _find_tokenizer(args, checkpoint)
+    tokenizer, unread = _find_tokenizer(args, checkpoint)
     config, number = checkpoint.config, sum(map(math.prod, checkpoint.shapes.values()))
     shape = f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
     what = FORMATS[find_format(args.init_checkpoint)].what
     print(f"checkpoint: {args.init_checkpoint} ({what}: {shape}, {config.hidden_act}, {number:,} weights)")
     print(f"head: {_describe_head(checkpoint)}")
-    print(f"vocabulary: {_describe_tokenizer(tokenizer)}", flush=True)
+    print(f"vocabulary: {_describe_tokenizer(tokenizer, checkpoint.folder, unread)}", flush=True)
     lost = list(checkpoint.notes)
     with Progress() as progress:
         names = write_checkpoint(
-            checkpoint, output_dir, tokenizer=tokenizer, format=args.format, progress=progress, log=lost.append
+            checkpoint,
+            output_dir,
+            tokenizer=tokenizer,
+            unread=unread,
+            format=args.format,
+            progress=progress,
+            log=lost.append,
         )
     size = sum((output_dir / name).stat().st_size for name in names)
     print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
@@ -85,16 +91,21 @@ def run(args):
 
 
 def _find_tokenizer(args, checkpoint):
-    """Returns the Tokenizer by --vocab_file or by what lies beside the checkpoint, or None."""
+    """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
     from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer_files import find_vocabulary
+    from keras_bert.text.tokenizer_files import cannot_read, find_vocabulary, foreign_kind, unread_files
 
+    kind, asked = foreign_kind(checkpoint.folder), given_rules(args) or args.special_tokens
+    if kind is not None and not args.vocab_file:
+        if asked:
+            raise cannot_read(checkpoint.folder, kind)
+        return None, unread_files(checkpoint.folder)
     if args.vocab_file or find_vocabulary(checkpoint.folder):
-        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True)
-    asked = [*given_rules(args), *(["special_tokens"] if args.special_tokens else [])]
+        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True), ()
     if asked:
-        raise UserError(f"--{asked[0]} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
-    return None
+        flag = next(iter(given_rules(args)), "special_tokens")
+        raise UserError(f"--{flag} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
+    return None, ()
 
 
 def _describe_head(checkpoint):
@@ -105,7 +116,13 @@ def _describe_head(checkpoint):
     return f"{f'{task}, ' if task else ''}{', '.join(names)}{classes}" if names else "none"
 
 
-def _describe_tokenizer(tokenizer):
+def _describe_tokenizer(tokenizer, folder, unread):
+    from keras_bert.text.tokenizer_files import foreign_kind
+
+    if unread:
+        return f"of a kind that cannot be read yet, {foreign_kind(folder)}; copied unread: " + ", ".join(
+            path.name for path in unread
+        )
     if tokenizer is None:
         return "none beside the checkpoint, and none is written (--vocab_file adds one)"
     return f"{len(tokenizer):,} entries, {tokenizer.rules.described}"

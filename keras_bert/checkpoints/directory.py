@@ -31,6 +31,7 @@ READING = {
     "by_character": FLAG,
 }
 CONFIG, WEIGHTS, TASK = "bert_config.json", "model.safetensors", "task.json"
+OWN = "task.safetensors"  # arrays for which transformers' class has no place, by their neutral names
 TODAY = "config.json"  # today's, which goes before
 
 

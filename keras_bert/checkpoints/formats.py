@@ -7,13 +7,14 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from keras_bert.checkpoints import directory
 from keras_bert.checkpoints.base import Checkpoint, no_permission
-from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory
+from keras_bert.checkpoints.directory import OWN, TASK, WEIGHTS, find_directory, open_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import (
     CONFIG,
@@ -35,6 +36,7 @@ from keras_bert.text.tokenizer_files import (
     as_directory,
     count_entries,
     find_vocabulary,
+    foreign_kind,
     transformer_folder,
 )
 from keras_bert.text.vocabulary import check_fits
@@ -138,7 +140,7 @@ def check_tokenizer(tokenizer, config):
 def check_vocabulary(checkpoint):
     """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has more entries than rows."""
     path = find_vocabulary(checkpoint.folder)
-    entries = None if path is None else count_entries(path)
+    entries = None if path is None or foreign_kind(checkpoint.folder) else count_entries(path)
     if entries is not None:
         remedy = "put the vocabulary there that belongs to the weights."
         check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
@@ -164,13 +166,14 @@ def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="
     write_checkpoint(checkpoint, path, tokenizer=tokenizer, format=format, log=log)
 
 
-def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", progress=None, log=None):
+def write_checkpoint(checkpoint, path, *, tokenizer=None, unread=(), format="keras_bert", progress=None, log=None):
     """Writes an opened Checkpoint in any format, reading one array at a time. See `save_checkpoint`.
 
     Args:
         checkpoint: the Checkpoint.
         path: the directory to write.
         tokenizer: a Tokenizer to save beside the weights.
+        unread: paths of files to copy there as they are, such as those of a tokenizer that cannot be read.
         format: "keras_bert", "google" or "huggingface".
         progress: called as progress("writing", bytes, bytes in all, "B").
         log: called with each thing that the format cannot hold, in words; None makes them warnings.
@@ -202,9 +205,11 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
             if plan.tokenizer_fields:
                 fields = read_json(folder / CONFIG_NAME, what="The tokenizer's configuration")
                 _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
+        for file in unread:
+            shutil.copyfile(file, folder / file.name)
         written = sorted(os.listdir(folder))
     if place != path:
-        stale = [TASK, *STALE_OF.get(standing, ())]
+        stale = [TASK, OWN, *STALE_OF.get(standing, ())]
         _move_files(place, path, stale=stale if tokenizer is None else [*stale, *STALE])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)

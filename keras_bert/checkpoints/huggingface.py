@@ -1,13 +1,15 @@
-"""Hugging Face directories, which our model directories are: config.json, model.safetensors in PyTorch's names and layout.
+"""Hugging Face directories, which our model directories are: config.json, and model.safetensors in PyTorch's layout.
 
-What config.json cannot say is in task.json. The names of each family's weights and heads are in families/.
+What config.json cannot say is in task.json, and arrays that transformers' class does not have are in task.safetensors:
+so it loads ours without a warning. The names of each family's weights and heads are in families/.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from keras_bert.checkpoints.base import Plan, only_floats
-from keras_bert.checkpoints.directory import TASK, checked_task, read_task
+from keras_bert.checkpoints.directory import OWN, TASK, checked_task, read_task
 from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
 from keras_bert.checkpoints.refusals import check_floats, check_plain
 from keras_bert.checkpoints.resolving import resolve, unwrap
@@ -21,7 +23,7 @@ from keras_bert.text.tokenizer_files import transformer_folder
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
 LABELLED = ("ForSequenceClassification", "ForTokenClassification")
-WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/dense/kernel"
+WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/"
 CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2, ... and 0, 0, 0, ... in some files
 OLD_NORM = {"gamma": "weight", "beta": "bias"}  # of LayerNorms, before transformers 1.0
 SETTINGS = "config"  # in task.json: the fields of Config that config.json cannot say
@@ -53,7 +55,8 @@ def open_huggingface(folder):
     config = _config(path, fields, said.get(SETTINGS))
     row = find_family(config.family)
     table, neutral = file_table(row, config), known_names(config)
-    stored = unwrap(_open_stored(folder))
+    own = open_arrays(folder / OWN) if (folder / OWN).is_file() else {}
+    stored = unwrap({**own, **_open_stored(folder)})
     check_floats(stored)
     stored = renamed(stored, {*table, *row.decoder, *CONSTANTS}, row.names.prefix)
     stored = {name: span for name, span in stored.items() if name not in CONSTANTS}
@@ -67,7 +70,7 @@ def open_huggingface(folder):
         return table.get(name) or ((Place(name),) if name in neutral else None)
 
     sources = resolve(stored, translate, heads=config.num_attention_heads)
-    if row.fixed.get("pooler", "") is None and POOLER in sources:
+    if row.fixed.get("pooler", "") is None and f"{POOLER}dense/kernel" in sources:
         config = config.replace(pooler="tanh")
 
     def task(shapes):
@@ -228,15 +231,16 @@ def _unused(fields, row, sources):
 def plan_model(checkpoint):
     """Returns the Plan of writing a model directory: what transformers reads, and task.json for what it cannot say.
 
-    Arrays for which transformers' class has no place keep their neutral names.
+    Arrays for which transformers' class has no place keep their neutral names, in a file of their own.
     """
     plan, rest, unplaced, architecture = _plan(checkpoint)
     if "output_weights" in checkpoint.shapes and checkpoint.task.get("task") is None:
         rest["task"] = None  # one of several heads, of which config.json has to name one
-    notes = []
-    if unplaced:
-        names = _shown(unplaced)
-        notes.append(f"transformers' {architecture} has no place for {names}: kept for keras_bert alone")
+    notes = [*plan.notes]
+    if lost := [name for name in unplaced if not name.startswith(POOLER)]:  # which the head does not read
+        notes.append(
+            f"transformers' {architecture} has no place for {_shown(lost)}: kept in {OWN} for keras_bert alone"
+        )
     if SETTINGS in rest:
         changed = ", ".join(f"{name}={value!r}" for name, value in rest[SETTINGS].items())
         notes.append(
@@ -244,7 +248,8 @@ def plan_model(checkpoint):
         )
     files = plan.files | ({TASK: rest} if rest else {})
     arrays = plan.arrays | {name: (Place(name),) for name in unplaced}
-    return dataclasses.replace(plan, files=files, arrays=arrays, notes=tuple(notes))
+    write = functools.partial(_write, own=unplaced)
+    return dataclasses.replace(plan, files=files, arrays=arrays, write=write, notes=tuple(notes))
 
 
 def plan_huggingface(checkpoint):
@@ -253,7 +258,7 @@ def plan_huggingface(checkpoint):
     rest = {**rest, **rest.pop(SETTINGS, {})}
     lost = [f"the task's {name}={value}" for name, value in rest.items()] + ([_shown(unplaced)] if unplaced else [])
     notes = (f"transformers' {architecture} has no place for {', '.join(lost)}",) if lost else ()
-    return dataclasses.replace(plan, notes=notes)
+    return dataclasses.replace(plan, notes=(*plan.notes, *notes))
 
 
 def _shown(names):
@@ -263,7 +268,7 @@ def _shown(names):
 
 
 def _plan(checkpoint):
-    """Returns the Plan without notes, what of the task it does not hold, arrays it has no place for, and the class."""
+    """Returns the Plan, what of the task it does not hold, arrays it has no place for, and the class."""
     config, shapes = checkpoint.config, checkpoint.shapes
     row = find_family(config.family)
     head = _head(row, checkpoint)
@@ -282,7 +287,15 @@ def _plan(checkpoint):
     arrays = _arrays(row, head, config, shapes)
     placed = {place.name for places in arrays.values() for place in places}
     tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": config.max_length}
-    return Plan({CONFIG: fields}, arrays, _write, tokenizer), rest, [n for n in shapes if n not in placed], architecture
+    notes = ()
+    if head is None and f"{POOLER}dense/kernel" not in shapes and _names_pooler(row):
+        notes = (f"transformers' {architecture} adds a pooler of random weights, which this encoder does not have",)
+    unplaced = [name for name in shapes if name not in placed]
+    return Plan({CONFIG: fields}, arrays, _write, tokenizer, notes), rest, unplaced, architecture
+
+
+def _names_pooler(row):
+    return any(place.name.startswith(POOLER) for places in row.names.outside.values() for place in places)
 
 
 def _head(row, checkpoint):
@@ -305,8 +318,14 @@ def _arrays(row, head, config, shapes):
         table.pop(decoder, None)
     elif decoder in table and decoder_bias is not None:
         table[decoder_bias] = table[bias]  # which counts there; the other one is not read
+    if head and not head.pooler:
+        table = {name: places for name, places in table.items() if not places[0].name.startswith(POOLER)}
     return {name: places for name, places in table.items() if all(place.name in shapes for place in places)}
 
 
-def _write(folder, shapes, read):
-    write_arrays(folder / WEIGHTS, shapes, read, made_for="pt")
+def _write(folder, shapes, read, *, own=()):
+    """Writes model.safetensors, and the arrays in `own` beside it."""
+    theirs = {name: shape for name, shape in shapes.items() if name not in own}
+    write_arrays(folder / WEIGHTS, theirs, read, made_for="pt")
+    if own:
+        write_arrays(folder / OWN, {name: shapes[name] for name in own}, read, made_for="np")

@@ -90,7 +90,9 @@ def _no_encoder(path, config, shapes):
     here = row.names.prefix + next(iter(row.names.table(config)))
     remedy = f"give the checkpoint of a {row.title}, saved under Google's or Hugging Face's names ({here})"
     if others:
-        remedy = f"they look like {others}'s, and the config says model_type {row.name!r}: use the config that belongs to them"
+        remedy = (
+            f"they look like {others}'s, and the config says model_type {row.name!r}: use the config of these weights"
+        )
     return UserError(f"{path} holds no {row.title} encoder: none of its {len(shapes)} arrays fits{such_as}; {remedy}.")
 
 

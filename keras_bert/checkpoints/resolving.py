@@ -1,4 +1,4 @@
-"""Arrays as files hold them <-> weights by their neutral names: prefixes of what wrapped a model, layout, fused arrays."""
+"""Arrays as files hold them <-> weights by neutral names: prefixes of what wrapped a model, layout, fused arrays."""
 
 import dataclasses
 import re
@@ -95,7 +95,7 @@ def joined_shape(places, shapes):
 
 
 def joined(places, read, heads):
-    """Returns a file's array from the weights that it holds, each read by its neutral name: the way back of `Source`."""
+    """Returns a file's array from the weights that it holds, each read by its neutral name: `Source` the other way."""
     arrays = [read(p.name).T if p.transposed else read(p.name) for p in places]
     if len(arrays) == 1:
         return arrays[0]

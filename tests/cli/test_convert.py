@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import FORMATS, find_format, open_checkpoint, write_checkpoint
+from keras_bert.models import Encoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
@@ -241,3 +243,22 @@ def test_neither_tensorflow_nor_keras_is_started(sources):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("target", ["keras_bert", "huggingface"])
+def test_a_tokenizer_that_cannot_be_read_yet_is_copied_unread(golden, tmp_path, capsys, target):
+    source = shutil.copytree(golden / "huggingface" / "pretraining", tmp_path / "source")
+    files = {"vocab.json": "{}", "merges.txt": "#version: 0.2", "tokenizer.json": '{"model": {"type": "BPE"}}'}
+    files |= {"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}
+    for name, text in files.items():
+        (source / name).write_text(text)
+    flags = ("--init_checkpoint", source, "--output_dir", tmp_path / "new", "--format", target)
+    assert convert(*flags) == 0
+    said = "vocabulary: of a kind that cannot be read yet, byte-level BPE; copied unread: merges.txt, tokenizer.json, "
+    assert said + "tokenizer_config.json, vocab.json\n" in capsys.readouterr().out
+    for name, text in files.items():
+        assert (tmp_path / "new" / name).read_text() == text
+    assert not (tmp_path / "new" / "vocab.txt").exists()
+    assert Encoder.from_pretrained(tmp_path / "new").load_report.new == []
+    assert convert(*flags[:2], "--output_dir", tmp_path / "other", "--format", target, "--do_lower_case") == 2
+    assert "is of a kind that cannot be read yet, byte-level BPE (" in capsys.readouterr().err
