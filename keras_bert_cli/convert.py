@@ -11,6 +11,7 @@ import math
 import shlex
 from pathlib import Path
 
+from keras_bert_cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
 from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
 # google-research/bert's program for a task; others begin with run_classifier.py.
@@ -32,6 +33,7 @@ def add_arguments(parser):
         help="keras_bert (a Hugging Face directory, and task.json for what it cannot say), huggingface or google",
     )
     parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
+    add_checkpoint_flags(parser)
     add_rule_flags(
         parser,
         do_lower_case="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary "
@@ -56,7 +58,7 @@ def run(args):
     check_format(args.format)
     output_dir = Path(args.output_dir)
     check_place(output_dir)
-    checkpoint = open_checkpoint(args.init_checkpoint)
+    checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
     if output_dir.resolve() == checkpoint.folder.resolve():
         raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
     standing = find_format(output_dir)

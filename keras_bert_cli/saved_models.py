@@ -60,6 +60,7 @@ def with_saved_model(args, *, what="model", remedy="add --train_file"):
             "--init_checkpoint."
         )
     own = {"init_checkpoint": str(saved), "from_scratch": False, "bert_config_file": None, "dropout": None}
+    own |= {"electra_net": None, "num_attention_heads": None}
     return argparse.Namespace(**{**vars(args), **own})
 
 

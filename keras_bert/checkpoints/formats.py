@@ -97,7 +97,10 @@ def open_checkpoint(path, *, allow_missing=False, net=None, overrides=None):
             raise UserError(_no_model(path, given))
         options = {n: x for n, x in (("net", net), ("overrides", overrides)) if x is not None}
         if options and name != "google":
-            raise UserError(f"{', '.join(options)} is for checkpoints of Google's, and {path} is {FORMATS[name].what}.")
+            named = ", ".join([*(["net"] if net is not None else []), *(overrides or {})])
+            raise UserError(
+                f"{named} is for checkpoints of Google's, and {path} is {FORMATS[name].what}; leave it out."
+            )
         checkpoint = FORMATS[name].open(FORMATS[name].find(path), **options)
         checkpoint = dataclasses.replace(checkpoint, task=add_settings(checkpoint.task, path, checkpoint.config))
     except PermissionError as error:

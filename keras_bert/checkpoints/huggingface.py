@@ -222,6 +222,10 @@ def _unused(fields, row, sources):
     notes = []
     if _is_multiple_regression(fields, shapes):
         notes.append(f"its head is a regression to {classes} numbers, which no model here is: only its encoder is used")
+    known = [row.architecture + suffix for suffix in ("Model", *(head.suffix for head in row.heads))]
+    named = [name for name in architectures or () if isinstance(name, str)] if isinstance(architectures, list) else []
+    if named and not set(named) & set(known):
+        notes.append(f"its head is a {named[0]:.60}, which is not known here; {row.title}'s are {', '.join(known[1:])}")
     labelled = isinstance(architectures, list) and any(row.architecture + s in architectures for s in LABELLED)
     if not notes and labelled and isinstance(names, dict) and classes not in (0, len(names)):
         notes.append(f"its id2label names {len(names)} classes, but its head has {classes}: the names are not used")

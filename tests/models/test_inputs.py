@@ -111,9 +111,7 @@ TEXTS = ["a film", "rain"]
 )
 def test_texts_for_a_model_are_one_sentence(model, texts):
     for call in (model, lambda x: model.predict(x), lambda x: model.fit(x, [0, 1])):
-        with pytest.raises(
-            UserError, match=r"Classifier reads token ids, and strings were given; ask it by kb\.pre"
-        ):
+        with pytest.raises(UserError, match=r"Classifier reads token ids, and strings were given; ask it by kb\.pre"):
             call(texts)
 
 

@@ -1,6 +1,5 @@
 """A classifier of several labels a text: its loss by hand, weights, what it learns, and that it comes back."""
 
-
 import keras
 import numpy as np
 import pytest
