@@ -238,8 +238,8 @@ def plan_model(checkpoint):
     Arrays for which transformers' class has no place keep their neutral names, in a file of their own.
     """
     plan, rest, unplaced, architecture = _plan(checkpoint)
-    if "output_weights" in checkpoint.shapes and checkpoint.task.get("task") is None:
-        rest["task"] = None  # one of several heads, of which config.json has to name one
+    if "output_weights" in checkpoint.shapes:  # config.json has to name a head and its classes, and nobody did
+        rest |= {name: None for name in ("task", "labels") if checkpoint.task.get(name) is None}
     notes = [*plan.notes]
     if lost := [name for name in unplaced if not name.startswith(POOLER)]:  # which the head does not read
         notes.append(
