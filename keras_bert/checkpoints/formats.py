@@ -213,6 +213,8 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, unread=(), format="ker
         written = sorted(os.listdir(folder))
     if place != path:
         stale = [TASK, OWN, *STALE_OF.get(standing, ())]
+        if find_prefix(path) is not None:
+            stale = [name for name in stale if name != directory.CONFIG]  # which Google's checkpoint there needs
         _move_files(place, path, stale=stale if tokenizer is None else [*stale, *STALE])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)

@@ -238,8 +238,6 @@ def plan_model(checkpoint):
     Arrays for which transformers' class has no place keep their neutral names, in a file of their own.
     """
     plan, rest, unplaced, architecture = _plan(checkpoint)
-    if "output_weights" in checkpoint.shapes:  # config.json has to name a head and its classes, and nobody did
-        rest |= {name: None for name in ("task", "labels") if checkpoint.task.get(name) is None}
     notes = [*plan.notes]
     if lost := [name for name in unplaced if not name.startswith(POOLER)]:  # which the head does not read
         notes.append(
@@ -259,7 +257,7 @@ def plan_model(checkpoint):
 def plan_huggingface(checkpoint):
     """Returns the Plan of writing a Checkpoint as transformers would, and nothing else."""
     plan, rest, unplaced, architecture = _plan(checkpoint)
-    rest = {**rest, **rest.pop(SETTINGS, {})}
+    rest = {**{name: value for name, value in rest.items() if value is not None}, **rest.pop(SETTINGS, {})}
     lost = [f"the task's {name}={value}" for name, value in rest.items()] + ([_shown(unplaced)] if unplaced else [])
     notes = (f"transformers' {architecture} has no place for {', '.join(lost)}",) if lost else ()
     return dataclasses.replace(plan, notes=(*plan.notes, *notes))
@@ -286,6 +284,8 @@ def _plan(checkpoint):
         fields["problem_type"] = MULTI_LABEL
     told = _task(Path(CONFIG), fields, row, shapes)
     rest = {name: value for name, value in checkpoint.task.items() if told.get(name) != value}
+    if "output_weights" in shapes:  # config.json has to name a head and its classes, though nobody did
+        rest |= {name: None for name in ("task", "labels") if name in told and name not in checkpoint.task}
     if config.not_in_huggingface():
         rest[SETTINGS] = config.not_in_huggingface()
     arrays = _arrays(row, head, config, shapes)

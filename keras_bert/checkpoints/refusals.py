@@ -17,6 +17,8 @@ QUANTIZED = {
     "quant_map": "bitsandbytes, 4 bits",
     "weight_packed": "compressed-tensors",
     "weight_scale": "compressed-tensors",
+    "weight_scale_inv": "8-bit floats",
+    "_data": "quanto",
 }
 DEQUANTIZE = "which is not read here; take the model that they were made from, or save it dequantized."
 

@@ -234,6 +234,11 @@ def test_a_config_without_model_type_goes_by_its_class(classes, family):
     assert Config.from_huggingface(fields).family == family
 
 
+def test_null_is_no_activation_of_electra_s_choices():
+    assert config_of("electra", summary_activation=None).choice_act == "linear"
+    assert config_of("electra").choice_act == "gelu_erf"
+
+
 def test_a_head_that_the_family_does_not_have_is_one_sentence(tmp_path):
     config = config_of("distilbert")
     save_checkpoint(tmp_path, config, arrays_of(config), log=lambda _: None)

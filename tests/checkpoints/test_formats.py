@@ -198,8 +198,11 @@ def test_our_format_goes_over_a_model_directory_and_leaves_no_half_of_it(hugging
     assert sorted(os.listdir(huggingface_folder)) == sorted([*ours, "notes.txt"])
 
 
-def test_our_format_goes_over_google_s_and_loses_nothing_of_it(google_folder, arrays):
-    before = {name: (google_folder / name).read_bytes() for name in os.listdir(google_folder)}
+@pytest.mark.parametrize("older", [False, True])
+def test_our_format_goes_over_google_s_and_loses_nothing_of_it(google_folder, arrays, older):
+    if older:
+        write_older(google_folder, CONFIG, arrays)
+    before = {path.name: path.read_bytes() for path in google_folder.glob("bert_*")}
     changed = {name: array + 1 for name, array in arrays.items()}
     save_checkpoint(google_folder, BERT_CONFIG, changed)
     assert find_format(google_folder) == "huggingface"
