@@ -33,6 +33,7 @@ from keras_bert.outputs import atomic_path
 from keras_bert.text.tokenizer_files import (
     CONFIG_NAME,
     STALE,
+    VOCAB_NAME,
     as_directory,
     count_entries,
     find_vocabulary,
@@ -143,7 +144,8 @@ def check_tokenizer(tokenizer, config):
 def check_vocabulary(checkpoint):
     """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has more entries than rows."""
     path = find_vocabulary(checkpoint.folder)
-    entries = None if path is None or foreign_kind(checkpoint.folder) else count_entries(path)
+    is_other = path is not None and path.name == VOCAB_NAME and foreign_kind(checkpoint.folder)
+    entries = None if path is None or is_other else count_entries(path)
     if entries is not None:
         remedy = "put the vocabulary there that belongs to the weights."
         check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)

@@ -90,6 +90,7 @@ def feed(model, head):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("family", FIELDS)
 def test_transformers_loads_what_we_write(tmp_path, family, head):
