@@ -153,10 +153,15 @@ def _google_command(folder, task, tokenizer):
 
 
 def _can_be_served(checkpoint):
+    """Says whether `keras-bert export` takes it: what its task needs is there, and texts are all that it is asked."""
     from keras_bert.checkpoints.parts import needed_weights
+    from keras_bert.families import find_family
 
-    task = checkpoint.task.get("task")
-    if task is None:
+    config, task = checkpoint.config, checkpoint.task.get("task")
+    family = find_family(config.family)
+    if task not in {head.task for head in family.heads}:
+        return task is None
+    objectives = checkpoint.task.get("objectives") or family.objectives
+    if task == "pretraining" and "masked_lm" not in objectives:
         return False
-    needed = needed_weights(checkpoint.config, task, objectives=checkpoint.task.get("objectives"))
-    return all(name in checkpoint.shapes for name in needed)
+    return set(needed_weights(config, task, objectives=objectives)) <= checkpoint.shapes.keys()

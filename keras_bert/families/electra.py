@@ -90,8 +90,8 @@ def google_sizes(shapes, net):
 
 
 def read_summary(fields, _):
-    """Gives multiple choice's hidden layer, which is always there, the activation that null means."""
-    return {**fields, "choice_act": "linear" if fields["choice_act"] is None else fields["choice_act"]}
+    """Returns the fields with the summary's activation by a name; none at all leaves the hidden layer as it is."""
+    return {**fields, "choice_act": fields["choice_act"] or "linear"}
 
 
 ELECTRA = Family(
@@ -138,6 +138,6 @@ ELECTRA = Family(
     objectives=("replaced_tokens",),
     decoder=("generator_lm_head.weight", None, "generator_lm_head.bias"),
     google_activations={"gelu": "gelu_erf"},
-    read=read_summary,
     expected={"position_embedding_type": "absolute", "is_decoder": False, "summary_use_proj": True},
+    read=read_summary,
 )
