@@ -433,7 +433,9 @@ class Config:
     def not_in_huggingface(self):
         """Returns {field: value} of what a config.json of the family cannot say of this configuration."""
         again = type(self).from_huggingface(self.to_huggingface())
-        given_by_the_weights = ("extra", "pooler", "trains_padding")
+        given_by_the_weights = ("extra", "trains_padding")
+        if "pooler" in find_family(self.family).fixed:  # of whose heads only some have one
+            given_by_the_weights += ("pooler",)
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -246,7 +246,7 @@ def plan_model(checkpoint):
     if SETTINGS in rest:
         changed = ", ".join(f"{name}={value!r}" for name, value in rest[SETTINGS].items())
         notes.append(
-            f"transformers' config.json cannot say {changed}, so that it computes with its own; kept in {TASK}"
+            f"transformers' config.json cannot say {changed}, and transformers takes values of its own; kept in {TASK}"
         )
     files = plan.files | ({TASK: rest} if rest else {})
     arrays = plan.arrays | {name: (Place(name),) for name in unplaced}

@@ -234,6 +234,27 @@ def test_a_config_without_model_type_goes_by_its_class(classes, family):
     assert Config.from_huggingface(fields).family == family
 
 
+@pytest.mark.parametrize(
+    ("family", "fields", "own"),
+    [
+        ("bert", {"pooler": None}, False),
+        ("bert", {"embedding_size": 6}, True),
+        ("bert", {"positions_from_ids": True, "pad_token_id": 1}, False),
+        ("roberta", {"classifier_act": "relu"}, False),
+        ("albert", {"embedding_size": 8, "embedding_projection": False}, False),
+    ],
+)
+def test_what_a_config_json_cannot_say_is_kept_and_told(tmp_path, family, fields, own):
+    config, said = config_of(family).replace(**fields), []
+    arrays = arrays_of(config)
+    save_checkpoint(tmp_path, config, arrays, task={"task": "pretraining"}, log=said.append)
+    assert open_checkpoint(tmp_path).config == config
+    check_same(tmp_path, arrays)
+    name = next(iter(fields))
+    assert any(f"config.json cannot say {name if own else ''}" in note for note in said)
+    assert (tmp_path / "task.json").exists() and any("embeddings_project" in note for note in said) == own
+
+
 def test_null_is_no_activation_of_electra_s_choices():
     assert config_of("electra", summary_activation=None).choice_act == "linear"
     assert config_of("electra").choice_act == "gelu_erf"
