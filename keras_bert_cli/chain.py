@@ -176,7 +176,7 @@ class Chain:
                 f"--eval_every={max(1, args.num_train_steps // 4)}",
                 "--max_eval_steps=500",  # all of the docstrings' held-out records, a part of a large corpus'
             ],
-            outputs=[self.pretrained / "bert_config.json", self.pretrained / "run.json"],
+            outputs=[self.pretrained / "config.json", self.pretrained / "run.json"],
             resumes=self.pretrained / "run.json",
             key=Path(config).read_text(encoding="utf-8") if Path(config).is_file() else "",
         )
@@ -237,7 +237,7 @@ class Chain:
                     "--num_runs=3",
                     "--noeval_each_epoch",
                 ],
-                outputs=[output / "eval_results.json", output / "bert_config.json"],  # the first and last to be written
+                outputs=[output / "eval_results.json", output / "config.json"],  # the first and last to be written
             )
         serving = self.folder / "serving" / "classifier" / "1"
         self.command(

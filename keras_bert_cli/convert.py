@@ -1,4 +1,4 @@
-"""Checkpoint of any format -> checkpoint of another: keras_bert's, Google's TF1 or Hugging Face's.
+"""Checkpoint of any format -> checkpoint of another: a model directory, Hugging Face's plain one, or Google's TF1.
 
     keras-bert convert --init_checkpoint bert-base-uncased --output_dir converted --format keras_bert
 
@@ -11,6 +11,7 @@ import math
 import shlex
 from pathlib import Path
 
+from keras_bert_cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
 from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
 # google-research/bert's program for a task; others begin with run_classifier.py.
@@ -26,8 +27,13 @@ def add_arguments(parser):
         "directory",
     )
     parser.add_argument("--output_dir", required=True, help="directory to write")
-    parser.add_argument("--format", required=True, help="keras_bert, google or huggingface")
+    parser.add_argument(
+        "--format",
+        required=True,
+        help="keras_bert (a Hugging Face directory, and task.json for what it cannot say), huggingface or google",
+    )
     parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
+    add_checkpoint_flags(parser)
     add_rule_flags(
         parser,
         do_lower_case="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary "
@@ -52,7 +58,7 @@ def run(args):
     check_format(args.format)
     output_dir = Path(args.output_dir)
     check_place(output_dir)
-    checkpoint = open_checkpoint(args.init_checkpoint)
+    checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
     if output_dir.resolve() == checkpoint.folder.resolve():
         raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
     standing = find_format(output_dir)
@@ -60,17 +66,23 @@ def run(args):
         raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
     if not args.vocab_file:
         check_vocabulary(checkpoint)
-    tokenizer = _find_tokenizer(args, checkpoint)
+    tokenizer, unread = _find_tokenizer(args, checkpoint)
     config, number = checkpoint.config, sum(map(math.prod, checkpoint.shapes.values()))
     shape = f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
     what = FORMATS[find_format(args.init_checkpoint)].what
     print(f"checkpoint: {args.init_checkpoint} ({what}: {shape}, {config.hidden_act}, {number:,} weights)")
     print(f"head: {_describe_head(checkpoint)}")
-    print(f"vocabulary: {_describe_tokenizer(tokenizer)}", flush=True)
+    print(f"vocabulary: {_describe_tokenizer(tokenizer, checkpoint.folder, unread)}", flush=True)
     lost = list(checkpoint.notes)
     with Progress() as progress:
         names = write_checkpoint(
-            checkpoint, output_dir, tokenizer=tokenizer, format=args.format, progress=progress, log=lost.append
+            checkpoint,
+            output_dir,
+            tokenizer=tokenizer,
+            unread=unread,
+            format=args.format,
+            progress=progress,
+            log=lost.append,
         )
     size = sum((output_dir / name).stat().st_size for name in names)
     print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
@@ -81,16 +93,21 @@ def run(args):
 
 
 def _find_tokenizer(args, checkpoint):
-    """Returns the Tokenizer by --vocab_file or by what lies beside the checkpoint, or None."""
+    """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
     from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer_files import find_vocabulary
+    from keras_bert.text.tokenizer_files import cannot_read, find_vocabulary, foreign_kind, unread_files
 
+    kind, asked = foreign_kind(checkpoint.folder), given_rules(args) or args.special_tokens
+    if kind is not None and not args.vocab_file:
+        if asked:
+            raise cannot_read(checkpoint.folder, kind)
+        return None, unread_files(checkpoint.folder)
     if args.vocab_file or find_vocabulary(checkpoint.folder):
-        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True)
-    asked = [*given_rules(args), *(["special_tokens"] if args.special_tokens else [])]
+        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True), ()
     if asked:
-        raise UserError(f"--{asked[0]} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
-    return None
+        flag = next(iter(given_rules(args)), "special_tokens")
+        raise UserError(f"--{flag} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
+    return None, ()
 
 
 def _describe_head(checkpoint):
@@ -101,7 +118,13 @@ def _describe_head(checkpoint):
     return f"{f'{task}, ' if task else ''}{', '.join(names)}{classes}" if names else "none"
 
 
-def _describe_tokenizer(tokenizer):
+def _describe_tokenizer(tokenizer, folder, unread):
+    from keras_bert.text.tokenizer_files import foreign_kind
+
+    if unread:
+        return f"of a kind that cannot be read yet, {foreign_kind(folder)}; copied unread: " + ", ".join(
+            path.name for path in unread
+        )
     if tokenizer is None:
         return "none beside the checkpoint, and none is written (--vocab_file adds one)"
     return f"{len(tokenizer):,} entries, {tokenizer.rules.described}"

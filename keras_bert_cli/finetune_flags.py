@@ -5,8 +5,9 @@ import itertools
 import math
 from pathlib import Path
 
+from keras_bert_cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
 from keras_bert_cli.flags import add_bool, natural_number, nearest, positive_int
-from keras_bert_cli.saved_models import add_reading_flag, settle_reading
+from keras_bert_cli.saved_models import add_reading_flag, find_configuration, settle_reading
 from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer
 
 # Devlin et al. 2018, appendix A.3: what worked well on all tasks.
@@ -21,8 +22,8 @@ GRID_FLAGS = {
     "num_train_epochs": ("epochs", float),
 }
 
-# What a model directory and its results consist of, and may be somebody else's where there is no bert_config.json
-WRITTEN = ("config.json", "model.safetensors", "vocab.txt", "task.json", "eval_results.json", "curves.png")
+# What a model directory and its results consist of, and may be somebody else's where there is no configuration
+WRITTEN = ("model.safetensors", "vocab.txt", "task.json", "eval_results.json", "curves.png")
 FEW_STEPS = 100
 
 
@@ -37,6 +38,7 @@ def add_model_flags(parser):
         "--bert_config_file", help="without --init_checkpoint: a bert_config.json, or a size, tiny ... large"
     )
     parser.add_argument("--vocab_file", help="the vocabulary, where none lies beside the checkpoint")
+    add_checkpoint_flags(parser)
     add_rule_flags(parser, do_lower_case="lower-case the text; None takes what the checkpoint or its vocabulary says")
     parser.add_argument(
         "--dropout", type=float, help="rate of dropout, everywhere; the model keeps it (default: the config's rates)"
@@ -150,9 +152,8 @@ def check_output(args):
     output_dir = Path(args.output_dir)
     if getattr(args, "do_train", None) is not False:
         if not args.force:
-            refuse_existing(
-                output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
-            )
+            if standing := find_configuration(output_dir):
+                refuse_existing(standing, what="--output_dir", remedy="add --force to replace that model")
             for name in WRITTEN:
                 refuse_existing(output_dir / name, what="--output_dir", remedy="name another folder, or add --force")
         if args.init_checkpoint and Path(args.init_checkpoint).resolve() == output_dir.resolve():
@@ -187,7 +188,8 @@ def find_model(args, *, pair):
 
     tokenizer = None
     if args.init_checkpoint:
-        checkpoint, source = open_checkpoint(args.init_checkpoint), args.init_checkpoint
+        checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
+        source = args.init_checkpoint
         tokenizer = find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=args.init_checkpoint)
         if args.vocab_file or args.special_tokens:
             checkpoint = grow_checkpoint(checkpoint, tokenizer)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 
+from keras_bert_cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
 from keras_bert_cli.flags import positive_int
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -60,6 +61,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--memory", type=memory_size, help="find the largest batch for so much, 16GB say (default: this machine's)"
     )
+    add_checkpoint_flags(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
@@ -79,7 +81,7 @@ def run(args):
     else:
         from keras_bert.checkpoints import open_checkpoint
 
-        checkpoint = open_checkpoint(args.model, allow_missing=True)
+        checkpoint = open_checkpoint(args.model, allow_missing=True, **checkpoint_options(args))
         config, about = checkpoint.config, _about(checkpoint, args.model)
         lines = _described(about, checkpoint)
         figures = {"model": about, **_figures(config, args, checkpoint)}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from keras_bert_cli.pretrain_flags import OPTIONS, add_flags
 from keras_bert_cli.progress import Progress
+from keras_bert_cli.saved_models import find_configuration
 from keras_bert_cli.startup import start_tensorflow
 
 
@@ -46,10 +47,9 @@ def run(args):
         eval_files = []
     if not args.do_train and not eval_files:
         raise UserError("Nothing is left to do without --do_train and --do_eval; leave one of them as it is.")
-    if args.do_train and not args.force and not (output_dir / "run.json").exists():
-        refuse_existing(
-            output_dir / "bert_config.json", what="--output_dir", remedy="add --force to replace that model"
-        )
+    standing = find_configuration(output_dir)
+    if args.do_train and not args.force and standing and not (output_dir / "run.json").exists():
+        refuse_existing(standing, what="--output_dir", remedy="add --force to replace that model")
     tokenizer = _find_tokenizer(files, args)
     start_tensorflow()
     devices, jit_compile = _find_devices(args)
@@ -143,9 +143,7 @@ def _evaluate(args, eval_files, tokenizer, devices, jit_compile):
     from keras_bert.training.evaluation import evaluate_pretraining
 
     return evaluate_pretraining(
-        args.output_dir
-        if Path(args.output_dir, "bert_config.json").exists()
-        else args.init_checkpoint or args.output_dir,
+        args.output_dir if find_configuration(args.output_dir) else args.init_checkpoint or args.output_dir,
         eval_files,
         args.output_dir,
         tokenizer=tokenizer,

@@ -4,6 +4,14 @@ from pathlib import Path
 
 from keras_bert_cli.flags import positive_int
 
+CONFIGURATIONS = ("config.json", "bert_config.json")  # today's, and that of older directories and Google's
+
+
+def find_configuration(folder):
+    """Returns the path of the file by which a folder is a model's directory, or None."""
+    places = (Path(folder) / name for name in CONFIGURATIONS)
+    return next((place for place in places if place.exists()), None)
+
 
 def add_reading_flag(parser, name, default, help):
     """Adds a flag that says how texts are read, a number.
@@ -45,13 +53,14 @@ def with_saved_model(args, *, what="model", remedy="add --train_file"):
 
     from keras_bert.errors import UserError
 
-    saved = args.output_dir if _holds_model(args.output_dir) else args.init_checkpoint
+    saved = args.output_dir if find_configuration(args.output_dir) else args.init_checkpoint
     if not saved:
         raise UserError(
             f"Nothing to answer with: {args.output_dir} holds no {what}; {remedy}, or name a fine-tuned model by "
             "--init_checkpoint."
         )
     own = {"init_checkpoint": str(saved), "from_scratch": False, "bert_config_file": None, "dropout": None}
+    own |= {"electra_net": None, "num_attention_heads": None}
     return argparse.Namespace(**{**vars(args), **own})
 
 
@@ -61,10 +70,5 @@ def update_results(output_dir, results, name="eval_results.json"):
     from keras_bert.tasks.runs import write_results
 
     file = Path(output_dir) / name
-    known = read_json(file, what="The results") if _holds_model(output_dir) and file.exists() else {}
+    known = read_json(file, what="The results") if find_configuration(output_dir) and file.exists() else {}
     write_results(output_dir, {**known, **results}, name=name)
-
-
-def _holds_model(folder):
-    """Returns whether a model directory is there; without one, figures that stand there may be any model's."""
-    return (Path(folder) / "bert_config.json").exists()

@@ -86,11 +86,12 @@ def find_tokenizer(args, *, vocab_file, checkpoint=None, manifest=None, contradi
     from keras_bert.errors import UserError
     from keras_bert.text.rules import rules_for
     from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.tokenizer_files import find_vocabulary, read_tokenizer, tokenizer_folder
+    from keras_bert.text.tokenizer_files import find_vocabulary, foreign_kind, read_tokenizer, tokenizer_folder
     from keras_bert.text.vocabulary import Vocabulary, casing_problem
 
     own, stated, manifest = None, {}, manifest or {}
-    if checkpoint is not None and (not vocab_file or find_vocabulary(tokenizer_folder(checkpoint))):
+    beside = None if checkpoint is None else tokenizer_folder(checkpoint)
+    if beside is not None and (not vocab_file or (find_vocabulary(beside) and foreign_kind(beside) is None)):
         own, stated = read_tokenizer(checkpoint)
     vocabulary = Vocabulary.from_file(vocab_file) if vocab_file else own
     if vocabulary is None:

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from keras_bert_cli.flags import add_bool, add_text_format, natural_number, positive_int
+from keras_bert_cli.saved_models import find_configuration
 from keras_bert_cli.startup import start_tensorflow
 from keras_bert_cli.tokenizer_flags import add_rule_flags, as_flags, given_rules
 
 VOCAB_SIZE = 30522  # Google's
-CONFIGURATIONS = ("config.json", "bert_config.json")  # what a model's directory has one of
 WARN_ABOVE = 0.1  # share of the words of a script that lower-casing harms
 MANY_UNKNOWN = 0.05  # share of the held-out words; a vocabulary of a good size leaves fewer than one in a hundred
 
@@ -325,7 +325,7 @@ def _say_what_comes_next(args):
     )
     if args.init_vocab_file:
         folder = Path(args.init_vocab_file).parent
-        there = any((folder / name).is_file() for name in CONFIGURATIONS)
+        there = find_configuration(folder)
         model = quote(str(folder)) if there else "MODEL"
         where = (
             "the word embeddings grow there"

@@ -249,6 +249,18 @@ def write_google(folder, config, arrays):
         saver.save(session, str(folder / "bert_model.ckpt"), write_meta_graph=False, write_state=False)
 
 
+def write_older(folder, config, arrays, *, task=None):
+    """Writes a model directory as keras_bert 0.1 did: bert_config.json, and the arrays under Google's names."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bert_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    save_file(dict(arrays), folder / "model.safetensors", metadata={"format": "np"})
+    if task:
+        (folder / "task.json").write_text(json.dumps(task, indent=2) + "\n")
+    return folder
+
+
 def main():
     rng = np.random.default_rng(2018)
     arrays = random_arrays(CONFIG, rng=rng)

@@ -31,16 +31,19 @@ READING = {
     "by_character": FLAG,
 }
 CONFIG, WEIGHTS, TASK = "bert_config.json", "model.safetensors", "task.json"
+OWN = "task.safetensors"  # arrays for which transformers' class has no place, by their neutral names
+TODAY = "config.json"  # today's, which goes before
 
 
 def find_directory(path):
-    """Returns the path if it is one of our model directories, or None."""
+    """Returns the path if it is one of our older model directories, or None."""
     path = Path(path)
-    return path if (path / WEIGHTS).is_file() and (path / CONFIG).is_file() else None
+    is_older = (path / WEIGHTS).is_file() and (path / CONFIG).is_file() and not (path / TODAY).is_file()
+    return path if is_older else None
 
 
 def open_directory(folder):
-    """Opens one of our model directories.
+    """Opens one of our older model directories.
 
     Raises:
         UserError: a file is damaged, or task.json does not fit the weights.

@@ -7,13 +7,14 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from keras_bert.checkpoints import directory
 from keras_bert.checkpoints.base import Checkpoint, no_permission
-from keras_bert.checkpoints.directory import TASK, WEIGHTS, find_directory, open_directory
+from keras_bert.checkpoints.directory import OWN, TASK, WEIGHTS, find_directory, open_directory
 from keras_bert.checkpoints.google import find_prefix, open_google, plan_google
 from keras_bert.checkpoints.huggingface import (
     CONFIG,
@@ -23,12 +24,22 @@ from keras_bert.checkpoints.huggingface import (
     plan_huggingface,
     plan_model,
 )
+from keras_bert.checkpoints.refusals import check_whole
 from keras_bert.checkpoints.resolving import joined, joined_shape
 from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
-from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, as_directory, count_entries, find_vocabulary
+from keras_bert.text.tokenizer_files import (
+    CONFIG_NAME,
+    STALE,
+    VOCAB_NAME,
+    as_directory,
+    count_entries,
+    find_vocabulary,
+    foreign_kind,
+    transformer_folder,
+)
 from keras_bert.text.vocabulary import check_fits, check_padding
 
 
@@ -52,8 +63,8 @@ class Format:
 # In the order in which they are looked for.
 FORMATS = {
     "keras_bert": Format("an older model directory of keras_bert", find_directory, open_directory, plan_model),
-    "google": Format("Google's TF1 checkpoint", find_prefix, open_google, plan_google),
     "huggingface": Format("a Hugging Face directory", find_huggingface, open_huggingface, plan_huggingface),
+    "google": Format("Google's TF1 checkpoint", find_prefix, open_google, plan_google),
 }
 
 
@@ -81,12 +92,16 @@ def open_checkpoint(path, *, allow_missing=False, net=None, overrides=None):
     """
     given, path = path, as_directory(path)
     try:
+        check_whole(transformer_folder(path))
         name = find_format(path)
         if name is None:
             raise UserError(_no_model(path, given))
         options = {n: x for n, x in (("net", net), ("overrides", overrides)) if x is not None}
         if options and name != "google":
-            raise UserError(f"{', '.join(options)} is for checkpoints of Google's, and {path} is {FORMATS[name].what}.")
+            named = ", ".join([*(["net"] if net is not None else []), *(overrides or {})])
+            raise UserError(
+                f"{named} is for checkpoints of Google's, and {path} is {FORMATS[name].what}; leave it out."
+            )
         checkpoint = FORMATS[name].open(FORMATS[name].find(path), **options)
         checkpoint = dataclasses.replace(checkpoint, task=add_settings(checkpoint.task, path, checkpoint.config))
     except PermissionError as error:
@@ -108,15 +123,14 @@ def _no_model(path, given):
     weights = next((name for name in (WEIGHTS, INDEX) if (path / name).is_file()), None)
     if weights is not None:
         return (
-            f"{path} has a {weights}, but neither bert_config.json (keras_bert's) nor config.json (Hugging Face's); "
+            f"{path} has a {weights}, but no config.json (nor a bert_config.json, as older directories of keras_bert); "
             "put the one there that belongs to the weights."
         )
     if not path.exists():
         return missing_directory_message(given)
     return (
-        f"{path} holds no model; expected a model directory (bert_config.json and model.safetensors), a Google "
-        "checkpoint (bert_config.json and bert_model.ckpt.*) or a Hugging Face directory (config.json and "
-        "model.safetensors)."
+        f"{path} holds no model; expected a model directory, ours or Hugging Face's (config.json and "
+        "model.safetensors), or a Google checkpoint (bert_config.json and bert_model.ckpt.*)."
     )
 
 
@@ -131,7 +145,8 @@ def check_tokenizer(tokenizer, config):
 def check_vocabulary(checkpoint):
     """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has more entries than rows."""
     path = find_vocabulary(checkpoint.folder)
-    entries = None if path is None else count_entries(path)
+    is_other = path is not None and path.name == VOCAB_NAME and foreign_kind(checkpoint.folder)
+    entries = None if path is None or is_other else count_entries(path)
     if entries is not None:
         remedy = "put the vocabulary there that belongs to the weights."
         check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
@@ -157,13 +172,14 @@ def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="
     write_checkpoint(checkpoint, path, tokenizer=tokenizer, format=format, log=log)
 
 
-def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", progress=None, log=None):
+def write_checkpoint(checkpoint, path, *, tokenizer=None, unread=(), format="keras_bert", progress=None, log=None):
     """Writes an opened Checkpoint in any format, reading one array at a time. See `save_checkpoint`.
 
     Args:
         checkpoint: the Checkpoint.
         path: the directory to write.
         tokenizer: a Tokenizer to save beside the weights.
+        unread: paths of files to copy there as they are, such as those of a tokenizer that cannot be read.
         format: "keras_bert", "google" or "huggingface".
         progress: called as progress("writing", bytes, bytes in all, "B").
         log: called with each thing that the format cannot hold, in words; None makes them warnings.
@@ -195,9 +211,13 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, format="keras_bert", p
             if plan.tokenizer_fields:
                 fields = read_json(folder / CONFIG_NAME, what="The tokenizer's configuration")
                 _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
+        for file in unread:
+            shutil.copyfile(file, folder / file.name)
         written = sorted(os.listdir(folder))
     if place != path:
-        stale = [TASK, *STALE_OF.get(standing, ())]
+        stale = [TASK, OWN, *STALE_OF.get(standing, ())]
+        if find_prefix(path) is not None:
+            stale = [name for name in stale if name != directory.CONFIG]  # which Google's checkpoint there needs
         _move_files(place, path, stale=stale if tokenizer is None else [*stale, *STALE])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)

@@ -60,9 +60,8 @@ def open_google(prefix, *, net=None, overrides=None):
     spans = {name: span for name, span in stored.items() if not set(name.split("/")).intersection(NOT_WEIGHTS)}
     left_out, found = len(stored) - len(spans), unwrap(spans)
     config = _config(prefix, {name: span.shape for name, span in found.items()}, net)
-    if overrides:
-        config = config.replace(**overrides)
-    notes = ()
+    config = _overridden(prefix, config, overrides or {})
+    notes, table = (), None
     if any(name.endswith(OBJECT) for name in found):
         sources, notes = resolve_objects(prefix, found, config)
     else:
@@ -77,7 +76,19 @@ def open_google(prefix, *, net=None, overrides=None):
     missing = {source.span.path for source in sources.values() if source.span}
     missing = tuple(path for path in sorted(missing) if not path.is_file())
     task = _generator_task if net == "generator" else _task
-    return make_checkpoint(prefix, config, sources, task=task, notes=notes, missing=missing)
+    return make_checkpoint(prefix, config, sources, task=task, notes=notes, missing=missing, table=table)
+
+
+def _overridden(prefix, config, overrides):
+    """Returns a Config with some fields changed, or raises a UserError that names a field that there is none of."""
+    known = [field.name for field in dataclasses.fields(config)]
+    unknown = next((name for name in overrides if name not in known), None)
+    if unknown is not None:
+        raise UserError(f"overrides: a Config has no field {unknown}; it has {', '.join(known)}.")
+    try:
+        return config.replace(**overrides)
+    except UserError as error:
+        raise UserError(f"{prefix}: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from keras_bert.checkpoints.parts import all_head_weights, encoder_weights
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.tokenizer_files import VOCAB_NAME, find_vocabulary
+from keras_bert.text.tokenizer_files import VOCAB_NAME, cannot_read, find_vocabulary, foreign_kind
 from keras_bert.text.vocabulary import UNK, Vocabulary, check_fits
 from keras_bert.text.wordpiece import WordPiece
 
@@ -37,6 +37,8 @@ def grow_checkpoint(checkpoint, vocabulary):
     """
     new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.folder
     path = find_vocabulary(folder)
+    if path is None and foreign_kind(folder) is not None:
+        raise cannot_read(folder, foreign_kind(folder))
     if path is None:
         if len(new) <= config.vocab_size:
             note = f"the vocabulary is taken as given, without a {VOCAB_NAME} in {folder} to compare it with"

@@ -1,14 +1,17 @@
 """Hugging Face directories, which ours are: config.json, and model.safetensors in PyTorch's names and layout.
 
-What config.json cannot say is in task.json. The names of each family's weights and heads are in families/.
+What config.json cannot say is in task.json, and arrays that transformers' class does not have are in task.safetensors:
+so it loads ours without a warning. The names of each family's weights and heads are in families/.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from keras_bert.checkpoints.base import Plan, only_floats
-from keras_bert.checkpoints.directory import TASK, checked_task, read_task
+from keras_bert.checkpoints.directory import OWN, TASK, checked_task, read_task
 from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
+from keras_bert.checkpoints.refusals import check_floats, check_plain
 from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import Config
@@ -20,39 +23,43 @@ from keras_bert.text.tokenizer_files import transformer_folder
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
 LABELLED = ("ForSequenceClassification", "ForTokenClassification")
-WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/dense/kernel"
+WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/"
 CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2, ... and 0, 0, 0, ... in some files
-OLD_NORM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # before transformers 1.0
+OLD_NORM = {"gamma": "weight", "beta": "bias"}  # of LayerNorms, before transformers 1.0
 SETTINGS = "config"  # in task.json: the fields of Config that config.json cannot say
+SHOWN_NAMES = 5
 
 
 def find_huggingface(path):
-    """Returns the path if it is a Hugging Face directory (of old sentence-transformers: a folder in it), or None."""
+    """Returns the path if it is a Hugging Face directory (of old sentence-transformers: a folder in it), or None.
+
+    A config.json without its weights may lie beside a checkpoint of Google's, which then is what is meant.
+    """
     folder = transformer_folder(path)
-    return folder if (folder / CONFIG).is_file() else None
+    if not (folder / CONFIG).is_file():
+        return None
+    has_weights = any((folder / name).is_file() for name in (WEIGHTS, INDEX))
+    return folder if has_weights or not any(folder.glob("*.index")) else None
 
 
 def open_huggingface(folder):
     """Opens a Hugging Face directory. Only safetensors are read: a pickle can run code.
 
     Raises:
-        UserError: it is not of a known family, there are no safetensors, or they are damaged.
+        UserError: it is not of a known family, there are no safetensors, they are quantized, or they are damaged.
     """
     path = folder / CONFIG
     fields = read_json(path, what="The model's configuration")
     check_plain(path, fields)
     said = read_task(folder)
-    try:
-        config = Config.from_huggingface(fields)
-        if isinstance(said.get(SETTINGS), dict):
-            config = config.replace(**{n: x for n, x in said[SETTINGS].items() if hasattr(config, n)})
-    except (UserError, TypeError) as error:
-        raise UserError(f"{path}: {error}") from error
+    config = _config(path, fields, said.get(SETTINGS))
     row = find_family(config.family)
     table, neutral = file_table(row, config), known_names(config)
-    stored = unwrap(_open_stored(folder))
-    stored = {renamed(name): span for name, span in stored.items()}
-    stored = {n: span for n, span in stored.items() if n.removeprefix(row.names.prefix) not in CONSTANTS}
+    own = open_arrays(folder / OWN) if (folder / OWN).is_file() else {}
+    stored = unwrap({**own, **_open_stored(folder)})
+    check_floats(stored)
+    stored = renamed(stored, {*table, *row.decoder, *CONSTANTS}, row.names.prefix)
+    stored = {name: span for name, span in stored.items() if name not in CONSTANTS}
     stored, no_floats = only_floats(stored, lambda name: name in table or name in neutral)
     stored, notes = _tie(stored, config, row)
     left = {name for head in row.heads for name in head.table if notes and _is_masked_lm(head.table[name])}
@@ -63,27 +70,34 @@ def open_huggingface(folder):
         return table.get(name) or ((Place(name),) if name in neutral else None)
 
     sources = resolve(stored, translate, heads=config.num_attention_heads)
-    if row.pools_by_head and POOLER in sources:
+    if row.pools_by_head and f"{POOLER}dense/kernel" in sources:
         config = config.replace(pooler="tanh")
 
     def task(shapes):
         told = _task(path, fields, row, shapes)
-        rest = {name: value for name, value in said.items() if name != SETTINGS}
-        return checked_task(folder / TASK, {**told, **rest}, shapes) if rest else told
+        told |= {name: value for name, value in said.items() if name != SETTINGS}
+        told = {name: value for name, value in told.items() if value is not None}
+        return checked_task(folder / TASK, told, shapes) if said else told
 
     notes = (*notes, *no_floats, *_unused(fields, row, sources))
-    return make_checkpoint(folder, config, sources, task=task, notes=notes)
+    prefix = row.names.prefix if any(name.startswith(row.names.prefix) for name in stored) else ""
+    named = {prefix + name: places for name, places in row.names.table(config).items()}
+    return make_checkpoint(folder, config, sources, task=task, notes=notes, table=named)
 
 
-def check_plain(path, fields):
-    """Raises a UserError if a config.json is of weights that were quantized."""
-    quantized = fields.get("quantization_config")
-    if quantized:
-        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
-        raise UserError(
-            f"{path}: the weights are quantized ({method or 'quantization_config'}), which is not read here; take the "
-            "model that they were made from, or save it dequantized."
-        )
+def _config(path, fields, settings):
+    """Returns the Config of a config.json, changed by what task.json says it cannot say."""
+    try:
+        config = Config.from_huggingface(fields)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if not isinstance(settings, dict):
+        return config
+    known = {field.name for field in dataclasses.fields(config)} - {"family", "extra"}
+    try:
+        return config.replace(**{name: value for name, value in settings.items() if name in known})
+    except UserError as error:
+        raise UserError(f"{path.parent / TASK}: {SETTINGS}: {error}") from error
 
 
 def file_table(row, config):
@@ -96,15 +110,21 @@ def file_table(row, config):
     return {**heads, **encoder, **{row.names.prefix + name: places for name, places in encoder.items()}}
 
 
-def renamed(name):
-    """Returns today's name of an array that transformers once called otherwise.
+def renamed(stored, known, prefix):
+    """Returns {name: Span} by today's names: LayerNorms once had a gamma, and what wraps a model doubles its prefix.
 
-    >>> renamed("bert.embeddings.LayerNorm.gamma")
-    'bert.embeddings.LayerNorm.weight'
+    >>> list(renamed({"bert.bert.pooler.gamma": None}, {"bert.pooler.weight"}, "bert."))
+    ['bert.pooler.weight']
     """
-    for old, new in OLD_NORM.items():
-        name = name.replace(old, new)
-    return name
+    found = {}
+    for name, span in stored.items():
+        module, dot, last = name.rpartition(".")
+        new = bare = module + dot + OLD_NORM.get(last, last)
+        while prefix and bare not in known and bare.startswith(prefix):
+            bare = bare.removeprefix(prefix)
+        new = bare if bare in known else new
+        found[name if new in stored or new in found else new] = span
+    return found
 
 
 def _is_masked_lm(places):
@@ -202,6 +222,10 @@ def _unused(fields, row, sources):
     notes = []
     if _is_multiple_regression(fields, shapes):
         notes.append(f"its head is a regression to {classes} numbers, which no model here is: only its encoder is used")
+    known = [row.architecture + suffix for suffix in ("Model", *(head.suffix for head in row.heads))]
+    named = [name for name in architectures or () if isinstance(name, str)] if isinstance(architectures, list) else []
+    if named and not set(named) & set(known):
+        notes.append(f"its head is a {named[0]:.60}, which is not known here; {row.title}'s are {', '.join(known[1:])}")
     labelled = isinstance(architectures, list) and any(row.architecture + s in architectures for s in LABELLED)
     if not notes and labelled and isinstance(names, dict) and classes not in (0, len(names)):
         notes.append(f"its id2label names {len(names)} classes, but its head has {classes}: the names are not used")
@@ -211,33 +235,42 @@ def _unused(fields, row, sources):
 def plan_model(checkpoint):
     """Returns the Plan of writing a model directory: what transformers reads, and task.json for what it cannot say.
 
-    Arrays for which transformers' class has no place keep their neutral names.
+    Arrays for which transformers' class has no place keep their neutral names, in a file of their own.
     """
     plan, rest, unplaced, architecture = _plan(checkpoint)
-    notes = []
-    if unplaced:
-        notes.append(f"transformers' {architecture} has no place for {', '.join(unplaced)}: kept for keras_bert alone")
+    notes = [*plan.notes]
+    if lost := [name for name in unplaced if not name.startswith(POOLER)]:  # which the head does not read
+        notes.append(
+            f"transformers' {architecture} has no place for {_shown(lost)}: kept in {OWN} for keras_bert alone"
+        )
     if SETTINGS in rest:
         changed = ", ".join(f"{name}={value!r}" for name, value in rest[SETTINGS].items())
         notes.append(
-            f"transformers' config.json cannot say {changed}, so that it computes with its own; kept in {TASK}"
+            f"transformers' config.json cannot say {changed}, and transformers takes values of its own; kept in {TASK}"
         )
     files = plan.files | ({TASK: rest} if rest else {})
     arrays = plan.arrays | {name: (Place(name),) for name in unplaced}
-    return dataclasses.replace(plan, files=files, arrays=arrays, notes=tuple(notes))
+    write = functools.partial(_write, own=unplaced)
+    return dataclasses.replace(plan, files=files, arrays=arrays, write=write, notes=tuple(notes))
 
 
 def plan_huggingface(checkpoint):
     """Returns the Plan of writing a Checkpoint as transformers would, and nothing else."""
     plan, rest, unplaced, architecture = _plan(checkpoint)
-    rest = {**rest, **rest.pop(SETTINGS, {})}
-    lost = [f"the task's {name}={value}" for name, value in rest.items()] + unplaced
+    rest = {**{name: value for name, value in rest.items() if value is not None}, **rest.pop(SETTINGS, {})}
+    lost = [f"the task's {name}={value}" for name, value in rest.items()] + ([_shown(unplaced)] if unplaced else [])
     notes = (f"transformers' {architecture} has no place for {', '.join(lost)}",) if lost else ()
-    return dataclasses.replace(plan, notes=notes)
+    return dataclasses.replace(plan, notes=(*plan.notes, *notes))
+
+
+def _shown(names):
+    """Returns the first of some names, and how many more there are."""
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
 
 
 def _plan(checkpoint):
-    """Returns the Plan without notes, what of the task it does not hold, arrays it has no place for, and the class."""
+    """Returns the Plan, what of the task it does not hold, arrays it has no place for, and the class."""
     config, shapes = checkpoint.config, checkpoint.shapes
     row = find_family(config.family)
     head = _head(row, checkpoint)
@@ -251,12 +284,22 @@ def _plan(checkpoint):
         fields["problem_type"] = MULTI_LABEL
     told = _task(Path(CONFIG), fields, row, shapes)
     rest = {name: value for name, value in checkpoint.task.items() if told.get(name) != value}
+    if "output_weights" in shapes:  # config.json has to name a head and its classes, though nobody did
+        rest |= {name: None for name in ("task", "labels") if name in told and name not in checkpoint.task}
     if config.not_in_huggingface():
         rest[SETTINGS] = config.not_in_huggingface()
     arrays = _arrays(row, head, config, shapes)
     placed = {place.name for places in arrays.values() for place in places}
     tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": config.max_length}
-    return Plan({CONFIG: fields}, arrays, _write, tokenizer), rest, [n for n in shapes if n not in placed], architecture
+    notes = ()
+    if head is None and f"{POOLER}dense/kernel" not in shapes and _names_pooler(row):
+        notes = (f"transformers' {architecture} adds a pooler of random weights, which this encoder does not have",)
+    unplaced = [name for name in shapes if name not in placed]
+    return Plan({CONFIG: fields}, arrays, _write, tokenizer, notes), rest, unplaced, architecture
+
+
+def _names_pooler(row):
+    return any(place.name.startswith(POOLER) for places in row.names.outside.values() for place in places)
 
 
 def _head(row, checkpoint):
@@ -279,8 +322,14 @@ def _arrays(row, head, config, shapes):
         table.pop(decoder, None)
     elif decoder in table and decoder_bias is not None:
         table[decoder_bias] = table[bias]  # which counts there; the other one is not read
+    if head and not head.pooler:
+        table = {name: places for name, places in table.items() if not places[0].name.startswith(POOLER)}
     return {name: places for name, places in table.items() if all(place.name in shapes for place in places)}
 
 
-def _write(folder, shapes, read):
-    write_arrays(folder / WEIGHTS, shapes, read, made_for="pt")
+def _write(folder, shapes, read, *, own=()):
+    """Writes model.safetensors, and the arrays in `own` beside it."""
+    theirs = {name: shape for name, shape in shapes.items() if name not in own}
+    write_arrays(folder / WEIGHTS, theirs, read, made_for="pt")
+    if own:
+        write_arrays(folder / OWN, {name: shapes[name] for name in own}, read, made_for="np")

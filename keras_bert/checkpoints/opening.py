@@ -10,16 +10,16 @@ import numbers
 import numpy as np
 
 from keras_bert.checkpoints.base import Checkpoint
-from keras_bert.checkpoints.parts import all_head_weights, encoder_weights
+from keras_bert.checkpoints.parts import BLOCK, all_head_weights, encoder_weights
 from keras_bert.errors import UserError
-from keras_bert.families import find_family
+from keras_bert.families import FAMILIES, Place, find_family
 
 POOLER = "bert/pooler/"  # some checkpoints have none; whatever computes with it looks for it
 MASKED_LM = "cls/predictions/"
 SHOWN_NAMES = 3
 
 
-def make_checkpoint(path, config, sources, *, task=lambda shapes: {}, notes=(), missing=()):
+def make_checkpoint(path, config, sources, *, task=lambda shapes: {}, notes=(), missing=(), table=None):
     """Returns the Checkpoint of arrays by google-research/bert's names, after checking that they are complete.
 
     Args:
@@ -29,12 +29,14 @@ def make_checkpoint(path, config, sources, *, task=lambda shapes: {}, notes=(), 
         task: {name: shape} -> the contents of task.json.
         notes: what else is to be told of it.
         missing: files that are not there though an index names them.
+        table: {array of the file: Places} of the encoder, by which errors name what is missing; None if these are the
+            neutral names.
 
     Raises:
         UserError: an array of the encoder is missing or has another shape than the config asks for (the pooler may be
             missing), or a head's has a shape that no head has. Reading an array that holds NaN is one, too.
     """
-    check_encoder(path, config, {name: source.shape for name, source in sources.items()})
+    check_encoder(path, config, {name: source.shape for name, source in sources.items()}, table=table)
     known = known_names(config)
     sources, head_notes = _split_heads(path, config, sources, known)
     shapes = {name: source.shape for name, source in sources.items()}
@@ -50,36 +52,79 @@ def make_checkpoint(path, config, sources, *, task=lambda shapes: {}, notes=(), 
     return Checkpoint(path, config, task(shapes), shapes, read, notes=notes, missing=missing)
 
 
-def check_encoder(path, config, shapes):
+def check_encoder(path, config, shapes, *, table=None):
     """Raises a UserError that names the first array of the encoder that is missing or has another shape.
 
     Args:
         path: the checkpoint's, to name.
         config: the Config that the arrays are for.
         shapes: {google-research/bert's name: shape}.
+        table: see `make_checkpoint`.
     """
-    expected = {weight.name: weight.shape for weight in encoder_weights(config)}
+    named = {place.name: (name, place) for name, places in (table or {}).items() for place in places}
+    expected = {weight.name: weight for weight in encoder_weights(config)}
     if not expected.keys() & shapes.keys():
-        names = ", ".join(f"{name:.60}" for name in list(shapes)[:SHOWN_NAMES])
-        such_as, row = f" ({names})" if shapes else "", find_family(config.family)
-        here = next(iter(row.names.table(config)))
-        raise UserError(
-            f"{path} holds no {row.title} encoder: none of its {len(shapes)} arrays fits{such_as}; give the checkpoint "
-            f"of a {row.title}, saved under Google's or Hugging Face's names ({row.names.prefix}{here})."
-        )
-    for name, shape in expected.items():
+        raise _no_encoder(path, config, shapes)
+    for name, weight in expected.items():
+        shown, place = named.get(name, (name, Place(name)))
         if name not in shapes:
             if name.startswith(POOLER):
                 continue
+            others = likely_families(shapes, config)
+            remedy = "use the config that belongs to these weights, or fetch or save them again"
+            if others:
+                remedy = f"the names look like {others}'s: use the config that belongs to these weights"
+            raise UserError(f"{path} has no {shown}, which its config asks for with {_asking(config, name)}; {remedy}.")
+        if shapes[name] != weight.shape:
+            shape, wanted = (x[::-1] if place.transposed else x for x in (shapes[name], weight.shape))
             raise UserError(
-                f"{path} has no {name}, which its config asks for with num_hidden_layers={config.num_hidden_layers}; "
-                "use the config that belongs to these weights, or fetch or save them again."
-            )
-        if shapes[name] != shape:
-            raise UserError(
-                f"{path}: {name} has shape {shapes[name]}, but its config asks for {shape}; "
+                f"{path}: {shown} has shape {shape}, but its config asks for {wanted}; "
                 "use the config and vocabulary that belong to these weights."
             )
+
+
+def _no_encoder(path, config, shapes):
+    """Returns the UserError on a checkpoint of which no array is of the encoder."""
+    names = ", ".join(f"{name:.60}" for name in list(shapes)[:SHOWN_NAMES])
+    such_as, row, others = f" ({names})" if shapes else "", find_family(config.family), likely_families(shapes, config)
+    here = row.names.prefix + next(iter(row.names.table(config)))
+    remedy = f"give the checkpoint of a {row.title}, saved under Google's or Hugging Face's names ({here})"
+    if others:
+        remedy = (
+            f"they look like {others}'s, and the config says model_type {row.name!r}: use the config of these weights"
+        )
+    return UserError(f"{path} holds no {row.title} encoder: none of its {len(shapes)} arrays fits{such_as}; {remedy}.")
+
+
+def likely_families(names, config):
+    """Returns the titles of the families whose encoders have more of some names than the config's own; "" for none.
+
+    Args:
+        names: names of a Hugging Face file, those that the config's family has among them as neutral names.
+        config: the Config that is said to belong to them.
+    """
+    own = sum(weight.name in names for weight in encoder_weights(config))
+    counts = {}
+    for row in FAMILIES.values():
+        if row.name != config.family:
+            table = row.names.table(config)
+            counts[row.title] = sum(name in names or row.names.prefix + name in names for name in table)
+    most = max(counts.values())
+    return " or ".join(title for title, count in counts.items() if count == most) if most > own else ""
+
+
+def _asking(config, name):
+    """Returns the fields of a config because of which it asks for an array."""
+    fields = {"model_type": config.family}
+    if BLOCK.match(name):
+        fields = {"num_hidden_layers": config.num_hidden_layers}
+        if config.num_hidden_groups is not None:
+            fields |= {"num_hidden_groups": config.num_hidden_groups, "inner_group_num": config.inner_group_num}
+    elif "embeddings_project" in name:
+        fields = {"embedding_size": config.embedding_width, "hidden_size": config.hidden_size}
+    elif "token_type" in name:
+        fields = {"type_vocab_size": config.type_vocab_size}
+    return ", ".join(f"{key}={value}" for key, value in fields.items())
 
 
 def known_names(config):

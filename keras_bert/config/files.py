@@ -116,7 +116,7 @@ class FromFiles:
         Raises:
             UserError: a value that cannot work, a family that is not known, or one that is not computed as asked.
         """
-        row = find_family(fields.get("model_type", "bert"))
+        row = find_family(_model_type(fields))
         for name, expected in row.expected.items():
             if fields.get(name, expected) != expected:
                 raise UserError(
@@ -201,12 +201,26 @@ class FromFiles:
     def not_in_huggingface(self):
         """Returns {field: value} of what a config.json of the family cannot say of this configuration."""
         again = type(self).from_huggingface(self.to_huggingface())
-        given_by_the_weights = ("extra", "pooler", "trains_padding")
+        given_by_the_weights = (
+            "extra",
+            "trains_padding",
+            *(("pooler",) if find_family(self.family).pools_by_head else ()),
+        )
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if field.name not in given_by_the_weights and getattr(self, field.name) != getattr(again, field.name)
         }
+
+
+def _model_type(fields):
+    """Returns the family that a config.json names; the oldest ones name only the class, or nothing, as BERT's do."""
+    if fields.get("model_type") is not None:
+        return fields["model_type"]
+    classes = fields.get("architectures")
+    classes = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
+    found = (row.name for row in FAMILIES.values() if any(name.startswith(row.architecture) for name in classes))
+    return next(found, "bert")
 
 
 def _with_activations(fields, activations):

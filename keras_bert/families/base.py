@@ -68,8 +68,8 @@ def fused(name, places):
 
 
 def same(names, scope):
-    """Returns {file's name: place} of names that both sides have, below a neutral scope."""
-    return {name: (Place(f"{scope}/{name}"),) for name in names}
+    """Returns {file's name: place} of names that both sides have, below a scope of both."""
+    return {f"{scope}/{name}": (Place(f"{scope}/{name}"),) for name in names}
 
 
 @dataclasses.dataclass(frozen=True)

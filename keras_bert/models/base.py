@@ -165,7 +165,8 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         Args:
             path: the directory; it appears whole or not at all, and replaces a model directory that stands there.
             tokenizer: a Tokenizer whose vocabulary and casing go with the model.
-            format: "keras_bert", "google" (which google-research/bert's code loads) or "huggingface" (transformers).
+            format: "keras_bert", a Hugging Face directory, with task.json and task.safetensors for what transformers'
+                class does not have; "huggingface", without these; or "google", which google-research/bert's code loads.
 
         Raises:
             UserError: the tokenizer's vocabulary has another size than the model's, the format is unknown, nothing

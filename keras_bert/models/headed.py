@@ -32,6 +32,7 @@ class HeadedModel(PretrainedModel):
 
     def set_head(self, encoder, head=None, **fields):
         """Keeps the encoder, the head's dense layer and the values of FIELDS as attributes, NumPy's as Python's own."""
+        find_family(encoder.bert_config.family).head(self.TASK)  # which says if it has none
         self.bert_config = encoder.bert_config
         self.encoder = encoder
         self.head = head

@@ -80,6 +80,17 @@ def is_generic(folder):
     return str(name).removesuffix("Fast") in GENERIC
 
 
+def tokenizer_class(folder):
+    """Returns the class that a directory's files name for its tokenizer, or None."""
+    names = (_read(folder / place, "The configuration").get("tokenizer_class") for place in (CONFIG_NAME, MODEL_CONFIG))
+    return next((str(name) for name in names if name is not None), None)
+
+
+def is_known_class(name):
+    """Says whether a tokenizer of that class, or of none, splits words as is done here."""
+    return name is None or name.removesuffix("Fast") in CLASSES
+
+
 def _read(path, what):
     return read_json(path, what=what) if path.is_file() else {}
 

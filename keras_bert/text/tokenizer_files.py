@@ -4,6 +4,7 @@ tokenizer.json holds vocabulary and rules in one, as Hugging Face's tokenizers l
 no vocab.txt beside it. Where both are there vocab.txt is read.
 """
 
+import contextlib
 import glob
 import os
 from pathlib import Path
@@ -17,7 +18,9 @@ from keras_bert.text.tokenizer_config import (
     SPECIAL_NAME,
     config_fields,
     is_generic,
+    is_known_class,
     read_config,
+    tokenizer_class,
 )
 from keras_bert.text.vocabulary import CLS, SEP, UNK, Vocabulary
 
@@ -26,8 +29,15 @@ __all__ = ["CONFIG_NAME", "JSON_NAME", "STALE", "VOCAB_NAME", "config_fields", "
 VOCAB_NAME = "vocab.txt"
 MODULES = "modules.json"  # of sentence-transformers, which may keep the model in a folder below
 STALE = (JSON_NAME, ADDED_NAME, SPECIAL_NAME)  # files of another tokenizer that what we write takes the place of
-# Files of other tokenizers than WordPiece, to name them where there is no vocab.txt.
-OTHERS = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "vocab.json", "merges.txt")
+# Files of other tokenizers than WordPiece, and what these are called; and what a tokenizer may have beside them.
+OTHERS = {
+    "*.model": "SentencePiece",
+    "vocab.json": "byte-level BPE",
+    "merges.txt": "byte-level BPE",
+    "bpe.codes": "BPE",
+}
+OF_TOKENIZERS = (VOCAB_NAME, *OTHERS, JSON_NAME, CONFIG_NAME, ADDED_NAME, SPECIAL_NAME, "dict.txt", "tokenization_*.py")
+KINDS = {"BPE": "byte-level BPE", "Unigram": "SentencePiece"}  # what tokenizer.json calls them
 KIND = "WordPiece"
 # What tokenizer.json must say; other values mean other ids.
 EXPECTED = (
@@ -69,6 +79,38 @@ def transformer_folder(folder):
 def find_vocabulary(folder):
     """Returns the path of the file in a directory that holds its vocabulary, or None."""
     return next((folder / name for name in (VOCAB_NAME, JSON_NAME) if (folder / name).is_file()), None)
+
+
+def foreign_kind(folder):
+    """Returns the kind of a directory's tokenizer if it is one that cannot be read yet, in words; else None.
+
+    A damaged file is left to whoever reads it.
+    """
+    folder = Path(folder)
+    others = [kind for pattern, kind in OTHERS.items() if any(folder.glob(pattern))]
+    path, given, kind = find_vocabulary(folder), tokenizer_class(folder), None
+    if path is None or path.name == VOCAB_NAME:
+        kind = others[0] if others and (path is None or given is None) else None
+    else:
+        with contextlib.suppress(UserError, LookupError, TypeError):
+            kind = read_json(path, what="The tokenizer")["model"]["type"]
+        kind = KINDS.get(kind, kind) if isinstance(kind, str) and kind != KIND else None
+    return given if kind is None and not is_known_class(given) else kind
+
+
+def unread_files(folder):
+    """Returns the paths of a tokenizer's files in a directory, whatever its kind, in the order of their names."""
+    return sorted({path for pattern in OF_TOKENIZERS for path in Path(folder).glob(pattern) if path.is_file()})
+
+
+def cannot_read(folder, kind):
+    """Returns the UserError on a tokenizer of a kind that cannot be read yet."""
+    config = (CONFIG_NAME, ADDED_NAME, SPECIAL_NAME)
+    files = ", ".join(path.name for path in unread_files(folder) if path.name not in config)
+    return UserError(
+        f"The tokenizer in {folder} is of a kind that cannot be read yet, {kind}{f' ({files})' if files else ''}; only "
+        "WordPiece can. The model itself loads, and takes token ids."
+    )
 
 
 def count_entries(path):
@@ -120,14 +162,14 @@ def read_tokenizer(path):
             tokenizer than BERT's.
     """
     folder = transformer_folder(tokenizer_folder(path))
-    path, generic = find_vocabulary(folder), is_generic(folder)
+    path, generic, kind = find_vocabulary(folder), is_generic(folder), foreign_kind(folder)
+    if kind is not None and (path is None or kind != tokenizer_class(folder)):  # which read_config tells more of
+        raise cannot_read(folder, kind)
     if path is not None and generic and (folder / JSON_NAME).is_file():
         path = folder / JSON_NAME  # the rules of such a tokenizer stand there alone
     if path is None:
-        others = [name for name in OTHERS if (folder / name).is_file()]
-        found = f", but {' and '.join(others)}, another kind of tokenizer" if others else ""
         raise UserError(
-            f"There is no {VOCAB_NAME} and no {JSON_NAME} in {folder}{found}; give a model directory, or a checkpoint "
+            f"There is no {VOCAB_NAME} and no {JSON_NAME} in {folder}; give a model directory, or a checkpoint "
             "with one of them beside it."
         )
     if path.name == VOCAB_NAME:

@@ -1,11 +1,11 @@
-"""Our model directory: round trip, what cannot be, and nothing half-written."""
+"""Our model directory, today's and the older one: round trip, what cannot be, and nothing half-written."""
 
 import os
 
 import numpy as np
 import pytest
 
-from keras_bert.checkpoints import directory, open_checkpoint, save_checkpoint
+from keras_bert.checkpoints import huggingface, open_checkpoint, save_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
@@ -33,7 +33,8 @@ def test_what_was_saved_is_opened(tmp_path, arrays, tokenizer):
     for name, array in arrays.items():
         np.testing.assert_array_equal(checkpoint.read(name), array)
     written = os.listdir(tmp_path / "deep" / "model")
-    assert {"bert_config.json", "model.safetensors", "task.json", "vocab.txt", "tokenizer_config.json"} == set(written)
+    files = {"config.json", "model.safetensors", "task.json", "vocab.txt", "tokenizer_config.json"}
+    assert files | {"task.safetensors"} == set(written)  # of the masked-LM head, which transformers' class has not
     assert os.listdir(tmp_path / "deep") == ["model"]
     again = Tokenizer.from_pretrained(tmp_path / "deep" / "model")
     assert again.tokenize("word3 Word5") == tokenizer.tokenize("word3 Word5") == ["word3", "[UNK]"]
@@ -41,8 +42,8 @@ def test_what_was_saved_is_opened(tmp_path, arrays, tokenizer):
 
 def test_without_a_task_or_a_tokenizer_their_files_are_not_written(tmp_path, arrays):
     save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays)
-    assert sorted(os.listdir(tmp_path / "model")) == ["bert_config.json", "model.safetensors"]
-    assert open_checkpoint(tmp_path / "model").task == {}
+    assert sorted(os.listdir(tmp_path / "model")) == ["config.json", "model.safetensors"]
+    assert open_checkpoint(tmp_path / "model").task == {"task": "pretraining"}  # the architecture in config.json
 
 
 def test_a_folder_that_stands_there_keeps_what_else_it_holds(tmp_path, arrays, tokenizer):
@@ -52,9 +53,9 @@ def test_a_folder_that_stands_there_keeps_what_else_it_holds(tmp_path, arrays, t
     other = {name: array + 1 for name, array in arrays.items()}
     save_checkpoint(folder, BERT_CONFIG, other)
     assert sorted(os.listdir(folder)) == [
-        *("bert_config.json", "model.safetensors", "tokenizer_config.json", "train_log.jsonl", "vocab.txt")
+        *("config.json", "model.safetensors", "tokenizer_config.json", "train_log.jsonl", "vocab.txt")
     ]
-    assert open_checkpoint(folder).task == {}  # the earlier model's
+    assert open_checkpoint(folder).task == {"task": "pretraining"}  # task.json was the earlier model's
     np.testing.assert_array_equal(
         open_checkpoint(folder).read("cls/predictions/output_bias"), other["cls/predictions/output_bias"]
     )
@@ -70,12 +71,12 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path, arrays, monkeypatch, 
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(directory, "write_arrays", interrupted)
+    monkeypatch.setattr(huggingface, "write_arrays", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(folder, BERT_CONFIG.replace(hidden_dropout_prob=0.5), arrays)
     assert os.listdir(tmp_path) == (["model"] if there else [])
     if there:
-        assert sorted(os.listdir(folder)) == ["bert_config.json", "model.safetensors"]
+        assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors"]
         assert open_checkpoint(folder).config == BERT_CONFIG
 
 
@@ -88,7 +89,7 @@ def test_a_disk_error_is_a_user_error(tmp_path, arrays, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(directory, "write_arrays", full)
+    monkeypatch.setattr(huggingface, "write_arrays", full)
     with pytest.raises(UserError, match=r"Cannot write .*model \(.*No space left"):
         save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays)
     assert os.listdir(tmp_path) == ["file"]

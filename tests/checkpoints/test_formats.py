@@ -25,8 +25,10 @@ from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.checkpoints.conftest import CONFIG
+from tests.reference_bert import write_older
 from tests.reference_huggingface import write_huggingface, write_tokenizer
 
+BIAS = "bert/pooler/dense/bias"
 BERT_CONFIG = BertConfig.from_dict(CONFIG)
 TOKENIZER = Tokenizer(Vocabulary([*SPECIAL_TOKENS, *(f"word{i}" for i in range(19))]), do_lower_case=False)
 
@@ -47,14 +49,14 @@ def test_an_erf_model_stays_one_in_our_directory(tmp_path, arrays):
     config = open_checkpoint(write_huggingface(tmp_path / "theirs", arrays)).config
     save_checkpoint(tmp_path / "ours", config, arrays)
     assert open_checkpoint(tmp_path / "ours").config == config
-    assert json.loads((tmp_path / "ours" / "bert_config.json").read_text())["hidden_act"] == "gelu_erf"
+    assert json.loads((tmp_path / "ours" / "config.json").read_text())["hidden_act"] == "gelu"
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("empty", "empty holds no model; expected a model directory .* Google .* Hugging Face"),
-        ("half", "half holds no model; expected a model directory .* Google .* Hugging Face"),
+        ("empty", "empty holds no model; expected a model directory, ours or Hugging Face's .* Google"),
+        ("half", "half holds no model; expected a model directory, ours or Hugging Face's .* Google"),
         ("a" * 300, r"a cannot be read \(File name too long\); check the path\."),
         ("none", r"none does not exist; expected a model directory on this machine\. Check the path\."),
     ],
@@ -88,7 +90,7 @@ def test_a_file_of_another_kind_is_told(tmp_path):
 @pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
 def test_weights_without_a_configuration_say_which_file_is_missing(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match=rf"has a {name}, but neither bert_config\.json .* nor config\.json"):
+    with pytest.raises(UserError, match=rf"has a {name}, but no config\.json \(nor a bert_config\.json"):
         open_checkpoint(tmp_path)
 
 
@@ -121,7 +123,7 @@ def test_what_is_saved_in_a_format_is_opened_from_it(tmp_path, arrays, format):
     checkpoint = Checkpoint(tmp_path, config, {}, {n: a.shape for n, a in arrays.items()}, arrays.__getitem__)
     written = write_checkpoint(checkpoint, tmp_path / "model", tokenizer=TOKENIZER, format=format)
     assert written == sorted(os.listdir(tmp_path / "model"))
-    assert find_format(tmp_path / "model") == format
+    assert find_format(tmp_path / "model") == ("google" if format == "google" else "huggingface")
     checkpoint = open_checkpoint(tmp_path / "model")
     assert checkpoint.config == config
     assert checkpoint.shapes == {name: array.shape for name, array in arrays.items()}
@@ -135,7 +137,7 @@ def test_what_is_saved_in_a_format_is_opened_from_it(tmp_path, arrays, format):
 
 def test_an_unknown_format_is_one_sentence(tmp_path, arrays):
     with pytest.raises(
-        UserError, match=r"^format must be one of keras_bert, google, huggingface\. Received: 'onnx'\.$"
+        UserError, match=r"^format must be one of keras_bert, huggingface, google\. Received: 'onnx'\.$"
     ):
         save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays, format="onnx")
     assert os.listdir(tmp_path) == []
@@ -166,9 +168,8 @@ def test_arrays_are_read_one_at_a_time_and_told(tmp_path, google_folder):
 
 @pytest.mark.parametrize("format", ["google", "huggingface"])
 def test_a_format_does_not_go_over_another(tmp_path, arrays, google_folder, huggingface_folder, format):
-    save_checkpoint(tmp_path / "ours", BERT_CONFIG, arrays)
     other = huggingface_folder if format == "google" else google_folder
-    for folder in (tmp_path / "ours", other):
+    for folder in (write_older(tmp_path / "ours", CONFIG, arrays), other):
         before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}
         with pytest.raises(UserError, match=f"{folder} holds .*; give another directory for the format '{format}'"):
             save_checkpoint(folder, BERT_CONFIG, arrays, format=format)
@@ -185,13 +186,33 @@ def test_a_format_goes_over_itself(tmp_path, arrays, format):
     )
 
 
-def test_our_format_goes_over_a_hugging_face_directory_and_leaves_no_half_of_it(huggingface_folder, arrays):
+@pytest.mark.parametrize("older", [False, True])
+def test_our_format_goes_over_a_model_directory_and_leaves_no_half_of_it(huggingface_folder, arrays, older):
+    if older:
+        (huggingface_folder / "config.json").unlink()
+        write_older(huggingface_folder, CONFIG, arrays, task={"task": "pretraining"})
     (huggingface_folder / "tokenizer.json").write_text("{}")
     (huggingface_folder / "notes.txt").write_text("kept")
     save_checkpoint(huggingface_folder, BERT_CONFIG, arrays, tokenizer=TOKENIZER)
-    assert find_format(huggingface_folder) == "keras_bert"
-    ours = ["bert_config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
+    ours = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
     assert sorted(os.listdir(huggingface_folder)) == sorted([*ours, "notes.txt"])
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_our_format_goes_over_google_s_and_loses_nothing_of_it(google_folder, arrays, older):
+    if older:
+        write_older(google_folder, CONFIG, arrays)
+    before = {path.name: path.read_bytes() for path in google_folder.glob("bert_*")}
+    changed = {name: array + 1 for name, array in arrays.items()}
+    save_checkpoint(google_folder, BERT_CONFIG, changed)
+    assert find_format(google_folder) == "huggingface"
+    np.testing.assert_array_equal(open_checkpoint(google_folder).read(BIAS), changed[BIAS])
+    assert before.items() <= {name: (google_folder / name).read_bytes() for name in os.listdir(google_folder)}.items()
+
+
+def test_a_config_json_beside_google_s_checkpoint_does_not_hide_it(google_folder):
+    (google_folder / "config.json").write_text(json.dumps({**CONFIG, "model_type": "bert"}))
+    assert find_format(google_folder) == "google"
 
 
 def test_the_vocabulary_beside_the_weights_must_be_theirs(google_folder):

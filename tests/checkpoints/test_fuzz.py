@@ -12,6 +12,7 @@ from keras_bert.checkpoints import open_checkpoint, save_checkpoint
 from keras_bert.checkpoints.table import read_table, varint, write_table
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
+from tests import reference_bert
 from tests.checkpoints.conftest import CONFIG
 
 HOSTILE = (
@@ -34,6 +35,8 @@ def originals(tmp_path_factory, arrays):
     for format in ("keras_bert", "google", "huggingface"):
         config = BertConfig.from_dict(CONFIG)
         save_checkpoint(folder / format, config, {**arrays, **head}, task=TASK, format=format, log=lambda _: None)
+    fields = {**CONFIG, "hidden_act": "gelu"}
+    reference_bert.write_older(folder / "older", fields, {**arrays, **head}, task=TASK)
     return folder
 
 
@@ -95,9 +98,9 @@ def changed_index(data, rng):
 
 
 FILES = [
-    ("keras_bert", "bert_config.json", changed_json),
+    ("older", "bert_config.json", changed_json),
     ("keras_bert", "task.json", changed_json),
-    ("keras_bert", "model.safetensors", changed_safetensors),
+    ("older", "model.safetensors", changed_safetensors),
     ("huggingface", "config.json", changed_json),
     ("huggingface", "model.safetensors", changed_safetensors),
     ("google", "bert_model.ckpt.index", changed_index),

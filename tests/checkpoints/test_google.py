@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import open_checkpoint, write_checkpoint
+from keras_bert.checkpoints.bundle import write_bundle
 from keras_bert.checkpoints.google import find_prefix
+from keras_bert.checkpoints.parts import encoder_weights, pretraining_weights
+from keras_bert.config import Config
 from keras_bert.errors import UserError
+from keras_bert.families.electra import google_heads, google_names
+from keras_bert_cli.main import main
 from tests import reference_bert
 
 
@@ -196,3 +201,84 @@ def test_what_a_task_says_beyond_the_weights_is_said_to_be_lost(tmp_path, google
     assert len(said) == bool(lost)
     for name in lost:
         assert name in said[0]
+
+
+def write_electra(folder):
+    """Writes a checkpoint as google-research/electra does: both nets, one table of embeddings, and no configuration."""
+    rng, arrays = np.random.default_rng(3), {}
+    base = {
+        "family": "electra",
+        "vocab_size": 11,
+        "embedding_size": 6,
+        "num_hidden_layers": 2,
+        "hidden_act": "gelu_erf",
+    }
+    for net, hidden in (("generator", 64), ("discriminator", 128)):
+        sizes = {"hidden_size": hidden, "num_attention_heads": 1, "intermediate_size": 2 * hidden}
+        config = Config(**base, **sizes, max_position_embeddings=9, pooler=None)
+        objective = "masked_lm" if net == "generator" else "replaced_tokens"
+        weights = (*encoder_weights(config), *pretraining_weights(config, (objective,)))
+        shapes = {weight.name: weight.shape for weight in weights}
+        for name, [place] in {**google_names(net).table(config), **google_heads(net)}.items():
+            arrays[name] = rng.normal(0, 0.3, shapes[place.name]).astype(np.float32)
+    folder.mkdir()
+    write_bundle(folder / "model.ckpt-0", {n: a.shape for n, a in arrays.items()}, arrays.__getitem__)
+    return folder, arrays
+
+
+def test_both_nets_of_electra_are_read_without_a_configuration(tmp_path):
+    folder, arrays = write_electra(tmp_path / "electra")
+    for net, heads, own in ((None, 2, "electra"), ("discriminator", 2, "electra"), ("generator", 1, "generator")):
+        checkpoint = open_checkpoint(folder, net=net)
+        config = checkpoint.config
+        assert (config.family, config.num_attention_heads, config.embedding_size) == ("electra", heads, 6)
+        assert (config.max_position_embeddings, config.type_vocab_size) == (9, 2)
+        kernel = "encoder/layer_1/attention/self/query/kernel"
+        np.testing.assert_array_equal(checkpoint.read(f"bert/{kernel}"), arrays[f"{own}/{kernel}"])
+        words = "embeddings/word_embeddings"
+        np.testing.assert_array_equal(checkpoint.read(f"bert/{words}"), arrays[f"electra/{words}"])
+        assert ("cls/predictions/output_bias" in checkpoint.shapes) == (net == "generator")
+        assert ("discriminator_predictions/dense/kernel" in checkpoint.shapes) == (net != "generator")
+    assert open_checkpoint(folder, overrides={"num_attention_heads": 8}).config.num_attention_heads == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"net": "both"}, "net must be one of discriminator, generator. Received: 'both'"),
+        ({"overrides": {"num_attention_heads": 5}}, "Received: 128 and 5"),
+        (
+            {"overrides": {"hidden_size": 64}},
+            r"electra/embeddings_project/kernel has shape \(6, 128\), but its config asks for \(6, 64\)",
+        ),
+        ({"overrides": {"heads": 5}}, "no field heads; it has .*num_attention_heads"),
+    ],
+)
+def test_what_electra_s_checkpoint_cannot_be_is_one_sentence(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        open_checkpoint(write_electra(tmp_path / "electra")[0], **options)
+
+
+def test_a_net_is_asked_of_electra_s_checkpoints_alone(google_folder, huggingface_folder):
+    with pytest.raises(UserError, match=r"net is for checkpoints of Google's ELECTRA, and .* is not one"):
+        open_checkpoint(google_folder, net="generator")
+    with pytest.raises(
+        UserError, match=r"num_attention_heads is for checkpoints of Google's, and .* is a Hugging Face"
+    ):
+        open_checkpoint(huggingface_folder, overrides={"num_attention_heads": 2})
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], ("ElectraForPreTraining", 2)),
+        (["--num_attention_heads=4"], ("ElectraForPreTraining", 4)),
+        (["--electra_net=generator"], ("ElectraForMaskedLM", 1)),
+    ],
+)
+def test_convert_s_flags_say_what_electra_s_checkpoint_does_not(tmp_path, flags, expected):
+    folder = write_electra(tmp_path / "electra")[0]
+    given = [f"--init_checkpoint={folder}", f"--output_dir={tmp_path / 'new'}", "--format=keras_bert"]
+    assert main(["convert", *given, *flags]) == 0
+    fields = json.loads((tmp_path / "new" / "config.json").read_text())
+    assert (*fields["architectures"], fields["num_attention_heads"]) == expected

@@ -4,6 +4,7 @@ import json
 
 import keras
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.serving.predict import predict
@@ -30,7 +31,7 @@ def make_classifiers(folder):
     keras.utils.set_random_seed(3)  # by which the texts differ in their answers
     for name, head in HEADS.items():
         BertClassifier(BertEncoder(config), **head).save_pretrained(folder / name, tokenizer=tokenizer)
-        task = json.loads((folder / name / "task.json").read_text())
+        task = open_checkpoint(folder / name).task
         table = {**TABLE, "pair_column": "other" if name == "pair" else None, "long_texts": "cut", "doc_stride": None}
         (folder / name / "task.json").write_text(json.dumps({**task, "reading": table}))
     BertEncoder(config).save_pretrained(folder / "encoder", tokenizer=tokenizer)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.serving.predict import predict
@@ -73,12 +74,12 @@ def test_it_learns_and_says_so(trained):
 
 def test_it_writes_a_model_directory_with_pictures(trained):
     assert sorted(file.name for file in trained.iterdir()) == [
-        *("bert_config.json", "confusion.png", "curves.png", "eval_results.json", "model.safetensors"),
+        *("config.json", "confusion.png", "curves.png", "eval_results.json", "model.safetensors"),
         *("predictions.tsv", "task.json", "tokenizer_config.json", "vocab.txt"),
     ]
     for name in ("confusion.png", "curves.png"):
         assert (trained / name).read_bytes()[:4] == b"\x89PNG"
-    task = json.loads((trained / "task.json").read_text())
+    task = open_checkpoint(trained).task
     table = {
         **{"text_column": "text", "pair_column": None, "label_column": "label", "label_separator": ","},
         **{"max_seq_length": 16, "long_texts": "cut", "doc_stride": None},

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import FORMATS, find_format, open_checkpoint, write_checkpoint
+from keras_bert.models import Encoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import main
@@ -36,7 +38,7 @@ def sources(golden, tmp_path):
 @pytest.mark.parametrize("target", FORMATS)
 def test_any_format_becomes_any_other(sources, capsys, source, target):
     assert convert("--init_checkpoint", sources / source, "--output_dir", sources / "new", "--format", target) == 0
-    assert find_format(sources / "new") == target
+    assert find_format(sources / "new") == ("google" if target == "google" else "huggingface")
     old, new = open_checkpoint(sources / source), open_checkpoint(sources / "new")
     assert new.config == old.config
     assert new.shapes == old.shapes
@@ -47,7 +49,8 @@ def test_any_format_becomes_any_other(sources, capsys, source, target):
     assert not again.do_lower_case
     output = capsys.readouterr().out
     number = sum(int(np.prod(shape)) for shape in old.shapes.values())
-    assert f"{FORMATS[source].what}: 2 layers of 8, vocabulary 24, gelu_tanh, {number:,} weights)" in output
+    what = FORMATS["google" if source == "google" else "huggingface"].what
+    assert f"{what}: 2 layers of 8, vocabulary 24, gelu_tanh, {number:,} weights)" in output
     assert "vocabulary: 24 entries, cased" in output
     assert f"wrote {sources / 'new'} (0.0 MB): " in output
     assert output.splitlines()[-1].startswith("next: ")
@@ -120,7 +123,7 @@ def test_only_what_was_written_is_listed(sources, capsys):
     (sources / "new").mkdir()
     (sources / "new" / "mine.txt").write_text("x" * 10**6)
     convert("--init_checkpoint", sources / "google", "--output_dir", sources / "new", "--format", "keras_bert")
-    files = "bert_config.json, model.safetensors, tokenizer_config.json, vocab.txt\n"
+    files = "config.json, model.safetensors, tokenizer_config.json, vocab.txt\n"
     assert f"wrote {sources / 'new'} (0.0 MB): {files}" in capsys.readouterr().out
 
 
@@ -132,7 +135,7 @@ def test_a_multi_label_classifier_stays_one_and_one_class_is_no_plural(golden, t
         convert("--init_checkpoint", folder, "--output_dir", tmp_path / f"{number}", "--format", "keras_bert")
         output = capsys.readouterr().out
         assert f", output_bias, output_weights, {classes}" in output
-        assert json.loads((tmp_path / f"{number}" / "task.json").read_text())["multi_label"] is True
+        assert open_checkpoint(tmp_path / f"{number}").task["multi_label"] is True
 
 
 @pytest.mark.parametrize("place", ["new", "new/deep", "standing"])
@@ -186,7 +189,10 @@ def test_what_is_left_out_of_a_training_checkpoint_is_said(golden, tmp_path, cap
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ("--init_checkpoint {google} --output_dir {new} --format onnx", "format must be one of keras_bert, google"),
+        (
+            "--init_checkpoint {google} --output_dir {new} --format onnx",
+            "format must be one of keras_bert, huggingface, google",
+        ),
         ("--init_checkpoint {google}x --output_dir {new} --format google", "googlex does not exist; expected"),
         (
             "--init_checkpoint {google} --output_dir {google}/../google --format google",
@@ -195,7 +201,7 @@ def test_what_is_left_out_of_a_training_checkpoint_is_said(golden, tmp_path, cap
         ("--init_checkpoint {google}/bert_model.ckpt --output_dir {google} --format keras_bert", "is where --init"),
         (
             "--init_checkpoint {google} --output_dir {ours} --format google",
-            "holds keras_bert's model directory already",
+            "holds a Hugging Face directory already",
         ),
         (
             "--init_checkpoint {google} --output_dir {new} --format google --vocab_file {short}",
@@ -237,3 +243,22 @@ def test_neither_tensorflow_nor_keras_is_started(sources):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("target", ["keras_bert", "huggingface"])
+def test_a_tokenizer_that_cannot_be_read_yet_is_copied_unread(golden, tmp_path, capsys, target):
+    source = shutil.copytree(golden / "huggingface" / "pretraining", tmp_path / "source")
+    files = {"vocab.json": "{}", "merges.txt": "#version: 0.2", "tokenizer.json": '{"model": {"type": "BPE"}}'}
+    files |= {"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}
+    for name, text in files.items():
+        (source / name).write_text(text)
+    flags = ("--init_checkpoint", source, "--output_dir", tmp_path / "new", "--format", target)
+    assert convert(*flags) == 0
+    said = "vocabulary: of a kind that cannot be read yet, byte-level BPE; copied unread: merges.txt, tokenizer.json, "
+    assert said + "tokenizer_config.json, vocab.json\n" in capsys.readouterr().out
+    for name, text in files.items():
+        assert (tmp_path / "new" / name).read_text() == text
+    assert not (tmp_path / "new" / "vocab.txt").exists()
+    assert Encoder.from_pretrained(tmp_path / "new").load_report.new == []
+    assert convert(*flags[:2], "--output_dir", tmp_path / "other", "--format", target, "--do_lower_case") == 2
+    assert "is of a kind that cannot be read yet, byte-level BPE (" in capsys.readouterr().err

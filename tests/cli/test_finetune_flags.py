@@ -190,7 +190,7 @@ def test_a_place_for_the_output(model, tmp_path):
 
     check(f"--output_dir={tmp_path / 'a' / 'b'}")
     assert not (tmp_path / "a").exists()
-    with pytest.raises(UserError, match=r"bert_config\.json exists already; add --force"):
+    with pytest.raises(UserError, match=r"config\.json exists already; add --force"):
         check(f"--output_dir={model}")
     check(f"--output_dir={model}", "--force")
     check(f"--output_dir={model}", f"--init_checkpoint={model}", "--nodo_train")

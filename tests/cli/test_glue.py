@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.serving.predict import predict
@@ -71,7 +72,7 @@ def test_it_trains_measures_and_labels(trained):
     assert results["global_step"] == 48
     names = {file.name for file in trained.iterdir()}
     assert {"RTE.tsv", "test_results.tsv", "curves.png", "task.json", "vocab.txt", "model.safetensors"} <= names
-    task = json.loads((trained / "task.json").read_text())
+    task = open_checkpoint(trained).task
     assert task["labels"] == ["entailment", "not_entailment"]
 
 

@@ -133,10 +133,10 @@ def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bert/encoder/layer_1/output/dense/bias": None}, "has no bert/encoder/layer_1/output/dense/bias"),
+        ({"bert/encoder/layer_1/output/dense/bias": None}, "has no bert.encoder.layer.1.output.dense.bias"),
         (
             {"bert/embeddings/word_embeddings": (7, 8)},
-            "word_embeddings has shape (7, 8), but its config asks for (9, 8)",
+            "word_embeddings.weight has shape (7, 8), but its config asks for (9, 8)",
         ),
     ],
 )

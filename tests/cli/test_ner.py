@@ -5,6 +5,7 @@ import json
 import keras
 import pytest
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer, BertTokenClassifier
 from keras_bert.tasks.conll import read_conll
@@ -78,10 +79,10 @@ def test_it_learns_and_says_so(trained):
 
 def test_it_writes_a_model_directory_and_predictions_as_the_files_are(folder, trained):
     assert sorted(file.name for file in trained.iterdir()) == [
-        *("bert_config.json", "curves.png", "eval_predictions.txt", "eval_results.json", "model.safetensors"),
+        *("config.json", "curves.png", "eval_predictions.txt", "eval_results.json", "model.safetensors"),
         *("predictions.txt", "task.json", "test_predictions.txt", "tokenizer_config.json", "vocab.txt"),
     ]
-    task = json.loads((trained / "task.json").read_text())
+    task = open_checkpoint(trained).task
     assert task["task"] == "token_classification"
     assert task["labels"] == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert task["reading"] == {"max_seq_length": 12, "by_character": False}
@@ -128,7 +129,7 @@ def test_characters_with_plain_tags_of_which_a_share_is_held_out(folder, tmp_pat
     flags = [f"--train_file={train}", "--eval_share=0.5", f"--predict_file={folder / 'texts.jsonl'}", "--strict"]
     assert ner(folder, tmp_path / "out", *flags, "--scheme=none", "--num_train_steps=1") == 0
     results = json.loads((tmp_path / "out" / "eval_results.json").read_text())
-    assert json.loads((tmp_path / "out" / "task.json").read_text())["reading"]["by_character"] is True
+    assert open_checkpoint(tmp_path / "out").task["reading"]["by_character"] is True
     assert (results["train_sentences"], results["eval_sentences"]) == (4, 4)
     assert results["labels"] == ["-", "N", "V"]
     assert results["accuracy_mean"] == results["accuracy"]

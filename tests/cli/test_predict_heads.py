@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import (
     BertEncoder,
@@ -69,7 +70,7 @@ def folder(tmp_path_factory):
     for name, model in models.items():
         model.save_pretrained(folder / name, tokenizer=tokenizer)
         if name in READING:
-            task = json.loads((folder / name / "task.json").read_text())
+            task = open_checkpoint(folder / name).task
             (folder / name / "task.json").write_text(json.dumps({**task, "reading": READING[name]}))
     return folder
 

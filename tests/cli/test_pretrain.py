@@ -5,6 +5,7 @@ import json
 import pytest
 
 from keras_bert_cli.main import main
+from keras_bert_cli.saved_models import CONFIGURATIONS, find_configuration
 from tests.cli.conftest import pretrain
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -27,13 +28,14 @@ def test_it_writes_a_model_that_loads_with_its_vocabulary(records, tmp_path, cap
     assert "keras-bert fill_mask" in capsys.readouterr().out
 
 
-def test_a_model_that_stands_there_is_kept(records, tmp_path, capsys):
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_model_that_stands_there_is_kept(records, tmp_path, capsys, name):
     out = tmp_path / "model"
     out.mkdir()
-    (out / "bert_config.json").write_text("{}")
+    (out / name).write_text("{}")
     assert pretrain(records, out) == 2
-    assert "--force" in capsys.readouterr().err
-    assert (out / "bert_config.json").read_text() == "{}"
+    assert f"{name} exists already; add --force" in capsys.readouterr().err
+    assert (out / name).read_text() == "{}"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, wor
     assert pretrain(records, tmp_path / "model", *flags) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert all(word in error for word in words), error
-    assert not (tmp_path / "model" / "bert_config.json").exists()
+    assert find_configuration(tmp_path / "model") is None
 
 
 def test_text_in_the_place_of_records_is_named(text_file, tmp_path, capsys):

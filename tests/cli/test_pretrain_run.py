@@ -10,6 +10,7 @@ import pytest
 
 from keras_bert_cli import remote_places
 from keras_bert_cli.main import main
+from keras_bert_cli.saved_models import find_configuration
 from tests.cli.conftest import pretrain
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -87,7 +88,7 @@ def test_what_does_not_fit_is_one_sentence(records, tmp_path, capsys, flags, wor
     assert pretrain(records, tmp_path / "model", *flags) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert all(word in error for word in words), error
-    assert not (tmp_path / "model" / "bert_config.json").exists()
+    assert find_configuration(tmp_path / "model") is None
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -79,7 +79,7 @@ def test_a_second_run_reuses_all_and_a_changed_flag_redoes_what_follows(finished
     first = json.loads((folder / "out" / "results.json").read_text())
     assert set(first["reused"]) == set(first["seconds"]) - {"total"}
     capsys.readouterr()
-    (folder / "out" / "classifier_scratch" / "bert_config.json").unlink()  # as if killed while it was writing
+    (folder / "out" / "classifier_scratch" / "config.json").unlink()  # as if killed while it was writing
     noted = None if really else noted_alone(monkeypatch)
     assert main([*again, *SMALL, "--learning_rate=2e-3"]) == 0
     second = json.loads((folder / "out" / "results.json").read_text())

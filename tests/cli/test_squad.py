@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer, BertSpanLabeler
 from keras_bert.tasks.squad import Answerer
@@ -93,7 +94,7 @@ def test_it_learns_and_writes(trained):
     assert not (trained / "null_odds.json").exists()
     assert (trained / "curves.png").stat().st_size > 1000
     reading = {"max_seq_length": 16, "doc_stride": 6, "max_query_length": 4}
-    assert load(trained / "task.json") == {"task": "question_answering", "reading": reading}
+    assert open_checkpoint(trained).task == {"task": "question_answering", "reading": reading}
     assert Answerer.from_pretrained(trained)("When?", "a (911). c").start == 3
 
 
@@ -139,7 +140,7 @@ def test_squad_2_finds_its_threshold_and_keeps_it(folder, tmp_path, capsys):
     output, flags = tmp_path / "qa", ["--version_2_with_negative", "--verbose_logging"]
     short = [*flags, "--num_train_steps=2", "--train_batch_size=4"]
     assert squad(folder, output, *short, train_file="train2.json") == 0  # without anything to measure on
-    assert load(output / "task.json")["null_score_diff_threshold"] == 0.0
+    assert open_checkpoint(output).task["null_score_diff_threshold"] == 0.0
     assert load(output / "eval_results.json")["global_step"] == 2
     assert BertSpanLabeler.from_pretrained(output).null_score_diff_threshold == 0.0
     assert not (output / "predictions.json").exists()
@@ -151,7 +152,7 @@ def test_squad_2_finds_its_threshold_and_keeps_it(folder, tmp_path, capsys):
     assert squad(folder, output, *flags, "--force", train_file="train2.json", predict_file="dev2.json") == 0
     results = load(output / "eval_results.json")
     assert results["f1"] == results["best_f1"] > 80
-    threshold = load(output / "task.json")["null_score_diff_threshold"]
+    threshold = open_checkpoint(output).task["null_score_diff_threshold"]
     assert threshold == results["null_score_diff_threshold"]
     odds, texts = (load(output / name) for name in ("null_odds.json", "predictions.json"))
     assert {name: bool(text) for name, text in texts.items()} == {name: odd <= threshold for name, odd in odds.items()}

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertMultipleChoice, BertPretrainer
 from keras_bert.tasks.choices import predict_choices, read_choices
@@ -81,10 +82,10 @@ def test_it_learns_and_says_so(trained):
     assert (results["train_examples"], results["eval_examples"], results["global_step"]) == (16, 4, 40)
     assert results["history"]["val_accuracy"][-1] == 1.0
     assert sorted(file.name for file in trained.iterdir()) == [
-        *("bert_config.json", "curves.png", "eval_predictions.tsv", "eval_results.json", "model.safetensors"),
+        *("config.json", "curves.png", "eval_predictions.tsv", "eval_results.json", "model.safetensors"),
         *("task.json", "test_predictions.tsv", "tokenizer_config.json", "vocab.txt"),
     ]
-    assert json.loads((trained / "task.json").read_text())["task"] == "multiple_choice"
+    assert open_checkpoint(trained).task["task"] == "multiple_choice"
 
 
 def test_the_saved_model_answers_as_the_predictions_say(folder, trained):

@@ -1,11 +1,10 @@
 """A classifier of several labels a text: its loss by hand, weights, what it learns, and that it comes back."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.models.losses import SigmoidCrossEntropy
 from tests.models.conftest import flat_outputs, randomise
@@ -72,7 +71,7 @@ def test_it_comes_back_from_every_file(config, tokens, tmp_path):
     model.save(tmp_path / "model.keras")
     model.save_pretrained(tmp_path / "model")
     task = {"task": "classification", "num_classes": 3, "labels": ["a", "b", "c"], "pair": True, "multi_label": True}
-    assert json.loads((tmp_path / "model" / "task.json").read_text()) == task == model.task()
+    assert open_checkpoint(tmp_path / "model").task == task == model.task()
     for again in (
         keras.saving.load_model(tmp_path / "model.keras"),
         BertClassifier.from_pretrained(tmp_path / "model"),

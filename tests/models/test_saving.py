@@ -113,7 +113,7 @@ def test_a_fresh_process_loads_a_keras_file_after_two_imports(imports, config, b
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split()[-2:] == ["BertPretrainer", "BertAdamW"]
+    assert done.stdout.split()[-2:] == ["Pretrainer", "BertAdamW"]
     outputs = dict(np.load(tmp_path / "outputs.npz"))
     for name, expected in model.predict(x, verbose=0).items():
         np.testing.assert_allclose(outputs[name], expected, atol=1e-6)
@@ -179,29 +179,29 @@ def test_classes_come_from_the_options_or_else_from_the_checkpoint(config, tmp_p
     assert BertClassifier.from_pretrained(tmp_path / "model", labels=["x", "y", "z"]).labels == ["x", "y", "z"]
     assert BertClassifier.from_pretrained(tmp_path / "model", labels=["x", "y"]).num_classes == 2
     make("encoder", config).save_pretrained(tmp_path / "bare")
-    with pytest.raises(UserError, match=r"no head for a BertClassifier; say num_classes=\.\.\. or labels="):
+    with pytest.raises(UserError, match=r"no head for a Classifier; say num_classes=\.\.\. or labels="):
         BertClassifier.from_pretrained(tmp_path / "bare")
 
 
 def rewrite(folder, **changes):
-    path = folder / "bert_config.json"
+    path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_an_encoder_of_another_shape_is_a_user_error_with_both_shapes(config, tmp_path):
     make("encoder", config).save_pretrained(tmp_path / "model")
     rewrite(tmp_path / "model", vocab_size=30)
-    with pytest.raises(UserError, match=r"word_embeddings has shape \(24, 8\), but .* asks for \(30, 8\)"):
+    with pytest.raises(UserError, match=r"word_embeddings\.weight has shape \(24, 8\), but .* asks for \(30, 8\)"):
         BertEncoder.from_pretrained(tmp_path / "model")
     rewrite(tmp_path / "model", vocab_size=24, intermediate_size=20)
-    with pytest.raises(UserError, match=r"intermediate/dense/kernel has shape \(8, 16\), but .* asks for \(8, 20\)"):
+    with pytest.raises(UserError, match=r"intermediate\.dense\.weight has shape \(16, 8\), but .* asks for \(20, 8\)"):
         BertEncoder.from_pretrained(tmp_path / "model")
 
 
 def test_an_encoder_that_lacks_layers_is_a_user_error(config, tmp_path):
     make("encoder", config).save_pretrained(tmp_path / "model")
     rewrite(tmp_path / "model", num_hidden_layers=3)
-    with pytest.raises(UserError, match=r"has no bert/encoder/layer_2/.* num_hidden_layers=3"):
+    with pytest.raises(UserError, match=r"has no encoder\.layer\.2\..* num_hidden_layers=3"):
         BertEncoder.from_pretrained(tmp_path / "model")
 
 

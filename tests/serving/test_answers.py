@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keras_bert as kb
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.models import BertClassifier, BertSpanLabeler
 from keras_bert.serving.predict import predict as ask
 
@@ -70,7 +71,7 @@ def test_a_model_keeps_how_its_training_read_texts(models, tokenizer, tmp_path):
     import json
 
     models["classify"].save_pretrained(tmp_path / "m", tokenizer=tokenizer)
-    task = json.loads((tmp_path / "m" / "task.json").read_text())
+    task = open_checkpoint(tmp_path / "m").task
     task["reading"] = {"text_column": "review", "max_seq_length": 8, "long_texts": "windows", "doc_stride": 3}
     (tmp_path / "m" / "task.json").write_text(json.dumps(task))
     model, text = BertClassifier.from_pretrained(tmp_path / "m"), "paris is the capital " * 4

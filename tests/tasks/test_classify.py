@@ -83,7 +83,7 @@ def test_a_head_is_kept_for_the_same_classes_alone(tokenizer, config, tmp_path):
     keras.utils.set_random_seed(0)
     saved = BertClassifier(BertEncoder(config), 2, labels=["no", "yes"], pair=True)
     saved.save_pretrained(tmp_path / "classifier", tokenizer=tokenizer)
-    assert json.loads((tmp_path / "classifier" / "task.json").read_text())["pair"] is True
+    assert open_checkpoint(tmp_path / "classifier").task["pair"] is True
     checkpoint = open_checkpoint(tmp_path / "classifier")
     kernel = np.asarray(saved.head.kernel)
 
@@ -230,7 +230,7 @@ def test_what_is_written_is_of_one_model(tokenizer, config, tmp_path):
         options = {"title": "t", "reading": {"text_column": "sentence"}}
         assert write_output(tmp_path, model, tokenizer, results, examples, logits, **options) == picture
         assert {file.name for file in tmp_path.glob("*.png")} == {picture, "curves.png"}
-        task = json.loads((tmp_path / "task.json").read_text())
+        task = open_checkpoint(tmp_path).task
         assert task == {**model.task(), "reading": {"text_column": "sentence"}}
         assert json.loads((tmp_path / "eval_results.json").read_text()) == results
     assert BertClassifier.from_pretrained(tmp_path).labels == ["a", "b"]

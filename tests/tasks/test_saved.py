@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_bert.checkpoints import save_checkpoint
+from keras_bert.checkpoints import open_checkpoint, save_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError, UserNote
 from keras_bert.models import (
@@ -49,7 +49,7 @@ def test_a_saved_model_answers_as_it_did(config, tokenizer, tmp_path, kind):
     }[kind]
     model = BertClassifier(BertEncoder(config), **head)
     model.save_pretrained(tmp_path / "m", tokenizer=tokenizer)
-    task = json.loads((tmp_path / "m" / "task.json").read_text())
+    task = open_checkpoint(tmp_path / "m").task
     reading = {"max_seq_length": 6, "long_texts": "windows", "doc_stride": 2}
     (tmp_path / "m" / "task.json").write_text(json.dumps({**task, "reading": reading}))
     saved = load_classifier(tmp_path / "m")

@@ -6,7 +6,7 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.tokenizer_files import count_entries, find_vocabulary
+from keras_bert.text.tokenizer_files import count_entries, find_vocabulary, foreign_kind, unread_files
 from keras_bert.text.vocabulary import SPECIAL_TOKENS
 from tests.reference_huggingface import write_tokenizer
 
@@ -98,9 +98,34 @@ def test_an_old_file_does_not_name_the_kind_of_its_model(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({"tokenizer.json": '{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}'}, "SentencePiece"),
+        ({"tokenizer.json": '{"model": {"type": "BPE"}}', "merges.txt": ""}, "byte-level BPE"),
+        (
+            {"vocab.json": "{}", "merges.txt": "", "config.json": '{"tokenizer_class": "RobertaTokenizer"}'},
+            "byte-level",
+        ),
+        ({"sentencepiece.bpe.model": ""}, "SentencePiece"),
+        ({"vocab.txt": "[PAD]", "kobert.model": ""}, "SentencePiece"),
+        ({"tokenizer_config.json": '{"tokenizer_class": "MarianTokenizer"}'}, "MarianTokenizer"),
+    ],
+)
+def test_a_kind_that_cannot_be_read_yet_is_named_with_its_files(tmp_path, files, kind):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    named = ", ".join(sorted(name for name in files if "config" not in name))
+    with pytest.raises(
+        UserError, match=rf"cannot be read yet, {kind}.*\({named}\); only WordPiece can" if named else kind
+    ):
+        Tokenizer.from_pretrained(tmp_path)
+    assert foreign_kind(tmp_path).startswith(kind)
+    assert [path.name for path in unread_files(tmp_path)] == sorted(files.keys() - {"config.json"})
+
+
+@pytest.mark.parametrize(
     ("part", "changes", "sentence"),
     [
-        ("model", {"type": "Unigram", "vocab": [["a", 0.0]]}, "its model's type is 'Unigram', and 'WordPiece' was"),
         ("model", {"type": ["BPE"]}, "its model's type is ['BPE'], and 'WordPiece' was"),
         ("model", {"unk_token": "<unk>"}, "its model's unk_token is '<unk>', and '[UNK]' was"),
         ("model", {"continuing_subword_prefix": ""}, "its model's continuing_subword_prefix is '', and '##' was"),

@@ -88,12 +88,12 @@ def test_the_directory_is_a_model_with_its_logs(run, tokenizer):
     folder, results, _ = run
     names = {path.name for path in folder.iterdir()}
     about = {"train_log.jsonl", "tensorboard", "loss_curve.png", "eval_results.json", "run.json", "checkpoints"}
-    model = {"bert_config.json", "model.safetensors", "task.json", "vocab.txt", "tokenizer_config.json"}
+    model = {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"}
     assert names == about | model | {"model.keras", "saved_model"}
     assert list((folder / "tensorboard").glob("events*"))
     assert (folder / "loss_curve.png").read_bytes()[:4] == b"\x89PNG"
     assert json.loads((folder / "eval_results.json").read_text()) == results
-    assert json.loads((folder / "task.json").read_text()) == {"task": "pretraining"}
+    assert json.loads((folder / "config.json").read_text())["architectures"] == ["BertForPreTraining"]
     again = Tokenizer.from_pretrained(folder)
     assert again.tokenize("w3 w14") == tokenizer.tokenize("w3 w14") == ["w3", "w14"]
 

@@ -1,0 +1,273 @@
+"""Hugging Face files of every family as people have them: old names, 16 bits, shards, copies; and what is refused."""
+
+import json
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from keras_bert.checkpoints import open_checkpoint, save_checkpoint
+from keras_bert.checkpoints.parts import encoder_weights, head_weights, pooler_weights
+from keras_bert.config import Config
+from keras_bert.errors import UserError
+from keras_bert.families import FAMILIES, find_family
+from keras_bert.models import Classifier, Encoder, Pretrainer
+
+SIZES = {
+    **{"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12},
+    "max_position_embeddings": 9,
+}
+MORE = {"albert": {"embedding_size": 6}, "electra": {"embedding_size": 6}}
+WORDS = "bert/embeddings/word_embeddings"
+
+
+def config_of(family, **fields):
+    row = find_family(family)
+    sizes = {row.fields.get(name, name): value for name, value in SIZES.items()}
+    return Config.from_huggingface({"model_type": family, **sizes, **MORE.get(family, {}), **fields})
+
+
+def arrays_of(config):
+    """Returns {neutral name: array} of a model for masked words, as most files on the Hub are."""
+    rng = np.random.default_rng(3)
+    weights = (*encoder_weights(config), *head_weights(config, "pretraining", objectives=("masked_lm",)))
+    return {weight.name: rng.normal(0, 0.3, weight.shape).astype(np.float32) for weight in weights}
+
+
+@pytest.fixture(params=FAMILIES)
+def model(request, tmp_path):
+    """(folder, Config, {neutral name: array}) of a model for masked words of each family."""
+    config = config_of(request.param)
+    arrays = arrays_of(config)
+    folder = tmp_path / "model"
+    save_checkpoint(folder, config, arrays, task={"task": "pretraining"}, format="huggingface", log=lambda _: None)
+    return folder, config, arrays
+
+
+def rewrite(folder, change):
+    """Writes the arrays of a directory as {name: array} that `change` makes of them."""
+    save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors")
+
+
+def check_same(folder, arrays, **tolerance):
+    checkpoint = open_checkpoint(folder)
+    for name in arrays.keys() - {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}:
+        np.testing.assert_allclose(checkpoint.read(name), arrays[name], err_msg=name, **{"atol": 0, **tolerance})
+    return checkpoint
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_16_bits_are_read(model, dtype):
+    folder, _, arrays = model
+    rewrite(folder, lambda stored: {name: array.astype(dtype) for name, array in stored.items()})
+    check_same(folder, {name: array.astype(dtype).astype(np.float32) for name, array in arrays.items()})
+
+
+def older(stored, row):
+    """Returns arrays as files made by transformers 2 to 4 have them: copies of tied ones, buffers, gamma and beta."""
+    decoder, decoder_bias, bias = row.decoder
+    words = next(name for name in stored if name.endswith("word_embeddings.weight"))
+    renamed = {}
+    for name, array in stored.items():
+        is_norm = "norm" in name.lower()
+        old = {"weight": "gamma", "bias": "beta"}[name.rpartition(".")[2]] if is_norm else None
+        renamed[name.rpartition(".")[0] + f".{old}" if old else name] = array
+    copies = {decoder: stored[words], decoder_bias: stored[bias]} if decoder_bias else {decoder: stored[words]}
+    buffers = {words.replace("word_embeddings.weight", "position_ids"): np.arange(9)[None]}
+    return {**renamed, **{name: array.copy() for name, array in copies.items()}, **buffers}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module.model."])
+def test_older_files_are_read(model, prefix):
+    folder, config, arrays = model
+    row = find_family(config.family)
+    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row).items()})
+    checkpoint = check_same(folder, arrays)
+    assert checkpoint.notes == ()
+    assert not any("." in name for name in checkpoint.shapes)
+
+
+def test_a_prefix_may_be_missing_or_doubled(model):
+    folder, config, arrays = model
+    prefix = find_family(config.family).names.prefix
+    rewrite(folder, lambda stored: {prefix + name: array for name, array in stored.items()})
+    check_same(folder, arrays)
+    rewrite(folder, lambda stored: {name.replace(prefix, ""): array for name, array in stored.items()})
+    check_same(folder, arrays)
+
+
+def test_shards_are_read(model):
+    folder, _, arrays = model
+    stored = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shard_of = {name: f"model-{1 + index % 3}.safetensors" for index, name in enumerate(stored)}
+    for shard in set(shard_of.values()):
+        save_file({name: array for name, array in stored.items() if shard_of[name] == shard}, folder / shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shard_of}))
+    check_same(folder, arrays)
+
+
+def test_a_decoder_alone_is_the_embeddings(model):
+    folder, config, arrays = model
+    decoder = find_family(config.family).decoder[0]
+    words = next(name for name in load_file(folder / "model.safetensors") if name.endswith("word_embeddings.weight"))
+    rewrite(folder, lambda stored: {decoder if name == words else name: array for name, array in stored.items()})
+    check_same(folder, arrays)
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
+def test_a_pooler_that_the_head_does_not_read_is_the_encoder_s(tmp_path, family):
+    config = config_of(family, architectures=["RobertaForMaskedLM"])
+    arrays = arrays_of(config)
+    pooler = {weight.name: np.ones(weight.shape, np.float32) for weight in pooler_weights(config, "")}
+    save_checkpoint(tmp_path / "model", config, arrays, task={"task": "pretraining"}, format="huggingface")
+    more = {"roberta.pooler.dense.weight": np.ones((8, 8), "f4"), "roberta.pooler.dense.bias": np.ones(8, "f4")}
+    rewrite(tmp_path / "model", lambda stored: {**stored, **more})
+    encoder = Encoder.from_pretrained(tmp_path / "model")
+    assert "pooled_output" in encoder.output and encoder.load_report.new == []
+    assert pooler.keys() <= set(encoder.load_report.loaded)
+    report = Classifier.from_pretrained(tmp_path / "model", num_classes=2).load_report
+    assert sorted(report.new) == ["output_bias", "output_dense/bias", "output_dense/kernel", "output_weights"]
+    assert pooler.keys() <= set(report.unused)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("weights", FAMILIES)
+def test_weights_of_another_family_say_which_they_look_like(tmp_path, family, weights):
+    same = {family, weights} <= {"roberta", "xlm-roberta"} or family == weights  # RoBERTa's names are XLM-R's
+    theirs, config = config_of(weights), config_of(family)
+    save_checkpoint(tmp_path / "model", theirs, arrays_of(theirs), format="huggingface", log=lambda _: None)
+    fields = {"model_type": family, **config.to_huggingface()}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(fields))
+    if same:
+        assert WORDS in open_checkpoint(tmp_path / "model").shapes
+        return
+    title = find_family(weights).title
+    with pytest.raises(UserError, match=rf"look like ([\w ]+ or )?{title}( or [\w-]+)?'s") as raised:
+        open_checkpoint(tmp_path / "model")
+    assert find_family(family).title in str(raised.value) and f"'{family}'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("family", "fields", "message"),
+    [
+        (
+            "roberta",
+            {"vocab_size": 12},
+            r"roberta\.embeddings\.word_embeddings\.weight has shape \(11, 8\), .* \(12, 8\)",
+        ),
+        (
+            "bert",
+            {"intermediate_size": 16},
+            r"bert\.encoder\.layer\.0\.intermediate\.dense\.weight has shape \(12, 8\)",
+        ),
+        ("distilbert", {"n_layers": 3}, r"no distilbert\.transformer\.layer\.2\.attention\.q_lin\.weight.*layers=3"),
+        ("albert", {"num_hidden_groups": 2}, r"no albert\.encoder\.albert_layer_groups\.1\..*num_hidden_groups=2"),
+        ("electra", {"embedding_size": 8}, r"electra\.embeddings\.word_embeddings\.weight has shape \(11, 6\)"),
+        ("bert", {"type_vocab_size": 3}, r"token_type_embeddings\.weight has shape \(2, 8\), .* asks for \(3, 8\)"),
+        (
+            "bert",
+            {"model_type": "mobilebert"},
+            r"config\.json: model_type is 'mobilebert', which is not a known family",
+        ),
+        (
+            "albert",
+            {"num_hidden_groups": 3},
+            r"num_hidden_groups must be at most num_hidden_layers\. Received: 3 and 2",
+        ),
+        (
+            "bert",
+            {"quantization_config": {"quant_method": "gptq"}},
+            r"config\.json: the weights are quantized \(gptq\)",
+        ),
+        ("bert", {"quantization_config": {"quant_method": "awq"}}, r"config\.json: the weights are quantized \(awq\)"),
+        ("bert", {"quantization_config": {"load_in_8bit": True}}, r"the weights are quantized \(bitsandbytes\)"),
+    ],
+)
+def test_a_config_that_contradicts_the_weights_is_told_in_the_file_s_names(tmp_path, family, fields, message):
+    config = config_of(family)
+    save_checkpoint(tmp_path, config, arrays_of(config), format="huggingface", log=lambda _: None)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    with pytest.raises(UserError, match=message):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("added", "who"),
+    [
+        ({"qweight": np.ones((1, 8), np.int32), "scales": np.ones((1, 8), np.float16)}, "GPTQ or AWQ"),
+        ({"weight": np.ones((8, 8), np.int8), "SCB": np.ones(8, np.float32)}, "bitsandbytes, 8 bits"),
+        ({"weight": np.ones((32, 1), np.uint8), "weight.absmax": np.ones(1, np.float32)}, "bitsandbytes, 4 bits"),
+    ],
+)
+def test_quantized_weights_are_refused_by_the_names_of_their_arrays(tmp_path, added, who):
+    config, layer = config_of("bert"), "bert.encoder.layer.0.attention.self.query."
+    save_checkpoint(tmp_path, config, arrays_of(config), format="huggingface", log=lambda _: None)
+    added = {layer + name: array for name, array in added.items()}
+    rewrite(tmp_path, lambda stored: {n: a for n, a in stored.items() if n != layer + "weight"} | added)
+    with pytest.raises(UserError, match=rf"model\.safetensors: the weights are quantized \({who}: {layer}"):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_adapter_is_refused_by_name(tmp_path, whole):
+    if whole:
+        config = config_of("roberta")
+        save_checkpoint(tmp_path, config, arrays_of(config), format="huggingface", log=lambda _: None)
+    else:
+        save_file(
+            {"base_model.model.roberta.x.lora_A.weight": np.ones((2, 8), "f4")}, tmp_path / "adapter_model.safetensors"
+        )
+    fields = {"peft_type": "LORA", "base_model_name_or_path": "roberta-base"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(fields))
+    with pytest.raises(UserError, match=r"holds an adapter \(LORA\) of roberta-base, as its adapter_config\.json says"):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("classes", "family"), [(["XLMRobertaForMaskedLM"], "xlm-roberta"), (["AlbertModel"], "albert"), (None, "bert")]
+)
+def test_a_config_without_model_type_goes_by_its_class(classes, family):
+    fields = {"vocab_size": 11, **({"architectures": classes} if classes else {})}
+    assert Config.from_huggingface(fields).family == family
+
+
+@pytest.mark.parametrize(
+    ("family", "fields", "own"),
+    [
+        ("bert", {"pooler": None}, False),
+        ("bert", {"embedding_size": 6}, True),
+        ("bert", {"positions_from_ids": True, "pad_token_id": 1}, False),
+        ("roberta", {"classifier_act": "relu"}, False),
+        ("albert", {"embedding_size": 8, "embedding_projection": False}, False),
+    ],
+)
+def test_what_a_config_json_cannot_say_is_kept_and_told(tmp_path, family, fields, own):
+    config, said = config_of(family).replace(**fields), []
+    arrays = arrays_of(config)
+    save_checkpoint(tmp_path, config, arrays, task={"task": "pretraining"}, log=said.append)
+    assert open_checkpoint(tmp_path).config == config
+    check_same(tmp_path, arrays)
+    name = next(iter(fields))
+    assert any(f"config.json cannot say {name if own else ''}" in note for note in said)
+    assert (tmp_path / "task.json").exists() and any("embeddings_project" in note for note in said) == own
+
+
+def test_null_is_no_activation_of_electra_s_choices():
+    assert config_of("electra", summary_activation=None).choice_act == "linear"
+    assert config_of("electra").choice_act == "gelu_erf"
+
+
+def test_a_head_that_the_family_does_not_have_is_one_sentence(tmp_path):
+    config = config_of("distilbert")
+    save_checkpoint(tmp_path, config, arrays_of(config), log=lambda _: None)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["DistilBertForNextSentence"]}))
+    [note] = open_checkpoint(tmp_path).notes
+    assert note.startswith("its head is a DistilBertForNextSentence, which is not known here; DistilBERT's are Distil")
+    with pytest.raises(UserError, match=r"^DistilBERT has no head for next_sentence; it has heads for pretraining, "):
+        find_family("distilbert").head("next_sentence")
+    with pytest.raises(UserError, match="DistilBERT has no pooler"):
+        Pretrainer.from_pretrained(tmp_path, objectives=("masked_lm", "next_sentence"))
