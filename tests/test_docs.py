@@ -220,7 +220,7 @@ def test_the_reference_has_every_public_name_and_no_other():
         module, _, attribute = name.rpartition(".")
         assert hasattr(importlib.import_module(module), attribute), name
     modules = [kb, kb.glue, kb.squad, kb.ner, kb.swag]
-    public = {f"{value.__module__}.{value.__name__}" for each in modules for value in public_objects(each)}
+    public = {f"{value.__module__}.{value.__qualname__}" for each in modules for value in public_objects(each)}
     assert public - set(named) == set()
 
 
