@@ -56,7 +56,7 @@ def open_huggingface(folder):
     row = find_family(config.family)
     table, neutral = file_table(row, config), known_names(config)
     own = open_arrays(folder / OWN) if (folder / OWN).is_file() else {}
-    stored = unwrap({**own, **_open_stored(folder)})
+    stored = unwrap({**_open_stored(folder), **own})
     check_floats(stored)
     stored = renamed(stored, {*table, *row.decoder, *CONSTANTS}, row.names.prefix)
     stored = {name: span for name, span in stored.items() if name not in CONSTANTS}

@@ -149,7 +149,8 @@ def export(
     from keras_bert.tasks.squad.features import default_query_length
 
     task = task_of(model)
-    check_tokenizer(tokenizer)
+    if tokenizer is not None or inputs == "text":
+        check_tokenizer(tokenizer)
     head = HEADS[task]
     vectors = None
     if task == "embed":
@@ -158,7 +159,7 @@ def export(
         max_seq_length = vectors.max_seq_length
     length = head.length(model.bert_config) if max_seq_length is None else max_seq_length
     if max_query_length is None:
-        max_query_length = default_query_length(length, tokenizer.layout)
+        max_query_length = default_query_length(length, _layout(tokenizer))
     options = Options(
         max_seq_length=length,
         pair=bool(getattr(model, "pair", False)) if pair is None else pair,
@@ -187,6 +188,11 @@ def export(
         raise UserError(f"Cannot write {path} ({error.message}); free space, or choose another place.") from error
     outputs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in outputs.items()}
     return Exported(path, format, task, specs, outputs, example)
+
+
+def _layout(tokenizer):
+    """Returns the layout of a tokenizer; a model that takes ids may go without one, and then it does not matter."""
+    return BERT if tokenizer is None else tokenizer.layout
 
 
 def check_output(path, *, force, what="export"):
@@ -222,7 +228,7 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
         )
     if tokenizer is not None or inputs == "text":
         check_vocabulary(config, tokenizer)
-    layout, takes_two = BERT if tokenizer is None else tokenizer.layout, options.pair or task in TAKES_TWO
+    layout, takes_two = _layout(tokenizer), options.pair or task in TAKES_TWO
     check_length(config, options.max_seq_length, pair=takes_two, layout=layout)
     if task == "fill_mask" and inputs == "text":
         check_masked_lm(model)

@@ -122,7 +122,7 @@ def test_tensorflow_datasets_by_name(folder, trained, tmp_path, capsys):
 def test_a_command_line_of_googles_on_a_regression(folder, tmp_path):
     """The flags that run_classifier.py's README gives, and some that mean nothing any more."""
     source = folder / "pretrained"
-    google = [f"--vocab_file={source / 'vocab.txt'}", f"--bert_config_file={source / 'bert_config.json'}"]
+    google = [f"--vocab_file={source / 'vocab.txt'}", f"--bert_config_file={source / 'config.json'}"]
     flags = ["--do_train=true", "--do_eval=true", "--do_lower_case=true", "--train_batch_size=4"]
     flags += ["--learning_rate=2e-5", "--num_train_epochs=1.0"]
     old = ["--save_checkpoints_steps=10", "--iterations_per_loop=5", "--use_tpu=false"]

@@ -80,7 +80,8 @@ def test_it_learns_and_says_so(trained):
 def test_it_writes_a_model_directory_and_predictions_as_the_files_are(folder, trained):
     assert sorted(file.name for file in trained.iterdir()) == [
         *("config.json", "curves.png", "eval_predictions.txt", "eval_results.json", "model.safetensors"),
-        *("predictions.txt", "task.json", "test_predictions.txt", "tokenizer_config.json", "vocab.txt"),
+        *("predictions.txt", "task.json", "task.safetensors", "test_predictions.txt", "tokenizer_config.json"),
+        "vocab.txt",
     ]
     task = open_checkpoint(trained).task
     assert task["task"] == "token_classification"

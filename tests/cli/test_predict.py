@@ -132,7 +132,7 @@ def test_an_output_that_stands_is_replaced_by_force_alone(folder, tmp_path, caps
         ("single", "p.tsv", "t.txt", ["--id_column=no"], ["t.txt is read as one text a line", "'no'"]),
         ("single", "p.tsv", "t.txt", ["--input_format=json"], ["t.txt, line 1: not JSON", '"sentence"']),
         ("single", "p.tsv", "t.txt", ["a text"], ["give one of both"]),
-        ("single", "p.tsv", "t.tsv", ["--max_query_length=4"], ["--max_query_length means nothing", "BertClassifier"]),
+        ("single", "p.tsv", "t.tsv", ["--max_query_length=4"], ["--max_query_length means nothing", "a Classifier"]),
         ("nowhere", "p.tsv", "t.tsv", [], ["nowhere does not exist"]),
         ("single", "p.csv", "t.tsv", [], ["--output_file", "p.csv must end in .tsv or .jsonl"]),
         ("single", "p.tsv", "nowhere.tsv", [], ["nowhere.tsv does not exist"]),

@@ -110,8 +110,8 @@ def test_what_is_written_is_what_was_read_bit_for_bit(case, tmp_path):
     model.save_pretrained(tmp_path / "model", format="huggingface")
     before, after = load_file(folder / "model.safetensors"), load_file(tmp_path / "model" / "model.safetensors")
     row = find_family(model.bert_config.family)
-    new = len(model.load_report.new)
-    assert before.keys() <= after.keys() and len(after) == len(before) + new
+    new = [name for name in model.load_report.new if not name.startswith("bert/pooler/")]  # which the class lacks
+    assert before.keys() <= after.keys() and len(after) == len(before) + len(new)
     unread = None if model.bert_config.tie_word_embeddings else row.decoder[2]  # transformers keeps it all the same
     for name in before.keys() - {unread}:
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
