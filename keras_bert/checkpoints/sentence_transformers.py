@@ -46,7 +46,7 @@ def add_settings(task, folder, config):
     Args:
         task: the contents of task.json, or {}.
         folder: the directory of modules.json.
-        config: the model's BertConfig.
+        config: the model's Config.
 
     Returns:
         `task` with "sentence_vectors": {"pooling": list of names, "normalize", "max_seq_length", "prompts",
@@ -188,7 +188,7 @@ def _older_cross_encoder(task, folder, config):
 
 
 def _cross_encoder(task, folder, config, settings, path):
-    """Returns the task of a cross-encoder, which is a BertClassifier of pairs. `path` is the file of the settings."""
+    """Returns the task of a cross-encoder, which is a Classifier of pairs. `path` is the file of the settings."""
     count = task.get("num_classes")
     prompts, default = _prompts(path, settings)
     if prompts.get(default):

@@ -164,12 +164,12 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
 
     | model | `texts`, and `pairs` | an answer |
     |---|---|---|
-    | BertClassifier | texts, or pairs of texts | {"text", "label", "probability", "probabilities": {class: p}} |
+    | Classifier | texts, or pairs of texts | {"text", "label", "probability", "probabilities": {class: p}} |
     | of several labels | | {"text", "labels": [...], "probabilities": {class: p}} |
     | a regressor | | {"text", "score"} |
-    | BertTokenClassifier | texts | {"text", "tokens": [{"token", "start", "end", "label", "score"}, ...]} |
-    | BertSpanLabeler | questions, contexts | {"text", "score", "start", "end"}; -1 for no answer |
-    | BertMultipleChoice | contexts, lists of choices | {"choice", "probabilities": [...]} |
+    | TokenClassifier | texts | {"text", "tokens": [{"token", "start", "end", "label", "score"}, ...]} |
+    | SpanLabeler | questions, contexts | {"text", "score", "start", "end"}; -1 for no answer |
+    | MultipleChoice | contexts, lists of choices | {"choice", "probabilities": [...]} |
 
     Args:
         model: one of these.
@@ -190,13 +190,13 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
             length that it does not know.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertClassifier, BertEncoder
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Classifier, Encoder
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
-        >>> encoder = BertEncoder(BertConfig.from_name("L-1_H-64", vocab_size=7))
-        >>> [answer] = predict(BertClassifier(encoder, 2, labels=["no", "yes"]), tokenizer, ["good"])
+        >>> encoder = Encoder(Config.from_name("L-1_H-64", vocab_size=7))
+        >>> [answer] = predict(Classifier(encoder, 2, labels=["no", "yes"]), tokenizer, ["good"])
         >>> sorted(answer), sorted(answer["probabilities"])
         (['label', 'probabilities', 'probability', 'text'], ['no', 'yes'])
     """

@@ -34,7 +34,7 @@ def embed(
     longest first, so that little of a batch is padding.
 
     Args:
-        model: a BertEncoder, or a model with one.
+        model: an Encoder, or a model with one.
         tokenizer: its Tokenizer.
         texts: list of N str.
         pooling: "mean" of the tokens, special ones among them; "cls", the first one's; "max", the largest of each
@@ -55,12 +55,12 @@ def embed(
             of another vocabulary, or a model whose files ask for more than is done here, such as a Dense module.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
-        >>> model = BertEncoder(BertConfig.from_name("L-1_H-64", vocab_size=7))
+        >>> model = Encoder(Config.from_name("L-1_H-64", vocab_size=7))
         >>> embed(model, tokenizer, ["good", "bad"]).shape
         (2, 64)
     """

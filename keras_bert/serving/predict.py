@@ -24,7 +24,7 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
     """Guesses the tokens behind every [MASK].
 
     Args:
-        model: a BertPretrainer.
+        model: a Pretrainer.
         tokenizer: its Tokenizer.
         texts: list of str, each with at least one [MASK].
         top_k: guesses for each [MASK].
@@ -39,12 +39,12 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
         UserError: a text without [MASK], or with one past `max_seq_length`.
 
     Example:
-        >>> from keras_bert.config import BertConfig
-        >>> from keras_bert.models import BertEncoder, BertPretrainer
+        >>> from keras_bert.config import Config
+        >>> from keras_bert.models import Encoder, Pretrainer
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "good", "bad"]))
-        >>> model = BertPretrainer(BertEncoder(BertConfig.from_name("tiny", vocab_size=7)))
+        >>> model = Pretrainer(Encoder(Config.from_name("tiny", vocab_size=7)))
         >>> [answer] = fill_mask(model, tokenizer, ["[MASK] or [MASK]"], top_k=2)
         >>> len(answer), sorted(answer[0][0])
         (2, ['probability', 'token'])
@@ -85,7 +85,7 @@ def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_si
     """Classifies texts, or pairs of texts, into arrays. `kb.predict` answers for every kind of model, a dict a text.
 
     Args:
-        model: a BertClassifier.
+        model: a Classifier.
         tokenizer: its Tokenizer.
         texts: list of str.
         pairs: list of as many second texts, or None.

@@ -138,7 +138,7 @@ def vectors_of(model, *, pooling=None, normalize=None, max_seq_length=None, prom
     """Returns the Vectors of a model: what is given, else what its checkpoint says, else the mean, length 1, 128.
 
     Args:
-        model: a BertEncoder, or a model with one.
+        model: an Encoder, or a model with one.
         pooling: a key of POOLINGS, or a list of several.
         normalize: bool.
         max_seq_length: int.

@@ -21,7 +21,7 @@ def read_windows(server, *texts):
     """Reads all of long texts, and joins what the windows say.
 
     Args:
-        server: a Server, whose model is a BertClassifier.
+        server: a Server, whose model is a Classifier.
         *texts: one or two string (B,).
 
     Returns:
