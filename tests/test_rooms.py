@@ -108,6 +108,19 @@ def test_imports_follow_the_rooms():
     assert not found, "\n".join(found)
 
 
+def test_no_files_import_each_other_in_a_circle():
+    files = {module: path for module, path in SOURCES.items() if path.name != "__init__.py"}  # which only hand names on
+    imported = {
+        module: {name for name, _ in imports(path.read_text(encoding="utf-8"), module, is_package=False)} & set(files)
+        for module, path in files.items()
+    }
+    left = dict(imported)  # what imports nothing that is left cannot be in a circle
+    while done := [module for module, names in left.items() if not names & left.keys()]:
+        for module in done:
+            del left[module]
+    assert not left, f"in a circle, or above one: {', '.join(left)}"
+
+
 def test_every_room_stands_in_the_list():
     rooms = {module.split(".")[1] for module in SOURCES if module.startswith("keras_bert.")}
     assert rooms <= set(ROOMS)

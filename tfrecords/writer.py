@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert.data.framing import frame
 from keras_bert.data.masking import ACTIONS, mask_tokens
 from keras_bert.data.records import SHARD, manifest_path, vocab_path
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 from keras_bert.outputs import atomic_path
 from tfrecords.instances import SENTENCE_TASKS, assemble

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.config import Config
-from keras_bert.data.wire import masked_crc32c
+from keras_bert.data.framing import masked_crc32c
 from keras_bert.errors import UserError
 from keras_bert.families import Place
 from keras_bert.files import no_permission

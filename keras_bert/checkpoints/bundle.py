@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_bert.checkpoints.base import MAX_NUMBER, Span, check_apart, check_size
 from keras_bert.checkpoints.table import read_table, read_varint, varint, write_table
-from keras_bert.data.wire import masked_crc32c
+from keras_bert.data.framing import masked_crc32c
 from keras_bert.errors import UserError
 
 HEADER = bytes([8, 1, 26, 2, 8, 1])  # BundleHeaderProto: num_shards 1, version {producer 1}

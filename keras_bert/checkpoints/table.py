@@ -7,7 +7,7 @@ Sources: tensorflow/core/lib/io/{format,table_builder,block_builder}.cc.
     table    blocks of entries, a block of metadata (empty), a block of (last name, place) of the first, a footer
 """
 
-from keras_bert.data.wire import masked_crc32c
+from keras_bert.data.framing import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 FOOTER = 48  # bytes: two places, padded to 40, and the magic number

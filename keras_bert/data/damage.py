@@ -12,8 +12,8 @@ import re
 import zlib
 from typing import NamedTuple
 
+from keras_bert.data.framing import frame_head, masked_crc32c
 from keras_bert.data.records import FRAME_BYTES, HEAD_BYTES, LONGEST_RECORD, compression_of, damaged_file
-from keras_bert.data.wire import frame_head, masked_crc32c
 from keras_bert.errors import UserError
 
 READ_BYTES = 1 << 22  # at a time

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert.data.framing import frame_head, masked_crc32c
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 
@@ -133,8 +134,6 @@ def compression_of(path):
     Raises:
         UserError: the file cannot be read.
     """
-    from keras_bert.data.wire import masked_crc32c  # which imports this module
-
     try:
         with open(path, "rb") as stream:
             head = stream.read(HEAD_BYTES)
@@ -190,8 +189,6 @@ def count_records(path, *, limit=None):
     Raises:
         UserError: no TFRecord file, one with a damaged length or that ends within a record, or is no longer gzip.
     """
-    from keras_bert.data.wire import frame_head  # which imports this module
-
     count = end = 0
     opened = gzip.open if compression_of(path) else open
     try:

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.data.wire import frame, message_head
+from keras_bert.data.framing import frame
+from keras_bert.data.wire import message_head
 from keras_bert.errors import UserError
 from keras_bert.outputs import atomic_path
 

@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from keras_bert.errors import UserError
 from keras_bert.layers.dropout import masks_of_replica
 from keras_bert.models.losses import masked_lm_sums
-from keras_bert.training.trainer import SUMS, columns, total_loss
+from keras_bert.training.sums import SUMS, columns, total_loss
 
 AXIS = "replica"
 AHEAD = 1  # steps that wait for the device while one runs, so that the next batch is there when it is done
@@ -91,7 +91,7 @@ def step_function(model, optimizer, devices, *, accumulation=1):
         accumulation: micro-batches that each device's share of the batch is cut into, one after the other.
 
     Returns:
-        A function (state, batch) -> (new state, float32 (C + 2,), `trainer.columns`). The state is three lists of
+        A function (state, batch) -> (new state, float32 (C + 2,), `sums.columns`). The state is three lists of
         arrays, the values of `state_variables`; the arrays given are overwritten. See `step_arguments`.
     """
     several = devices.num_replicas_in_sync > 1

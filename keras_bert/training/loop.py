@@ -11,12 +11,12 @@ import time
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.training.trainer import SUMS, metrics_from_sums
+from keras_bert.training.sums import SUMS, metrics_from_sums
 
 SECONDS_PER_CALL = 5.0  # of training between two looks at the clock and at whether the run is to stop
 CALLS_PER_BUDGET = 500  # at least, as the rate changes between calls alone where it goes by the time
 MAX_REWINDS = 5  # in a row from one checkpoint
-TOKENS, NORM = -2, -1  # of the figures of a step, see `trainer.columns`
+TOKENS, NORM = -2, -1  # of the figures of a step, see `sums.columns`
 TITLES = {"masked_lm": "masked-LM", "next_sentence": "sentence"}  # what the bar calls a task
 
 
@@ -39,7 +39,7 @@ class Position:
         learning_rate: the last step's.
         used: for each phase the number of its batches that were trained on.
         skipped: for each phase the numbers of the batches that are left out.
-        window: since the last row of the log, sums of `trainer.columns`, float64 exactly as added up step by step.
+        window: since the last row of the log, sums of `sums.columns`, float64 exactly as added up step by step.
         window_steps, window_seconds: updates since the last row, and the time of these alone.
     """
 

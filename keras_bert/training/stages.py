@@ -9,7 +9,8 @@ from keras_bert.data.reading import first_layout
 from keras_bert.errors import UserError
 from keras_bert.training.costs import Step
 from keras_bert.training.loop import Stage
-from keras_bert.training.trainer import check_batch_size, metrics_from_sums
+from keras_bert.training.sums import metrics_from_sums
+from keras_bert.training.trainer import check_batch_size
 from keras_bert.training.utilisation import measured_peak, step_flops, throughput
 from keras_bert.training.workers import num_workers
 

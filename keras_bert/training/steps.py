@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_bert.layers.dropout import masks_of_replica
 from keras_bert.models.losses import masked_lm_sums
-from keras_bert.training.trainer import SUMS, columns, total_loss
+from keras_bert.training.sums import SUMS, columns, total_loss
 
 
 def batch_sums(model, batch, *, training):
@@ -19,7 +19,7 @@ def batch_sums(model, batch, *, training):
         training: whether dropout is on.
 
     Returns:
-        float32 (C,), `trainer.SUMS` of each of the model's objectives.
+        float32 (C,), `sums.SUMS` of each of the model's objectives.
     """
     inputs, labels, weights = batch
     logits = model(inputs, training=training)
@@ -35,7 +35,7 @@ def make_replica_step(model, optimizer, *, accumulation=1):
         accumulation: micro-batches into which the replica's share of the batch is cut, one after the other.
 
     Returns:
-        A function from a batch to float32 (C + 2,), `trainer.columns` of the global batch.
+        A function from a batch to float32 (C + 2,), `sums.columns` of the global batch.
     """
     variables, num_sums = model.trainable_variables, len(SUMS) * len(model.objectives)
 
@@ -84,7 +84,7 @@ def make_train_steps(model, optimizer, strategy, *, accumulation=1, jit_compile=
 
     Returns:
         A function (iterator over distributed batches, int32 scalar n) -> float32 (n, C + 2), each step's
-        `trainer.columns`.
+        `sums.columns`.
     """
     step = tf.function(make_replica_step(model, optimizer, accumulation=accumulation), jit_compile=jit_compile)
 

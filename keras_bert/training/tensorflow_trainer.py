@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.training.steps import make_eval_step, make_train_steps
-from keras_bert.training.trainer import SUMS
+from keras_bert.training.sums import SUMS
 from keras_bert.training.workers import num_workers
 
 

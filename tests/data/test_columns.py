@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from keras_bert.data import columns
 from keras_bert.data.columns import read_columns
+from keras_bert.data.framing import frame
 from keras_bert.data.records import FEATURES, UNMASKED_FEATURES
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 
 

@@ -12,9 +12,10 @@ from keras_bert.data import damage
 from keras_bert.data.checking import damaged_records_named, group_by_length, record_files
 from keras_bert.data.damage import damaged_records, scan, walk
 from keras_bert.data.datasets import pretraining_dataset
+from keras_bert.data.framing import frame
 from keras_bert.data.manifests import count_examples
 from keras_bert.data.reading import read_records
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 
 MESSAGES = [bytes([65 + i]) * (20 + 3 * i) + bytes(i) for i in range(9)]  # "AAA...", with more and more zeros behind

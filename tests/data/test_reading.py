@@ -8,9 +8,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_bert.data.framing import frame
 from keras_bert.data.reading import parse, read_records
 from keras_bert.data.records import ALIASES
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_bert.data.framing import frame
 from keras_bert.data.reading import first_layout
 from keras_bert.data.records import (
     FEATURES,
@@ -20,7 +21,7 @@ from keras_bert.data.records import (
     stem_of,
     vocab_path,
 )
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 
 

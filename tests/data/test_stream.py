@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras_bert.data import stream
 from keras_bert.data.checking import damaged_records_named, group_by_length
 from keras_bert.data.datasets import pretraining_dataset
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.framing import frame
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 
 SIZES = (11, 7, 5)  # records of the files: 23, which no batch of 4 divides

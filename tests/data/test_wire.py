@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_bert.data import wire
+from keras_bert.data.framing import frame, masked_crc32c
 from keras_bert.data.records import FEATURES, UNMASKED_FEATURES
-from keras_bert.data.wire import frame, masked_crc32c, serialize
+from keras_bert.data.wire import serialize
 
 
 def split(data, sizes):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from keras_bert.data.framing import frame
 from keras_bert.data.records import UNMASKED_FEATURES
 from keras_bert.data.values import MOST_IDS
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tfrecords.contents import Contents, contents_of, disagreements, original_ids

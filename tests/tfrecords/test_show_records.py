@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from keras_bert.data.framing import frame
 from keras_bert.data.masking import mask_tokens
 from keras_bert.data.records import UNMASKED_FEATURES
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tfrecords.show_records import examples, original_text, record_text

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from keras_bert.config import BertConfig
+from keras_bert.data.framing import frame
 from keras_bert.data.records import manifest_path, vocab_path
-from keras_bert.data.wire import frame, serialize
+from keras_bert.data.wire import serialize
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.training import loop

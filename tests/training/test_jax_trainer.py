@@ -14,8 +14,8 @@ import tensorflow as tf
 from keras_bert.models import BertPretrainer
 from keras_bert.models.weights import collect_arrays
 from keras_bert.training.optimizers import adamw
+from keras_bert.training.sums import columns
 from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
-from keras_bert.training.trainer import columns
 from tests.models.conftest import as_batch
 
 SCHEDULE = {"learning_rate": 5e-3, "num_train_steps": 20, "num_warmup_steps": 3}

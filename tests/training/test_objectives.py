@@ -19,7 +19,7 @@ from keras_bert.training.evaluation import evaluate_pretraining
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.pretrain import pretrain
 from keras_bert.training.steps import make_eval_step, make_train_steps
-from keras_bert.training.trainer import columns, metrics_from_sums
+from keras_bert.training.sums import columns, metrics_from_sums
 from keras_bert_cli.pretrain import _find_config, _sentence_task
 from tests.reference_bert import log_softmax
 from tests.training.conftest import ONCE, SEQ_LENGTH, altered

@@ -17,8 +17,8 @@ from keras_bert.errors import UserError
 from keras_bert.training import loop, run_folder
 from keras_bert.training.loop import Stopped, raw_batch
 from keras_bert.training.pretrain import pretrain
+from keras_bert.training.sums import columns
 from keras_bert.training.tensorflow_trainer import TensorFlowTrainer
-from keras_bert.training.trainer import columns
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("quick_runs")

@@ -17,7 +17,8 @@ from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.models.weights import collect_arrays
 from keras_bert.training.optimizers import BertAdamW, adamw
 from keras_bert.training.steps import batch_sums, make_eval_step, make_train_steps
-from keras_bert.training.trainer import check_batch_size, columns, metrics_from_sums
+from keras_bert.training.sums import columns, metrics_from_sums
+from keras_bert.training.trainer import check_batch_size
 from tests import reference_bert
 from tests.models.conftest import as_batch
 from tests.models.test_golden import FINAL
@@ -196,7 +197,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from keras_bert.models import BertPretrainer
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.strategies import strategy
-from keras_bert.training.trainer import make_trainer, metrics_from_sums
+from keras_bert.training.sums import metrics_from_sums
+from keras_bert.training.trainer import make_trainer
 from tests.models.conftest import as_batch
 strategy = strategy("mirrored" if devices > 1 else "one_device")
 assert strategy.num_replicas_in_sync == devices

@@ -229,7 +229,8 @@ strategy = multi_worker_strategy(log=print)
 folder, schedule = sys.argv[1], json.loads(sys.argv[2])
 from keras_bert.models import BertPretrainer
 from keras_bert.training.optimizers import adamw
-from keras_bert.training.trainer import make_trainer, metrics_from_sums
+from keras_bert.training.sums import metrics_from_sums
+from keras_bert.training.trainer import make_trainer
 from tests.models.conftest import as_batch
 
 def halves(num_shards, shard_index):
