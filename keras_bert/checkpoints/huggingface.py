@@ -189,8 +189,8 @@ def _task(path, fields, row, shapes):
     task = {"task": kind} if kind else {}
     if _is_multiple_regression(fields, shapes):
         return {}
-    if kind == "pretraining" and not any(starts_with(row.heads[0].starts[:1], name) for name in shapes):
-        task["objectives"] = ["masked_lm"]  # as of ELECTRA's generator
+    if kind == "pretraining" and "masked_lm" not in row.objectives and _has(shapes, ("cls/predictions/",)):
+        task["objectives"] = ["masked_lm"]  # of ELECTRA's generator
     if "output_weights" in shapes and kind != "multiple_choice":
         task["num_classes"] = num_classes = shapes["output_weights"][0]
         names = fields.get("id2label") or {}
@@ -204,9 +204,9 @@ def _task(path, fields, row, shapes):
     return task
 
 
-def starts_with(starts, name):
-    """Says whether a name begins with one of some strings."""
-    return name.startswith(tuple(starts))
+def _has(shapes, starts):
+    """Says whether for each of some beginnings there is an array whose name begins so."""
+    return all(any(name.startswith(start) for name in shapes) for start in starts)
 
 
 def _is_multiple_regression(fields, shapes):
@@ -306,8 +306,7 @@ def _head(row, checkpoint):
     """Returns the Head of a family that a checkpoint's arrays and task fit, or None."""
     task = checkpoint.task.get("task")
     for head in row.heads:
-        has_all = all(any(starts_with((start,), array) for array in checkpoint.shapes) for start in head.starts)
-        if task in (None, head.task) and has_all:
+        if task in (None, head.task) and _has(checkpoint.shapes, head.starts):
             return head
     return None
 

@@ -53,11 +53,12 @@ FIRST_PAIRS = [(family, "classification") for family in ("bert", *NEW)]
 
 
 def model_params(fast, pairs=PAIRS):
-    """Returns a pytest.param of each pair, (family, kind of head); those that are not fast are slow."""
-    return [pytest.param(*pair, marks=[] if pair in fast else [pytest.mark.slow], id="-".join(pair)) for pair in pairs]
+    """Returns a pytest.param of each pair, (family, kind of head); those that are not fast run nightly."""
+    slower = [pytest.mark.nightly]
+    return [pytest.param(*pair, marks=[] if pair in fast else slower, id="-".join(pair)) for pair in pairs]
 
 
-# tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both are slow here, or left out.
+# tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both run nightly here, or left out.
 EVERY_MODEL = model_params([*FIRST_PAIRS, *NEW_PAIRS])
 SOME_MODELS = model_params(FIRST_PAIRS, [*FIRST_PAIRS[:1], *NEW_PAIRS])
 ODD_MODELS = model_params([("albert", "classification"), ("roberta", "classification")], NEW_PAIRS)

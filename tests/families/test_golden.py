@@ -25,9 +25,9 @@ MODELS = SHARED / "golden" / "families" / "models"
 FAMILIES = ("bert", "roberta", "xlm_roberta", "distilbert", "albert", "electra")  # as the folders are called
 VARIANTS = [f"{family}/{path.name}" for family in FAMILIES for path in sorted((MODELS / family).glob("*"))]
 POOLER = {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
-TWICE = "xlm_roberta/"  # what RoBERTa computes, under its names: all heads but one are slow
+TWICE = "xlm_roberta/"  # what RoBERTa computes, under its names: all heads but one run nightly
 PARAMS = [
-    pytest.param(name, marks=[pytest.mark.slow] if name.startswith(TWICE) and "masked_lm" not in name else [])
+    pytest.param(name, marks=[pytest.mark.nightly] if name.startswith(TWICE) and "masked_lm" not in name else [])
     for name in VARIANTS or ["none"]
 ]
 OBJECTIVES = {"discriminator": ["replaced_tokens"], "generator": ["masked_lm"]}

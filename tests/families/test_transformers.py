@@ -8,7 +8,7 @@ from tests.families.golden import close, gradient_norms, labels, neutral_norms, 
 from tests.families.rows import CONFIGS, HEADS, LENGTH, SMALL
 from tests.families.test_rows import CAMEMBERT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 LENGTHS = np.array([[LENGTH], [LENGTH - 3], [3]])
 # What changes arithmetic or names: (family, head, fields of config.json).
 UNTIED, RELU = {"tie_word_embeddings": False}, {"hidden_act": "relu"}
