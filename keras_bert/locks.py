@@ -112,7 +112,8 @@ def _acquire(path, what, remedy, deadline):
             file = _open(path)
         except OSError as error:
             vain += 1
-            if error.errno == errno.ENOENT and vain < TRIES:  # the folder was removed after it was made
+            # The folder was removed after it was made, or after it was found to exist.
+            if error.errno in (errno.ENOENT, errno.EEXIST) and vain < TRIES:
                 continue
             return None
         try:

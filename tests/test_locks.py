@@ -80,6 +80,21 @@ def test_no_third_process_enters_on_a_lock_file_that_was_removed(tmp_path, monke
             raise AssertionError("two are in")
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, FileExistsError])
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(tmp_path, monkeypatch, error):
+    opened, vain = locks._open, []
+
+    def open_in_vain(place):
+        if not vain:
+            vain.append(place)
+            raise error({FileNotFoundError: errno.ENOENT, FileExistsError: errno.EEXIST}[error], "gone", str(place))
+        return opened(place)
+
+    monkeypatch.setattr(locks, "_open", open_in_vain)
+    with locked(lock_in(tmp_path / "run"), what="it") as held:
+        assert held and vain
+
+
 def test_folders_that_were_made_for_the_lock_and_stayed_empty_are_removed(tmp_path):
     with locked(lock_in(tmp_path / "a" / "b"), what="it"):
         pass
