@@ -22,7 +22,8 @@ GRID_FLAGS = {
     "num_train_epochs": ("epochs", float),
 }
 
-# What a model directory and its results consist of, and may be somebody else's where there is no configuration
+# The files of a model directory and its results. Without a model's configuration beside them they may be somebody
+# else's.
 WRITTEN = ("model.safetensors", "vocab.txt", "task.json", "eval_results.json", "curves.png")
 FEW_STEPS = 100
 

@@ -80,7 +80,7 @@ def open_google(prefix, *, net=None, overrides=None):
 
 
 def _overridden(prefix, config, overrides):
-    """Returns a Config with some fields changed, or raises a UserError that names a field that there is none of."""
+    """Returns a Config with some fields changed, or raises a UserError that names an unknown field."""
     known = [field.name for field in dataclasses.fields(config)]
     unknown = next((name for name in overrides if name not in known), None)
     if unknown is not None:

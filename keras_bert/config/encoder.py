@@ -54,7 +54,7 @@ class Config(FromFiles):
         trains_padding: whether the embeddings of padding learn from being looked up; not so in PyTorch's padding_idx.
         num_hidden_groups: groups of blocks that share their weights; None where each block has its own.
         inner_group_num: blocks of a group, each with weights of its own.
-        pooler: activation of the pooler's dense layer, or None where there is no pooler.
+        pooler: activation of the pooler's dense layer; None for no pooler.
         tie_word_embeddings: whether the masked-LM head's output weights are the word embeddings.
         masked_lm_act: activation of the masked-LM head; None for hidden_act.
         classifier_act: activation of the hidden layer that a classifier has instead of the pooler; None for the pooler.

@@ -1,4 +1,4 @@
-"""Our model directory, today's and the older one: round trip, what cannot be, and nothing half-written."""
+"""Our model directories, current and older: round trips, invalid contents, and no half-written files."""
 
 import os
 
