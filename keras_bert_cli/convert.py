@@ -127,7 +127,7 @@ def _describe_tokenizer(tokenizer, folder, unread):
         )
     if tokenizer is None:
         return "none beside the checkpoint, and none is written (--vocab_file adds one)"
-    return f"{len(tokenizer):,} entries, {tokenizer.rules.described}"
+    return f"{len(tokenizer):,} entries, {tokenizer.described}"
 
 
 def _next_command(format, folder, checkpoint, tokenizer):

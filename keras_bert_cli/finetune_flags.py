@@ -278,7 +278,7 @@ def print_device(args):
 
 def print_vocabulary(tokenizer):
     """Prints the vocabulary's size and the tokenizer's rules."""
-    print(f"vocabulary: {len(tokenizer):,} entries, {tokenizer.rules.described}")
+    print(f"vocabulary: {len(tokenizer):,} entries, {tokenizer.described}")
 
 
 def print_shared(train, held_out):

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from keras_bert.outputs import atomic_path
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tfrecords.corpus import CorpusWriter, TokenCorpus
@@ -65,7 +64,7 @@ class Job:
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(job):
-    return BulkTokenizer(Tokenizer.from_rules(_vocabulary(job), job.options.rules))
+    return Tokenizer.from_rules(_vocabulary(job), job.options.rules).bulk()
 
 
 @functools.lru_cache(maxsize=1)

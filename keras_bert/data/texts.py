@@ -10,7 +10,6 @@ import numpy as np
 from keras_bert.data.batches import padded_batches
 from keras_bert.data.labels import as_labels as _as_labels
 from keras_bert.errors import UserError
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.given import check_length, check_tokenizer
 from keras_bert.text.layout import truncated
 
@@ -132,7 +131,7 @@ def _ids(tokenizer):
 
 def _bulk_ids(tokenizer):
     """Returns a faster one, which takes some 20 ms to make."""
-    bulk = BulkTokenizer(tokenizer)
+    bulk = tokenizer.bulk()
 
     def token_ids(texts):
         ids, lengths = bulk.token_ids(texts)

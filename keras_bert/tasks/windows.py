@@ -7,7 +7,6 @@ import numpy as np
 
 from keras_bert.data.texts import text_rows
 from keras_bert.errors import UserError
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.given import check_length
 from keras_bert.text.layout import BERT, plan_windows
 
@@ -46,7 +45,7 @@ def encode_texts(texts, pairs, tokenizer, *, max_seq_length, long_texts="cut", d
     if long_texts == "cut":
         rows = text_rows(texts, tokenizer, pairs=pairs, max_seq_length=max_seq_length)
         return rows, np.ones(len(texts), int)
-    bulk = BulkTokenizer(tokenizer)
+    bulk = tokenizer.bulk()
     ids, lengths = zip(*(bulk.token_ids(column) for column in columns), strict=True)
     plan = plan_windows(lengths, layout.room(max_seq_length, texts=texts_each), doc_stride)
     gaps, rows = layout.gaps(tokenizer, texts=texts_each), {"input_ids": [], "segment_ids": []}

@@ -5,6 +5,7 @@
 Each time the leftmost match counts, and of several there the longest.
 """
 
+import functools
 import re
 import unicodedata
 
@@ -21,23 +22,25 @@ class KeptTokens:
 
     Args:
         tokens: AddedTokens.
-        rules: the TokenizerRules by which a text is normalized.
+        normalized: the function that normalizes a text.
+        normalized_with_places: likewise, to the text and the (start, end) of what each of its characters came from.
 
     Attributes:
         tokens: the same, of different contents.
         raw, normalized: {what to look for: token}, in the text and in the normalized text.
 
-    >>> from keras_bert.text.rules import AddedToken, TokenizerRules
-    >>> kept = KeptTokens([AddedToken("[S]"), AddedToken("Covid", special=False)], TokenizerRules())
+    >>> from keras_bert.text.rules import AddedToken
+    >>> tokens = [AddedToken("[S]"), AddedToken("Covid", special=False)]
+    >>> kept = KeptTokens(tokens, normalized_text, normalized_with_places)
     >>> [(start, end, token and token.content) for start, end, token in kept.split("a[S] COVID")]
     [(0, 1, None), (1, 4, '[S]'), (4, 5, None), (5, 10, 'Covid')]
     """
 
-    def __init__(self, tokens, rules):
+    def __init__(self, tokens, normalized, normalized_with_places):
         self.tokens = tuple(tokens)
-        self._flags = {name: getattr(rules, name) for name in FLAGS}
+        self._normalize, self._normalize_with_places = normalized, normalized_with_places
         self.raw = {token.content: token for token in self.tokens if not token.normalized}
-        found = {normalized_text(token.content, **self._flags): token for token in self.tokens if token.normalized}
+        found = {normalized(token.content): token for token in self.tokens if token.normalized}
         self.normalized = {text: token for text, token in found.items() if text}
         self._raw_pattern, self._normalized_pattern = _pattern(self.raw), _pattern(self.normalized)
 
@@ -57,9 +60,9 @@ class KeptTokens:
 
     def _split_normalized(self, text, before):
         """Finds the other tokens in a part of a text, which has `before` characters before it."""
-        if not self._normalized_pattern.search(normalized_text(text, **self._flags)):  # quick to say
+        if not self._normalized_pattern.search(self._normalize(text)):  # quick to say
             return [(before, before + len(text), None)]
-        normal, places = normalized_with_places(text, **self._flags)
+        normal, places = self._normalize_with_places(text)
         parts, last = [], 0
         for first, stop, token in _matches(normal, self._normalized_pattern, self.normalized):
             start, end = max(places[first][0], last), places[stop - 1][1]
@@ -67,6 +70,12 @@ class KeptTokens:
             parts.append((before + start, before + end, token))
             last = end
         return parts + ([(before + last, before + len(text), None)] if last < len(text) else [])
+
+
+def normalizers(rules):
+    """Returns the two functions that `KeptTokens` takes, by TokenizerRules."""
+    flags = {name: getattr(rules, name) for name in FLAGS}
+    return functools.partial(normalized_text, **flags), functools.partial(normalized_with_places, **flags)
 
 
 def _pattern(contents):

@@ -74,7 +74,7 @@ class BulkTokenizer:
         self._careful += [b""] if kept.normalized else []  # any text may have those
         self._careful += [_CAPITAL_SIGMA] if tokenizer.do_lower_case else []
         self._lower = bytes(range(256)).lower() if tokenizer.do_lower_case else None
-        self._classes = _byte_classes(ideographs=tokenizer.tokenize_chinese_chars)
+        self._classes = _byte_classes(ideographs=tokenizer.rules.tokenize_chinese_chars)
         self._characters = _Characters(tokenizer)
         self._table = WordTable(MAX_WORDS)
         self._forget()
@@ -198,7 +198,7 @@ class BulkTokenizer:
             return self._values[word]
         text = word.decode(*_ENCODING)
         spaced = text.translate(self._characters)
-        tokens = self.tokenizer.basic_tokens(text) if _DEPENDS in spaced else spaced.split()
+        tokens = self.tokenizer.engine.basic_tokens(text) if _DEPENDS in spaced else spaced.split()
         return b"".join(map(self._wordpiece, tokens))
 
 
@@ -212,8 +212,8 @@ class _Characters(dict):
     def __missing__(self, code):
         if len(self) >= MAX_CHARACTERS:
             self.clear()
-        text = " ".join(self.tokenizer.basic_tokens(f"a{chr(code)}a"))[1:-1]
-        if self.tokenizer.drops_accents and any(map(combining_class, text)):
+        text = " ".join(self.tokenizer.engine.basic_tokens(f"a{chr(code)}a"))[1:-1]
+        if self.tokenizer.rules.drops_accents and any(map(combining_class, text)):
             text = _DEPENDS  # NFD sorts neighbouring ones
         self[code] = text
         return text

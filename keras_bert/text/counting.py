@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_bert.text.added import KeptTokens
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import TokenizerRules
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
@@ -192,7 +191,7 @@ def coverage(tokenizers, texts):
     Returns:
         A list of `Coverage`, one a tokenizer.
     """
-    bulks = [BulkTokenizer(tokenizer) for tokenizer in tokenizers]
+    bulks = [tokenizer.bulk() for tokenizer in tokenizers]
     sums = np.zeros((len(bulks), 3), np.int64)
     for text in texts:
         for row, bulk in zip(sums, bulks, strict=True):

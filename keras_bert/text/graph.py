@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.text import characters
-from keras_bert.text.added import KeptTokens
+from keras_bert.text.added import KeptTokens, normalizers
 from keras_bert.text.characters import re2_class
 from keras_bert.text.graph_added import GraphKept, interleave, split_around
 from keras_bert.text.normalize import LONG_RUN, lower
@@ -99,7 +99,7 @@ class GraphTokenizer(keras.layers.Layer):
         tokens = [AddedToken(**{k: v for k, v in token.items() if k != "id"}) for token in self.added_tokens]
         kept = tokens + [AddedToken(token) for token in self.keep if token not in ids]
         ids |= {token: checked.id(token) for token in self.keep if token not in ids}
-        self._kept = GraphKept(KeptTokens(kept, rules), ids)
+        self._kept = GraphKept(KeptTokens(kept, *normalizers(rules)), ids)
         self._unk_id = checked.unk_id
         self._wordpiece = _wordpiece_tokenizer(checked, split=False)
         self._split_and_wordpiece = _wordpiece_tokenizer(checked, split=True)
@@ -108,7 +108,7 @@ class GraphTokenizer(keras.layers.Layer):
     @classmethod
     def from_tokenizer(cls, tokenizer, *, keep=(), **kwargs):
         """Makes the layer that gives the ids of a Tokenizer."""
-        vocabulary, flags = tokenizer.vocabulary, {name: getattr(tokenizer, name) for name in FLAGS}
+        vocabulary, flags = tokenizer.vocabulary, {name: getattr(tokenizer.rules, name) for name in FLAGS}
         added = [{**token.to_dict(), "id": vocabulary.id(token.content)} for token in vocabulary.added]
         rows = vocabulary.tokens[: vocabulary.num_rows]
         return cls(rows, **flags, keep=keep, added_tokens=added, **kwargs)

@@ -1,52 +1,30 @@
-"""The tokenizer in Python: text to ids and back by google-research/bert's rules (tokenization.py, FullTokenizer).
+"""The tokenizer in Python: text to ids and back, whatever its kind.
 
-    text -> split_words -> (cache: word -> ids) -> ids        normalize.py, wordpiece.py
+    text -> added tokens, and stretches between them -> ids of each       added.py, an engine
 
-What follows the split looks at one word alone, so each distinct word is worked out once and then looked up.
+An engine is what a kind of tokenizer is: it knows nothing of added tokens, of layouts and of padding.
+
+    wordpieces.py        WordPiece, by google-research/bert's rules
+    byte_pairs.py        byte-level BPE
+    sentence_pieces.py   SentencePiece, Unigram and BPE
 """
 
-import json
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.outputs import atomic_path
 from keras_bert.text.added import KeptTokens
-from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
 from keras_bert.text.layout import truncated
-from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens, rules_for
-from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, VOCAB_NAME, config_fields, read_tokenizer
-from keras_bert.text.vocabulary import UNK, Vocabulary
-from keras_bert.text.wordpiece import WordPiece
-
-CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
-
-
-class WordCache(dict):
-    """Words and their ids, worked out by `compute` on first sight; starts afresh when full."""
-
-    def __init__(self, compute):
-        super().__init__()
-        self.compute = compute
-
-    def __missing__(self, word):
-        ids = self.compute(word)
-        if len(word) <= 100:  # what is longer hardly comes again
-            if len(self) >= CACHE_WORDS:
-                self.clear()
-            self[word] = ids
-        return ids
-
-    def __reduce__(self):
-        return WordCache, (self.compute,)  # a copy or a pickle starts empty
+from keras_bert.text.tokenizer_files import read_tokenizer
+from keras_bert.text.vocabulary import Vocabulary
+from keras_bert.text.wordpieces import WordPieces
 
 
 class Tokenizer:
-    """Google's tokenizer: the same ids on every string.
+    """Google's tokenizer, the same ids on every string; or, from `from_pretrained`, one of another kind.
 
     Args:
         vocab_file: path of a vocab.txt, or a `Vocabulary`.
@@ -85,15 +63,20 @@ class Tokenizer:
         vocabulary = vocab_file if is_vocabulary else Vocabulary.from_file(vocab_file, what="vocab_file")
         self.vocabulary = vocabulary.with_added(added_tokens)
         rules = TokenizerRules(do_lower_case, strip_accents, tokenize_chinese_chars, self.vocabulary.added)
-        self.rules = rules
-        for name in FLAGS:
-            setattr(self, name, getattr(rules, name))
+        self._hold(WordPieces(self.vocabulary, rules), self.vocabulary, keep)
+
+    def _hold(self, engine, vocabulary, keep):
+        self.engine, self.vocabulary = engine, vocabulary
         self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
-        self.kept = KeptTokens(as_added_tokens([*rules.added_tokens, *self.keep]), rules)
-        self._kept_ids = {token.content: self.vocabulary.id(token.content) for token in self.kept.tokens}
-        self._wordpiece = WordPiece({token: (index,) for token, index in self.vocabulary.pieces.items()}, unknown=UNK)
-        self._cache = WordCache(self._word_ids)
-        self._aligned_cache = WordCache(self._word_ids_with_offsets)
+        self.kept = KeptTokens(as_added_tokens([*vocabulary.added, *self.keep]), *engine.normalizers)
+        self._kept_ids = {token.content: vocabulary.id(token.content) for token in self.kept.tokens}
+
+    @classmethod
+    def of_engine(cls, engine, vocabulary, *, keep=()):
+        """Makes a Tokenizer of an engine and of the Vocabulary of its tokens, with those that were added."""
+        tokenizer = cls.__new__(cls)
+        tokenizer._hold(engine, vocabulary, keep)
+        return tokenizer
 
     @classmethod
     def from_rules(cls, vocabulary, rules, *, keep=()):
@@ -103,7 +86,8 @@ class Tokenizer:
     def keeping(self, tokens):
         """Returns a Tokenizer that keeps some tokens of the vocabulary whole as well, or this one if it does."""
         missing = [token for token in tokens if token not in self._kept_ids]
-        return Tokenizer.from_rules(self.vocabulary, self.rules, keep=(*self.keep, *missing)) if missing else self
+        keep = (*self.keep, *missing)
+        return Tokenizer.of_engine(self.engine, self.vocabulary, keep=keep) if missing else self
 
     def __call__(self, text, pair=None, max_seq_length=None):
         """Makes the padded inputs of a batch, ready for `fit` and `predict`.
@@ -145,7 +129,7 @@ class Tokenizer:
         return len(self.vocabulary)
 
     def __repr__(self):
-        return f"Tokenizer({len(self):,} tokens, {self.rules.described})"
+        return f"Tokenizer({len(self):,} tokens, {self.described})"
 
     def token_ids(self, text):
         """Returns the ids of a text as a list, without [CLS] and [SEP].
@@ -155,10 +139,10 @@ class Tokenizer:
         """
         text = as_str(text)
         if not self.kept:
-            return self._plain_ids(text)
+            return self.engine.ids(text)
         return list(
             chain.from_iterable(
-                [self._kept_ids[token.content]] if token else self._plain_ids(text[start:end])
+                [self._kept_ids[token.content]] if token else self.engine.ids(text[start:end])
                 for start, end, token in self.kept.split(text)
             )
         )
@@ -170,8 +154,7 @@ class Tokenizer:
 
     def basic_tokens(self, text):
         """Returns the words and punctuation marks of a text, normalized, before WordPiece; kept tokens aside."""
-        words = split_words(as_str(text), tokenize_chinese_chars=self.tokenize_chinese_chars)
-        return [token for word in words for token in self._basic_tokens(word)]
+        return self.engine.basic_tokens(as_str(text))
 
     def token_ids_with_offsets(self, text):
         """Returns the ids of a text and where each piece stands in it.
@@ -194,12 +177,18 @@ class Tokenizer:
                 ids.append(self._kept_ids[token.content])
                 offsets.append((position, end))
                 continue
-            part = text[position:end]
-            for start, word in placed_words(part, tokenize_chinese_chars=self.tokenize_chinese_chars):
-                for index, first, last in self._aligned_cache[word]:
-                    ids.append(index)
-                    offsets.append((position + start + first, position + start + last))
+            found, places = self.engine.ids_with_offsets(text[position:end])
+            ids += found
+            offsets += [(position + start, position + stop) for start, stop in places]
         return ids, offsets
+
+    def word_ids(self, word):
+        """Returns the ids of a word as it stands inside a text, where white space comes before it."""
+        return self.token_ids(self.engine.word_start + word)
+
+    def bulk(self):
+        """Returns what gives thousands of texts their ids at once: `.token_ids(texts)` -> ids (N,) and lengths."""
+        return self.engine.bulk(self)
 
     def encode(self, text, pair=None, max_seq_length=None, *, return_offsets=False):
         """Makes a model's inputs of one text or two: with BERT's layout [CLS] text [SEP], [CLS] text [SEP] pair [SEP].
@@ -253,18 +242,21 @@ class Tokenizer:
         >>> tokenizer.decode([2, 5, 6, 7, 8, 3])
         'unaffable !'
         """
-        added = {token.content: token.special for token in self.vocabulary.added}
-        special = {self.vocabulary.tokens[index] for index in self.layout.special_ids(self)}
-        skipped = special.union(token for token in added if added[token]) if skip_special_tokens else ()
-        words = []
-        for token in map(self.vocabulary.token, as_ids(ids)):
-            if token in skipped or not token:
+        vocabulary = self.vocabulary
+        added = {vocabulary.id(token.content): token for token in vocabulary.added}
+        special = {*self.layout.special_ids(self), *(index for index, token in added.items() if token.special)}
+        skipped = special - {self.unk_id, self.mask_id} if skip_special_tokens else ()
+        parts, run = [], []
+        for index in as_ids(ids):
+            if index in skipped:
                 continue
-            if token.startswith("##") and words and token not in added:
-                words[-1].append(token[2:])
+            if index in added:
+                parts += [self.engine.text(run)] * bool(run) + [vocabulary.token(index)]
+                run = []
             else:
-                words.append([token])
-        return " ".join(map("".join, words))
+                run.append(index)
+        parts += [self.engine.text(run)] * bool(run)
+        return self.engine.separator.join(parts)
 
     def ids(self, tokens):
         """Returns the ids of tokens, as a list; a token that is not in the vocabulary is a UserError."""
@@ -296,12 +288,8 @@ class Tokenizer:
         return cls.from_rules(vocabulary.with_added(added_tokens), rules_for(vocabulary, asked, stated), keep=keep)
 
     def save_pretrained(self, directory):
-        """Writes vocab.txt and tokenizer_config.json into a directory, in place of another tokenizer's files."""
-        self.vocabulary.save(Path(directory) / VOCAB_NAME)
-        with atomic_path(Path(directory) / CONFIG_NAME) as temporary:
-            temporary.write_text(json.dumps(config_fields(self), indent=2) + "\n", encoding="utf-8")
-        for name in STALE:
-            (Path(directory) / name).unlink(missing_ok=True)
+        """Writes its own files (vocab.txt, say) and tokenizer_config.json, in place of another tokenizer's."""
+        self.engine.save(directory, self.vocabulary)
 
     def graph_layer(self, *, keep=None, **kwargs):
         """Returns the Keras layer from strings (B,) to ragged int32 ids (B, None): the same ids, in the graph.
@@ -310,15 +298,38 @@ class Tokenizer:
             keep: tokens of the vocabulary to keep whole besides the added ones; None takes this tokenizer's own.
             **kwargs: what any Keras layer takes, such as `name`.
         """
-        from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
-
         keep = self.keep if keep is None else keep
-        return GraphTokenizer.from_tokenizer(self, keep=keep, **kwargs)
+        return self.engine.graph_layer(self, keep=keep, **kwargs)
 
     @property
-    def drops_accents(self):
-        """Whether combining marks are dropped, after NFD."""
-        return self.rules.drops_accents
+    def kind(self):
+        """The kind: "wordpiece", "bpe" or "sentencepiece"."""
+        return self.engine.kind
+
+    @property
+    def described(self):
+        """Its rules in words: casing, added tokens."""
+        return self.engine.described
+
+    @property
+    def rules(self):
+        """The TokenizerRules of a WordPiece tokenizer; None of another kind."""
+        return getattr(self.engine, "rules", None)
+
+    @property
+    def do_lower_case(self):
+        """Whether text is lower-cased."""
+        return self.engine.lower_cases
+
+    @property
+    def strip_accents(self):
+        """The rule of that name of a WordPiece tokenizer; None of another kind."""
+        return self.rules and self.rules.strip_accents
+
+    @property
+    def tokenize_chinese_chars(self):
+        """The rule of that name of a WordPiece tokenizer; None of another kind."""
+        return self.rules and self.rules.tokenize_chinese_chars
 
     @property
     def layout(self):
@@ -358,22 +369,3 @@ class Tokenizer:
     def mask_id(self):
         """The id of [MASK]."""
         return self.vocabulary.mask_id
-
-    def _plain_ids(self, text):
-        words = split_words(text, tokenize_chinese_chars=self.tokenize_chinese_chars)
-        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
-
-    def _word_ids(self, word):
-        return tuple(chain.from_iterable(map(self._wordpiece, self._basic_tokens(word))))
-
-    def _basic_tokens(self, word):
-        return basic_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents)
-
-    def _word_ids_with_offsets(self, word):
-        """Returns (id, start, end) of each piece of one word, counted from the word's start."""
-        placed = []
-        for token in aligned_tokens(word, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents):
-            ids = self._wordpiece(token.text)
-            spans = token.spans([self.vocabulary.tokens[index] for index in ids])
-            placed += [(index, *span) for index, span in zip(ids, spans, strict=True)]
-        return tuple(placed)

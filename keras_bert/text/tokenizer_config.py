@@ -209,14 +209,12 @@ def _token(value, path, *, special=False):
         raise UserError(f"{path}: {error}") from None
 
 
-def config_fields(tokenizer):
-    """Returns what tokenizer_config.json says of a Tokenizer."""
-    fields = {name: getattr(tokenizer, name) for name in FLAGS}
-    added = tokenizer.vocabulary.added
+def config_fields(rules, vocabulary):
+    """Returns what tokenizer_config.json says of TokenizerRules and of the tokens added to a Vocabulary."""
+    fields = {name: getattr(rules, name) for name in FLAGS}
+    added = vocabulary.added
     if added:
-        fields["added_tokens_decoder"] = {
-            str(tokenizer.vocabulary.id(token.content)): token.to_dict() for token in added
-        }
+        fields["added_tokens_decoder"] = {str(vocabulary.id(token.content)): token.to_dict() for token in added}
         special = [token.content for token in added if token.special]
         fields |= {"additional_special_tokens": special} if special else {}
     return fields

@@ -1,4 +1,4 @@
-"""A WordPiece vocabulary and its file, google-research/bert's vocab.txt: one token a line, its number the id.
+"""A vocabulary, and WordPiece's file of it, google-research/bert's vocab.txt: one token a line, its number the id.
 
 A vocabulary is a list of rows. A row may be blank, and a token may have several: the last one is its id, as in Google's
 load_vocab and in Hugging Face's. They differ in one thing, in which Google is followed: Google strips a line of white
@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import functools
 import hashlib
-import re
 
 import numpy as np
 
@@ -20,11 +19,13 @@ from keras_bert.outputs import atomic_path
 from keras_bert.text.layout import BERT
 from keras_bert.text.normalize import decompose, drop_marks, lower
 from keras_bert.text.rules import as_added_tokens
+from keras_bert.text.spelling import CLS, MASK, PAD, ROLES, SEP, SPECIAL_TOKENS, UNK, WORDPIECE, is_unused
 
-PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+__all__ = ["CLS", "FITTING", "MASK", "PAD", "SEP", "SPECIAL_TOKENS", "UNK", "Vocabulary", "casing_problem"]
+__all__ += ["check_fits", "check_padding"]
+
 STRAY = 0.01  # so small a share of the entries says nothing about the casing of a vocabulary
 FITTING = "use the vocab.txt that the model was trained with."
-_UNUSED = re.compile(r"\[unused\d+\]")
 
 
 class Vocabulary:
@@ -35,6 +36,7 @@ class Vocabulary:
             do not count.
         source: how an error names the vocabulary.
         rows: what to write for each token, where that is not the token itself.
+        spelling: the Spelling of its tokens.
 
     Attributes:
         tokens: the tokens in the order of their ids, those that were added past the file's included.
@@ -42,6 +44,7 @@ class Vocabulary:
         pieces: {token: id} of the rows, which are what words are spelled with.
         added: the AddedTokens, see `with_added`.
         layout: the Layout of sequences: where special tokens stand in them.
+        pad_id, unk_id, cls_id, sep_id, mask_id: the ids of the special tokens.
 
     Example:
         >>> vocabulary = Vocabulary([*SPECIAL_TOKENS, "un", "##aff", "##able"])
@@ -49,20 +52,22 @@ class Vocabulary:
         (8, True, 6, '[MASK]')
 
     Raises:
-        UserError: no tokens, or one of [PAD] [UNK] [CLS] [SEP] [MASK] missing.
+        UserError: no tokens, or one of the special ones ([PAD] [UNK] [CLS] [SEP] [MASK]) missing.
     """
 
     layout = BERT
 
-    def __init__(self, tokens, *, source="The vocabulary", rows=None):
+    def __init__(self, tokens, *, source="The vocabulary", rows=None, spelling=WORDPIECE):
         tokens = tuple(tokens)
         self.rows = tokens if rows is None else tuple(rows)
         self.tokens = tokens[: next((size for size in range(len(tokens), 0, -1) if tokens[size - 1]), 0)]
         self.pieces = {token: index for index, token in enumerate(self.tokens) if token}  # the last of several counts
         self.added = ()
+        self.spelling = spelling
         self._ids = self.pieces
-        _check(self.tokens, self._ids, source)
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(self._ids.get, SPECIAL_TOKENS)
+        _check(self.tokens, self._ids, source, spelling.special)
+        for role, token in zip(ROLES, spelling.special, strict=True):
+            setattr(self, f"{role}_id", self._ids[token])
 
     @classmethod
     def from_file(cls, path, *, what="--vocab_file"):
@@ -145,7 +150,7 @@ class Vocabulary:
 
     @property
     def special_ids(self):
-        """The ids of [PAD] [UNK] [CLS] [SEP] [MASK], in that order."""
+        """The ids of the special tokens, in the order of ROLES: [PAD] [UNK] [CLS] [SEP] [MASK]."""
         return (self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id)
 
     @functools.cached_property
@@ -155,18 +160,19 @@ class Vocabulary:
         >>> Vocabulary([*SPECIAL_TOKENS, "[unused0]", "a", "b"]).replacement_ids
         array([6, 7], dtype=int32)
         """
-        special = {*SPECIAL_TOKENS, *(token.content for token in self.added if token.special)}
+        special = {*self.spelling.special, *(token.content for token in self.added if token.special)}
         ordinary = (
             index
             for index, token in enumerate(self.tokens)
-            if self._ids.get(token) == index and token not in special and not _UNUSED.fullmatch(token)
+            if self._ids.get(token) == index and token not in special and not is_unused(token)
         )
         return np.fromiter(ordinary, np.int32)
 
     @functools.cached_property
     def is_continuation(self):
         """bool array (V,): whether a token goes on inside a word ("##able")."""
-        return np.array([token.startswith("##") for token in self.tokens])
+        added = {token.content for token in self.added}
+        return np.array([self.spelling.continues(token) and token not in added for token in self.tokens])
 
     @functools.cached_property
     def unused_ids(self):
@@ -175,7 +181,7 @@ class Vocabulary:
         >>> Vocabulary([*SPECIAL_TOKENS, "[unused0]", "a", "[unused1]"]).unused_ids
         (5, 7)
         """
-        return tuple(index for index, token in enumerate(self.tokens) if _UNUSED.fullmatch(token))
+        return tuple(index for index, token in enumerate(self.tokens) if is_unused(token))
 
     @functools.cached_property
     def looks_cased(self):
@@ -192,7 +198,7 @@ class Vocabulary:
 
     @functools.cached_property
     def _casing(self):
-        words = (self.tokens[index].removeprefix("##") for index in self.replacement_ids.tolist())
+        words = (self.spelling.body(self.tokens[index]) for index in self.replacement_ids.tolist())
         words = [word for word in words if not word.startswith(("[", "<"))]
         return _Casing(
             entries=len(words),
@@ -309,12 +315,17 @@ def check_padding(pad_id, config):
     note(f"{differ}; give input_mask with ids of your own, since without it token {config.pad_token_id} is masked.")
 
 
-def _check(tokens, ids, source):
+def _check(tokens, ids, source, special):
     if not tokens:
         raise UserError(f"{source} is empty; a vocabulary has one token a line.")
-    missing = [token for token in SPECIAL_TOKENS if token not in ids]
-    if missing:
+    missing = [token for token in special if token not in ids]
+    if missing and special == SPECIAL_TOKENS:
         raise UserError(
             f"{source} lacks {' '.join(missing)}; a BERT vocabulary has all of {' '.join(SPECIAL_TOKENS)}: "
             "add the missing as lines of their own at the end, or learn a vocabulary with keras-bert train_vocab."
+        )
+    if missing:
+        raise UserError(
+            f"{source} lacks {' '.join(missing)}; sequences need all of {' '.join(special)}: "
+            "take the tokenizer files that the model was trained with."
         )

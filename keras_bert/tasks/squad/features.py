@@ -14,7 +14,6 @@ from itertools import chain
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.layout import BERT, Layout, window_count, window_step
 
 BULK_EXAMPLES = 100  # from here on a BulkTokenizer is worth its tables
@@ -144,7 +143,7 @@ def default_query_length(max_seq_length, layout):
 def _speller(tokenizer, count):
     """Returns a function from a list of texts to their ids, one after the other, and how many each text has."""
     if count >= BULK_EXAMPLES:
-        return BulkTokenizer(tokenizer).token_ids
+        return tokenizer.bulk().token_ids
 
     def spell(texts):
         ids = [tokenizer.token_ids(text) for text in texts]

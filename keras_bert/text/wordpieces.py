@@ -1,0 +1,134 @@
+"""The WordPiece engine of a Tokenizer: google-research/bert's rules (tokenization.py, FullTokenizer).
+
+    text -> split_words -> (cache: word -> ids) -> ids        normalize.py, wordpiece.py
+
+What follows the split looks at one word alone, so each distinct word is worked out once and then looked up.
+"""
+
+import json
+from itertools import chain
+from pathlib import Path
+
+from keras_bert.outputs import atomic_path
+from keras_bert.text.added import normalizers
+from keras_bert.text.alignment import aligned_tokens, placed_words
+from keras_bert.text.normalize import basic_tokens, split_words
+from keras_bert.text.rules import FLAGS
+from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, VOCAB_NAME, config_fields
+from keras_bert.text.vocabulary import UNK
+from keras_bert.text.wordpiece import WordPiece
+
+CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
+
+
+class WordCache(dict):
+    """Words and their ids, worked out by `compute` on first sight; starts afresh when full."""
+
+    def __init__(self, compute):
+        super().__init__()
+        self.compute = compute
+
+    def __missing__(self, word):
+        ids = self.compute(word)
+        if len(word) <= 100:  # what is longer hardly comes again
+            if len(self) >= CACHE_WORDS:
+                self.clear()
+            self[word] = ids
+        return ids
+
+    def __reduce__(self):
+        return WordCache, (self.compute,)  # a copy or a pickle starts empty
+
+
+class WordPieces:
+    """Text without added tokens to ids and back; see `keras_bert.text.tokenizer.Tokenizer` for what engines do.
+
+    Args:
+        vocabulary: the Vocabulary.
+        rules: the TokenizerRules.
+    """
+
+    kind = "wordpiece"
+    separator = " "  # between words and added tokens, in a decoded text
+    word_start = ""  # what to put before a word to tokenize it as it stands inside a text
+
+    def __init__(self, vocabulary, rules):
+        self.vocabulary, self.rules = vocabulary, rules
+        flags = {name: getattr(rules, name) for name in FLAGS}
+        self.lower_cases = rules.do_lower_case
+        self.normalizers = normalizers(rules)
+        self._split = {"tokenize_chinese_chars": flags.pop("tokenize_chinese_chars")}
+        self._flags = flags
+        self._wordpiece = WordPiece({token: (index,) for token, index in vocabulary.pieces.items()}, unknown=UNK)
+        self._cache = WordCache(self._word_ids)
+        self._aligned_cache = WordCache(self._word_ids_with_offsets)
+
+    @property
+    def described(self):
+        """The rules in words."""
+        return self.rules.described
+
+    def ids(self, text):
+        """Returns the ids of a text, a list of int."""
+        return list(chain.from_iterable(map(self._cache.__getitem__, split_words(text, **self._split))))
+
+    def ids_with_offsets(self, text):
+        """Returns ids, and (start, end) of each in characters of the text, without white space."""
+        ids, offsets = [], []
+        for start, word in placed_words(text, **self._split):
+            for index, first, last in self._aligned_cache[word]:
+                ids.append(index)
+                offsets.append((start + first, start + last))
+        return ids, offsets
+
+    def text(self, ids):
+        """Joins ids to text: pieces to words, words by spaces."""
+        words = []
+        for token in map(self.vocabulary.token, ids):
+            if token.startswith("##") and words:
+                words[-1].append(token[2:])
+            elif token:
+                words.append([token])
+        return " ".join(map("".join, words))
+
+    def basic_tokens(self, text):
+        """Returns the words and punctuation marks of a text, normalized, before WordPiece."""
+        return [token for word in split_words(text, **self._split) for token in basic_tokens(word, **self._flags)]
+
+    def bulk(self, tokenizer):
+        """Returns the BulkTokenizer of a Tokenizer with this engine."""
+        from keras_bert.text.bulk import BulkTokenizer
+
+        return BulkTokenizer(tokenizer)
+
+    def graph_layer(self, tokenizer, *, keep, **kwargs):
+        """Returns the GraphTokenizer of a Tokenizer with this engine."""
+        from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
+
+        return GraphTokenizer.from_tokenizer(tokenizer, keep=keep, **kwargs)
+
+    def save(self, folder, vocabulary):
+        """Writes vocab.txt and tokenizer_config.json into a folder, in place of another tokenizer's files.
+
+        Args:
+            folder: path of a directory.
+            vocabulary: the Vocabulary with all that was added.
+        """
+        vocabulary.save(Path(folder) / VOCAB_NAME)
+        with atomic_path(Path(folder) / CONFIG_NAME) as temporary:
+            fields = config_fields(self.rules, vocabulary)
+            temporary.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+        for name in STALE:
+            (Path(folder) / name).unlink(missing_ok=True)
+
+    def _word_ids(self, word):
+        return tuple(chain.from_iterable(map(self._wordpiece, basic_tokens(word, **self._flags))))
+
+    def _word_ids_with_offsets(self, word):
+        """Returns (id, start, end) of each piece of one word, counted from the word's start."""
+        placed = []
+        for token in aligned_tokens(word, **self._flags):
+            ids = self._wordpiece(token.text)
+            spans = token.spans([self.vocabulary.tokens[index] for index in ids])
+            placed += [(index, *span) for index, span in zip(ids, spans, strict=True)]
+        return tuple(placed)
