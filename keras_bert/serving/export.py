@@ -26,6 +26,7 @@ from keras_bert.serving.shapes import as_named
 from keras_bert.serving.vectors import vectors_of
 from keras_bert.text.given import check_tokenizer
 from keras_bert.text.layout import BERT
+from keras_bert.text.spelling import MASK
 
 INPUTS = ("text", "ids")
 TAKES_TWO = ("squad", "multiple_choice")  # tasks of two texts
@@ -257,16 +258,23 @@ def _specs(model, head, inputs, options):
 def _example(head, tokenizer, inputs, specs, options):
     """Returns {name: value} of one row, to show how the signature is asked and to warm a server up with."""
     if inputs == "text":
-        return {name: [head.examples[name]] for name in head.inputs(options)}
+        return {name: [_spelled(head.examples[name], tokenizer)] for name in head.inputs(options)}
     if tokenizer is None:
         row = {name: np.ones((3,), np.int32) for name in specs} | {"segment_ids": np.zeros((3,), np.int32)}
     else:
-        row = tokenizer.encode(next(text for text in head.examples.values() if isinstance(text, str)))
+        row = tokenizer.encode(
+            _spelled(next(text for text in head.examples.values() if isinstance(text, str)), tokenizer)
+        )
     row = {"masked_lm_positions": np.array([1], np.int32), **row}
     return {
         name: np.reshape(row[name][: options.max_seq_length], (1,) * (spec.shape.rank - 1) + (-1,))
         for name, spec in specs.items()
     }
+
+
+def _spelled(example, tokenizer):
+    """Returns an example with the tokenizer's own [MASK]."""
+    return example.replace(MASK, tokenizer.mask_token) if isinstance(example, str) else example
 
 
 def _serving_function(model, tokenizer, head, format, inputs, precision, options):
@@ -277,7 +285,7 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
     specs = _specs(model, head, inputs, options)
     tokenize = None
     if inputs == "text":
-        tokenize = tokenizer.graph_layer(keep=tuple(dict.fromkeys((*tokenizer.keep, *head.keep))))
+        tokenize = (tokenizer.keeping([tokenizer.mask_token]) if head.masks else tokenizer).graph_layer()
     model = in_dtype(model, precision)
     server = Server(model, tokenizer, tokenize, options)
     served = _served_encoder(model, precision) if format == "saved_model" else None

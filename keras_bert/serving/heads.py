@@ -19,7 +19,6 @@ from keras_bert.serving.tags import tagged_words
 from keras_bert.serving.vectors import Vectors
 from keras_bert.serving.windows import read_windows
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.vocabulary import MASK
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,9 +139,10 @@ def filled_masks(server, inputs):
     if not has_piece.all():
         probabilities = tf.where(has_piece, probabilities, -1.0)
     best = tf.math.top_k(probabilities, k=server.options.top_k)
+    shown = [tokenizer.shown(index) for index in range(len(tokenizer))]
     is_real = tf.sequence_mask(counts, tf.shape(positions)[1])[..., None]  # (B, M, 1)
     return {
-        "tokens": tf.where(is_real, tf.gather(tf.constant(tokenizer.vocabulary.tokens), best.indices), ""),
+        "tokens": tf.where(is_real, tf.gather(tf.constant(shown), best.indices), ""),
         "probabilities": tf.where(is_real, best.values, 0.0),
         "num_masks": counts,
     }
@@ -189,7 +189,7 @@ class Head:
         answer: (server, *strings) -> {name: tensor}, inside the graph.
         answer_ids: (server, {name: int32 (B, S)}) -> {name: tensor}, for those who tokenize themselves.
         inputs: (options) -> {name: shape} of the strings.
-        keep: special tokens to keep whole where they stand in the text.
+        masks: whether the texts have a [MASK], to keep whole where it stands.
         settings: whether the head is made by what task.json says, its classes for instance.
         pairs: whether it can take two texts.
         max_seq_length, doc_stride: where nobody says.
@@ -201,7 +201,7 @@ class Head:
     answer: Callable
     answer_ids: Callable = plain
     inputs: Callable = texts
-    keep: tuple[str, ...] = ()
+    masks: bool = False
     settings: bool = False
     pairs: bool = False
     max_seq_length: int = 128
@@ -237,7 +237,7 @@ HEADS = {
         model=Pretrainer,
         kind="pretraining",
         answer=on_inputs(filled_masks),
-        keep=(MASK,),
+        masks=True,
         examples={"text": "Paris is the [MASK] of France."},
     ),
     "ner": Head(

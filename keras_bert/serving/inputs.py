@@ -13,11 +13,6 @@ from keras_bert.text.vocabulary import MASK, check_fits, check_padding
 LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
 
 
-def keeping(tokenizer, tokens):
-    """Returns a Tokenizer that keeps `tokens` whole where they stand in a text, beside what it keeps already."""
-    return tokenizer.keeping(tokens)
-
-
 def check_vocabulary(config, tokenizer):
     """Raises a UserError if the tokenizer is none, has more entries than the model has rows, or pads otherwise."""
     check_tokenizer(tokenizer)

@@ -77,6 +77,28 @@ def find_characters(texts, tokenize):
     return characters, ids, characters.with_values(piece), shares
 
 
+def find_placed_characters(texts, tokenize):
+    """Finds each character's piece as `find_characters` does, by pieces that say where they stand.
+
+    Args:
+        texts: string (B,), valid UTF-8.
+        tokenize: a GraphPieces.
+
+    Returns:
+        characters, ids, piece, shares: as `find_characters`.
+    """
+    characters = tf.strings.unicode_split(texts, "UTF-8")
+    ids, starts, ends = tokenize.pieces(texts)
+    before = tf.gather(tf.cast(characters.row_starts(), tf.int32), ids.value_rowids())  # of the piece's text
+    held = tf.ragged.range(before + starts.values, before + ends.values)  # of each piece its characters, among all
+    number = tf.range(tf.size(ids.values)) - tf.gather(tf.cast(ids.row_starts(), tf.int32), ids.value_rowids())
+    count = tf.size(characters.values)
+    piece = tf.math.unsorted_segment_min(tf.gather(number, held.value_rowids()), held.values, count)
+    piece = tf.where(piece == tf.int32.max, -1, piece)
+    previous = nearest(characters, piece >= 0, piece, back=True)
+    return characters, ids, characters.with_values(piece), (piece >= 0) & (previous == piece)
+
+
 def _holding(lengths, places):
     """Returns which piece holds each place of a row, int32 of all values; the last one for what is past it.
 

@@ -15,13 +15,11 @@ from keras_bert.serving.inputs import (
     check_texts,
     check_top_k,
     check_vocabulary,
-    keeping,
 )
-from keras_bert.text.vocabulary import MASK
 
 
 def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_size=32):
-    """Guesses the tokens behind every [MASK].
+    """Guesses the tokens behind every [MASK], or whatever the tokenizer's `mask_token` is.
 
     Args:
         model: a Pretrainer.
@@ -54,10 +52,11 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
     max_seq_length = model.bert_config.max_length if max_seq_length is None else max_seq_length
     _check(model, tokenizer, max_seq_length)
     check_top_k(model.bert_config, tokenizer, top_k)
+    mask = tokenizer.mask_token
     for text in texts:
-        if MASK not in text:
-            raise UserError(f"No {MASK} in {_shortened(text)}; write {MASK} where a word is to be guessed.")
-    tokenizer = keeping(tokenizer, (MASK,))
+        if mask not in text:
+            raise UserError(f"No {mask} in {_shortened(text)}; write {mask} where a word is to be guessed.")
+    tokenizer = tokenizer.keeping([mask])
     has_piece = tokenizer.vocabulary.has_piece(model.bert_config.vocab_size)  # (V,)
     answers = []
     for inputs in batches(tokenizer, texts, max_seq_length=max_seq_length, batch_size=batch_size):
@@ -66,9 +65,9 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
         positions = np.zeros((len(counts), counts.max()), np.int32)  # (B, M)
         for row, chosen in enumerate(is_mask):
             text = texts[len(answers) + row]
-            if counts[row] < text.count(MASK):
+            if counts[row] < text.count(mask):
                 raise UserError(
-                    f"A {MASK} of {_shortened(text)} stands past the first {max_seq_length} tokens, where the text is "
+                    f"A {mask} of {_shortened(text)} stands past the first {max_seq_length} tokens, where the text is "
                     "cut; shorten the text."
                 )
             positions[row, : counts[row]] = np.flatnonzero(chosen)
@@ -129,7 +128,7 @@ def _softmax(logits):
 def _best(probabilities, tokenizer, top_k):
     """Returns the `top_k` likeliest tokens; of equally likely ones the lower id comes first, as in tf.math.top_k."""
     order = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [{"token": tokenizer.vocabulary.token(int(i)), "probability": float(probabilities[i])} for i in order]
+    return [{"token": tokenizer.shown(int(i)), "probability": float(probabilities[i])} for i in order]
 
 
 def _shortened(text):

@@ -1,4 +1,4 @@
-"""Spans of pieces back to the original text inside the graph (run_squad.py, get_final_text; squad/final_text.py).
+"""Spans of WordPieces back to the original text inside the graph (run_squad.py, get_final_text; squad/final_text.py).
 
 The rule is Python's, once more: a served graph runs without Python. tests/serving/test_spans.py holds them together.
 A context may be one word of a megabyte, and a span may be all of it. So no text is copied for a span, but for a part of
@@ -46,7 +46,7 @@ def characters(strings):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sources:
+class WordPieceSources:
     """What the pieces of all contexts were made of; a piece is named by its number among all.
 
     Attributes:
@@ -70,10 +70,11 @@ class Sources:
     unknown: tf.Tensor
 
     @classmethod
-    def of(cls, server, words, starts, pieces):
-        """Takes the words of all contexts, string (words,), where each begins, and its pieces, ragged int32."""
+    def of(cls, server, words, starts):
+        """Takes the words of all contexts, string (words,), and where each begins. Returns their pieces' ids too."""
+        pieces = server.tokenize(words)  # (words, None)
         normal = tf.strings.reduce_join(server.tokenize.basic_tokens(words), axis=1, separator=" ")
-        return cls(
+        sources = cls(
             ids=pieces.values,
             tokens=tf.gather(tf.constant(server.tokenizer.vocabulary.tokens), pieces.values),
             word_of=tf.cast(pieces.value_rowids(), tf.int32),
@@ -83,6 +84,7 @@ class Sources:
             normal=characters(tf.where(normal == "", "", normal + " ")),
             unknown=tf.concat([[0], tf.cumsum(tf.cast(pieces.values == server.tokenizer.unk_id, tf.int32))], 0),
         )
+        return pieces, sources
 
     def keys(self, first, last):
         """Returns columns of numbers of spans of pieces, (M,) each, all equal only where `find` finds equal texts."""
@@ -123,7 +125,7 @@ class Sources:
         first_letter = tf.gather(self.original.letters, bounds[0]) + skipped  # of all words of all contexts
         start, end = (self._place(letter) for letter in (first_letter, first_letter + taken - 1))
         in_context = [tf.gather(self.starts, word) + place for word, place in (start, end)]
-        return self._text_keys(*start, *end), in_context[0], in_context[1] + 1
+        return TextKeys(self.words, self.original).of(*start, *end), in_context[0], in_context[1] + 1
 
     def _place(self, letters):
         """Returns in which word letters stand, and at which of its characters; int32 (M,) each."""
@@ -131,7 +133,20 @@ class Sources:
         word = tf.searchsorted(tf.gather(original.letters, original.ends), letters, side="right")
         return word, letters - tf.gather(original.letters, tf.gather(original.starts, word))
 
-    def _text_keys(self, first_word, first, last_word, last):
+
+@dataclasses.dataclass(frozen=True)
+class TextKeys:
+    """Tells texts of words apart, from one of their characters to another.
+
+    Attributes:
+        words: string (words,), as they stand.
+        original: Codes of them, each with a space after it.
+    """
+
+    words: tf.Tensor
+    original: Codes
+
+    def of(self, first_word, first, last_word, last):
         """Returns one number for each text, int32 (M,).
 
         A text is some words. Those between its first and its last are whole; only a part of a word, which is no longer

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_bert.serving.names import is_first
 from keras_bert.serving.packing import pack, read_rows
 from keras_bert.serving.places import find_words
-from keras_bert.serving.span_texts import Sources
+from keras_bert.serving.span_places import sources_of
 from keras_bert.tasks.squad.answers import NO_WINDOW
 from keras_bert.text.graph import drop_invalid
 from keras_bert.text.layout import window_count, window_step
@@ -37,13 +37,12 @@ def answers(server, question, context):
     """
     contexts = drop_invalid(context)
     words, starts, _ = find_words(contexts, WORD)
-    pieces = server.tokenize(words.values)  # (words of all contexts, None)
+    pieces, sources = sources_of(server, words.values, starts.values)  # (words of all contexts, None)
     splits = tf.gather(pieces.row_splits, words.row_splits)
     ids = tf.RaggedTensor.from_row_splits(pieces.values, splits, validate=False)  # (B, P)
     windows = cut(server, server.tokenize(question), ids)
     logits = read_rows(server.model, windows.inputs, pad_id=server.tokenizer.pad_id)
     logits = {name: tf.cast(each, tf.float64) for name, each in logits.items()}
-    sources = Sources.of(server, words.values, starts.values, pieces)
     spans = best_spans(windows, logits, sources, tf.cast(ids.row_starts(), tf.int32))
     null = tf.math.segment_min(logits["start_logits"][:, 0] + logits["end_logits"][:, 0], windows.text)
     return _answer(server.options.threshold, contexts, spans, null)
@@ -123,7 +122,7 @@ def best_spans(windows, logits, sources, before):
     Args:
         windows: the Windows.
         logits: {"start_logits", "end_logits"}: float64 (F, S).
-        sources: the Sources of the contexts.
+        sources: those of the contexts, see `sources_of`.
         before: int32 (B,), the pieces of the contexts before each.
     """
     text, scores, first, last = _good_spans(windows, logits)

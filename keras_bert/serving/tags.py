@@ -6,7 +6,7 @@ B strings, W words of a string, P pieces, R windows, S positions of a window, C 
 import tensorflow as tf
 
 from keras_bert.serving.packing import pack, read_rows
-from keras_bert.serving.places import find_characters, find_words, nearest
+from keras_bert.serving.places import find_characters, find_placed_characters, find_words, nearest
 from keras_bert.tasks.conll_tags import OUTSIDE
 from keras_bert.tasks.tagging import word_pattern
 from keras_bert.tasks.tagging_pieces import goes_on, going_on
@@ -29,7 +29,8 @@ def tagged_words(server, text):
     """
     texts = drop_invalid(text)
     if server.options.by_character:
-        words, ids, piece, shares = find_characters(texts, server.tokenize)
+        find = find_characters if server.tokenizer.kind == "wordpiece" else find_placed_characters
+        words, ids, piece, shares = find(texts, server.tokenize)
         ends = tf.ragged.range(tf.cast(words.row_lengths(), tf.int32)) + 1
         starts = ends - 1
     else:
@@ -56,7 +57,7 @@ def tagged_words(server, text):
 
 def _first_pieces(words, tokenize):
     """Returns the pieces of words cut one by one, ragged int32 (B, P), and each word's first, (B, W); -1 for none."""
-    pieces = tokenize(words.values)  # (words, None)
+    pieces = tokenize.of_words(words.values)  # (words, None)
     ids = tf.RaggedTensor.from_row_splits(pieces.values, tf.gather(pieces.row_splits, words.row_splits), validate=False)
     first = pieces.row_starts() - tf.gather(ids.row_starts(), words.value_rowids())
     first = tf.where(pieces.row_lengths() > 0, tf.cast(first, tf.int32), -1)

@@ -1,4 +1,4 @@
-"""Words to WordPieces and tags back (Devlin et al. 2018, section 5.3; run_classifier.py has no such task).
+"""Words to pieces and tags back (Devlin et al. 2018, section 5.3; run_classifier.py has no such task).
 
     words     Jim    Henson      was  a      puppeteer
     pieces    jim    hen ##son   was  a      puppet ##eer
@@ -159,7 +159,7 @@ def windows(count, room):
 def _cut(sentences, tokenizer):
     """Returns pieces of words cut one by one: ids (P,), how many a sentence has (N,), a word's first, none shared."""
     words = list(chain.from_iterable(sentences))
-    ids_of = {word: tokenizer.token_ids(word) for word in set(words)}
+    ids_of = {word: tokenizer.word_ids(word) for word in set(words)}
     lengths = np.fromiter((len(ids_of[word]) for word in words), np.int64, len(words))
     ids = np.fromiter(chain.from_iterable(map(ids_of.__getitem__, words)), np.int32, lengths.sum())
     ends = np.cumsum(lengths)
@@ -175,7 +175,10 @@ def _cut_joined(sentences, tokenizer):
         word_at = np.repeat(np.arange(len(words)), [len(word) for word in words])  # (characters,)
         first, shares = np.full(len(words), -1, np.int64), np.zeros(len(words), bool)
         for piece, (start, end) in enumerate(offsets):
-            fresh = [word for word in range(word_at[start], word_at[end - 1] + 1) if first[word] < 0]
+            touched = (
+                range(word_at[start], word_at[end - 1] + 1) if start < end else ()
+            )  # some pieces are of no character
+            fresh = [word for word in touched if first[word] < 0]
             first[fresh] = piece + total
             shares[fresh[1:]] = True
         all_ids += ids

@@ -135,6 +135,10 @@ class GraphTokenizer(keras.layers.Layer):
         ids = self._ids(tf.where(is_kept, "", parts.values))
         return interleave(parts, is_kept, ids, _one_by_one(tf.boolean_mask(kept_ids, is_kept)))
 
+    def of_words(self, words):
+        """Tokenizes words as they stand inside a text: string (W,) -> ragged int32 (W, None)."""
+        return self(words)
+
     def pieces(self, inputs):
         """Tokenizes, and says how long each piece is.
 

@@ -6,6 +6,9 @@ Shapes: B strings; N parts of all strings, M of them matches; T tokens. TensorFl
 MARK = b"\xff"  # no byte of UTF-8, so free to mark a place in it
 # RE2's class of what added.py takes for a character of a word
 _WORD = r"[\pL\pM\p{Nd}\p{Nl}\p{Pc}]"
+# ... and of what Python's str.isspace takes for white space.
+_SPACE = r"[\t-\r\x1c-\x20\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
+FLAGS = ("single_word", "lstrip", "rstrip")
 
 
 class GraphKept:
@@ -59,11 +62,46 @@ def _cut(texts, tokens):
     places = tf.where(is_match)
     ids = tf.gather([index for _, _, index in tokens], number)
     ids = tf.tensor_scatter_nd_update(tf.fill(tf.shape(is_match), -1), places, ids)
-    alone = [token.single_word for _, token, _ in tokens]
-    if not any(alone):
-        return parts, ids
-    wants = tf.tensor_scatter_nd_update(tf.zeros_like(is_match), places, tf.gather(alone, number))
-    return _rejoined(parts, tf.where(wants & _touches_a_word(parts), -1, ids))
+
+    def those_that(flags):
+        return tf.tensor_scatter_nd_update(tf.zeros_like(is_match), places, tf.gather(flags, number))
+
+    # In the order in which Python looks: words first, then white space, which goes over to the token.
+    alone, left, right = ([getattr(token, name) for _, token, _ in tokens] for name in FLAGS)
+    wants = {name: those_that(flags) for name, flags in zip(FLAGS, (alone, left, right), strict=True) if any(flags)}
+    if "single_word" in wants:
+        ids = tf.where(wants["single_word"] & _touches_a_word(parts), -1, ids)
+    if "lstrip" in wants:
+        parts = _with_space_before(parts, wants["lstrip"] & (ids >= 0))
+    if "rstrip" in wants:
+        parts = _with_space_after(parts, wants["rstrip"] & (ids >= 0))
+    return _rejoined(parts, ids) if "single_word" in wants else (parts, ids)
+
+
+def _with_space_before(parts, takes):
+    """Moves the white space at the end of the part before some parts, bool (N,), to these."""
+    import tensorflow as tf
+
+    # A token has a part before it in its row, if an empty one.
+    loses = tf.concat([takes[1:], [False]], 0)[: tf.size(takes)]
+    kept = tf.where(loses, tf.strings.regex_replace(parts.values, f"{_SPACE}+$", ""), parts.values)
+    sizes = tf.strings.length(kept)
+    rest = tf.strings.substr(parts.values, sizes, tf.strings.length(parts.values) - sizes)
+    taken = tf.concat([[""], tf.where(loses, rest, "")[:-1]], 0)[: tf.size(takes)]
+    return parts.with_values(tf.strings.join([taken, kept]))
+
+
+def _with_space_after(parts, takes):
+    """Moves the white space at the beginning of the part after some parts, bool (N,), to these."""
+    import tensorflow as tf
+
+    loses = tf.concat([[False], takes[:-1]], 0)[: tf.size(takes)]
+    kept = tf.where(loses, tf.strings.regex_replace(parts.values, f"^{_SPACE}+", ""), parts.values)
+    rest = tf.strings.substr(
+        parts.values, tf.zeros_like(takes, tf.int32), tf.strings.length(parts.values) - tf.strings.length(kept)
+    )
+    taken = tf.concat([tf.where(loses, rest, "")[1:], [""]], 0)[: tf.size(takes)]
+    return parts.with_values(tf.strings.join([kept, taken]))
 
 
 def _touches_a_word(parts):

@@ -69,6 +69,7 @@ class Tokenizer:
         self.engine, self.vocabulary = engine, vocabulary
         self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
         self.kept = KeptTokens(as_added_tokens([*vocabulary.added, *self.keep]), *engine.normalizers)
+        self._special_tokens = {*vocabulary.spelling.special, *(token.content for token in vocabulary.added)}
         self._kept_ids = {token.content: vocabulary.id(token.content) for token in self.kept.tokens}
 
     @classmethod
@@ -186,9 +187,20 @@ class Tokenizer:
         """Returns the ids of a word as it stands inside a text, where white space comes before it."""
         return self.token_ids(self.engine.word_start + word)
 
+    def word_ids_with_offsets(self, word):
+        """Returns the ids of `word_ids`, and (start, end) of each in the word."""
+        before = len(self.engine.word_start)
+        ids, offsets = self.token_ids_with_offsets(self.engine.word_start + word)
+        return ids, [(max(0, start - before), max(0, end - before)) for start, end in offsets]
+
+    def shown(self, index):
+        """Returns a token as a person reads it: "##able", " able" with a space before it, or "[MASK]"."""
+        token = self.vocabulary.token(index)
+        return token if token in self._special_tokens else self.engine.text([index])
+
     def bulk(self):
         """Returns what gives thousands of texts their ids at once: `.token_ids(texts)` -> ids (N,) and lengths."""
-        return self.engine.bulk(self)
+        return self.engine.bulk_tokenizer(self)
 
     def encode(self, text, pair=None, max_seq_length=None, *, return_offsets=False):
         """Makes a model's inputs of one text or two: with BERT's layout [CLS] text [SEP], [CLS] text [SEP] pair [SEP].
@@ -339,6 +351,11 @@ class Tokenizer:
     @layout.setter
     def layout(self, layout):
         self.vocabulary = self.vocabulary.with_layout(layout)
+
+    @property
+    def mask_token(self):
+        """The token that stands where a word is to be guessed: "[MASK]" or "<mask>"."""
+        return self.vocabulary.token(self.mask_id)
 
     @property
     def vocab_size(self):

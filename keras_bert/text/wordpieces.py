@@ -12,10 +12,11 @@ from pathlib import Path
 from keras_bert.outputs import atomic_path
 from keras_bert.text.added import normalizers
 from keras_bert.text.alignment import aligned_tokens, placed_words
+from keras_bert.text.engine import Engine
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import FLAGS
+from keras_bert.text.spelling import UNK, WORDPIECE
 from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, VOCAB_NAME, config_fields
-from keras_bert.text.vocabulary import UNK
 from keras_bert.text.wordpiece import WordPiece
 
 CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
@@ -40,8 +41,8 @@ class WordCache(dict):
         return WordCache, (self.compute,)  # a copy or a pickle starts empty
 
 
-class WordPieces:
-    """Text without added tokens to ids and back; see `keras_bert.text.tokenizer.Tokenizer` for what engines do.
+class WordPieces(Engine):
+    """Google's tokenizer, without added tokens.
 
     Args:
         vocabulary: the Vocabulary.
@@ -49,8 +50,8 @@ class WordPieces:
     """
 
     kind = "wordpiece"
-    separator = " "  # between words and added tokens, in a decoded text
-    word_start = ""  # what to put before a word to tokenize it as it stands inside a text
+    spelling = WORDPIECE
+    separator = " "
 
     def __init__(self, vocabulary, rules):
         self.vocabulary, self.rules = vocabulary, rules
@@ -95,7 +96,7 @@ class WordPieces:
         """Returns the words and punctuation marks of a text, normalized, before WordPiece."""
         return [token for word in split_words(text, **self._split) for token in basic_tokens(word, **self._flags)]
 
-    def bulk(self, tokenizer):
+    def bulk_tokenizer(self, tokenizer):
         """Returns the BulkTokenizer of a Tokenizer with this engine."""
         from keras_bert.text.bulk import BulkTokenizer
 
@@ -108,12 +109,7 @@ class WordPieces:
         return GraphTokenizer.from_tokenizer(tokenizer, keep=keep, **kwargs)
 
     def save(self, folder, vocabulary):
-        """Writes vocab.txt and tokenizer_config.json into a folder, in place of another tokenizer's files.
-
-        Args:
-            folder: path of a directory.
-            vocabulary: the Vocabulary with all that was added.
-        """
+        """Writes vocab.txt and tokenizer_config.json into a folder, in place of another tokenizer's files."""
         vocabulary.save(Path(folder) / VOCAB_NAME)
         with atomic_path(Path(folder) / CONFIG_NAME) as temporary:
             fields = config_fields(self.rules, vocabulary)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.squad.final_text import Texts
+from keras_bert.tasks.squad.final_text import texts_for
 
 NO_WINDOW = 1e6  # the null score that run_squad.py begins with: the odds of no answer where nothing can be one
 
@@ -100,7 +100,7 @@ def find_answers(
     for name, value in (("n_best_size", n_best_size), ("max_answer_length", max_answer_length)):
         if value < 1:
             raise UserError(f"{name} must be at least 1. Received: {value}.")
-    texts, bounds = Texts(tokenizer, log=log), features.of_examples(len(examples))
+    texts, bounds = texts_for(tokenizer, log=log), features.of_examples(len(examples))
     predictions = []
     for number, example in enumerate(examples):
         windows = range(bounds[number], bounds[number + 1])
@@ -153,7 +153,7 @@ def _best_candidates(context, features, spans, null, texts, n_best_size):
         features: the Features.
         spans: for each window what `_spans` returned.
         null: the Candidate for no answer, or None.
-        texts: a Texts.
+        texts: what `texts_for` gives.
         n_best_size: the longest list.
     """
     if not spans:  # a context without tokens
@@ -174,8 +174,7 @@ def _best_candidates(context, features, spans, null, texts, n_best_size):
             seen.add("")
             continue
         first, last = int(begins[place] + firsts[place]), int(begins[place] + lasts[place])
-        words = features.words[first].item(), features.words[last].item()
-        text, start, end = texts.find(features.ids[first : last + 1].tolist(), context, *words)
+        text, start, end = texts.find(features, context, first, last)
         if text not in seen:
             seen.add(text)
             logits = float(start_logits[place]), float(end_logits[place])

@@ -32,6 +32,7 @@ class Features:
         bounds: int64 (F + 1,); window f has the tokens from bounds[f] on and before bounds[f + 1].
         example_index: int32 (F,), not falling.
         span_index: int32 (F,), the windows of an example from 0.
+        pieces: int32 (N,), the number of each token among those of its word; 0 for tokens of none.
         starts: int32 (F,), the token of the context with which the window begins.
         question_lengths: int32 (F,), the question's tokens.
         labels: {"start_logits", "end_logits": int32 (F,)}, of training examples: the positions in the window of the
@@ -41,6 +42,7 @@ class Features:
 
     ids: np.ndarray
     words: np.ndarray
+    pieces: np.ndarray
     is_max_context: np.ndarray
     bounds: np.ndarray
     example_index: np.ndarray
@@ -104,21 +106,26 @@ def make_features(examples, tokenizer, *, max_seq_length=384, doc_stride=128, ma
     if training and any(example.answer is None for example in examples):
         raise UserError("The examples have no answers to learn; read them with read_examples(..., training=True).")
     spell = _speller(tokenizer, len(examples))
-    documents = _Documents(examples, spell)
+
+    def spell_words(words):
+        return spell([tokenizer.engine.word_start + word for word in words])
+
+    documents = _Documents(examples, spell_words)
     questions, lengths = spell([example.question for example in examples])
     begins, lengths = np.cumsum(lengths) - lengths, np.minimum(lengths, max_query_length)
     windows = _Windows(documents, lengths, max_seq_length, doc_stride, layout)
-    ids, words = windows.lay_out(documents, questions.astype(np.int32), begins, tokenizer)
+    ids, words, pieces = windows.lay_out(documents, questions.astype(np.int32), begins, tokenizer)
     return Features(
         ids=ids,
         words=words,
+        pieces=pieces,
         is_max_context=windows.max_context(),
         bounds=windows.bounds,
         example_index=windows.examples.astype(np.int32),
         span_index=windows.numbers.astype(np.int32),
         starts=windows.starts.astype(np.int32),
         question_lengths=windows.question_lengths.astype(np.int32),
-        labels=windows.labels(_answers(examples, documents, spell)) if training else None,
+        labels=windows.labels(_answers(examples, documents, spell_words)) if training else None,
         layout=layout,
     )
 
@@ -177,7 +184,8 @@ class _Documents:
 
     Attributes:
         of_example: int64 (E,), the number of each example's context.
-        ids, words: int32 (D,), each token, and the number of the word in its context that it is of.
+        ids, words, pieces: int32 (D,), each token, the number of the word in its context that it is of, and its own
+            number among those of the word.
         bounds: int64 (C + 1,), the tokens of each context.
         word_bounds: int64 (C + 1,), the words of each context.
         tokens_of_words: int64 (W + 1,), the tokens of each word.
@@ -198,6 +206,7 @@ class _Documents:
         self.tokens_of_words = _bounds(counts)
         in_context = np.arange(len(which)) - np.repeat(self.word_bounds[:-1], lengths)  # (W,)
         self.words = np.repeat(in_context.astype(np.int32), counts)
+        self.pieces = (np.arange(len(self.ids)) - np.repeat(self.tokens_of_words[:-1], counts)).astype(np.int32)
         self.bounds = self.tokens_of_words[self.word_bounds]
 
 
@@ -220,7 +229,7 @@ class _Windows:
         self.first, self.context = layout.starts(self.question_lengths)  # where the texts begin in their window
 
     def lay_out(self, documents, questions, begins, tokenizer):
-        """Returns the ids and the words of all windows, int32 (N,).
+        """Returns the ids, the words and the pieces of all windows, int32 (N,); see Features.
 
         Args:
             documents: the _Documents.
@@ -229,6 +238,7 @@ class _Windows:
             tokenizer: the Tokenizer, which knows the special ids.
         """
         ids, words = np.empty(self.bounds[-1], np.int32), np.full(self.bounds[-1], -1, np.int32)
+        pieces = np.zeros_like(words)
         for special, place in self.layout.special_places(tokenizer, self.question_lengths, self.lengths):
             ids[self.bounds[:-1] + place] = special
         for first in range(0, len(self.examples), BLOCK_WINDOWS):
@@ -240,7 +250,8 @@ class _Windows:
             tokens = _ranges(context, self.lengths[block])
             ids[places] = documents.ids[tokens]
             words[places] = documents.words[tokens]
-        return ids, words
+            pieces[places] = documents.pieces[tokens]
+        return ids, words, pieces
 
     def max_context(self):
         """Returns bool (N,), see Features."""

@@ -1,12 +1,20 @@
-"""A predicted stretch of tokens back to the original text (run_squad.py, get_final_text).
+"""A predicted stretch of tokens back to the original text.
+
+WordPiece's as run_squad.py does it (get_final_text):
 
     tokens "steve smith", the words they are of "Steve Smith's" -> "Steve Smith"
 
 The predicted text is looked for in the words as the tokenizer normalizes them; where these have as many characters as
-the original, spaces aside, the characters are taken to correspond. Where not, the words stand as they are.
+the original, spaces aside, the characters are taken to correspond. Where not, the words stand as they are. The tokens
+of other kinds stand where their offsets say.
 """
 
 import bisect
+
+
+def texts_for(tokenizer, *, log=None):
+    """Returns what finds the texts of a Tokenizer's tokens; see `Texts`."""
+    return Texts(tokenizer, log=log) if tokenizer.kind == "wordpiece" else PlacedTexts(tokenizer)
 
 
 class Texts:
@@ -21,22 +29,23 @@ class Texts:
         self.tokenizer, self.log = tokenizer, log
         self._normal = {}  # word -> its basic tokens, joined by spaces
 
-    def find(self, ids, context, first, last):
+    def find(self, features, context, first, last):
         """Returns the text of tokens and where it stands.
 
         Args:
-            ids: list of int, the tokens' ids.
+            features: the Features.
             context: the Context.
-            first, last: the numbers of its words that the first and the last token are of.
+            first, last: the places of the first and the last token among all of the Features.
 
         Returns:
             text, start, end: str and the characters of the context from which on and before which it stands;
             context.text[start:end] is the text, but for white space, of which the text has single spaces.
         """
-        words = context.words[first : last + 1]
+        first_word, last_word = features.words[first].item(), features.words[last].item()
+        words = context.words[first_word : last_word + 1]
         original = " ".join(words)
         normal = " ".join(filter(None, map(self._normalized, words)))
-        start, end = final_span(self.joined(ids), original, normal, log=self.log)
+        start, end = final_span(self.joined(features.ids[first : last + 1].tolist()), original, normal, log=self.log)
         begins, place = [], 0
         for word in words:
             begins.append(place)
@@ -44,7 +53,7 @@ class Texts:
 
         def in_context(place):
             word = bisect.bisect_right(begins, place) - 1
-            return context.starts[first + word] + place - begins[word]
+            return context.starts[first_word + word] + place - begins[word]
 
         return original[start:end], in_context(start), in_context(end - 1) + 1
 
@@ -59,6 +68,37 @@ class Texts:
         if normal is None:
             normal = self._normal[word] = " ".join(self.tokenizer.basic_tokens(word))
         return normal
+
+
+class PlacedTexts:
+    """Finds texts by the tokens' offsets; where the tokens of a word stand is kept from one to the next.
+
+    Args:
+        tokenizer: the Tokenizer that made the tokens.
+    """
+
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+        self._offsets = {}  # word -> where its tokens stand in it
+
+    def find(self, features, context, first, last):
+        """Returns the text of tokens and where it stands; see `Texts.find`."""
+        words = [features.words[place].item() for place in (first, last)]
+        offsets = [self._of_word(context.words[word]) for word in words]
+        start, _ = offsets[0][features.pieces[first]]
+        _, end = offsets[1][features.pieces[last]]
+        parts = context.words[words[0] : words[1] + 1]
+        if words[0] == words[1] and start >= end:  # a piece that is of no character: its word
+            start, end = 0, len(parts[0])
+        parts[-1] = parts[-1][:end]
+        parts[0] = parts[0][start:]
+        return " ".join(parts), context.starts[words[0]] + start, context.starts[words[1]] + end
+
+    def _of_word(self, word):
+        offsets = self._offsets.get(word)
+        if offsets is None:
+            offsets = self._offsets[word] = self.tokenizer.word_ids_with_offsets(word)[1]
+        return offsets
 
 
 def final_text(predicted, original, tokenizer):

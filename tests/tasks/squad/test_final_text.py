@@ -1,5 +1,8 @@
 """From a prediction's tokens back to the original text, and to its place there."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from keras_bert.tasks.squad import Context, final_text
@@ -40,7 +43,9 @@ def test_a_cased_tokenizer_keeps_case():
 
 def find(tokenizer, context, pieces, first, last, **options):
     ids = [tokenizer.vocabulary.id(piece) for piece in pieces.split()]
-    return Texts(tokenizer, **options).find(ids, Context(context), first, last)
+    words = np.linspace(first, last, len(ids)).astype(int)
+    features = SimpleNamespace(ids=np.array(ids), words=words)
+    return Texts(tokenizer, **options).find(features, Context(context), 0, len(ids) - 1)
 
 
 def test_the_place_is_that_of_the_text(tokenizer):
