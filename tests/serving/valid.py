@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 
-from keras_bert.serving.inputs import keeping
 from keras_bert.tasks.squad.answers import NO_WINDOW
 from keras_bert.tasks.tagging import word_places
 from keras_bert.text.vocabulary import MASK
@@ -48,7 +47,7 @@ def _classes(row, given, model, tokenizer):
 
 
 def _masks(row, given, model, tokenizer):
-    ids = keeping(tokenizer, (MASK,)).encode(known(given["text"]), max_seq_length=MAX_SEQ_LENGTH)["input_ids"]
+    ids = tokenizer.keeping((MASK,)).encode(known(given["text"]), max_seq_length=MAX_SEQ_LENGTH)["input_ids"]
     assert row["num_masks"] == (ids == tokenizer.mask_id).sum() == len(row["tokens"]) == len(row["probabilities"])
     for tokens, probabilities in zip(row["tokens"], row["probabilities"], strict=True):
         assert len(set(tokens)) == 4 and set(tokens) <= set(tokenizer.vocabulary.tokens)
