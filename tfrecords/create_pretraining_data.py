@@ -12,6 +12,8 @@ from pathlib import Path
 
 from keras_bert.data.records import shard_paths
 from keras_bert.errors import UserError
+from keras_bert.text.kinds import kind_at
+from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary, casing_problem
 from tfrecords import stages
 from tfrecords.documents import resolve_sources
@@ -33,6 +35,7 @@ DESCRIBED = {
 }
 # The options that readers of the records ask for: they stand at the manifest's top, the rest under "settings".
 FOR_READERS = (
+    "tokenizer",
     "do_lower_case",
     "strip_accents",
     "tokenize_chinese_chars",
@@ -72,7 +75,7 @@ def create_pretraining_data(
             such as "wiki40b/ko:train".
         output_file: path of the TFRecord file; with several shards NAME-00000-of-00004 and so on. A
             list (or one string with commas) names the shards themselves.
-        vocab_file: path of a vocab.txt.
+        vocab_file: path of a vocab.txt; or of a directory with the files of a tokenizer of any kind, or one of them.
         input_format: "sentences" (one a line, blank lines between documents), "text" (prose, a paragraph a line,
             blank lines between documents), "lines" (a document a line), "jsonl" (a JSON object a line), "csv" or "tsv"
             (a document a row), "tfds", or "auto".
@@ -93,12 +96,12 @@ def create_pretraining_data(
         UserError: inputs, options or outputs with which no such file can be made.
     """
     log, report = log or (lambda line: None), progress or (lambda *_: None)
-    options = Options(**_with_googles_masking(options))
+    options = Options(tokenizer=kind_at(vocab_file, what="--vocab_file"), **_with_googles_masking(options))
     if runner is not None and num_workers is not None:
         raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
     sources, chosen = resolve_sources(input_files, input_format)
     shards = _output_shards(output_file, num_shards)
-    vocabulary = _usable_vocabulary(vocab_file, options.rules)
+    tokenizer = _usable_tokenizer(vocab_file, options)
     stated = [_state(source) for source in sources]
     check_places(shards)
     identity = {
@@ -106,7 +109,7 @@ def create_pretraining_data(
         "input_format": chosen,
         "sources": stated,
         "shards": [str(path) for path in shards],
-        "vocabulary": vocabulary.fingerprint,
+        "tokenizer": tokenizer.fingerprint,
     }
     size = sum(size for _, size, _ in stated)
     num_workers = choose_workers(num_workers, size or SMALL_INPUT)  # how large a data set is, is not known
@@ -114,7 +117,7 @@ def create_pretraining_data(
     with workplace.locked():
         renaming = workplace.resumed and (workplace.folder / FINISHING).exists()
         stale = claim_outputs(shards, vocab_file=vocab_file, force=force or renaming)
-        log(f"vocabulary: {len(vocabulary):,} tokens of {vocab_file}, {options.rules.described}")
+        log(f"vocabulary: {len(tokenizer):,} tokens of {vocab_file}, {tokenizer.described}")
         what = ("data set" if chosen == "tfds" else "file") + "s" * (len(sources) > 1)
         log(f"input: {len(sources):,} {what}" + (f", {size / 1e6:,.1f} MB on disk" if size else ""))
         by_auto = " (chosen by --input_format=auto)" * (input_format == "auto")
@@ -123,30 +126,31 @@ def create_pretraining_data(
             log(f"warning: {warning}")
         with workplace.opened() as folder, _workers(runner, beam_options, num_workers, folder) as workers:
             job = stages.Job(str(folder), options, chosen, len(shards), run=f"{os.getpid()}-{time.time_ns()}")
-            manifest = _make(job, workplace, sources, shards, vocabulary, workers, log, report)
+            manifest = _make(job, workplace, sources, shards, tokenizer, workers, log, report)
         for path in stale:  # only now that the new ones stand
             path.unlink(missing_ok=True)
             log(f"removed {path}, a shard of an earlier run")
     return manifest
 
 
-def _make(job, workplace, sources, shards, vocabulary, workers, log, report):
+def _make(job, workplace, sources, shards, tokenizer, workers, log, report):
     """Goes through the stages in the run's folder, and gives the outputs their final names. Returns the manifest."""
     if workplace.resumed:
         log(f"going on with what an earlier run left in {workplace.folder}")
-    vocabulary.save(workplace.folder / "vocab.txt")
+    job.tokenizer.mkdir(exist_ok=True)
+    tokenizer.save_pretrained(job.tokenizer)
     facts = _tokenize(job, sources, workers, report)
     log("corpus: " + ", ".join(f"{number:,} {name}" for name, number in facts.items()))
     facts = {"instances": _plan(job, workers, report), **facts}
-    sample = Sample(job, vocabulary)
+    sample = Sample(job, tokenizer.vocabulary)
     log(f"example: {sample.example()}")
     for warning in sample.warnings():
         log(f"warning: {warning}")
     total = sample.bytes_each() * facts["instances"]
     workplace.space_needed = functools.partial(stages.bytes_to_write, job, shards, total)
     statistics = _write(job, shards, facts["instances"], workers, report)
-    manifest = _manifest(job, facts, vocabulary, sources, shards, statistics)
-    finish(workplace.folder, shards, vocabulary, manifest)
+    manifest = _manifest(job, facts, tokenizer, sources, shards, statistics)
+    finish(workplace.folder, shards, tokenizer, manifest)
     return manifest
 
 
@@ -230,13 +234,14 @@ def _write(job, shards, instances, workers, report):
     return statistics
 
 
-def _manifest(job, facts, vocabulary, sources, shards, statistics):
+def _manifest(job, facts, tokenizer, sources, shards, statistics):
     """Returns what is written beside the records."""
     options = {**vars(job.options), "special_tokens": list(job.options.special_tokens)}
     return {
         **facts,
-        "vocab_size": len(vocabulary),
-        "vocab_sha256": vocabulary.fingerprint,
+        "vocab_size": len(tokenizer),
+        "vocab_sha256": tokenizer.vocabulary.fingerprint,
+        "tokenizer_sha256": tokenizer.fingerprint,
         **{name: options[name] for name in FOR_READERS},
         "settings": {
             "input_files": [str(source) for source in sources],
@@ -249,15 +254,19 @@ def _manifest(job, facts, vocabulary, sources, shards, statistics):
     }
 
 
-def _usable_vocabulary(vocab_file, rules):
-    """Returns the Vocabulary, or raises a UserError if it does not go with lower-casing or has no ordinary tokens."""
-    vocabulary = Vocabulary.from_file(vocab_file).with_added(rules.added_tokens)
-    problem = casing_problem(vocabulary, rules.do_lower_case)
-    if problem:
-        raise UserError(f"--vocab_file: {vocab_file}: {problem}")
-    if not len(vocabulary.replacement_ids):
+def _usable_tokenizer(vocab_file, options):
+    """Returns the Tokenizer, or raises a UserError if it does not go with lower-casing or has no ordinary tokens."""
+    if Path(vocab_file).is_dir() or options.tokenizer != "wordpiece":
+        tokenizer = Tokenizer.from_pretrained(vocab_file, added_tokens=options.special_tokens)
+    else:
+        vocabulary = Vocabulary.from_file(vocab_file).with_added(options.special_tokens)
+        tokenizer = Tokenizer.from_rules(vocabulary, options.rules)
+        problem = casing_problem(vocabulary, options.do_lower_case)
+        if problem:
+            raise UserError(f"--vocab_file: {vocab_file}: {problem}")
+    if not len(tokenizer.vocabulary.replacement_ids):
         raise UserError(f"--vocab_file: {vocab_file} has special tokens only; learn one with keras-bert train_vocab.")
-    return vocabulary
+    return tokenizer
 
 
 def _output_shards(output_file, num_shards):

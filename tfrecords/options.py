@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_bert.data.masking import MASKINGS
 from keras_bert.errors import UserError
-from keras_bert.text.rules import TokenizerRules
+from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from tfrecords.instances import SENTENCE_TASKS
 
 COMPRESSIONS = ("none", "gzip")
@@ -16,7 +16,9 @@ class Options:
     """What decides the records' content.
 
     Attributes:
-        do_lower_case, strip_accents, tokenize_chinese_chars: the tokenizer's rules, see `TokenizerRules`.
+        tokenizer: the kind of the tokenizer: "wordpiece", "bpe" or "sentencepiece".
+        do_lower_case, strip_accents, tokenize_chinese_chars: WordPiece's rules, see `TokenizerRules`; None lower-cases
+            and makes each ideograph a word. Other kinds have rules of their own, and None here.
         special_tokens: tokens to keep whole where they occur in the text; strings.
         max_seq_length: tokens an instance, the special ones included.
         max_predictions_per_seq: most tokens to predict an instance.
@@ -35,9 +37,10 @@ class Options:
         UserError: settings with which no instance can be made.
     """
 
-    do_lower_case: bool = True
+    tokenizer: str = "wordpiece"
+    do_lower_case: bool | None = None
     strip_accents: bool | None = None
-    tokenize_chinese_chars: bool = True
+    tokenize_chinese_chars: bool | None = None
     special_tokens: tuple[str, ...] = ()
     max_seq_length: int = 128
     max_predictions_per_seq: int = 20
@@ -53,15 +56,22 @@ class Options:
 
     @property
     def rules(self):
-        """The tokenizer's TokenizerRules."""
+        """The TokenizerRules of WordPiece."""
         return TokenizerRules(
             self.do_lower_case, self.strip_accents, self.tokenize_chinese_chars, tuple(self.special_tokens)
         )
 
     def __post_init__(self):
-        if self.tokenize_chinese_chars is None:  # a flag that was not given
-            object.__setattr__(self, "tokenize_chinese_chars", True)
-        object.__setattr__(self, "special_tokens", tuple(token.content for token in self.rules.added_tokens))
+        for name in FLAGS:
+            if self.tokenizer != "wordpiece" and getattr(self, name) is not None:
+                raise UserError(
+                    f"--{name} is a rule of WordPiece, and the tokenizer is of the kind {self.tokenizer}, which has "
+                    "rules of its own; leave it out."
+                )
+            if self.tokenizer == "wordpiece" and name != "strip_accents" and getattr(self, name) is None:
+                object.__setattr__(self, name, True)
+        added = as_added_tokens(self.special_tokens)
+        object.__setattr__(self, "special_tokens", tuple(token.content for token in added))
         if self.dupe_factor is None:
             object.__setattr__(self, "dupe_factor", 1 if self.dynamic else 10)
         for name, choices in (

@@ -18,7 +18,6 @@ import numpy as np
 
 from keras_bert.outputs import atomic_path
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.vocabulary import Vocabulary
 from tfrecords.corpus import CorpusWriter, TokenCorpus
 from tfrecords.documents import read_chunks, split_chunk
 from tfrecords.instances import INSTANCE, blocks_of, expected_instances, plan_block, segment_tokens
@@ -53,9 +52,9 @@ class Job:
     run: str
 
     @property
-    def vocab_file(self):
-        """Where the run keeps its vocabulary."""
-        return Path(self.folder, "vocab.txt")
+    def tokenizer(self):
+        """Where the run keeps its tokenizer, a directory."""
+        return Path(self.folder, "tokenizer")
 
     def path(self, kind, number):
         """Returns where the result of a task lies."""
@@ -64,12 +63,16 @@ class Job:
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(job):
-    return Tokenizer.from_rules(_vocabulary(job), job.options.rules).bulk()
+    return Tokenizer.from_pretrained(job.tokenizer)
 
 
 @functools.lru_cache(maxsize=1)
+def _bulk(job):
+    return _tokenizer(job).bulk()
+
+
 def _vocabulary(job):
-    return Vocabulary.from_file(job.vocab_file).with_added(job.options.rules.added_tokens)
+    return _tokenizer(job).vocabulary
 
 
 @functools.lru_cache(maxsize=1)
@@ -90,7 +93,7 @@ def tokenize(job, chunk):
         The arguments of `CorpusWriter.add`: tokens, lengths, counts, complete.
     """
     documents = split_chunk(chunk.text, input_format=job.input_format)
-    tokens, lengths = _tokenizer(job).token_ids([sentence for document in documents for sentence in document])
+    tokens, lengths = _bulk(job).token_ids([sentence for document in documents for sentence in document])
     ends = np.cumsum([len(document) for document in documents], dtype=np.int64)
     kept = np.concatenate([[0], np.cumsum(lengths > 0)])[ends]  # sentences with tokens, up to each document's end
     return tokens, lengths[lengths > 0], np.diff(kept, prepend=0), chunk.complete

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_bert.data.framing import frame
 from keras_bert.data.masking import ACTIONS, mask_tokens
-from keras_bert.data.records import SHARD, manifest_path, vocab_path
+from keras_bert.data.records import SHARD, manifest_path, tokenizer_path, vocab_path
 from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
 from keras_bert.outputs import atomic_path
@@ -155,20 +155,25 @@ class ShardWriter:
         part.unlink(missing_ok=True)
 
 
-def finish(workplace, shards, vocabulary, manifest):
-    """Gives the outputs their final names: the record files, the vocabulary, and last the manifest.
+def finish(workplace, shards, tokenizer, manifest):
+    """Gives the outputs their final names: the record files, the vocabulary or tokenizer, and last the manifest.
 
     Args:
         workplace: the run's folder, in which the record files lie under the names of `shards`.
         shards: the final paths of the record files.
-        vocabulary: the Vocabulary to write beside them.
+        tokenizer: the Tokenizer to write beside them, of WordPiece's its vocabulary.
         manifest: the dict to write beside them.
     """
     Path(workplace, FINISHING).touch()
     for path in shards:
         with contextlib.suppress(FileNotFoundError):  # renamed by a run that was killed just here
             os.replace(Path(workplace, path.name), path)
-    vocabulary.save(vocab_path(shards[0]))
+    if tokenizer.kind == "wordpiece":
+        tokenizer.vocabulary.save(vocab_path(shards[0]))
+    else:
+        with atomic_path(tokenizer_path(shards[0])) as temporary:
+            temporary.mkdir()
+            tokenizer.save_pretrained(temporary)
     with atomic_path(manifest_path(shards[0])) as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -190,7 +195,7 @@ def claim_outputs(shards, *, vocab_file, force):
 
     Args:
         shards: the paths of the TFRecord files to come.
-        vocab_file: the vocabulary to use, which may lie beside the shards already.
+        vocab_file: the vocabulary or tokenizer to use, which may lie beside the shards already.
         force: whether existing files may be replaced.
 
     Returns:
@@ -200,12 +205,12 @@ def claim_outputs(shards, *, vocab_file, force):
     Raises:
         UserError: an output exists and `force` is off, or is a directory.
     """
-    outputs = [*shards, manifest_path(shards[0]), vocab_path(shards[0])]
+    outputs = [*shards, manifest_path(shards[0])]
     stale = sorted(_earlier_shards(shards) - set(outputs))
-    if outputs[-1].is_file() and Path(vocab_file).is_file() and outputs[-1].samefile(vocab_file):
-        outputs.pop()
-    for path in [*outputs, *stale]:
-        if path.is_dir():
+    vocabulary, tokenizer = vocab_path(shards[0]), tokenizer_path(shards[0])
+    own = [path for path in (vocabulary, tokenizer) if not (path.exists() and path.samefile(vocab_file))]
+    for path in [*outputs, *own, *stale]:
+        if path.is_dir() and path != tokenizer:
             raise UserError(f"--output_file: {path} is a directory where a file was expected; choose another name.")
         if path.exists() and not force:
             raise UserError(

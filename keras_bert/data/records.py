@@ -258,6 +258,22 @@ def vocab_path(path):
     return stem.with_name(stem.name + ".vocab.txt")
 
 
+def tokenizer_path(path):
+    """Returns where the tokenizer of a record file lies that has no vocab.txt, a directory: wiki.tokenizer."""
+    stem = stem_of(path)
+    return stem.with_name(stem.name + ".tokenizer")
+
+
+def tokenizer_beside(files):
+    """Returns the path of the vocabulary or of the tokenizer that lies beside one of the record files, or None."""
+    for path in files:
+        if vocab_path(path).is_file():
+            return vocab_path(path)
+        if tokenizer_path(path).is_dir():
+            return tokenizer_path(path)
+    return None
+
+
 def read_manifest(path):
     """Returns the manifest beside a record file as a dict, or None if there is no manifest (Google's files).
 
