@@ -95,14 +95,15 @@ def run(args):
 def _find_tokenizer(args, checkpoint):
     """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
     from keras_bert.errors import UserError
-    from keras_bert.text.tokenizer_files import cannot_read, find_vocabulary, foreign_kind, unread_files
+    from keras_bert.text.kinds import kind_of
+    from keras_bert.text.tokenizer_files import cannot_read, foreign_kind, unread_files
 
     kind, asked = foreign_kind(checkpoint.folder), given_rules(args) or args.special_tokens
     if kind is not None and not args.vocab_file:
         if asked:
             raise cannot_read(checkpoint.folder, kind)
         return None, unread_files(checkpoint.folder)
-    if args.vocab_file or find_vocabulary(checkpoint.folder):
+    if args.vocab_file or kind_of(checkpoint.folder):
         return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True), ()
     if asked:
         flag = next(iter(given_rules(args)), "special_tokens")
@@ -122,7 +123,7 @@ def _describe_tokenizer(tokenizer, folder, unread):
     from keras_bert.text.tokenizer_files import foreign_kind
 
     if unread:
-        return f"of a kind that cannot be read yet, {foreign_kind(folder)}; copied unread: " + ", ".join(
+        return f"of a kind that cannot be read, {foreign_kind(folder)}; copied unread: " + ", ".join(
             path.name for path in unread
         )
     if tokenizer is None:

@@ -29,8 +29,12 @@ def add_arguments(parser):
         required=True,
         help="TFRecord file to write, such as data/wiki.tfrecord (or a comma-separated list)",
     )
-    parser.add_argument("--vocab_file", required=True, help="the WordPiece vocabulary (keras-bert train_vocab)")
-    add_rule_flags(parser, do_lower_case="lower-case the text; off for cased vocabularies", default=True)
+    parser.add_argument(
+        "--vocab_file",
+        required=True,
+        help="the vocabulary (keras-bert train_vocab): vocab.txt, or a directory with the files of any tokenizer",
+    )
+    add_rule_flags(parser, do_lower_case="lower-case the text (default: True); off for cased vocabularies")
     add_bool(parser, "do_whole_word_mask", default=False, help="Google's flag for --masking=whole_word")
     parser.add_argument(
         "--masking",
@@ -85,7 +89,7 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it resolved, the progress, an example, the statistics and what comes next."""
-    from keras_bert.data.records import manifest_path, shard_paths, vocab_path
+    from keras_bert.data.records import manifest_path, shard_paths, tokenizer_beside
     from keras_bert_cli.progress import Progress, clock
     from tfrecords.create_pretraining_data import create_pretraining_data
 
@@ -110,7 +114,7 @@ def run(args):
     files, took = manifest["files"], time.monotonic() - begin
     print(f"wrote in {clock(took)} ({manifest['instances'] / took:,.0f} instances/s):")
     print(f"  {first}" + (f" ... {first.with_name(files[-1])}" if len(files) > 1 else ""))
-    print(f"  {manifest_path(first)}\n  {vocab_path(first)}")
+    print(f"  {manifest_path(first)}\n  {tokenizer_beside([first])}")
     pattern = ",".join(names) if len(files) == 1 or len(names) > 1 else f"{names[0]}-*"
     print(f"next: keras-bert pretrain --input_file={shlex.quote(pattern)} --output_dir=model --bert_config_file=small")
     return manifest

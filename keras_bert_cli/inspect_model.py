@@ -105,14 +105,19 @@ def _about(checkpoint, path):
     """Returns what lies there as a dict: format, task, vocabulary."""
     from keras_bert.checkpoints import find_format
     from keras_bert.errors import UserError
+    from keras_bert.text.kinds import kind_of
     from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.tokenizer_files import find_vocabulary
 
     vocabulary, notes = None, []
-    if find_vocabulary(checkpoint.folder) is not None:
+    if kind_of(checkpoint.folder) is not None:
         try:
             tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
-            vocabulary = {"entries": len(tokenizer), "do_lower_case": tokenizer.do_lower_case}
+            vocabulary = {
+                "entries": len(tokenizer),
+                "kind": tokenizer.kind,
+                "do_lower_case": tokenizer.do_lower_case,
+                "rules": tokenizer.described,
+            }
         except UserError as error:
             notes.append(f"its tokenizer cannot be used: {error}")
     return {
@@ -143,17 +148,14 @@ def _described(about, checkpoint):
 
 def _vocabulary(found, expected):
     """Returns a line on the vocabulary beside the weights."""
-    from keras_bert.text.tokenizer_files import JSON_NAME, VOCAB_NAME
-
     if found is None:
-        return f"vocabulary: no {VOCAB_NAME} or {JSON_NAME} beside the weights"
-    casing = "lower-cased" if found["do_lower_case"] else "cased"
+        return "vocabulary: none beside the weights"
     verdict = ""
     if found["entries"] > expected:
         verdict = f", but the configuration's vocab_size is {expected:,}"
     elif found["entries"] < expected:
         verdict = f"; the model has {expected - found['entries']:,} more rows, which are never looked up"
-    return f"vocabulary: {found['entries']:,} tokens, {casing}{verdict}"
+    return f"vocabulary: {found['entries']:,} tokens, {found['rules']}{verdict}"
 
 
 def _arrays(checkpoint):

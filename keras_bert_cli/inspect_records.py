@@ -137,13 +137,19 @@ def _figure(value):
 
 def _vocabulary_of(files, manifest, vocab_file):
     """Returns the Vocabulary to read the records with, or None, and a line about it."""
-    from keras_bert.data.records import vocab_path
+    from keras_bert.data.records import tokenizer_beside
+    from keras_bert.text.kinds import kind_at
+    from keras_bert.text.tokenizer import Tokenizer
     from keras_bert.text.vocabulary import Vocabulary
 
-    path = vocab_file or vocab_path(files[0])
-    if not vocab_file and not path.is_file():
+    path = vocab_file or tokenizer_beside(files[:1])
+    if path is None:
         return None, "vocabulary: none beside the files, so ids are shown; give --vocab_file to see words"
-    vocabulary = Vocabulary.from_file(path, what="--vocab_file" if vocab_file else "The vocabulary beside the files")
+    what = "--vocab_file" if vocab_file else "The vocabulary beside the files"
+    if Path(path).is_dir() or kind_at(path, what=what) != "wordpiece":
+        vocabulary = Tokenizer.from_pretrained(path).vocabulary
+    else:
+        vocabulary = Vocabulary.from_file(path, what=what)
     vocabulary = vocabulary.with_added(manifest.get("special_tokens") or ())
     made_with = manifest.get("vocab_sha256")
     verdict = "" if made_with is None else ", the one that the records were made with"

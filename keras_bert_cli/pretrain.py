@@ -255,11 +255,11 @@ def _print_results(measured, results, task):
 def _find_tokenizer(files, args):
     """Returns the Tokenizer of the records: by --vocab_file, by what lies beside them, or by the checkpoint."""
     from keras_bert.data.manifests import stated_rules
-    from keras_bert.data.records import vocab_path
+    from keras_bert.data.records import tokenizer_beside
     from keras_bert.errors import UserError
     from keras_bert_cli.tokenizer_flags import find_tokenizer
 
-    vocab_file = args.vocab_file or next((vocab_path(path) for path in files if vocab_path(path).is_file()), None)
+    vocab_file = args.vocab_file or tokenizer_beside(files)
     if not vocab_file and not args.init_checkpoint:
         raise UserError(
             f"No vocabulary lies beside {files[0]}; give the one its records were made with by --vocab_file."

@@ -1,6 +1,7 @@
 """The flags of a tokenizer's rules, and the one way from flags, manifests and checkpoints to a Tokenizer."""
 
 import argparse
+from pathlib import Path
 from shlex import quote
 
 from keras_bert_cli.flags import add_bool
@@ -84,15 +85,20 @@ def find_tokenizer(args, *, vocab_file, checkpoint=None, manifest=None, contradi
         UserError: a file cannot be read, the casing does not go with the vocabulary, or flags contradict the files.
     """
     from keras_bert.errors import UserError
+    from keras_bert.text.kinds import WORDPIECE, kind_at, kind_of
     from keras_bert.text.rules import rules_for
     from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.tokenizer_files import find_vocabulary, foreign_kind, read_tokenizer, tokenizer_folder
+    from keras_bert.text.tokenizer_files import read_wordpiece, tokenizer_folder, transformer_folder
     from keras_bert.text.vocabulary import Vocabulary, casing_problem
 
     own, stated, manifest = None, {}, manifest or {}
-    beside = None if checkpoint is None else tokenizer_folder(checkpoint)
-    if beside is not None and (not vocab_file or (find_vocabulary(beside) and foreign_kind(beside) is None)):
-        own, stated = read_tokenizer(checkpoint)
+    beside = None if checkpoint is None else transformer_folder(tokenizer_folder(checkpoint))
+    if vocab_file and (Path(vocab_file).is_dir() or kind_at(vocab_file, what="--vocab_file") != WORDPIECE):
+        return _stated_by_files(args, vocab_file, manifest)
+    if not vocab_file and beside is not None and kind_of(beside) not in (WORDPIECE, None):
+        return _stated_by_files(args, beside, manifest)
+    if beside is not None and (not vocab_file or kind_of(beside) == WORDPIECE):
+        own, stated = read_wordpiece(beside)
     vocabulary = Vocabulary.from_file(vocab_file) if vocab_file else own
     if vocabulary is None:
         return None
@@ -119,3 +125,20 @@ def find_tokenizer(args, *, vocab_file, checkpoint=None, manifest=None, contradi
                     does = "lower-cases" if files.do_lower_case else "keeps upper case"
                 raise UserError(f"--{name}={value}, but {checkpoint} {does}; leave the flag out.")
     return Tokenizer.from_rules(vocabulary, rules)
+
+
+def _stated_by_files(args, place, manifest):
+    """Returns the Tokenizer of a directory or file that states all of its rules, or a UserError on flags for them."""
+    from keras_bert.errors import UserError
+    from keras_bert.text.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.from_pretrained(
+        place, added_tokens=(*manifest.get("special_tokens", ()), *args.special_tokens)
+    )
+    for name, value in given_rules(args).items():
+        if value != getattr(tokenizer, name):
+            raise UserError(
+                f"--{name}={value}, but the tokenizer in {place} is {tokenizer.described}, as its files say; leave the "
+                "flag out."
+            )
+    return tokenizer

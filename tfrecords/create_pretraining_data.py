@@ -13,6 +13,7 @@ from pathlib import Path
 from keras_bert.data.records import shard_paths
 from keras_bert.errors import UserError
 from keras_bert.text.kinds import kind_at
+from keras_bert.text.rules import FLAGS
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary, casing_problem
 from tfrecords import stages
@@ -96,7 +97,7 @@ def create_pretraining_data(
         UserError: inputs, options or outputs with which no such file can be made.
     """
     log, report = log or (lambda line: None), progress or (lambda *_: None)
-    options = Options(tokenizer=kind_at(vocab_file, what="--vocab_file"), **_with_googles_masking(options))
+    options = Options(**_with_own_rules(vocab_file, _with_googles_masking(options)))
     if runner is not None and num_workers is not None:
         raise UserError("--num_workers is for this machine and --runner for Apache Beam; give one of them.")
     sources, chosen = resolve_sources(input_files, input_format)
@@ -163,6 +164,19 @@ def _with_googles_masking(options):
             "leave it out."
         )
     return options | ({"masking": "whole_word"} if whole_word else {})
+
+
+def _with_own_rules(vocab_file, options):
+    """Returns the options with the tokenizer's kind and, of a directory, the rules and tokens that its files state."""
+    kind = kind_at(vocab_file, what="--vocab_file")
+    if kind != "wordpiece" or not Path(vocab_file).is_dir():
+        return {"tokenizer": kind, **options}
+    tokenizer = Tokenizer.from_pretrained(vocab_file)
+    given = {name: value for name, value in options.items() if name not in FLAGS or value is not None}
+    added = (token.content for token in tokenizer.vocabulary.added)
+    special = tuple(dict.fromkeys((*added, *given.pop("special_tokens", ()))))
+    own = {name: getattr(tokenizer.rules, name) for name in FLAGS}
+    return {"tokenizer": kind, "special_tokens": special, **own, **given}
 
 
 def _state(source):
@@ -256,11 +270,12 @@ def _manifest(job, facts, tokenizer, sources, shards, statistics):
 
 def _usable_tokenizer(vocab_file, options):
     """Returns the Tokenizer, or raises a UserError if it does not go with lower-casing or has no ordinary tokens."""
-    if Path(vocab_file).is_dir() or options.tokenizer != "wordpiece":
+    if options.tokenizer != "wordpiece":
         tokenizer = Tokenizer.from_pretrained(vocab_file, added_tokens=options.special_tokens)
     else:
-        vocabulary = Vocabulary.from_file(vocab_file).with_added(options.special_tokens)
-        tokenizer = Tokenizer.from_rules(vocabulary, options.rules)
+        is_folder = Path(vocab_file).is_dir()
+        vocabulary = Tokenizer.from_pretrained(vocab_file).vocabulary if is_folder else Vocabulary.from_file(vocab_file)
+        tokenizer = Tokenizer.from_rules(vocabulary.with_added(options.special_tokens), options.rules)
         problem = casing_problem(vocabulary, options.do_lower_case)
         if problem:
             raise UserError(f"--vocab_file: {vocab_file}: {problem}")

@@ -30,14 +30,14 @@ from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
+from keras_bert.text.kinds import NAMES, WORDPIECE, kind_of
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.tokenizer_config import OWN_FILES
 from keras_bert.text.tokenizer_files import (
     CONFIG_NAME,
-    STALE,
-    VOCAB_NAME,
     as_directory,
     count_entries,
     find_vocabulary,
-    foreign_kind,
     transformer_folder,
 )
 from keras_bert.text.vocabulary import check_fits, check_padding
@@ -144,12 +144,16 @@ def check_tokenizer(tokenizer, config):
 
 def check_vocabulary(checkpoint):
     """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has more entries than rows."""
-    path = find_vocabulary(checkpoint.folder)
-    is_other = path is not None and path.name == VOCAB_NAME and foreign_kind(checkpoint.folder)
-    entries = None if path is None or is_other else count_entries(path)
-    if entries is not None:
-        remedy = "put the vocabulary there that belongs to the weights."
-        check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
+    kind, path = kind_of(checkpoint.folder), checkpoint.folder
+    if kind == WORDPIECE:
+        path = find_vocabulary(path)
+        entries = count_entries(path)
+    elif kind in NAMES:
+        entries = len(Tokenizer.from_pretrained(path))
+    else:
+        return
+    remedy = "put the vocabulary there that belongs to the weights."
+    check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
 
 
 def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="keras_bert", log=None):
@@ -214,11 +218,12 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, unread=(), format="ker
         for file in unread:
             shutil.copyfile(file, folder / file.name)
         written = sorted(os.listdir(folder))
+        others = [] if tokenizer is None else [name for name in OWN_FILES if name not in written]
     if place != path:
         stale = [TASK, OWN, *STALE_OF.get(standing, ())]
         if find_prefix(path) is not None:
             stale = [name for name in stale if name != directory.CONFIG]  # which Google's checkpoint there needs
-        _move_files(place, path, stale=stale if tokenizer is None else [*stale, *STALE])
+        _move_files(place, path, stale=[*stale, *others])
     for note in plan.notes:
         warnings.warn(note, stacklevel=3) if log is None else log(note)
     return written

@@ -13,8 +13,9 @@ import numpy as np
 
 from keras_bert.checkpoints.parts import all_head_weights, encoder_weights
 from keras_bert.errors import UserError
+from keras_bert.text.kinds import NAMES, WORDPIECE, kind_at, kind_of
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.tokenizer_files import VOCAB_NAME, cannot_read, find_vocabulary, foreign_kind
+from keras_bert.text.tokenizer_files import VOCAB_NAME, cannot_read, find_vocabulary
 from keras_bert.text.vocabulary import UNK, Vocabulary, check_fits
 from keras_bert.text.wordpiece import WordPiece
 
@@ -23,8 +24,8 @@ def grow_checkpoint(checkpoint, vocabulary):
     """Returns the checkpoint as it is for another vocabulary, which extends its own.
 
     Args:
-        checkpoint: an opened Checkpoint with a vocab.txt or tokenizer.json beside it.
-        vocabulary: a Vocabulary, a Tokenizer with one, or the path of a vocab.txt. It has the entries of the
+        checkpoint: an opened Checkpoint with the files of its tokenizer beside it.
+        vocabulary: a Vocabulary, a Tokenizer with one, or the path of a vocab.txt or of a tokenizer. It has the entries of the
             checkpoint's at the same ids, but for [unusedN] that may have become others, and may have more.
 
     Returns:
@@ -36,10 +37,10 @@ def grow_checkpoint(checkpoint, vocabulary):
         UserError: the vocabulary does not extend the checkpoint's, or is larger without one to compare with.
     """
     new, config, folder = _as_vocabulary(vocabulary), checkpoint.config, checkpoint.folder
-    path = find_vocabulary(folder)
-    if path is None and foreign_kind(folder) is not None:
-        raise cannot_read(folder, foreign_kind(folder))
-    if path is None:
+    kind = kind_of(folder)
+    if kind not in (*NAMES, None):
+        raise cannot_read(folder, kind)
+    if kind is None:
         if len(new) <= config.vocab_size:
             note = f"the vocabulary is taken as given, without a {VOCAB_NAME} in {folder} to compare it with"
             return dataclasses.replace(checkpoint, notes=(*checkpoint.notes, note))
@@ -48,7 +49,7 @@ def grow_checkpoint(checkpoint, vocabulary):
             f"the checkpoint's {config.vocab_size}; put the {VOCAB_NAME} there that belongs to the weights."
         )
     tokenizer = Tokenizer.from_pretrained(folder)
-    old = tokenizer.vocabulary
+    old, path = tokenizer.vocabulary, find_vocabulary(folder) if kind == WORDPIECE else folder
     if new.tokens == old.tokens:
         return checkpoint
     remedy = "put the vocabulary there that belongs to the weights."
@@ -87,7 +88,9 @@ def _per_entry(config):
 
 def _as_vocabulary(given):
     if isinstance(given, (str, os.PathLike)):
-        return Vocabulary.from_file(Path(given), what="vocabulary")
+        if not Path(given).is_dir() and kind_at(given) == WORDPIECE:
+            return Vocabulary.from_file(Path(given), what="vocabulary")
+        given = Tokenizer.from_pretrained(given)
     return given.vocabulary if isinstance(given, Tokenizer) else given
 
 
@@ -96,6 +99,8 @@ def _check_extends(new, old, path):
     free = set(old.unused_ids) - set(new.unused_ids)
     written = "" if path.name == VOCAB_NAME else f" (as the {VOCAB_NAME} that keras-bert convert writes)"
     remedy = f"extend {path}{written} with keras-bert train_vocab --init_vocab_file."
+    if new.spelling != old.spelling:
+        raise UserError(f"The vocabulary is of another kind than the checkpoint's in {path}; {remedy}")
     for index, (before, now) in enumerate(zip(old.tokens, new.tokens, strict=False)):
         if before != now and index not in free:
             raise UserError(
@@ -114,14 +119,14 @@ def _spelled_before(new, tokenizer):
 
     A "##piece" is spelled as what goes on in a word. What could not be spelled was [UNK].
     """
-    old = tokenizer.vocabulary
+    old, is_wordpiece = tokenizer.vocabulary, tokenizer.kind == WORDPIECE
     inside = {token: (index,) for index, token in enumerate(old.tokens) if token.startswith("##")}
     # A vocabulary in which what goes on may also begin.
     go_on = WordPiece({UNK: (old.unk_id,), **{token[2:]: ids for token, ids in inside.items()}, **inside}, unknown=UNK)
     spelled = {}
     for index, token in enumerate(new.tokens):
         if token and (index >= len(old) or token != old.tokens[index]):
-            is_inside = token.startswith("##") and len(token) > 2
+            is_inside = is_wordpiece and token.startswith("##") and len(token) > 2
             ids = go_on(token[2:]) if is_inside else tokenizer.token_ids(token)
             spelled[index] = list(ids) or [old.unk_id]
     return spelled

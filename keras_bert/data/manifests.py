@@ -6,8 +6,9 @@ The data tool writes a manifest beside its shards. Google's files have none: the
 from pathlib import Path
 
 from keras_bert.data.damage import scan
-from keras_bert.data.records import count_records, manifest_path, read_manifest, vocab_path
+from keras_bert.data.records import count_records, manifest_path, read_manifest, tokenizer_beside
 from keras_bert.errors import UserError
+from keras_bert.text.kinds import kind_at
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 
@@ -90,12 +91,11 @@ def check_vocabulary(files, vocabulary):
     for path, manifest in runs_of(files).items():
         made_with = manifest.get("vocab_sha256", vocabulary.fingerprint)
         if made_with != vocabulary.fingerprint:
-            beside = vocab_path(path)
+            beside = tokenizer_beside([path])
             raise UserError(
                 f"{path} was made with another vocabulary ({manifest.get('vocab_size')} tokens, SHA-256 "
                 f"{str(made_with)[:12]}) than the model's ({len(vocabulary)} tokens, {vocabulary.fingerprint[:12]}); "
-                + (f"take {beside}" if beside.is_file() else "take the records' own")
-                + ", or make the records again with the model's."
+                f"take {beside or "the records' own"}, or make the records again with the model's."
             )
 
 
@@ -107,12 +107,31 @@ def check_tokenizer_of(files, tokenizer):
     if tokenizer is None:
         return
     check_vocabulary(files, tokenizer.vocabulary)
+    _check_kind(files, tokenizer)
     for name, value in stated.items():
         found = getattr(tokenizer, name) if name != "special_tokens" else _kept_as(value, tokenizer)
         if value != found:
             raise UserError(
                 f"{files[0]} was made with {name}={value}, but the tokenizer has {name}={found}; "
                 f"leave --{name} to the manifest, or make the records again."
+            )
+
+
+def _check_kind(files, tokenizer):
+    """Raises a UserError if the records' tokenizer is of another kind than this one, or has other rules."""
+    for path, manifest in runs_of(files).items():
+        kind = manifest.get("tokenizer", "wordpiece" if manifest else tokenizer.kind)
+        if kind != tokenizer.kind:
+            raise UserError(
+                f"{path} was made with a tokenizer of the kind {kind!r:.30}, and the model's is {tokenizer.kind}; "
+                "make the records again with the model's."
+            )
+        made_with = manifest.get("tokenizer_sha256", tokenizer.fingerprint)
+        if kind != "wordpiece" and made_with != tokenizer.fingerprint:  # of WordPiece each rule is compared by name
+            raise UserError(
+                f"{path} was made with another tokenizer of the same vocabulary (SHA-256 {str(made_with)[:12]}) than "
+                f"the model's ({tokenizer.fingerprint[:12]}); take {tokenizer_beside([path]) or "the records' own"}, "
+                "or make the records again with the model's."
             )
 
 
@@ -127,15 +146,18 @@ def records_vocabulary(files, given=None):
 
     Args:
         files: paths of TFRecord files.
-        given: a Vocabulary, a Tokenizer or the path of a vocab.txt; None looks beside the files.
+        given: a Vocabulary, a Tokenizer, the path of a vocab.txt or of a directory with the files of a tokenizer; None
+            looks beside the files.
 
     Raises:
         UserError: it is not the one that a manifest names, or no vocabulary.
     """
     if given is None:
-        given = next((vocab_path(path) for path in runs_of(files) if vocab_path(path).is_file()), None)
+        given = tokenizer_beside(runs_of(files))
     if given is None:
         return None
+    if not isinstance(given, (Vocabulary, Tokenizer)) and (Path(given).is_dir() or kind_at(given) != "wordpiece"):
+        given = Tokenizer.from_pretrained(given)
     given = given.vocabulary if isinstance(given, Tokenizer) else given
     vocabulary = given if isinstance(given, Vocabulary) else Vocabulary.from_file(given, what="vocabulary")
     check_vocabulary(files, vocabulary)

@@ -22,6 +22,7 @@ class Engine:
         normalizers: the two functions by which added tokens are found in normalized text, see `KeptTokens`.
         lower_cases: whether it lower-cases text.
         described: its rules in words.
+        identity: bytes that are equal for equal rules and models alone.
     """
 
     separator = ""

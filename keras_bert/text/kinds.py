@@ -12,7 +12,7 @@ from pathlib import Path
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.text.tokenizer_config import CLASSES as WORDPIECE_CLASSES
-from keras_bert.text.tokenizer_config import GENERIC, JSON_NAME, tokenizer_class
+from keras_bert.text.tokenizer_config import FILES, GENERIC, JSON_NAME, tokenizer_class
 
 WORDPIECE, BPE, SENTENCEPIECE = "wordpiece", "bpe", "sentencepiece"
 NAMES = {WORDPIECE: "WordPiece", BPE: "byte-level BPE", SENTENCEPIECE: "SentencePiece"}
@@ -27,14 +27,6 @@ CLASSES = {
         ),
         SENTENCEPIECE,
     ),
-}
-FILES = {
-    "vocab.txt": WORDPIECE,
-    "vocab.json": BPE,
-    "merges.txt": BPE,
-    "*.model": SENTENCEPIECE,
-    "*.spiece": SENTENCEPIECE,
-    "bpe.codes": "BPE",
 }
 TYPES = {"WordPiece": WORDPIECE, "BPE": BPE, "Unigram": SENTENCEPIECE}  # what tokenizer.json calls them
 
@@ -54,9 +46,8 @@ def kind_of(folder):
     if name is not None and name not in GENERIC and name not in CLASSES:
         return given
     found = {kind: path for pattern, kind in FILES.items() for path in sorted(folder.glob(pattern))}
-    if (folder / JSON_NAME).is_file():
-        if name in GENERIC or not found:
-            return _type_of(folder / JSON_NAME)
+    if (folder / JSON_NAME).is_file() and (name in GENERIC or not found):
+        return _type_of(folder / JSON_NAME)
     if found and name is not None and name not in GENERIC:
         return CLASSES[name]
     if len(found) > 1:
@@ -69,7 +60,7 @@ def kind_of(folder):
     return next(iter(found), None)
 
 
-def kind_at(path, *, what):
+def kind_at(path, *, what="vocab_file"):
     """Returns the kind of the tokenizer at a path: a directory, or one of the files of a tokenizer.
 
     Args:

@@ -9,16 +9,18 @@ An engine is what a kind of tokenizer is: it knows nothing of added tokens, of l
     sentence_pieces.py   SentencePiece, Unigram and BPE
 """
 
+import hashlib
+import json
 from itertools import chain
 
 import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.added import KeptTokens
+from keras_bert.text.engines import read_engine
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
 from keras_bert.text.layout import truncated
-from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens, rules_for
-from keras_bert.text.tokenizer_files import read_tokenizer
+from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.text.wordpieces import WordPieces
 
@@ -278,16 +280,16 @@ class Tokenizer:
 
     @classmethod
     def from_pretrained(cls, path, *, do_lower_case=None, added_tokens=(), keep=()):
-        """Reads the tokenizer of a model directory: ours, Google's or Hugging Face's.
+        """Reads the tokenizer of a model directory: ours, Google's or Hugging Face's, of any of the three kinds.
 
         Its added and special tokens are kept whole, as transformers does. Settings of its tokenizer_config.json and
-        tokenizer.json that mean other ids than BERT's WordPiece are refused.
+        tokenizer.json that mean other ids than are computed here are refused.
 
         Args:
-            path: a directory with vocab.txt or transformers' tokenizer.json, or the prefix of a checkpoint next to
-                one ("dir/bert_model.ckpt").
-            do_lower_case: overrules tokenizer_config.json, which overrules tokenizer.json. Where none of them says,
-                a vocabulary without any upper-case letter is a lower-cased one.
+            path: a directory with vocab.txt, vocab.json and merges.txt, a SentencePiece model, or transformers'
+                tokenizer.json; one of these files; or the prefix of a checkpoint next to them ("dir/bert_model.ckpt").
+            do_lower_case: of WordPiece; overrules tokenizer_config.json, which overrules tokenizer.json. Where none of
+                them says, a vocabulary without any upper-case letter is a lower-cased one.
             added_tokens: more tokens to keep whole, see `Tokenizer`.
             keep: see `Tokenizer`.
 
@@ -295,9 +297,8 @@ class Tokenizer:
             UserError: the directory or its tokenizer is missing, a file cannot be read, or it is another kind of
                 tokenizer.
         """
-        vocabulary, stated = read_tokenizer(path)
-        asked = {} if do_lower_case is None else {"do_lower_case": do_lower_case}
-        return cls.from_rules(vocabulary.with_added(added_tokens), rules_for(vocabulary, asked, stated), keep=keep)
+        engine, vocabulary = read_engine(path, do_lower_case=do_lower_case, added_tokens=added_tokens)
+        return cls.of_engine(engine, vocabulary, keep=keep)
 
     def save_pretrained(self, directory):
         """Writes its own files (vocab.txt, say) and tokenizer_config.json, in place of another tokenizer's."""
@@ -322,6 +323,13 @@ class Tokenizer:
     def described(self):
         """Its rules in words: casing, added tokens."""
         return self.engine.described
+
+    @property
+    def fingerprint(self):
+        """SHA-256, in hex, of all that decides its ids."""
+        added = [{**token.to_dict(), "id": self.vocabulary.id(token.content)} for token in self.kept.tokens]
+        says = json.dumps([self.kind, self.vocabulary.fingerprint, added])
+        return hashlib.sha256(says.encode() + self.engine.identity).hexdigest()
 
     @property
     def rules(self):

@@ -4,10 +4,14 @@ What changes ids and is not done here is refused by name. The five tokens [PAD] 
 literally in a text, as google-research/bert does; transformers keeps them whole (see `keep` of `Tokenizer`).
 """
 
+import dataclasses
+import json
+
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
+from keras_bert.outputs import atomic_path
 from keras_bert.text.rules import FLAGS, AddedToken
-from keras_bert.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK
+from keras_bert.text.spelling import CLS, MASK, PAD, ROLES, SEP, SPECIAL_TOKENS, UNK
 
 CONFIG_NAME, JSON_NAME = "tokenizer_config.json", "tokenizer.json"
 ADDED_NAME, SPECIAL_NAME, MODEL_CONFIG = "added_tokens.json", "special_tokens_map.json", "config.json"
@@ -20,6 +24,7 @@ CLASSES = {
     *("DPRContextEncoderTokenizer", "DPRQuestionEncoderTokenizer", "DPRReaderTokenizer"),
     *GENERIC,
 }
+SIDES = {"padding_side": ("right", None), "truncation_side": ("right", None)}
 # What tokenizer_config.json must say where it says anything; other values mean other ids.
 EXPECTED = {
     "do_basic_tokenize": (True, None),
@@ -31,11 +36,22 @@ EXPECTED = {
     "subword_tokenizer_type": ("wordpiece", None),
     "wordpieces_prefix": ("##", None),
     "max_input_chars_per_word": (100, 200, None),  # transformers' and Google's; here it is 200
-    "padding_side": ("right", None),
-    "truncation_side": ("right", None),
+    **SIDES,
     "add_bos_token": (False, None),
     "add_eos_token": (False, None),
 }
+VOCAB_NAME = "vocab.txt"
+# The files of tokenizers, by the kind that they are of; and those that a tokenizer which is saved takes the place of.
+FILES = {
+    "vocab.txt": "wordpiece",
+    "vocab.json": "bpe",
+    "merges.txt": "bpe",
+    "*.model": "sentencepiece",
+    "*.spiece": "sentencepiece",
+    "bpe.codes": "BPE",
+}
+OWN_FILES = (VOCAB_NAME, "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+OWN_FILES += (JSON_NAME, ADDED_NAME, SPECIAL_NAME)
 MOST_DIGITS = 18  # of an id, which is an int64
 TOKEN_FLAGS = ("special", "single_word", "lstrip", "rstrip", "normalized")
 NAMED = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
@@ -74,6 +90,40 @@ def read_config(folder):
     return stated, added
 
 
+def read_special(folder, defaults):
+    """Reads which tokens of a tokenizer that is not WordPiece have the roles of ROLES, and all that it keeps whole.
+
+    Args:
+        folder: the directory.
+        defaults: {role: AddedToken} of its class, for what no file names.
+
+    Returns:
+        {role: token}, and a list of (AddedToken, id or None), in the order in which ids are given; the special ones are
+        among them.
+
+    Raises:
+        UserError: a file is damaged, or says what is not supported here.
+    """
+    place = folder / CONFIG_NAME
+    fields = _read(place, "The tokenizer's configuration")
+    _check_code(folder, fields)
+    for name, values in SIDES.items():
+        if name in fields and fields[name] not in values:
+            raise _refusal(place, name, fields[name], repr(values[0]))
+    said = {**_read(folder / SPECIAL_NAME, "The special tokens"), **fields}
+    named = {role: _token(said[f"{role}_token"], place, special=True) for role in ROLES if said.get(f"{role}_token")}
+    special = {role: named[role].content if role in named else token.content for role, token in defaults.items()}
+    found = dict(_all_added(folder, fields, named={}))
+    # A class's own flags, such as that a mask takes the space before it, hold unless a file writes a token out.
+    written = {content for content, (_, index) in found.items() if index is not None}
+    written |= {named[role].content for role in named if isinstance(said[f"{role}_token"], dict)}
+    for role, token in defaults.items():
+        if special[role] not in written:
+            index = found.get(special[role], (None, None))[1]
+            found[special[role]] = dataclasses.replace(token, content=special[role]), index
+    return special, [found.pop(token) for token in dict.fromkeys(special.values())] + list(found.values())
+
+
 def is_generic(folder):
     """Says whether tokenizer_config.json leaves all to tokenizer.json."""
     name = _read(folder / CONFIG_NAME, "The tokenizer's configuration").get("tokenizer_class")
@@ -86,18 +136,13 @@ def tokenizer_class(folder):
     return next((str(name) for name in names if name is not None), None)
 
 
-def is_known_class(name):
-    """Says whether a tokenizer of that class, or of none, splits words as is done here."""
-    return name is None or name.removesuffix("Fast") in CLASSES
-
-
 def _read(path, what):
     return read_json(path, what=what) if path.is_file() else {}
 
 
 def _refusal(path, name, value, expected):
     return UserError(
-        f"{path} is not for BERT's WordPiece tokenizer: its {name} is {value!r:.80}, and {expected} was expected; "
+        f"{path} is not for this tokenizer: its {name} is {value!r:.80}, and {expected} was expected; "
         "texts would get other ids than the model was trained with."
     )
 
@@ -115,6 +160,11 @@ def _check_class(folder, fields):
             f"{place} says tokenizer_class {name}{segmented}, and BertTokenizer was expected; that splits words in "
             "another way, and texts would get other ids than the model was trained with."
         )
+    _check_code(folder, fields)
+
+
+def _check_code(folder, fields):
+    """Raises a UserError if the tokenizer has code of its own."""
     code = fields.get("auto_map")
     if isinstance(code, list) or (isinstance(code, dict) and "AutoTokenizer" in code):
         raise UserError(
@@ -125,27 +175,37 @@ def _check_class(folder, fields):
 
 def _added_tokens(folder, fields):
     """Returns [(AddedToken, id or None)], each content once, but for the five special tokens."""
-    names = _named(fields, folder / CONFIG_NAME)
+    return [pair for content, pair in _all_added(folder, fields, named=NAMED) if content not in SPECIAL_TOKENS]
+
+
+def _all_added(folder, fields, *, named):
+    """Returns [(content, (AddedToken, id or None))], each content once; see `_named`."""
+    names = _named(fields, folder / CONFIG_NAME, named)
     if "added_tokens_decoder" in fields:
         found = _numbered(fields["added_tokens_decoder"], folder / CONFIG_NAME)
     else:
-        names |= _named(_read(folder / SPECIAL_NAME, "The special tokens"), folder / SPECIAL_NAME)
+        names |= _named(_read(folder / SPECIAL_NAME, "The special tokens"), folder / SPECIAL_NAME, named)
         found = _in_added_json(folder / ADDED_NAME, names) | _in_tokenizer_json(folder / JSON_NAME)
     tokens = dict(sorted(found.items(), key=lambda item: item[1][1]))
     for content, token in names.items():
         tokens.setdefault(content, (token, None))
-    return [pair for content, pair in tokens.items() if content not in SPECIAL_TOKENS]
+    return list(tokens.items())
 
 
-def _named(fields, path):
-    """Returns {content: AddedToken} of the special tokens that a file names or lists, in transformers' order."""
+def _named(fields, path, named):
+    """Returns {content: AddedToken} of the special tokens that a file names or lists, in transformers' order.
+
+    Args:
+        fields, path: the file's.
+        named: {field: the one content that it may have}.
+    """
     found = {}
     for name in sorted(fields, key=lambda name: name not in ("bos_token", "eos_token")):
         if name.endswith("_token") and isinstance(fields[name], (str, dict)):
             _put(found, fields[name], path)
             content = next(reversed(found), None)
-            if name in NAMED and content != NAMED[name]:
-                raise _refusal(path, name, content, repr(NAMED[name]))
+            if content != named.get(name, content):
+                raise _refusal(path, name, content, repr(named[name]))
     for name in ("extra_special_tokens", "additional_special_tokens"):
         for value in _listed(fields, name, path):
             _put(found, value, path)
@@ -209,10 +269,33 @@ def _token(value, path, *, special=False):
         raise UserError(f"{path}: {error}") from None
 
 
-def config_fields(rules, vocabulary):
-    """Returns what tokenizer_config.json says of TokenizerRules and of the tokens added to a Vocabulary."""
-    fields = {name: getattr(rules, name) for name in FLAGS}
-    added = vocabulary.added
+def read_config_fields(folder):
+    """Returns the fields of a directory's tokenizer_config.json; {} where there is none."""
+    return _read(folder / CONFIG_NAME, "The tokenizer's configuration")
+
+
+def write_config(folder, vocabulary, fields, *, keep):
+    """Writes tokenizer_config.json into a directory, and removes the files of other tokenizers there.
+
+    Args:
+        folder: a Path.
+        vocabulary: the Vocabulary, with all that was added.
+        fields: what the file says of the rules.
+        keep: names of this tokenizer's other files.
+    """
+    fields = fields | config_fields(vocabulary)
+    if vocabulary.spelling.special != SPECIAL_TOKENS:
+        fields |= {f"{role}_token": token for role, token in zip(ROLES, vocabulary.spelling.special, strict=True)}
+    with atomic_path(folder / CONFIG_NAME) as temporary:
+        temporary.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name in OWN_FILES:
+        if name not in keep:
+            (folder / name).unlink(missing_ok=True)
+
+
+def config_fields(vocabulary):
+    """Returns what tokenizer_config.json says of the tokens added to a Vocabulary."""
+    fields, added = {}, vocabulary.added
     if added:
         fields["added_tokens_decoder"] = {str(vocabulary.id(token.content)): token.to_dict() for token in added}
         special = [token.content for token in added if token.special]

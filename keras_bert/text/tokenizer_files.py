@@ -1,43 +1,32 @@
-"""The tokenizer's files in a model directory: vocab.txt or tokenizer.json, and what tokenizer_config.py reads.
+"""WordPiece's files in a model directory: vocab.txt or tokenizer.json, and what tokenizer_config.py reads.
 
 tokenizer.json holds vocabulary and rules in one, as Hugging Face's tokenizers library writes them; transformers 5 saves
 no vocab.txt beside it. Where both are there vocab.txt is read.
 """
 
-import contextlib
 import glob
 import os
 from pathlib import Path
 
 from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, parse_json, read_json
+from keras_bert.text.kinds import NAMES, kind_of
 from keras_bert.text.tokenizer_config import (
     ADDED_NAME,
     CONFIG_NAME,
+    FILES,
     JSON_NAME,
     SPECIAL_NAME,
-    config_fields,
+    VOCAB_NAME,
     is_generic,
-    is_known_class,
     read_config,
-    tokenizer_class,
 )
 from keras_bert.text.vocabulary import CLS, SEP, UNK, Vocabulary
 
-__all__ = ["CONFIG_NAME", "JSON_NAME", "STALE", "VOCAB_NAME", "config_fields", "find_vocabulary", "read_tokenizer"]
+__all__ = ["CONFIG_NAME", "JSON_NAME", "VOCAB_NAME", "find_vocabulary", "read_wordpiece"]
 
-VOCAB_NAME = "vocab.txt"
 MODULES = "modules.json"  # of sentence-transformers, which may keep the model in a folder below
-STALE = (JSON_NAME, ADDED_NAME, SPECIAL_NAME)  # files of another tokenizer that what we write takes the place of
-# Files of other tokenizers than WordPiece, and what these are called; and what a tokenizer may have beside them.
-OTHERS = {
-    "*.model": "SentencePiece",
-    "vocab.json": "byte-level BPE",
-    "merges.txt": "byte-level BPE",
-    "bpe.codes": "BPE",
-}
-OF_TOKENIZERS = (VOCAB_NAME, *OTHERS, JSON_NAME, CONFIG_NAME, ADDED_NAME, SPECIAL_NAME, "dict.txt", "tokenization_*.py")
-KINDS = {"BPE": "byte-level BPE", "Unigram": "SentencePiece"}  # what tokenizer.json calls them
+OF_TOKENIZERS = (*FILES, JSON_NAME, CONFIG_NAME, ADDED_NAME, SPECIAL_NAME, "dict.txt", "tokenization_*.py")
 KIND = "WordPiece"
 # What tokenizer.json must say; other values mean other ids.
 EXPECTED = (
@@ -82,20 +71,9 @@ def find_vocabulary(folder):
 
 
 def foreign_kind(folder):
-    """Returns the kind of a directory's tokenizer if it is one that cannot be read yet, in words; else None.
-
-    A damaged file is left to whoever reads it.
-    """
-    folder = Path(folder)
-    others = [kind for pattern, kind in OTHERS.items() if any(folder.glob(pattern))]
-    path, given, kind = find_vocabulary(folder), tokenizer_class(folder), None
-    if path is None or path.name == VOCAB_NAME:
-        kind = others[0] if others and (path is None or given is None) else None
-    else:
-        with contextlib.suppress(UserError, LookupError, TypeError):
-            kind = read_json(path, what="The tokenizer")["model"]["type"]
-        kind = KINDS.get(kind, kind) if isinstance(kind, str) and kind != KIND else None
-    return given if kind is None and not is_known_class(given) else kind
+    """Returns the kind of a directory's tokenizer if it is one that cannot be read, in words; else None."""
+    kind = kind_of(folder)
+    return None if kind in NAMES else kind
 
 
 def unread_files(folder):
@@ -108,21 +86,20 @@ def cannot_read(folder, kind):
     config = (CONFIG_NAME, ADDED_NAME, SPECIAL_NAME)
     files = ", ".join(path.name for path in unread_files(folder) if path.name not in config)
     return UserError(
-        f"The tokenizer in {folder} is of a kind that cannot be read yet, {kind}{f' ({files})' if files else ''}; only "
-        "WordPiece can. The model itself loads, and takes token ids."
+        f"The tokenizer in {folder} is of a kind that cannot be read, {kind}{f' ({files})' if files else ''}; "
+        f"{', '.join(NAMES.values())} can. The model itself loads, and takes token ids."
     )
 
 
 def count_entries(path):
-    """Returns how many entries a file of `find_vocabulary` has; None if it is of another kind than BERT's.
+    """Returns how many entries a file of `find_vocabulary` has.
 
     Raises:
         UserError: it is damaged.
     """
     if path.name == VOCAB_NAME:
         return len(Vocabulary.from_file(path, what="The model's vocabulary"))
-    fields = _read(path)
-    return len(_tokens(fields, path)) if fields["model"].get("type") == KIND else None
+    return len(_tokens(_read(path), path))
 
 
 def as_directory(path):
@@ -147,11 +124,11 @@ def tokenizer_folder(path):
     return path.parent
 
 
-def read_tokenizer(path):
+def read_wordpiece(folder):
     """Reads the vocabulary and the rules of a directory.
 
     Args:
-        path: the directory, or the prefix of a checkpoint in it.
+        folder: a Path.
 
     Returns:
         A Vocabulary with the added tokens, and {rule: value} of the other rules that the files state;
@@ -161,10 +138,7 @@ def read_tokenizer(path):
         UserError: there is no such directory or no vocabulary in it, a file is damaged, or it is another kind of
             tokenizer than BERT's.
     """
-    folder = transformer_folder(tokenizer_folder(path))
-    path, generic, kind = find_vocabulary(folder), is_generic(folder), foreign_kind(folder)
-    if kind is not None and (path is None or kind != tokenizer_class(folder)):  # which read_config tells more of
-        raise cannot_read(folder, kind)
+    path, generic = find_vocabulary(folder), is_generic(folder)
     if path is not None and generic and (folder / JSON_NAME).is_file():
         path = folder / JSON_NAME  # the rules of such a tokenizer stand there alone
     if path is None:

@@ -9,14 +9,13 @@ import json
 from itertools import chain
 from pathlib import Path
 
-from keras_bert.outputs import atomic_path
 from keras_bert.text.added import normalizers
 from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.engine import Engine
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import FLAGS
 from keras_bert.text.spelling import UNK, WORDPIECE
-from keras_bert.text.tokenizer_files import CONFIG_NAME, STALE, VOCAB_NAME, config_fields
+from keras_bert.text.tokenizer_config import VOCAB_NAME, write_config
 from keras_bert.text.wordpiece import WordPiece
 
 CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
@@ -69,6 +68,11 @@ class WordPieces(Engine):
         """The rules in words."""
         return self.rules.described
 
+    @property
+    def identity(self):
+        """The rules, as bytes."""
+        return json.dumps({name: getattr(self.rules, name) for name in FLAGS}).encode()
+
     def ids(self, text):
         """Returns the ids of a text, a list of int."""
         return list(chain.from_iterable(map(self._cache.__getitem__, split_words(text, **self._split))))
@@ -111,11 +115,8 @@ class WordPieces(Engine):
     def save(self, folder, vocabulary):
         """Writes vocab.txt and tokenizer_config.json into a folder, in place of another tokenizer's files."""
         vocabulary.save(Path(folder) / VOCAB_NAME)
-        with atomic_path(Path(folder) / CONFIG_NAME) as temporary:
-            fields = config_fields(self.rules, vocabulary)
-            temporary.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-        for name in STALE:
-            (Path(folder) / name).unlink(missing_ok=True)
+        fields = {name: getattr(self.rules, name) for name in FLAGS}
+        write_config(Path(folder), vocabulary, fields, keep=(VOCAB_NAME,))
 
     def _word_ids(self, word):
         return tuple(chain.from_iterable(map(self._wordpiece, basic_tokens(word, **self._flags))))

@@ -1,0 +1,64 @@
+"""The three kinds of engines together: read from a directory, and made again of what a layer's configuration holds."""
+
+from pathlib import Path
+
+from keras_bert.errors import UserError
+from keras_bert.text.byte_pairs import BytePairEngine, read_byte_pairs
+from keras_bert.text.kinds import BPE, NAMES, kind_at, kind_of
+from keras_bert.text.rules import rules_for
+from keras_bert.text.tokenizer_config import tokenizer_class
+from keras_bert.text.tokenizer_files import cannot_read, read_wordpiece, tokenizer_folder, transformer_folder
+from keras_bert.text.wordpieces import WordPieces
+
+READERS = {BPE: read_byte_pairs}
+ENGINES = {BPE: BytePairEngine}
+
+
+def engine_from_config(config):
+    """Makes an engine of what its `get_config` gave."""
+    return ENGINES[config["kind"]].from_config(config)
+
+
+def read_engine(path, *, do_lower_case=None, added_tokens=()):
+    """Reads the tokenizer of a directory.
+
+    Args:
+        path: the directory, a file of the tokenizer in it, or the prefix of a checkpoint in it.
+        do_lower_case: overrules what WordPiece's files say; other kinds say it themselves.
+        added_tokens: more AddedTokens, or their contents.
+
+    Returns:
+        An Engine, and its Vocabulary with all that was added.
+
+    Raises:
+        UserError: there is no such directory or no tokenizer in it, a file is damaged, or it asks for what is not
+            supported.
+    """
+    folder = transformer_folder(tokenizer_folder(path))
+    kind = kind_at(path) if Path(path).is_file() else kind_of(folder)
+    if kind in READERS:
+        if do_lower_case is not None:
+            raise UserError(
+                f"do_lower_case is for WordPiece, and the tokenizer in {folder} is {NAMES[kind]}, whose files say it; "
+                "leave it out."
+            )
+        engine, vocabulary, added = READERS[kind](folder)
+        _check_ids(vocabulary, added, folder)
+        return engine, vocabulary.with_added(added_tokens)
+    if kind not in NAMES and kind not in (None, tokenizer_class(folder)):  # which read_wordpiece tells more of
+        raise cannot_read(folder, kind)
+    vocabulary, stated = read_wordpiece(folder)
+    vocabulary = vocabulary.with_added(added_tokens)
+    asked = {} if do_lower_case is None else {"do_lower_case": do_lower_case}
+    return WordPieces(vocabulary, rules_for(vocabulary, asked, stated)), vocabulary
+
+
+def _check_ids(vocabulary, added, folder):
+    """Raises a UserError if an added token, (AddedToken, id or None), has another id in the vocabulary."""
+    for token, index in added:
+        given = vocabulary.id(token.content)
+        if index not in (None, given):
+            raise UserError(
+                f"{folder} says that the added token {token.content!r} has the id {index}, but by the other files "
+                f"there it is {given}; take the files that the model was trained with."
+            )
