@@ -25,8 +25,8 @@ def grow_checkpoint(checkpoint, vocabulary):
 
     Args:
         checkpoint: an opened Checkpoint with the files of its tokenizer beside it.
-        vocabulary: a Vocabulary, a Tokenizer with one, or the path of a vocab.txt or of a tokenizer. It has the entries of the
-            checkpoint's at the same ids, but for [unusedN] that may have become others, and may have more.
+        vocabulary: a Vocabulary, a Tokenizer with one, or the path of a vocab.txt or of a tokenizer. It has the entries
+            of the checkpoint's at the same ids, but for [unusedN] that may have become others, and may have more.
 
     Returns:
         A Checkpoint whose arrays have a row for each entry, those of old entries bit for bit; the very same one

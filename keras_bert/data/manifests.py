@@ -18,6 +18,8 @@ SENTENCE_TASKS = {"nsp": "next-sentence", "sop": "sentence-order", "none": None}
 # The rules of the records' tokenizer, and what a manifest that does not state one means.
 RULES = {"do_lower_case": None, "strip_accents": None, "tokenize_chinese_chars": True, "special_tokens": []}
 
+OWN = "the records' own"
+
 
 def runs_of(files):
     """Returns {its first file: its manifest} of each run of the data tool among `files`; {} without a manifest."""
@@ -95,7 +97,7 @@ def check_vocabulary(files, vocabulary):
             raise UserError(
                 f"{path} was made with another vocabulary ({manifest.get('vocab_size')} tokens, SHA-256 "
                 f"{str(made_with)[:12]}) than the model's ({len(vocabulary)} tokens, {vocabulary.fingerprint[:12]}); "
-                f"take {beside or "the records' own"}, or make the records again with the model's."
+                f"take {beside or OWN}, or make the records again with the model's."
             )
 
 
@@ -130,7 +132,7 @@ def _check_kind(files, tokenizer):
         if kind != "wordpiece" and made_with != tokenizer.fingerprint:  # of WordPiece each rule is compared by name
             raise UserError(
                 f"{path} was made with another tokenizer of the same vocabulary (SHA-256 {str(made_with)[:12]}) than "
-                f"the model's ({tokenizer.fingerprint[:12]}); take {tokenizer_beside([path]) or "the records' own"}, "
+                f"the model's ({tokenizer.fingerprint[:12]}); take {tokenizer_beside([path]) or OWN}, "
                 "or make the records again with the model's."
             )
 

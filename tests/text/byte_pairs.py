@@ -63,23 +63,7 @@ _SPACES = [*" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0", *"\u1680\u2000\u2003\u200
 _CONTRACTIONS = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'LL", "'r", "'l", "'v", "'", "\u2019s", "'sre"]
 _EMOJI = ["👩\u200d👩\u200d👧", "🇰🇷", "👍🏽", "❤\ufe0f", "\u200d", "\ufe0f", "1\ufe0f\u20e3", "🫨"]
 _DIGITS = [*"0123456789", "½", "²", "Ⅷ", "①", "٣", "൦", "〇", "𝟘"]
-_WORDS = [
-    "the",
-    "don",
-    "I",
-    "word",
-    "Straße",
-    "é",
-    "e\u0301",
-    "한국",
-    "ᄒ\u1161ᆫ",
-    "東京",
-    "ﬁ",
-    "مرحبا",
-    "abc",
-    "def",
-    "xyz",
-]
+_WORDS = ["the", "don", "I", "word", "Straße", "é", "e\u0301", "한국", "ᄒ\u1161ᆫ", "東京", "ﬁ", "مرحبا", "abc", "def", "xyz"]
 _MARKS = ["\u0301", "\u0323", "\u0345", "\u0334", "\u1abf", "\U00016d63\U00016d67", "\U00011935\U00011930", "\u0f73"]
 _KINDS = [_SPACES, _SPACES, [" "], _CONTRACTIONS, _EMOJI, _DIGITS, _WORDS, _WORDS, _MARKS, list("!?.,'\"-_#$^`~\0\x7f")]
 

@@ -174,10 +174,7 @@ def test_a_saved_model_in_a_fresh_process(tmp_path):
     )
     ids, splits = json.loads(done.stdout.splitlines()[-1])
     right = [engine.ids(text) for text in texts]
-    assert ids == [index for row in right for index in row] and splits == [
-        0,
-        *np.cumsum(list(map(len, right))).tolist(),
-    ]
+    assert ids == [index for row in right for index in row] and splits == [0, *np.cumsum(list(map(len, right))).tolist()]
 
 
 def _parts(ragged):
