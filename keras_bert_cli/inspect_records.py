@@ -10,6 +10,7 @@ A token to predict stands in braces: {cat} behind a [MASK], {cat kept} as it is,
 import itertools
 import os
 import sys
+from pathlib import Path
 
 from keras_bert_cli.flags import natural_number, positive_int
 
