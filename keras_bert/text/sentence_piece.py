@@ -36,6 +36,7 @@ class SentencePiece:
         tokens: tuple of str, by id as the family numbers them.
         special: {role: token} of pad, unk, cls, sep, mask.
         added: AddedTokens that transformers' class keeps whole in a text; the caller splits a text at them.
+        table: int32 (P,), from a piece's id to the family's.
         unk_id: the id that an unknown piece gets.
         is_continuation: bool (V,), whether a token does not begin a word and is not special.
         commas: {id: ids of the pieces that take its place}.
@@ -54,7 +55,7 @@ class SentencePiece:
         except (RuntimeError, OSError) as error:
             raise UserError(f"{source} is damaged: sentencepiece cannot load it; fetch it again.") from error
         self.special = dict(rules.special)
-        self.tokens, self._table = _numbered(self.model, rules)
+        self.tokens, self.table = _numbered(self.model, rules)
         rows = {token: index for index, token in enumerate(self.tokens)}
         for role, token in self.special.items():
             if token not in rows:
@@ -63,7 +64,7 @@ class SentencePiece:
                     "model's own tokenizer files, with tokenizer_config.json."
                 )
         self.added = rules.added_tokens()
-        self.unk_id = int(self._table[self.model.unk_id])
+        self.unk_id = int(self.table[self.model.unk_id])
         self.dtype = np.dtype(np.uint16 if len(self.tokens) <= 1 << 16 else np.int32)
         not_pieces = {*self.special.values(), *rules.kept, *rules.before, *rules.after}
         not_pieces |= {self.model.pieces[index] for index in np.flatnonzero(np.isin(self.model.types, _NOT_TEXT))}
@@ -73,7 +74,7 @@ class SentencePiece:
         self._has_comma = np.isin(np.arange(len(self.tokens)), list(self.commas))
         self._blank = _Blanks(self._processor)
         self._prefix = SPACE if self.model.add_dummy_prefix else ""
-        self._same_ids = np.array_equal(self._table, np.arange(len(self._table)))
+        self._same_ids = np.array_equal(self.table, np.arange(len(self.table)))
         joins = self.model.remove_extra_whitespaces and self.model.escape_whitespaces
         odd = self.odd_spaces() if joins else None
         self._cleaner = BulkCleaner(rules, odd_spaces=odd, composes=self.composes_hangul)
@@ -114,7 +115,7 @@ class SentencePiece:
         found = self._processor.encode(cleaned, return_type="offset_mapping")
         spans = self._spans(text, found["pieces"], found["offsets"], places)
         ids, offsets = [], []
-        for index, span in zip(self._table[found["ids"]].tolist() if found["ids"] else [], spans, strict=True):
+        for index, span in zip(self.table[found["ids"]].tolist() if found["ids"] else [], spans, strict=True):
             parts = self.commas.get(index)
             ids += parts or [index]
             offsets += self._comma_spans(parts, span) if parts else [span]
@@ -142,6 +143,10 @@ class SentencePiece:
             words.append(f" {token} " if token in self._not_pieces else token.replace(SPACE, " "))
         return re.sub(" +", " ", "".join(words)).strip()
 
+    def normalize(self, text):
+        """Returns a text as the model's own normalization leaves it, with ▁ for spaces."""
+        return self._processor.normalize(text)
+
     @functools.cached_property
     def composes_hangul(self):
         """Whether the model makes the same of a Hangul syllable and of its letters."""
@@ -160,7 +165,7 @@ class SentencePiece:
             rows = self._encode_all(list(map(_valid, texts)))
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         ids = np.concatenate(rows)
-        ids = ids if self._same_ids else self._table[ids]
+        ids = ids if self._same_ids else self.table[ids]
         if self.commas:
             ids, lengths = self._split_commas(ids, lengths)
         return ids.astype(self.dtype), lengths
@@ -190,7 +195,7 @@ class SentencePiece:
     def _family_ids(self, ids):
         if not ids:
             return []
-        ids = self._table[ids].tolist()
+        ids = self.table[ids].tolist()
         if not self.commas or self.commas.keys().isdisjoint(ids):
             return ids
         return [each for index in ids for each in self.commas.get(index, (index,))]
@@ -205,7 +210,7 @@ class SentencePiece:
             if piece[0] != SPACE and pieces[0][0] == SPACE:
                 pieces = pieces[1:] if len(pieces[0]) == 1 else [pieces[0][1:], *pieces[1:]]
             numbers = self._processor.piece_to_id([*pieces, ","])
-            table[int(self._table[number])] = self._table[numbers].tolist()
+            table[int(self.table[number])] = self.table[numbers].tolist()
         return table
 
     def _comma_spans(self, parts, span):

@@ -1,0 +1,122 @@
+"""A SentencePiece tokenizer inside the graph: the ids of sentence_piece.py on every string.
+
+    text -> graph_cleaning.py -> tensorflow-text's op -> the family's ids
+
+Unigram models go through the op that sums scores as sentencepiece does (sentence_piece_fast.py) if they can, else
+through SentencepieceTokenizer, of which a SavedModel may have one alone.
+Shapes: N strings, L ids of a string.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from keras_bert.text.graph_cleaning import GraphCleaning
+from keras_bert.text.sentence_piece import SPACE
+from keras_bert.text.sentence_piece_fast import fast_model, unfit
+
+_NOT_FIRST = -1  # in place of an id: a byte that does not begin a character
+
+
+class GraphSentencePiece:
+    """Strings to ids by a SentencePiece engine.
+
+    Args:
+        engine: the SentencePiece.
+
+    Attributes:
+        why_slow: why the op that sums as sentencepiece does cannot be had for this model, in words; None if it is. Then
+            equal scores may be told apart in another way than in Python.
+
+    Example:
+        >>> from keras_bert.text.sentence_piece import SentencePiece
+        >>> from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, write_model
+        >>> from keras_bert.text.sentence_piece_rules import FAMILIES
+        >>> special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+        >>> types = [CONTROL, CONTROL, CONTROL, UNKNOWN, NORMAL, NORMAL]
+        >>> data = write_model([*special, "▁a", "b"], [0, 0, 0, 0, -1, -2], types, unk_id=3)
+        >>> layer = GraphSentencePiece(SentencePiece(data, FAMILIES["deberta_v2"]))
+        >>> layer(tf.constant(["a ab", ""])).to_list()
+        [[4, 4, 5], []]
+    """
+
+    def __init__(self, engine):
+        import tensorflow_text as tf_text
+
+        model = engine.model
+        self.engine, self.why_slow = engine, unfit(model, engine.normalize)
+        joins = not (model.remove_extra_whitespaces and model.escape_whitespaces)
+        self._clean = GraphCleaning(engine.rules, joins_spaces=joins, composes=engine.composes_hangul)
+        table = engine.table
+        with tf.init_scope():
+            if self.why_slow:
+                self._op = tf_text.SentencepieceTokenizer(model.data)
+            else:
+                fast = fast_model(model)
+                self._op = tf_text.FastSentencepieceTokenizer(fast.data)
+                table = _with_added(engine, fast)
+            # What a piece's id becomes; flags of those with which more is to be done.
+            self._table = table
+            is_unknown = (np.arange(len(table)) >= len(model.pieces)) | (np.arange(len(table)) == model.unk_id)
+            self._is_unknown = is_unknown
+            self._rare = (is_unknown & (self.why_slow is None)) | np.isin(table, list(engine.commas))
+            self._same = np.array_equal(table[: len(model.pieces)], np.arange(len(model.pieces)))
+            self._commas, self._comma_row = _comma_rows(engine.commas, len(engine.tokens))
+
+    def __call__(self, texts):
+        """Returns ragged int32 (N, L), the ids of strings (N,), valid UTF-8."""
+        found = self._op.tokenize(self._clean(texts))
+        values, splits = tf.cond(
+            tf.reduce_any(tf.gather(self._rare, found.values)),
+            lambda: self._of_rare(found.values, found.row_splits),
+            lambda: (self._family_ids(found.values), tf.cast(found.row_splits, tf.int64)),
+        )
+        return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+
+    def _family_ids(self, ids):
+        return ids if self._same else tf.gather(self._table, ids)
+
+    def _of_rare(self, ids, splits):
+        """Makes one id of a run of unknown characters, and several of a piece that ends in a comma."""
+        splits = tf.cast(splits, tf.int64)
+        if self.why_slow is None:
+            is_first = tf.gather(self._table != _NOT_FIRST, ids)
+            ids, splits = _kept(ids, splits, is_first)
+            is_unknown = tf.gather(self._is_unknown, ids)
+            begins = tf.scatter_nd(splits[:-1, None], tf.ones_like(splits[:-1]), tf.shape(ids, tf.int64) + 1) > 0
+            again = tf.concat([[False], (is_unknown[1:] & is_unknown[:-1])], 0)[: tf.size(ids)] & ~begins[:-1]
+            ids, splits = _kept(ids, splits, ~again)
+        ids = tf.gather(self._table, ids)
+        if not len(self._commas):
+            return ids, splits
+        row = tf.gather(self._comma_row, ids)  # (ids,), 0 for what stays
+        parts = tf.gather(self._commas, row)  # (ids, most)
+        parts = tf.concat([tf.where(row == 0, ids, parts[:, 0])[:, None], parts[:, 1:]], 1)
+        counts = tf.reduce_sum(tf.cast(parts >= 0, tf.int64), axis=1)
+        ends = tf.concat([[tf.constant(0, tf.int64)], tf.cumsum(counts)], 0)
+        return tf.boolean_mask(parts, parts >= 0), tf.gather(ends, splits)
+
+
+def _with_added(engine, fast):
+    """Returns the table from ids of the fast op's model to the family's."""
+    added = np.full(fast.size - len(engine.table), engine.unk_id, np.int32)
+    added[fast.first_continuation - fast.size :] = _NOT_FIRST
+    return np.concatenate([engine.table, added])
+
+
+def _kept(values, splits, keep):
+    """Drops flat values of a ragged tensor. Returns values and row splits."""
+    counts = tf.concat([[tf.constant(0, tf.int64)], tf.cumsum(tf.cast(keep, tf.int64))], 0)
+    return tf.boolean_mask(values, keep), tf.gather(counts, splits)
+
+
+def _comma_rows(commas, size):
+    """Returns int32 (C + 1, most), the ids that take a piece's place, -1 at the end, and int32 (V,), its row or 0."""
+    if not commas:
+        return np.zeros((0, 0), np.int32), np.zeros(0, np.int32)
+    most = max(map(len, commas.values()))
+    rows = np.full((len(commas) + 1, most), -1, np.int32)
+    row_of = np.zeros(size, np.int32)
+    for number, (index, parts) in enumerate(commas.items(), start=1):
+        rows[number, : len(parts)] = parts
+        row_of[index] = number
+    return rows, row_of
