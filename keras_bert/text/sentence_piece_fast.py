@@ -7,7 +7,8 @@ fast and keeps no resource, so that several models may share a SavedModel. It di
 makes up for:
 - A character that is no piece costs its penalty once for each byte. Here each byte that does not begin a character is a
   piece that costs nothing.
-- It knows no pieces that are not used; here they are pieces of a type that no text has.
+- It knows no pieces that are not used, which here are of a type that no text has, and no bonus for those that the user
+  defined, which here is their score.
 - Spaces are "\\t", "\\n" and "\\r" too, and a piece that the user defined is normalized. `unfit` says where that matters.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, write_model
 
 PENALTY = 10  # kUnkPenalty: what an unknown character scores below the worst piece
+BONUS = 0.1  # for each byte after the first of a piece that the user defined, whatever its own score: seen, not read
 _LEADS = [bytes([byte]) for byte in range(0xC2, 0xF5)]  # which begin a character in UTF-8
 _CONTINUATIONS = [bytes([byte]) for byte in range(0x80, 0xC0)]
 
@@ -50,10 +52,14 @@ def fast_model(model, *, apart=False):
     leads = [bytes([byte]) for byte in range(1, 128) if chr(byte) not in present] + _LEADS if apart else []
     types = [NORMAL if kind in (NORMAL, USER_DEFINED) else CONTROL for kind in model.types.tolist()]
     types[model.unk_id] = UNKNOWN
+    scores = [
+        BONUS * (len(piece.encode()) - 1) if kind == USER_DEFINED else score
+        for piece, score, kind in zip(model.pieces, model.scores.tolist(), model.types.tolist(), strict=True)
+    ]
     flags = ("add_dummy_prefix", "remove_extra_whitespaces", "escape_whitespaces")
     data = write_model(
         [*model.pieces, *leads, *_CONTINUATIONS],
-        [*model.scores.tolist(), *[unknown] * len(leads), *[0.0] * len(_CONTINUATIONS)],
+        [*scores, *[unknown] * len(leads), *[0.0] * len(_CONTINUATIONS)],
         types + [NORMAL] * (len(leads) + len(_CONTINUATIONS)),
         unk_id=model.unk_id,
         charsmap=model.charsmap,
