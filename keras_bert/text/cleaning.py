@@ -1,7 +1,8 @@
 """What ALBERT's and XLNet's tokenizers do to a text before their model (preprocess_text of transformers' slow classes).
 
-Words joined by single spaces, `` and '' to ", NFKD without combining characters, lower case. All of it but the final
-sigma and the quotes looks at one character alone, so a table does it. Frozen at Unicode 14 as normalize.py is.
+Lower case, words joined by single spaces, `` and '' to ", NFKD without combining characters, lower case again. The
+first lower-casing is the base class's, character by character, so that a final Σ becomes σ. Frozen at Unicode 14 as
+normalize.py is.
 """
 
 import re
@@ -26,6 +27,11 @@ def unaccented(char):
     return _COMBINING.sub("", unicodedata.normalize("NFKD", char))
 
 
+def lower_each(text):
+    """Lower-cases each character by itself: "ΑΣ" -> "ας" in Python's way, "ασ" in this."""
+    return lower(text.replace("Σ", "σ"))
+
+
 class _Table(dict):
     """{code point: what is left of it} for str.translate, made on first sight."""
 
@@ -48,6 +54,8 @@ def clean(text, rules):
     >>> clean(" ``Crème''\\t  BRÛLÉE ", FAMILIES["albert"])
     '"creme" brulee'
     """
+    if rules.do_lower_case:
+        text = lower_each(text)
     if rules.joins_spaces:
         text = " ".join(text.split())
     if rules.replaces_quotes:
@@ -64,34 +72,34 @@ def clean_with_places(text, rules):
     >>> clean_with_places(" ½'' B", FAMILIES["albert"])
     ('1⁄2" b', [(1, 2), (1, 2), (1, 2), (2, 4), (4, 5), (5, 6)])
     """
-    chars, places = list(text), [(index, index + 1) for index in range(len(text))]
-    if rules.joins_spaces:
-        chars, places = _joined(text)
-    if rules.replaces_quotes:
-        chars, places = _with_quotes("".join(chars), places)
-    if not rules.keeps_accents:
-        pairs = [(each, place) for char, place in zip(chars, places, strict=True) for each in _TABLE[ord(char)]]
-        chars, places = [each for each, _ in pairs], [place for _, place in pairs]
+    places = [(index, index + 1) for index in range(len(text))]
     if rules.do_lower_case:
-        whole = "".join(chars)
-        small = lower(whole)
-        if len(small) != len(whole):  # İ becomes two
-            sizes = [len(lower(char)) for char in whole]
-            places = [place for place, size in zip(places, sizes, strict=True) for _ in range(size)]
-        chars = small
-    return "".join(chars), places
+        text, places = _each(text, places, lower_each)
+    if rules.joins_spaces:
+        text, places = _joined(text, places)
+    if rules.replaces_quotes:
+        text, places = _with_quotes(text, places)
+    if not rules.keeps_accents:
+        text, places = _each(text, places, unaccented)
+    return lower(text) if rules.do_lower_case else text, places
 
 
-def _joined(text):
-    chars, places, last = [], [], None
+def _each(text, places, function):
+    """Applies a function to each character; what becomes of one has its place."""
+    parts = [function(char) for char in text]
+    return "".join(parts), [place for part, place in zip(parts, places, strict=True) for _ in part]
+
+
+def _joined(text, places):
+    words, kept, last = [], [], None
     for match in re.finditer(r"\S+", text):
+        start, end = match.span()
         if last is not None:
-            chars.append(" ")
-            places.append((last, match.start()))
-        chars += match[0]
-        places += [(index, index + 1) for index in range(*match.span())]
-        last = match.end()
-    return chars, places
+            kept.append((places[last - 1][1], places[start][0]))
+        words.append(match[0])
+        kept += places[start:end]
+        last = end
+    return " ".join(words), kept
 
 
 def _with_quotes(text, places):
@@ -100,4 +108,4 @@ def _with_quotes(text, places):
         chars += [*text[last : match.start()], '"']
         kept += [*places[last : match.start()], (places[match.start()][0], places[match.end() - 1][1])]
         last = match.end()
-    return [*chars, *text[last:]], [*kept, *places[last:]]
+    return "".join([*chars, text[last:]]), [*kept, *places[last:]]

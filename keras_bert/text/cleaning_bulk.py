@@ -11,12 +11,12 @@ import unicodedata
 import numpy as np
 
 from keras_bert.text.characters import regex_class
-from keras_bert.text.cleaning import clean, unaccented
+from keras_bert.text.cleaning import clean, lower_each, unaccented
 from keras_bert.text.normalize import lower
 
 MOST_RUNS = 1 << 17  # to remember, about 20 MB
-# A capital sigma or what NFKD makes one of: their lower case depends on the text around.
-_SIGMAS = "ΣϹ\U0001d6ba\U0001d6f4\U0001d72e\U0001d768\U0001d7a2"
+# Of which NFKD makes a capital sigma, whose lower case depends on the text around.
+_SIGMAS = "\U0001d6ba\U0001d6f4\U0001d72e\U0001d768\U0001d7a2"
 _FINALS = [(0x11A8, 0x11FF), (0xD7CB, 0xD7FB)]  # letters that end a Hangul syllable
 _FINALS += [
     (code, code)
@@ -42,7 +42,7 @@ class BulkCleaner:
         self._one_by_one = rules.joins_spaces and odd_spaces is None
         self._odd_spaces = [space.encode() for space in odd_spaces or () if rules.joins_spaces]
         self._composes = composes
-        careful = [_SIGMAS] if rules.do_lower_case else []
+        careful = [_SIGMAS] if rules.do_lower_case and not rules.keeps_accents else []
         careful += [regex_class(_FINALS)] if composes and not rules.keeps_accents else []
         self._runs = _Runs(rules, re.compile(f"[{''.join(careful)}]") if careful else None)
 
@@ -117,6 +117,8 @@ class _Table(dict):
         self.rules = rules
 
     def __missing__(self, code):
-        value = chr(code) if self.rules.keeps_accents else unaccented(chr(code))
+        value = lower_each(chr(code)) if self.rules.do_lower_case else chr(code)
+        if not self.rules.keeps_accents:
+            value = "".join(map(unaccented, value))
         self[code] = value = lower(value) if self.rules.do_lower_case else value
         return value

@@ -50,14 +50,14 @@ class GraphCleaning:
         return tf.strings.lower(texts) if self._rules.do_lower_case else texts
 
     def _of_any(self, texts):
+        if self._rules.do_lower_case:
+            texts = _lowered(tf.strings.regex_replace(texts, "Σ", "σ"))
         if self._rules.joins_spaces:
             texts = tf.strings.regex_replace(texts, f"[{_WHITE_SPACE}]", " ")
         if self._joins:
             texts = self._joined(texts)
         texts = self._with_quotes(texts)
-        if not self._rules.keeps_accents:
-            texts = self._unaccented(texts)
-        return _lowered(texts) if self._rules.do_lower_case else texts
+        return texts if self._rules.keeps_accents else self._unaccented(texts)
 
     def _joined(self, texts):
         return tf.strings.strip(tf.strings.regex_replace(texts, " +", " "))
@@ -74,15 +74,21 @@ class GraphCleaning:
             values = tf.strings.regex_replace(values, _COMBINING, "")  # of which NFKD sorts many in quadratic time
             values = _nfkd(values, self._special)
             values = tf.strings.regex_replace(values, _COMBINING, "")
-            whole = tf.tensor_scatter_nd_update(parts.values, tf.where(is_changed), values)
-            return tf.strings.reduce_join(parts.with_values(whole), axis=1)
+            if not self._rules.do_lower_case:
+                return whole(values)
+            # Of letters of which NFKD made capitals; a sigma's small letter depends on the text around.
+            in_context = _any_has(values, "Σ")
+            return tf.cond(in_context, lambda: _lowered(_lower_sigma(whole(values))), lambda: whole(_lowered(values)))
+
+        def whole(values):
+            values = tf.tensor_scatter_nd_update(parts.values, tf.where(is_changed), values)
+            return tf.strings.reduce_join(parts.with_values(values), axis=1)
 
         return tf.cond(tf.reduce_any(is_changed), changed, lambda: texts)
 
 
 def _lowered(texts):
-    """Lower-cases strings at Unicode 14, in parts: ICU's strings end at U+0000."""
-    texts = _lower_sigma(texts)
+    """Lower-cases strings without Σ at Unicode 14, in parts: ICU's strings end at U+0000."""
 
     def in_parts():
         parts, is_other = split_around(texts, _UNASSIGNED)

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_bert.text.graph_cleaning import GraphCleaning
-from keras_bert.text.sentence_piece import SPACE
 from keras_bert.text.sentence_piece_fast import fast_model, unfit
 
 _NOT_FIRST = -1  # in place of an id: a byte that does not begin a character

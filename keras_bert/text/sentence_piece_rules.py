@@ -71,13 +71,11 @@ class SentencePieceRules:
 
     def with_special(self, special):
         """Returns rules with other special tokens, {role: token}; those of the old names are no longer kept whole."""
-        names = {old: special[role] for role, old in self.special if role in special}
+        names = {} if self.before else {old: special[role] for role, old in self.special if role in special}
         return dataclasses.replace(
             self,
             special=tuple((role, special.get(role, old)) for role, old in self.special),
             after=tuple(dict.fromkeys(names.get(token, token) for token in self.after)),
-            before=tuple(names.get(token, token) for token in self.before),
-            unknown=names.get(self.unknown, self.unknown),
         )
 
     def added_tokens(self):

@@ -1,4 +1,4 @@
-"""Random texts to compare SentencePiece tokenizers by: what normalization, cleaning, ties and unknown characters trip over.
+"""Random texts to compare SentencePiece tokenizers by: whatever makes normalization, cleaning, ties and unknowns hard.
 
 Every batch draws on a few kinds of fragments alone, so that what a batch as a whole switches on or off is switched
 both ways.
@@ -6,7 +6,9 @@ both ways.
 
 import unicodedata
 
-_SPACES = [*" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2003\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000▁"]
+_SPACES = [
+    *" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2003\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000▁"
+]
 _CONTROLS = [*map(chr, range(1, 32)), *"\x00\x7f\x8f\x9f\xad\u061c\u180e\u200c\u200d\u200e\u2060\ufeff\ufffd\ue000"]
 _HANGUL = "한국어의글자를읽는다각닭값있없뷁힣가"
 _SYLLABLES = [*_HANGUL, *(unicodedata.normalize("NFD", char) for char in _HANGUL)]
@@ -45,7 +47,15 @@ _ALPHABETS = [
 _RUNS = [*"a=.-?!0159ㅋㅠ한가é☃~*_#", "ab", "12", "\u0301", " ", "--", "...", "ha", "ㅋㅎ", "\ufffd", "하하", "▁", ","]
 _PHRASES = [
     *("+1 (555) 010-0199", "9,9", "in 1999, 2,000,000.", "state-of-the-art", "don't", "``quoted''", "U.S.A.", "[MASK]"),
-    *("<s>", "</s>", "<unk>", "https://a.b/c?d=e&f=1", "C'est l'été à Zürich", "나는 학교에 간다.", "東京は日本の首都です。"),
+    *(
+        "<s>",
+        "</s>",
+        "<unk>",
+        "https://a.b/c?d=e&f=1",
+        "C'est l'été à Zürich",
+        "나는 학교에 간다.",
+        "東京は日本の首都です。",
+    ),
     *("ΟΔΥΣΣΕΥΣ", "İSTANBUL", "straße", "Ångström", "e\u0301\u0323x", "ﾊﾟｿｺﾝ", "½ cup", "10²", "a\u200bb", "x▁y", "▁"),
 ]
 

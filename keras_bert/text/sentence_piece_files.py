@@ -1,0 +1,274 @@
+"""The files of a SentencePiece tokenizer in a model directory, as transformers' slow classes read them.
+
+Which model, which family's rules (by tokenizer_config.json's class, else by config.json's model_type), which tokens are
+kept whole, and what is refused by name.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from keras_bert.errors import UserError
+from keras_bert.files import read_json
+from keras_bert.outputs import atomic_path
+from keras_bert.text.rules import AddedToken
+from keras_bert.text.sentence_piece import SentencePiece
+from keras_bert.text.sentence_piece_json import model_of_json
+from keras_bert.text.sentence_piece_rules import FAMILIES, ROLES
+from keras_bert.text.tokenizer_config import (
+    ADDED_NAME,
+    CONFIG_NAME,
+    GENERIC,
+    JSON_NAME,
+    MODEL_CONFIG,
+    SPECIAL_NAME,
+    TOKEN_FLAGS,
+)
+
+VOCAB_NAME = "vocab.txt"
+# What transformers calls the model's file, by family.
+NAMES = dict.fromkeys(FAMILIES, "spiece.model") | {
+    "camembert": "sentencepiece.bpe.model",
+    "xlm_roberta": "sentencepiece.bpe.model",
+    "deberta_v2": "spm.model",
+}
+PATTERNS = ("*.model", "*.spiece")
+MAX_BYTES = 1 << 27
+CLASSES = {
+    "AlbertTokenizer": "albert",
+    "BigBirdTokenizer": "big_bird",
+    "CamembertTokenizer": "camembert",
+    "DebertaV2Tokenizer": "deberta_v2",
+    "KoBERTTokenizer": "kobert",
+    "KoBertTokenizer": "kobert",
+    "XLMRobertaTokenizer": "xlm_roberta",
+    "XLNetTokenizer": "xlnet",
+}
+MODEL_TYPES = {
+    "albert": "albert",
+    "bert": "kobert",  # no other BERT has a SentencePiece model
+    "big_bird": "big_bird",
+    "camembert": "camembert",
+    "deberta-v2": "deberta_v2",
+    "distilbert": "kobert",
+    "xlm-roberta": "xlm_roberta",
+    "xlm-roberta-xl": "xlm_roberta",
+    "xlnet": "xlnet",
+}
+# What tokenizer_config.json must say where it says anything; other values mean other ids.
+EXPECTED = {
+    "split_by_punct": (False, None),
+    "vocab_type": ("spm", None),
+    "legacy": (True, False, None),
+    "add_prefix_space": (True, None),
+    "split_special_tokens": (False, None),
+    "padding_side": ("right", None),
+    "truncation_side": ("right", None),
+    "add_bos_token": (False, None),
+    "add_eos_token": (False, None),
+}
+SAMPLING = {"enable_sampling": (False, None), "nbest_size": (0, 1, None), "alpha": None, "num_threads": None}
+SAMPLING |= {"add_bos": (False, None), "add_eos": (False, None), "reverse": (False, None)}
+FLAGS = {"do_lower_case": "do_lower_case", "keep_accents": "keeps_accents", "remove_space": "joins_spaces"}
+
+
+@dataclasses.dataclass(frozen=True)
+class SentencePieceFiles:
+    """What a directory says of its tokenizer.
+
+    Attributes:
+        engine: the SentencePiece.
+        kept: AddedTokens to keep whole in a text, those of the family's class among them.
+        ids: {content: id} of them; those past the engine's tokens follow each other.
+        path: the file that the model was read from.
+    """
+
+    engine: SentencePiece
+    kept: tuple[AddedToken, ...]
+    ids: dict
+    path: Path
+
+
+def find_model(folder):
+    """Returns the path of a directory's SentencePiece model, or None.
+
+    Raises:
+        UserError: there are two that differ.
+    """
+    folder = Path(folder)
+    found = sorted({path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
+    known = [path for path in found if path.name in NAMES.values()]
+    chosen = known or found
+    for other in chosen[1:]:
+        if other.stat().st_size != chosen[0].stat().st_size or other.read_bytes() != chosen[0].read_bytes():
+            raise UserError(
+                f"{folder} has two SentencePiece models that differ, {chosen[0].name} and {other.name}; remove the one "
+                "that is not the model's."
+            )
+    return chosen[0] if chosen else None
+
+
+def read_sentence_piece(folder):
+    """Reads a directory's SentencePiece tokenizer.
+
+    Args:
+        folder: the directory, with a *.model, or with a tokenizer.json of type Unigram alone.
+
+    Returns:
+        SentencePieceFiles.
+
+    Raises:
+        UserError: there is no model, it is damaged or lacks a special token, the family is not known, or a file asks
+            for what is not done here.
+    """
+    folder = Path(folder)
+    fields = _read(folder / CONFIG_NAME)
+    rules = _rules(folder, fields)
+    path = find_model(folder)
+    if path is None:
+        path = folder / JSON_NAME
+        if not path.is_file():
+            raise UserError(f"There is no SentencePiece model (*.model) and no {JSON_NAME} in {folder}; add one.")
+        data = model_of_json(path, rules)
+    elif os.path.getsize(path) > MAX_BYTES:
+        raise UserError(f"{path} has more than {MAX_BYTES >> 20} MiB, too much for a SentencePiece model; check it.")
+    else:
+        data = path.read_bytes()
+    engine = SentencePiece(data, rules, source=str(path))
+    return SentencePieceFiles(engine, *_kept(folder, fields, engine), path)
+
+
+def save_sentence_piece(engine, folder):
+    """Writes a SentencePiece's model into a directory, by the name that transformers looks for; returns the path."""
+    path = Path(folder) / NAMES[engine.rules.family]
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(engine.model.data)
+    return path
+
+
+def config_fields(engine):
+    """Returns what tokenizer_config.json says of a SentencePiece, added tokens aside."""
+    rules, name = engine.rules, next(name for name, family in CLASSES.items() if family == engine.rules.family)
+    fields = {"tokenizer_class": name} | {f"{role}_token": token for role, token in engine.special.items()}
+    if rules.joins_spaces:
+        fields |= {theirs: getattr(rules, ours) for theirs, ours in FLAGS.items()}
+    return fields
+
+
+def family_of(folder):
+    """Returns the family of a directory's tokenizer in `FAMILIES`, or None if its files name another or none."""
+    name = _read(Path(folder) / CONFIG_NAME).get("tokenizer_class")
+    config = _read(Path(folder) / MODEL_CONFIG)
+    name = config.get("tokenizer_class") if name is None else name
+    name = None if name is None else str(name).removesuffix("Fast")
+    if name is None or name in GENERIC or name == "BertTokenizer":
+        return MODEL_TYPES.get(str(config.get("model_type")))
+    return CLASSES.get(name)
+
+
+def _read(path):
+    return read_json(path, what="The tokenizer's configuration") if path.is_file() else {}
+
+
+def _rules(folder, fields):
+    """Returns the SentencePieceRules of a directory."""
+    place, family = folder / CONFIG_NAME, family_of(folder)
+    if family is None:
+        raise UserError(
+            f"{place} does not say which family's SentencePiece tokenizer this is: tokenizer_class is "
+            f"{fields.get('tokenizer_class')!r:.80}, and one of {', '.join(sorted(CLASSES))} was expected; correct it."
+        )
+    rules = FAMILIES[family]
+    for name, values in EXPECTED.items():
+        if family == "xlnet" and name == "padding_side":
+            continue
+        if fields.get(name) not in values:
+            raise _refusal(place, name, fields[name], values)
+    for name, value in (fields.get("sp_model_kwargs") or {}).items():
+        if name not in SAMPLING or (SAMPLING[name] is not None and value not in SAMPLING[name]):
+            raise _refusal(place, f"sp_model_kwargs.{name}", value, SAMPLING.get(name) or (None,))
+    stated = {}
+    for theirs, ours in FLAGS.items():
+        value = fields.get(theirs)
+        if value is None:
+            continue
+        if not isinstance(value, bool):
+            raise UserError(f"{place}: {theirs} must be true or false, without quotes. Found: {value!r:.80}.")
+        stated[ours] = value
+    if not rules.joins_spaces:  # such a class has no accents to keep and joins nothing
+        lower = stated.pop("do_lower_case", False)
+        if lower and family != "deberta_v2":
+            raise _refusal(place, "do_lower_case", True, (False,))
+        stated = {"do_lower_case": lower}
+    rules = rules.replaced(**stated)
+    special = {
+        role: token.content
+        for role in ROLES
+        if (token := _token(fields.get(f"{role}_token") or _read(folder / SPECIAL_NAME).get(f"{role}_token"), place))
+    }
+    rules = rules.with_special(special)
+    if family == "kobert" and (folder / VOCAB_NAME).is_file():
+        rows = (folder / VOCAB_NAME).read_text(encoding="utf-8").split("\n")
+        rules = rules.replaced(rows=tuple(rows[:-1] if rows and not rows[-1] else rows))
+    return rules
+
+
+def _refusal(path, name, value, expected):
+    said = " or ".join(repr(each) for each in expected if each is not None) or "none"
+    return UserError(
+        f"{path}: {name} is {value!r:.80}, and {said} was expected; that is not done here, and texts would get other "
+        "ids than the model was trained with."
+    )
+
+
+def _kept(folder, fields, engine):
+    """Returns the AddedTokens of a directory, and their ids."""
+    rows = {token: index for index, token in enumerate(engine.tokens)}
+    tokens = {token.content: token for token in engine.added if token.content in rows}
+    ids = {content: rows[content] for content in tokens}
+    added = _added(folder, fields)
+    for token, index in sorted(added, key=lambda pair: (pair[1] is None, pair[1] or 0)):
+        given = ids.get(token.content, rows.get(token.content))
+        if given is None:
+            given = max([len(rows) - 1, *ids.values()]) + 1
+        if index not in (None, given):
+            raise UserError(
+                f"{folder} says that the added token {token.content!r} has the id {index}, but by its SentencePiece "
+                f"model it is {given}, which transformers takes; correct the id."
+            )
+        tokens[token.content], ids[token.content] = token, given
+    return tuple(tokens.values()), ids
+
+
+def _added(folder, fields):
+    """Returns [(AddedToken, id or None)] of the files that name added tokens."""
+    place, found = folder / CONFIG_NAME, []
+    decoder = fields.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict) or not all(index.isdecimal() and len(index) < 19 for index in decoder):
+        raise UserError(f"{place}: added_tokens_decoder must be an object from ids to tokens; correct it.")
+    found += [(_token(value, place), int(index)) for index, value in decoder.items()]
+    if not decoder:
+        older = _read(folder / ADDED_NAME)
+        if not all(type(index) is int and index >= 0 for index in older.values()):
+            raise UserError(f"{folder / ADDED_NAME} must be an object from tokens to ids; correct it.")
+        found += [(_token(content, place, special=False), index) for content, index in older.items()]
+    present = {token.content for token, _ in found if token}
+    for source, path in ((fields, place), (_read(folder / SPECIAL_NAME), folder / SPECIAL_NAME)):
+        listed = source.get("additional_special_tokens") or []
+        if not isinstance(listed, list):
+            raise UserError(f"{path}: additional_special_tokens must be a list of tokens. Found: {listed!r:.80}.")
+        more = [_token(value, path) for value in listed]
+        found += [(token, None) for token in more if token and token.content not in present]
+        present |= {token.content for token in more if token}
+    return [(token, index) for token, index in found if token]
+
+
+def _token(value, path, *, special=True):
+    """Returns the AddedToken that a string or an object stands for; None for an empty one."""
+    fields = {"content": value, "special": special} if isinstance(value, str) else value
+    if not fields:
+        return None
+    if not isinstance(fields, dict) or not isinstance(fields.get("content"), str):
+        raise UserError(f"{path} is damaged: a token must be a string or an object with content. Found: {value!r:.80}.")
+    given = {name: fields[name] for name in TOKEN_FLAGS if fields.get(name) is not None}
+    return AddedToken(fields["content"], **{"special": special, **given}) if fields["content"] else None
