@@ -4,14 +4,15 @@ from pathlib import Path
 
 from keras_bert.errors import UserError
 from keras_bert.text.byte_pairs import BytePairEngine, read_byte_pairs
-from keras_bert.text.kinds import BPE, NAMES, kind_at, kind_of
+from keras_bert.text.kinds import BPE, NAMES, SENTENCEPIECE, kind_at, kind_of
 from keras_bert.text.rules import rules_for
+from keras_bert.text.sentence_pieces import SentencePieceEngine, read_sentence_pieces
 from keras_bert.text.tokenizer_config import tokenizer_class
 from keras_bert.text.tokenizer_files import cannot_read, read_wordpiece, tokenizer_folder, transformer_folder
 from keras_bert.text.wordpieces import WordPieces
 
-READERS = {BPE: read_byte_pairs}
-ENGINES = {BPE: BytePairEngine}
+READERS = {BPE: read_byte_pairs, SENTENCEPIECE: read_sentence_pieces}
+ENGINES = {BPE: BytePairEngine, SENTENCEPIECE: SentencePieceEngine}
 
 
 def engine_from_config(config):

@@ -1,0 +1,98 @@
+"""The SentencePiece engine of a Tokenizer: sentence_piece.py, with its files in a model directory."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from keras_bert.text.engine import Engine
+from keras_bert.text.layout import BERT, ROBERTA
+from keras_bert.text.sentence_piece import SentencePiece
+from keras_bert.text.sentence_piece_files import config_fields, read_sentence_piece, save_sentence_piece
+from keras_bert.text.sentence_piece_rules import SentencePieceRules
+from keras_bert.text.spelling import ROLES, Spelling
+from keras_bert.text.tokenizer_config import write_config
+from keras_bert.text.vocabulary import Vocabulary
+
+LAYOUTS = dict.fromkeys(("xlm_roberta", "camembert"), ROBERTA)  # by family; the others' is BERT's
+
+
+class SentencePieceEngine(Engine):
+    """A SentencePiece model with its family's rules, without added tokens.
+
+    Args:
+        model: the SentencePiece.
+    """
+
+    kind = "sentencepiece"
+    separator = " "
+
+    def __init__(self, model):
+        self.model = model
+        self.spelling = Spelling(tuple(model.special[role] for role in ROLES), None, "▁")
+        self.ids, self.ids_with_offsets = model.ids, model.ids_with_offsets
+        self.bulk, self.text = model.bulk, model.text
+        self.lower_cases = model.rules.do_lower_case
+
+    def __reduce__(self):
+        return SentencePieceEngine, (self.model,)
+
+    @property
+    def described(self):
+        """The rules in words."""
+        rules = self.model.rules
+        words = [f"SentencePiece as {rules.family} has it", "lower-cased" if rules.do_lower_case else "cased"]
+        return ", ".join(words + ([] if rules.keeps_accents else ["without accents"]))
+
+    @property
+    def identity(self):
+        """The model and the rules, as bytes."""
+        rules = json.dumps(dataclasses.asdict(self.model.rules))
+        return hashlib.sha256(self.model.model.data).digest() + rules.encode()
+
+    def get_config(self):
+        """Returns what `engine_from_config` makes the engine of."""
+        data = base64.b64encode(self.model.model.data).decode()
+        return {"kind": self.kind, "model": data, "rules": dataclasses.asdict(self.model.rules)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the engine of what `get_config` gave."""
+        rules = {name: _as_tuple(value) for name, value in config["rules"].items()}
+        return cls(SentencePiece(base64.b64decode(config["model"]), SentencePieceRules(**rules)))
+
+    def graph(self):
+        """Returns the same inside the graph."""
+        from keras_bert.text.graph_sentence_piece import GraphSentencePiece
+
+        return GraphSentencePiece(self.model)
+
+    def save(self, folder, vocabulary):
+        """Writes the model under the name that its family gives it, and tokenizer_config.json."""
+        path = save_sentence_piece(self.model, folder)
+        write_config(Path(folder), vocabulary, config_fields(self.model), keep=(path.name,))
+
+
+def _as_tuple(value):
+    """Returns the lists in a value of JSON as tuples."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, (list, tuple)) else value
+
+
+def read_sentence_pieces(folder):
+    """Reads the SentencePiece tokenizer of a directory.
+
+    Args:
+        folder: a Path.
+
+    Returns:
+        A SentencePieceEngine, its Vocabulary with the added tokens and the Layout, and a list of (AddedToken, id).
+
+    Raises:
+        UserError: a file is missing or damaged, or asks for what is not supported.
+    """
+    read = read_sentence_piece(folder)
+    engine = SentencePieceEngine(read.engine)
+    vocabulary = Vocabulary(read.engine.tokens, source=str(read.path), spelling=engine.spelling).with_added(read.kept)
+    layout = LAYOUTS.get(read.engine.rules.family, BERT)
+    return engine, vocabulary.with_layout(layout), [(token, read.ids[token.content]) for token in read.kept]
