@@ -82,9 +82,9 @@ class BytePairEngine(Engine):
 
     def graph(self):
         """Returns the same inside the graph."""
-        from keras_bert.text.graph_bpe import GraphBytePairs
+        from keras_bert.text.graph_byte_pairs import GraphBytePairEngine
 
-        return GraphBytePairs(self.model)
+        return GraphBytePairEngine(self.model)
 
     def save(self, folder, vocabulary):
         """Writes vocab.json, merges.txt and tokenizer_config.json, or tokenizer.json where those cannot say it."""
