@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_bert.text.added import KeptTokens
+from keras_bert.text.added import KeptTokens, normalizers
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import TokenizerRules
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
@@ -70,7 +70,7 @@ def _count_raw(rules, text):
 
 @functools.lru_cache(maxsize=1)
 def _kept(rules):
-    return KeptTokens(rules.added_tokens, rules)
+    return KeptTokens(rules.added_tokens, *normalizers(rules))
 
 
 def _normalize_into(counts, raw, rules):
