@@ -118,7 +118,8 @@ class FromFiles:
         """
         row = find_family(_model_type(fields))
         for name, expected in row.expected.items():
-            if fields.get(name) not in (None, expected):
+            is_null = fields.get(name, expected) is None and expected is not True  # null turns nothing on
+            if fields.get(name, expected) != expected and not is_null:
                 raise UserError(
                     f"{name} is {fields[name]!r:.80}, which is not implemented for {row.title}; {expected!r} is."
                 )

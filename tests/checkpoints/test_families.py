@@ -360,3 +360,15 @@ def test_a_tokenizer_gives_transformers_no_segments_that_the_model_does_not_have
     names = json.loads((tmp_path / "tokenizer_config.json").read_text()).get("model_input_names")
     assert names == (None if config.has_segments else ["input_ids", "attention_mask"])
     assert Tokenizer.from_pretrained(tmp_path).vocabulary.tokens == tokenizer.vocabulary.tokens
+
+
+@pytest.mark.parametrize("objectives", [5, "masked_lm", [["masked_lm"]]])
+def test_objectives_that_are_no_list_of_names_are_an_error(tmp_path, objectives):
+    config = config_of("electra")
+    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "pretraining", "objectives": ["masked_lm"]})
+    (tmp_path / "task.json").write_text(json.dumps({"task": "pretraining", "objectives": objectives}))
+    with pytest.raises(UserError, match=r"task.json: objectives must be a list of names\. Received: "):
+        Pretrainer.from_pretrained(tmp_path)
+    if isinstance(objectives, str):
+        with pytest.raises(UserError, match="objectives must be a list of names"):
+            Pretrainer(Encoder(config), objectives=objectives)

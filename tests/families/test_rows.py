@@ -98,6 +98,8 @@ def test_relative_positions_are_refused_of_albert_and_null_is_as_good_as_absent(
         Config.from_huggingface({**fields, "position_embedding_type": "relative_key"})
     config = Config.from_huggingface({**fields, "position_embedding_type": None})
     assert config == Config.from_huggingface(fields) and "position_embedding_type" not in config.extra
+    with pytest.raises(UserError, match="summary_use_proj is None"):  # which turns the hidden layer off
+        Config.from_huggingface({**as_written(CONFIGS["electra"]), "summary_use_proj": None})
 
 
 def test_distilbert_s_other_names_of_its_sizes_go_before_as_in_transformers():
