@@ -19,7 +19,9 @@ from keras_bert.files import read_json
 POSITIVE = ("a whole number of at least 1", lambda value: type(value) is int and value > 0)
 TEXT = ("a string", lambda value: isinstance(value, str))
 FLAG = ("true or false", lambda value: isinstance(value, bool))
+NAMES = ("a list of names", lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value))
 SETTINGS = {
+    "objectives": NAMES,
     "pair": FLAG,
     "multi_label": FLAG,
     "null_score_diff_threshold": ("a number", lambda value: type(value) in (int, float) and math.isfinite(value)),

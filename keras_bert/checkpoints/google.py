@@ -23,6 +23,12 @@ PREFIX = "bert_model.ckpt"
 NOT_WEIGHTS = ("adam_m", "adam_v", "AdamWeightDecayOptimizer", "global_step", "LAMBOptimizer")
 EPSILON = 1e-12  # tf.contrib's layer_norm, which Google's code calls with its default
 MAPPING, MAPPING_BIAS = (f"bert/embeddings_project/{name}" for name in ("kernel", "bias"))
+# Fields of Config that change outputs and of which Google's code computes one value, which to_dict leaves out.
+NOT_GOOGLES = {
+    *("embedding_norm_eps", "head_norm_eps", "embedding_size", "embedding_projection", "position_embedding"),
+    *("positions_from_ids", "num_hidden_groups", "inner_group_num", "pooler", "tie_word_embeddings", "masked_lm_act"),
+    *("classifier_act", "choice_act", "choice_pooling"),
+}
 EVIDENT = (None, "pretraining", "classification", "question_answering")  # tasks that the names of the arrays tell
 
 
@@ -162,6 +168,10 @@ def plan_google(checkpoint):
             f"the model's layer_norm_eps is {fields['layer_norm_eps']:g}, and Google's code computes with {EPSILON:g}: "
             "its outputs will be slightly others"
         )
+    others = {name: value for name, value in fields.items() if name in NOT_GOOGLES}
+    if others:
+        said = ", ".join(f"{name}={value!r}" for name, value in others.items())
+        notes.append(f"Google's code does not read {said}, and computes without: its outputs will be others")
     lost = _lost(checkpoint.task)
     if lost:
         notes.append(f"Google's format has no place for the task's {', '.join(lost)}")

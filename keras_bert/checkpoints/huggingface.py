@@ -16,13 +16,14 @@ from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
 from keras_bert.config import Config
 from keras_bert.errors import UserError
-from keras_bert.families import Place, find_family
+from keras_bert.families import FAMILIES, Place, find_family
 from keras_bert.files import read_json
 from keras_bert.text.tokenizer_files import transformer_folder
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
 LABELLED = ("ForSequenceClassification", "ForTokenClassification")
+CLASSES = ("output_weights", "output_bias", "output_dense/")  # a head's, however many classes it has
 WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/"
 CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2, ... and 0, 0, 0, ... in some files
 OLD_NORM = {"gamma": "weight", "beta": "bias"}  # of LayerNorms, before transformers 1.0
@@ -62,7 +63,7 @@ def open_huggingface(folder):
     stored = {name: span for name, span in stored.items() if name not in CONSTANTS}
     stored, no_floats = only_floats(stored, lambda name: name in table or name in neutral)
     stored, notes = _tie(stored, config, row)
-    left = {name for head in row.heads for name in head.table if notes and _is_masked_lm(head.table[name])}
+    left = {name for head in row.heads for name in head.table if notes and _is_masked_lm(head)}
 
     def translate(name):
         if name in left:
@@ -70,16 +71,20 @@ def open_huggingface(folder):
         return table.get(name) or ((Place(name),) if name in neutral else None)
 
     sources = resolve(stored, translate, heads=config.num_attention_heads)
+    unused = _unused(fields, row, sources)
+    is_other = _is_multiple_regression(fields, _shapes(sources))
+    if is_other:  # whatever is made of it has a head of its own
+        sources = {name: source for name, source in sources.items() if not name.startswith(CLASSES)}
     if row.pools_by_head and f"{POOLER}dense/kernel" in sources:
         config = config.replace(pooler="tanh")
 
     def task(shapes):
-        told = _task(path, fields, row, shapes)
+        told = {} if is_other else _task(path, fields, row, shapes)
         told |= {name: value for name, value in said.items() if name != SETTINGS}
         told = {name: value for name, value in told.items() if value is not None}
         return checked_task(folder / TASK, told, shapes) if said else told
 
-    notes = (*notes, *no_floats, *_unused(fields, row, sources))
+    notes = (*notes, *no_floats, *unused)
     prefix = row.names.prefix if any(name.startswith(row.names.prefix) for name in stored) else ""
     named = {prefix + name: places for name, places in row.names.table(config).items()}
     return make_checkpoint(folder, config, sources, task=task, notes=notes, table=named)
@@ -127,8 +132,9 @@ def renamed(stored, known, prefix):
     return found
 
 
-def _is_masked_lm(places):
-    return all(place.name.startswith("cls/predictions/") for place in places)
+def _is_masked_lm(head):
+    """Says whether a Head predicts masked tokens and nothing else."""
+    return all(place.name.startswith("cls/predictions/") for places in head.table.values() for place in places)
 
 
 def _tie(stored, config, row):
@@ -187,9 +193,7 @@ def _task(path, fields, row, shapes):
     head = next((head for head in row.heads if row.architecture + head.suffix in architectures), None)
     kind = head.task if head else None
     task = {"task": kind} if kind else {}
-    if _is_multiple_regression(fields, shapes):
-        return {}
-    if kind == "pretraining" and "masked_lm" not in row.objectives and _has(shapes, ("cls/predictions/",)):
+    if kind == "pretraining" and "masked_lm" not in row.objectives and _is_masked_lm(head):
         task["objectives"] = ["masked_lm"]  # of ELECTRA's generator
     if "output_weights" in shapes and kind != "multiple_choice":
         task["num_classes"] = num_classes = shapes["output_weights"][0]
@@ -209,6 +213,15 @@ def _has(shapes, starts):
     return all(any(name.startswith(start) for name in shapes) for start in starts)
 
 
+def _classes(row):
+    """Returns the names of transformers' classes of a family, that of the bare encoder first."""
+    return [row.architecture + suffix for suffix in ("Model", *(head.suffix for head in row.heads))]
+
+
+def _shapes(sources):
+    return {name: source.shape for name, source in sources.items()}
+
+
 def _is_multiple_regression(fields, shapes):
     """Says whether the head gives several numbers for a text, which a Classifier would take for classes."""
     return fields.get("problem_type") == "regression" and shapes.get("output_weights", ())[:1] not in ((), (1,))
@@ -216,15 +229,21 @@ def _is_multiple_regression(fields, shapes):
 
 def _unused(fields, row, sources):
     """Returns notes on what config.json says of the head and is not used."""
-    shapes = {name: source.shape for name, source in sources.items()}
+    shapes = _shapes(sources)
     [classes] = shapes.get("output_weights", ())[:1] or (0,)
     names, architectures = fields.get("id2label"), fields.get("architectures")
     notes = []
     if _is_multiple_regression(fields, shapes):
         notes.append(f"its head is a regression to {classes} numbers, which no model here is: only its encoder is used")
-    known = [row.architecture + suffix for suffix in ("Model", *(head.suffix for head in row.heads))]
+    known = _classes(row)
     named = [name for name in architectures or () if isinstance(name, str)] if isinstance(architectures, list) else []
-    if named and not set(named) & set(known):
+    others = [other.title for other in FAMILIES.values() if set(named) & set(_classes(other))]
+    if named and not set(named) & set(known) and others:
+        notes.append(
+            f"its architectures name {named[0]:.60}, which is {others[0]}'s, but its model_type is {row.name!r}: it is "
+            f"read as {row.title}"
+        )
+    elif named and not set(named) & set(known):
         notes.append(f"its head is a {named[0]:.60}, which is not known here; {row.title}'s are {', '.join(known[1:])}")
     labelled = isinstance(architectures, list) and any(row.architecture + s in architectures for s in LABELLED)
     if not notes and labelled and isinstance(names, dict) and classes not in (0, len(names)):
@@ -291,6 +310,8 @@ def _plan(checkpoint):
     arrays = _arrays(row, head, config, shapes)
     placed = {place.name for places in arrays.values() for place in places}
     tokenizer = {"tokenizer_class": "BertTokenizer", "model_max_length": config.max_length}
+    if not config.has_segments:  # or transformers' tokenizer gives numbers that its model has no segments for
+        tokenizer["model_input_names"] = ["input_ids", "attention_mask"]
     notes = ()
     if head is None and f"{POOLER}dense/kernel" not in shapes and _names_pooler(row):
         notes = (f"transformers' {architecture} adds a pooler of random weights, which this encoder does not have",)

@@ -14,6 +14,7 @@ from keras_bert.checkpoints.parts import BLOCK, all_head_weights, encoder_weight
 from keras_bert.errors import UserError
 from keras_bert.families import FAMILIES, Place, find_family
 
+SEGMENTS = "bert/embeddings/token_type_embeddings"
 POOLER = "bert/pooler/"  # some checkpoints have none; whatever computes with it looks for it
 MASKED_LM = "cls/predictions/"
 SHOWN_NAMES = 3
@@ -65,22 +66,30 @@ def check_encoder(path, config, shapes, *, table=None):
     expected = {weight.name: weight for weight in encoder_weights(config)}
     if not expected.keys() & shapes.keys():
         raise _no_encoder(path, config, shapes)
+    if SEGMENTS in shapes and SEGMENTS not in expected:
+        shown, _ = named.get(SEGMENTS, (SEGMENTS, None))
+        raise UserError(
+            f"{path} has {shown}, but its config says type_vocab_size={config.type_vocab_size}; use the config that "
+            "belongs to these weights."
+        )
     for name, weight in expected.items():
         shown, place = named.get(name, (name, Place(name)))
         if name not in shapes:
             if name.startswith(POOLER):
                 continue
-            others = likely_families(shapes, config)
             remedy = "use the config that belongs to these weights, or fetch or save them again"
-            if others:
-                remedy = f"the names look like {others}'s: use the config that belongs to these weights"
+            remedy = _looks(shapes, config) or remedy
             raise UserError(f"{path} has no {shown}, which its config asks for with {_asking(config, name)}; {remedy}.")
         if shapes[name] != weight.shape:
             shape, wanted = (x[::-1] if place.transposed else x for x in (shapes[name], weight.shape))
-            raise UserError(
-                f"{path}: {shown} has shape {shape}, but its config asks for {wanted}; "
-                "use the config and vocabulary that belong to these weights."
-            )
+            remedy = _looks(shapes, config) or "use the config and vocabulary that belong to these weights"
+            raise UserError(f"{path}: {shown} has shape {shape}, but its config asks for {wanted}; {remedy}.")
+
+
+def _looks(shapes, config):
+    """Returns a remedy for weights that have another family's names, or None."""
+    others = likely_families(shapes, config)
+    return f"the names look like {others}'s: use the config that belongs to these weights" if others else None
 
 
 def _no_encoder(path, config, shapes):
@@ -124,7 +133,8 @@ def _asking(config, name):
         fields = {"embedding_size": config.embedding_width, "hidden_size": config.hidden_size}
     elif "token_type" in name:
         fields = {"type_vocab_size": config.type_vocab_size}
-    return ", ".join(f"{key}={value}" for key, value in fields.items())
+    theirs = find_family(config.family).fields
+    return ", ".join(f"{theirs.get(key, key)}={value}" for key, value in fields.items())
 
 
 def known_names(config):

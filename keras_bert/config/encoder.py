@@ -63,7 +63,7 @@ class Config(FromFiles):
         span_dropout_prob: dropout before the dense layer that marks answers; None for none.
         choice_act: as classifier_act, of multiple choice.
         choice_pooling: what its hidden layer reads of a sequence: "first", "last" or "mean".
-        choice_dropout_prob: dropout after its hidden layer; None for the classifier's.
+        choice_dropout_prob: dropout after its hidden layer; None for that of the family's head (families/).
         attention, norm, norm_order, use_bias, gated: what other families have here; the one value that is implemented.
         extra: fields of the file that this library does not know; written back as they were.
 
@@ -159,6 +159,11 @@ class Config(FromFiles):
             raise UserError(
                 f"num_hidden_layers * inner_group_num must be at most {MOST_LAYERS}. "
                 f"Received: {self.num_hidden_layers} and {self.inner_group_num}."
+            )
+        if self.pad_token_id >= self.vocab_size:
+            raise UserError(
+                "pad_token_id must be an id of the vocabulary, less than vocab_size. "
+                f"Received: {self.pad_token_id} and {self.vocab_size}."
             )
         if self.max_length < 1:
             raise UserError(

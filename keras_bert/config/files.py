@@ -118,17 +118,24 @@ class FromFiles:
         """
         row = find_family(_model_type(fields))
         for name, expected in row.expected.items():
-            if fields.get(name, expected) != expected:
+            is_null = fields.get(name, expected) is None and expected is not True  # null turns nothing on
+            if fields.get(name, expected) != expected and not is_null:
                 raise UserError(
                     f"{name} is {fields[name]!r:.80}, which is not implemented for {row.title}; {expected!r} is."
                 )
         fields = {name: value for name, value in fields.items() if name not in HUGGINGFACE_FIELDS}
+        fields = {name: value for name, value in fields.items() if value is not None or name not in row.expected}
+        renamed = {row.aliases[name]: fields[name] for name in row.aliases if name in fields}  # these go before
+        fields = {name: value for name, value in fields.items() if name not in row.aliases} | renamed
         known, extra = _said(row, fields)
         for name in ("pad_token_id", "tie_word_embeddings"):  # null is as good as absent
             if known.get(name, 0) is None:
                 del known[name]
         known = row.read(_with_activations({**row.defaults, **known}, HUGGINGFACE_ACTIVATIONS), fields)
-        config = cls(**{**known, **row.fixed}, family=row.name, extra=extra)
+        try:
+            config = cls(**{**known, **row.fixed}, family=row.name, extra=extra)
+        except UserError as error:
+            raise UserError(_in_names_of(row, str(error))) from error
         said = row.write(config)  # in fields of Config that have other names and values
         return config.replace(extra={name: value for name, value in extra.items() if name not in said})
 
@@ -221,6 +228,11 @@ def _model_type(fields):
     classes = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
     found = (row.name for row in FAMILIES.values() if any(name.startswith(row.architecture) for name in classes))
     return next(found, "bert")
+
+
+def _in_names_of(row, sentence):
+    """Returns a sentence with the fields of Config called as a family's config.json calls them."""
+    return re.sub(r"\w+", lambda found: row.fields.get(found[0], found[0]), sentence)
 
 
 def _with_activations(fields, activations):

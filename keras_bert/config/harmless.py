@@ -7,7 +7,7 @@ HUGGINGFACE_FIELDS += ("_name_or_path", "dtype", "torch_dtype", "id2label", "lab
 # Fields that published files carry and that change nothing in an encoder: Google's of the multilingual models, and
 # transformers' PreTrainedConfig and BertConfig, of version 4 and 5. Others are reported.
 _GOOGLES = """
-    directionality down_scale_factor gap_size net_structure_type num_memory_blocks pooler_fc_size
+    directionality down_scale_factor gap_size layers_to_keep net_structure_type num_memory_blocks pooler_fc_size
     pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
 """
 _TRANSFORMERS = """
@@ -18,7 +18,7 @@ _TRANSFORMERS = """
     _num_labels output_attentions output_hidden_states output_past position_embedding_type prefix
     pruned_heads quantization_config return_dict sbert_ce_default_activation_function sentence_transformers
     sep_token_id sinusoidal_pos_embds summary_type summary_use_proj task_specific_params tf_legacy_loss
-    tie_encoder_decoder tokenizer_class torchscript transformers_weights unk_token_id use_bfloat16
+    tie_encoder_decoder tie_weights_ tokenizer_class torchscript transformers_weights unk_token_id use_bfloat16
     use_cache use_return_dict
 """
 _OF_GENERATION = """

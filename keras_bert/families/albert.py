@@ -118,6 +118,7 @@ ALBERT = Family(
     ),
     google_activations={"gelu": "gelu_tanh", "gelu_new": "gelu_tanh"},
     google_config="albert_config.json",
+    expected={"position_embedding_type": "absolute"},
     google_heads={
         **same(("transform/dense/kernel", "transform/dense/bias"), "cls/predictions"),
         **same(("transform/LayerNorm/gamma", "transform/LayerNorm/beta", "output_bias"), "cls/predictions"),

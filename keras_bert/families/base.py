@@ -108,6 +108,7 @@ class Head:
         starts: how the neutral names of its weights begin; all of them must be there.
         table: {array of the file: places}.
         pooler: whether it reads the encoder's pooled output.
+        dropout: the field of Config with the dropout before its output weights.
     """
 
     suffix: str
@@ -115,6 +116,7 @@ class Head:
     starts: tuple[str, ...]
     table: Mapping[str, tuple[Place, ...]]
     pooler: bool = False
+    dropout: str = "classifier_dropout"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,7 @@ class Family:
         google_activations: {hidden_act of Google's file: what it computes}.
         google_config: the name of the configuration beside Google's checkpoint; None where it has none.
         google_heads: the table of the heads in Google's checkpoints.
+        aliases: {another name that transformers reads in config.json: the field's own name there}.
         expected: {field of config.json: the one value that is implemented}.
         also: further fields of Config that its config.json says.
         read: (fields of Config, fields of config.json) -> fields of Config, for what no table says.
@@ -158,6 +161,7 @@ class Family:
     google_activations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     google_config: str | None = None
     google_heads: Mapping[str, tuple[Place, ...]] = dataclasses.field(default_factory=dict)
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
     expected: Mapping[str, object] = dataclasses.field(default_factory=dict)
     also: tuple[str, ...] = ()
     read: Callable = lambda fields, _: fields

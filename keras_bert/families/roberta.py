@@ -38,7 +38,14 @@ ROBERTA = Family(
         Head("ForQuestionAnswering", "question_answering", (SQUAD,), output("qa_outputs", "cls/squad/output")),
         Head("ForSequenceClassification", "classification", (OUTPUT,), SEQUENCE),
         Head("ForTokenClassification", "token_classification", (OUTPUT,), output("classifier", "output")),
-        Head("ForMultipleChoice", "multiple_choice", (OUTPUT,), output("classifier", "output"), pooler=True),
+        Head(
+            "ForMultipleChoice",
+            "multiple_choice",
+            (OUTPUT,),
+            output("classifier", "output"),
+            pooler=True,
+            dropout="hidden_dropout_prob",
+        ),
     ),
     expected=BERT.expected,
 )

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_bert.layers.common import dense
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options
+from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options, head_dropout
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 from keras_bert.models.walk import mark_depths
 
@@ -47,7 +47,7 @@ class Classifier(HeadedModel):
         pooled = Pooled(
             encoder,
             activation=config.classifier_act,
-            dropout=config.classifier_dropout,
+            dropout=head_dropout(config, self.TASK),
             drops_input=config.classifier_drops_input,
         )
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)

@@ -76,6 +76,17 @@ class HeadedModel(PretrainedModel):
         return {name: getattr(self, name) for name in self.FIELDS}
 
 
+def head_dropout(config, task):
+    """Returns the dropout before the output weights of a family's head for a task.
+
+    >>> from keras_bert.config import Config
+    >>> config = Config.of_family("distilbert", hidden_dropout_prob=0.3)
+    >>> [head_dropout(config, task) for task in ("classification", "token_classification")]
+    [0.2, 0.3]
+    """
+    return getattr(config, find_family(config.family).head(task).dropout)
+
+
 class Pooled:
     """What a classifier reads of a sequence, and the layers that make it: the pooled output, or a hidden layer's.
 

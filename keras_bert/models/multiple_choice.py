@@ -9,7 +9,7 @@ from keras import ops
 from keras_bert.layers import FoldChoices, UnfoldChoices
 from keras_bert.layers.common import dense
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel, Pooled
+from keras_bert.models.headed import HeadedModel, Pooled, head_dropout
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.models.walk import mark_depths
 
@@ -36,7 +36,7 @@ class MultipleChoice(HeadedModel):
             encoder,
             activation=config.choice_act,
             pooling=config.choice_pooling,
-            dropout=config.classifier_dropout if dropout is None else dropout,
+            dropout=head_dropout(config, self.TASK) if dropout is None else dropout,
         )
         classifier = dense(1, config.initializer_range, name="classifier", dtype=encoder.policy)
         fold, unfold = FoldChoices(name="fold_choices"), UnfoldChoices(name="unfold_choices", dtype="float32")

@@ -53,6 +53,8 @@ class Pretrainer(HeadedModel):
     def __init__(self, encoder, *, objectives=None, name="bert_pretrainer", **kwargs):
         config = encoder.bert_config
         own = find_family(config.family).objectives
+        if isinstance(objectives, str):
+            raise UserError(f"objectives must be a list of names. Received: {objectives!r:.80}.")
         objectives = tuple(own if objectives is None else objectives)
         _check_objectives(objectives, encoder)
 

@@ -9,7 +9,7 @@ from keras import ops
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel, class_names, class_options
+from keras_bert.models.headed import HeadedModel, class_names, class_options, head_dropout
 from keras_bert.models.losses import SparseCrossEntropy
 
 
@@ -38,7 +38,7 @@ class TokenClassifier(HeadedModel):
         # Layers
         config = encoder.bert_config
         labels = class_names(num_classes, labels)
-        dropout = dropout_layer(config.classifier_dropout, name="classifier_dropout", dtype=encoder.policy)
+        dropout = dropout_layer(head_dropout(config, self.TASK), name="classifier_dropout", dtype=encoder.policy)
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model

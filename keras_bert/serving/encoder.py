@@ -10,7 +10,7 @@
 
 What it computes of a Config is in COMPUTES; Keras computes the rest.
 
-B batch, S sequence, P positions, T rows (real tokens), E embedding, H hidden, A heads, D head size.
+B batch, S sequence, P positions, T rows (real tokens, as a rule), E embedding, H hidden, A heads, D head size.
 """
 
 import dataclasses
@@ -97,7 +97,7 @@ class ServedEncoder:
         return None
 
     def __call__(self, inputs, positions=None):
-        """Encodes a batch, as `Encoder.call` does; the hidden states of padding are 0."""
+        """Encodes a batch, as `Encoder.call` does; hidden states that it does not compute (see Rows) are 0."""
         mask = tf.cast(inputs["input_mask"], tf.int32)
         batch, length = tf.unstack(tf.shape(mask))
         rows = Rows(mask)
@@ -110,7 +110,7 @@ class ServedEncoder:
             x = self._transform(block, x, rows, bias)
         if positions is None:
             hidden = rows.padded(self._transform(last, x, rows, bias))
-            return self._pooled(tf.where(mask[..., None] > 0, hidden, 0.0))
+            return self._pooled(tf.where(rows.computed[..., None], hidden, 0.0))
         positions = tf.cast(positions, tf.int32)
         if self.encoder.pooler is not None:
             positions = tf.pad(positions, [[0, 0], [1, 0]])  # (B, 1 + P), [CLS] first
@@ -273,19 +273,25 @@ class Block:
 
 
 class Rows:
-    """Which rows of a batch, (B * S), are real tokens.
+    """Which rows of a batch, (B * S), are computed: real tokens, the first place, and all of a sequence without any.
+
+    The first place is read by poolers and classifiers, though padding may come first.
 
     Args:
         mask: int32 (B, S).
 
     Attributes:
+        computed: bool (B, S), which they are.
         index: int32 (T,), their places in the batch; T is rounded up, and what is past them is a repetition.
         places: int32 (B * S,), of each place of the batch its row; of padding any.
     """
 
     def __init__(self, mask):
         self.shape = tf.shape(mask)
-        is_real = tf.reshape(mask, [-1]) > 0
+        is_empty = tf.reduce_max(mask, axis=1, keepdims=True) == 0  # (B, 1)
+        is_first = tf.range(self.shape[1]) == 0  # (S,)
+        self.computed = (mask > 0) | is_empty | is_first
+        is_real = tf.reshape(self.computed, [-1])
         index = tf.cast(tf.where(is_real)[:, 0], tf.int32)
         self.index = tf.concat([index, tf.zeros([-tf.size(index) % ROWS_MULTIPLE], tf.int32)], 0)
         self.places = tf.maximum(tf.cumsum(tf.cast(is_real, tf.int32)) - 1, 0)

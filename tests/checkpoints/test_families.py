@@ -13,6 +13,8 @@ from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.families import FAMILIES, find_family
 from keras_bert.models import Classifier, Encoder, Pretrainer
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 SIZES = {
     **{"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12},
@@ -271,3 +273,102 @@ def test_a_head_that_the_family_does_not_have_is_one_sentence(tmp_path):
         find_family("distilbert").head("next_sentence")
     with pytest.raises(UserError, match="DistilBERT has no pooler"):
         Pretrainer.from_pretrained(tmp_path, objectives=("masked_lm", "next_sentence"))
+
+
+def test_segments_that_the_config_denies_are_an_error(model):
+    folder, config, _ = model
+    if not config.type_vocab_size:
+        pytest.skip("a family without segments")
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**fields, "type_vocab_size": 0}))
+    with pytest.raises(
+        UserError, match=r"has \w+\.embeddings\.token_type_embeddings\.weight, but its config says type"
+    ):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("architectures", [["ElectraForMaskedLM"], ["ElectraForPreTraining"]])
+def test_electra_s_class_says_which_net_it_is_and_not_the_arrays(tmp_path, architectures):
+    config = config_of("electra", tie_word_embeddings=False)
+    weights = head_weights(config, "pretraining", objectives=("masked_lm", "replaced_tokens"))
+    arrays = {weight.name: np.full(weight.shape, 0.5, np.float32) for weight in (*encoder_weights(config), *weights)}
+    task = {"task": "pretraining", "objectives": ["replaced_tokens", "masked_lm"]}
+    save_checkpoint(tmp_path, config, arrays, task=task, log=lambda _: None)
+    (tmp_path / "task.json").unlink()
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "architectures": architectures}))
+    model = Pretrainer.from_pretrained(tmp_path)
+    assert model.objectives == (["masked_lm"] if architectures == ["ElectraForMaskedLM"] else ["replaced_tokens"])
+    assert model.load_report.new == []
+
+
+def test_a_generator_whose_head_is_not_loaded_is_a_generator_still(tmp_path):
+    config = config_of("electra")
+    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "pretraining", "objectives": ["masked_lm"]})
+    rewrite(tmp_path, lambda stored: {**stored, "generator_lm_head.weight": np.ones((11, 6), np.float32)})
+    model = Pretrainer.from_pretrained(tmp_path)
+    assert model.objectives == ["masked_lm"] and "cls/predictions/output_bias" in model.load_report.new
+
+
+def test_a_class_of_another_family_is_named_with_both(model):
+    folder, config, _ = model
+    other = "albert" if config.family != "albert" else "electra"
+    name = find_family(other).architecture + "ForMaskedLM"
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**fields, "architectures": [name]}))
+    [note] = open_checkpoint(folder).notes
+    title, own = find_family(other).title, find_family(config.family).title
+    assert note == (
+        f"its architectures name {name}, which is {title}'s, but its model_type is {config.family!r}: it is read as "
+        f"{own}"
+    )
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+def test_a_regression_to_several_numbers_gives_its_head_to_no_model(tmp_path, family):
+    config = config_of(family)
+    names = head_weights(config, "classification", classes=3)
+    weights = (*encoder_weights(config), *pooler_weights(config, ""), *names)
+    arrays = {weight.name: np.ones(weight.shape, np.float32) for weight in weights}
+    save_checkpoint(tmp_path, config, arrays, task={"task": "classification", "num_classes": 3}, log=lambda _: None)
+    (tmp_path / "task.json").unlink(missing_ok=True)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "problem_type": "regression"}))
+    report = Classifier.from_pretrained(tmp_path, num_classes=3).load_report
+    assert "only its encoder is used" in str(report) and {"output_weights", "output_bias"} <= set(report.new)
+
+
+def test_google_s_format_says_what_google_s_code_computes_otherwise(tmp_path):
+    config = Config.from_name("tiny", **SIZES, tie_word_embeddings=False)
+    weights = (*encoder_weights(config), *head_weights(config, "pretraining"))
+    arrays = {weight.name: np.ones(weight.shape, np.float32) for weight in weights}
+    notes = []
+    save_checkpoint(tmp_path / "model", config, arrays, format="google", log=notes.append)
+    assert notes == [
+        "Google's code does not read tie_word_embeddings=False, and computes without: its outputs will be others"
+    ]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_gives_transformers_no_segments_that_the_model_does_not_have(tmp_path, family):
+    config = config_of(family, type_vocab_size=1) if family != "bert" else config_of(family)
+    tokens = [*SPECIAL_TOKENS, *"abcdef"]
+    if config.pad_token_id == 1:
+        tokens[:2] = tokens[1::-1]
+    tokenizer = Tokenizer(Vocabulary(tokens))
+    save_checkpoint(tmp_path, config, arrays_of(config), tokenizer=tokenizer, log=lambda _: None)
+    names = json.loads((tmp_path / "tokenizer_config.json").read_text()).get("model_input_names")
+    assert names == (None if config.has_segments else ["input_ids", "attention_mask"])
+    assert Tokenizer.from_pretrained(tmp_path).vocabulary.tokens == tokenizer.vocabulary.tokens
+
+
+@pytest.mark.parametrize("objectives", [5, "masked_lm", [["masked_lm"]]])
+def test_objectives_that_are_no_list_of_names_are_an_error(tmp_path, objectives):
+    config = config_of("electra")
+    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "pretraining", "objectives": ["masked_lm"]})
+    (tmp_path / "task.json").write_text(json.dumps({"task": "pretraining", "objectives": objectives}))
+    with pytest.raises(UserError, match=r"task.json: objectives must be a list of names\. Received: "):
+        Pretrainer.from_pretrained(tmp_path)
+    if isinstance(objectives, str):
+        with pytest.raises(UserError, match="objectives must be a list of names"):
+            Pretrainer(Encoder(config), objectives=objectives)

@@ -16,6 +16,8 @@ from keras_bert.models.walk import walk
 from tests.families.rows import (
     CONFIGS,
     EVERY_MODEL,
+    HEADS,
+    KINDS,
     LENGTH,
     NEW,
     ODD_MODELS,
@@ -150,3 +152,23 @@ def test_an_encoder_alone_comes_back(family, tmp_path):
 def test_the_names_with_bert_are_the_same_classes():
     for name in ("Config", "Encoder", "Pretrainer", "Classifier", "TokenClassifier", "SpanLabeler", "MultipleChoice"):
         assert getattr(kb, f"Bert{name}") is getattr(kb, name)
+
+
+# What transformers' classes have before their output weights, of the fields of Config.
+DROPOUTS = {
+    ("roberta", "multiple_choice"): "hidden_dropout_prob",
+    ("xlm-roberta", "multiple_choice"): "hidden_dropout_prob",
+    ("distilbert", "token_classification"): "hidden_dropout_prob",
+    ("electra", "multiple_choice"): "choice_dropout_prob",
+}
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("kind", ["classification", "token_classification", "multiple_choice"])
+def test_a_head_s_dropout_is_that_of_the_family_s_code(family, kind):
+    rates = {"hidden_dropout_prob": 0.1, "classifier_dropout_prob": 0.2, "choice_dropout_prob": None}
+    rates |= {"choice_dropout_prob": 0.3} if family == "electra" else {}
+    task, fields = KINDS[kind]
+    model = HEADS[task].build_from(CONFIGS[family].replace(**rates), {}, **fields)
+    found = {layer.rate for layer in model._flatten_layers() if layer.name == "classifier_dropout"}
+    assert found == {rates[DROPOUTS.get((family, kind), "classifier_dropout_prob")]}

@@ -92,6 +92,47 @@ def test_what_other_encoders_have_is_not_implemented(field, value):
         Config(**{field: value})
 
 
+def test_relative_positions_are_refused_of_albert_and_null_is_as_good_as_absent():
+    fields = as_written(CONFIGS["albert"])
+    with pytest.raises(UserError, match="position_embedding_type is 'relative_key', which is not implemented for ALBE"):
+        Config.from_huggingface({**fields, "position_embedding_type": "relative_key"})
+    config = Config.from_huggingface({**fields, "position_embedding_type": None})
+    assert config == Config.from_huggingface(fields) and "position_embedding_type" not in config.extra
+    with pytest.raises(UserError, match="summary_use_proj is None"):  # which turns the hidden layer off
+        Config.from_huggingface({**as_written(CONFIGS["electra"]), "summary_use_proj": None})
+
+
+def test_distilbert_s_other_names_of_its_sizes_go_before_as_in_transformers():
+    fields = as_written(CONFIGS["distilbert"])
+    other = {name: fields.pop(theirs) for name, theirs in FAMILIES["distilbert"].aliases.items()}
+    assert Config.from_huggingface({**fields, **other, "n_heads": 1}) == Config.from_huggingface(
+        as_written(CONFIGS["distilbert"])
+    )
+
+
+def test_errors_call_fields_as_the_file_does():
+    fields = as_written(CONFIGS["distilbert"])
+    with pytest.raises(UserError, match=r"^dim must be a multiple of n_heads\. Received: 12 and 5\.$"):
+        Config.from_huggingface({**fields, "n_heads": 5})
+    with pytest.raises(UserError, match=r"^seq_classif_dropout must be at least 0"):
+        Config.from_huggingface({**fields, "seq_classif_dropout": 1})
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_an_id_of_padding_that_is_not_in_the_vocabulary_is_refused(family):
+    size = {"vocab_size": 8, "max_position_embeddings": 64}
+    with pytest.raises(UserError, match=r"pad_token_id must be an id of the vocabulary.* Received: 8 and 8"):
+        CONFIGS[family].replace(pad_token_id=8, **size)
+    assert CONFIGS[family].replace(pad_token_id=7, **size).pad_token_id == 7
+
+
+def test_what_published_files_carry_is_not_reported():
+    fields = as_written(CONFIGS["distilbert"])
+    assert Config.from_huggingface({**fields, "tie_weights_": True}).unknown_fields() is None
+    fields = {"vocab_size": 9, "num_hidden_groups": 1, "hidden_size": 64, "layers_to_keep": [], "gap_size": 0}
+    assert Config.from_google(fields, "albert").unknown_fields() is None
+
+
 def test_a_family_that_is_not_known_is_named_with_those_that_are():
     with pytest.raises(UserError, match=r"model_type is 'gpt2', .* the known ones are bert, roberta"):
         Config.from_huggingface({"model_type": "gpt2"})

@@ -97,6 +97,31 @@ def test_it_gives_the_keras_model_s_numbers(family, head):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("head", ["classify", "encoder"])
+@pytest.mark.parametrize("family", CONFIGS)
+def test_padding_that_comes_first_reads_no_other_text(family, head):
+    """Nor does a row of padding alone."""
+    model = model_of(family)
+    encoder, pad = model.encoder, model.bert_config.pad_token_id
+    mask = np.array([[1] * 6, [0, 0, 1, 1, 1, 1], [0] * 6, [1] * 6], np.int32)
+    ids = np.where(mask, np.random.default_rng(1).integers(2, 60, mask.shape), pad).astype(np.int32)
+    inputs = {"input_ids": ids, "input_mask": mask, "segment_ids": np.zeros_like(ids)}
+    inputs = {name: inputs[name] for name in model.input}
+
+    def answers(inputs):  # (B, ...)
+        if head == "classify":
+            return np.asarray(model(inputs, training=False))
+        outputs = encoder(inputs, training=False)
+        first = outputs["sequence_output"][:, 0]
+        return np.concatenate([first, *([outputs["pooled_output"]] if encoder.pooler else [])], axis=1)
+
+    expected = answers(inputs)
+    with encoder.computed_by(ServedEncoder(encoder)):
+        found, backwards = answers(inputs), answers({name: each[::-1] for name, each in inputs.items()})
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(backwards[::-1], found, atol=1e-6)
+
+
 @pytest.mark.parametrize("kernels", ["constant", "int8"])
 @pytest.mark.parametrize("family", ["albert", "roberta"])
 def test_fewer_bits_stay_near(family, kernels):
