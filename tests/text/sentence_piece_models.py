@@ -8,7 +8,7 @@ import lzma
 from pathlib import Path
 
 from keras_bert.text.added import KeptTokens
-from keras_bert.text.rules import TokenizerRules
+from keras_bert.text.engine import Engine
 from keras_bert.text.sentence_piece import SentencePiece
 from keras_bert.text.sentence_piece_rules import FAMILIES
 
@@ -97,7 +97,7 @@ def golden_cases(shared, name):
 
 def ids_with_kept(engine, text):
     """Returns the ids of a text in which the family's special tokens are kept whole."""
-    kept = KeptTokens(engine.added, TokenizerRules(False, False, False))
+    kept = KeptTokens(engine.added, *Engine.normalizers)
     ids = []
     for start, end, token in kept.split(text):
         ids += [engine.tokens.index(token.content)] if token else engine.ids(text[start:end])
