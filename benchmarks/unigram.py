@@ -3,7 +3,7 @@
     python -m benchmarks.unigram --input_file=wiki.txt --model=spiece.model --family=albert
 
 Each line is a string. Bulk: `SentencePiece.bulk` and sentencepiece's own `encode(list, num_threads=1)`, on the text as
-its model gets it, cleaned already. Graph: `GraphSentencePiece` and tensorflow-text's SentencepieceTokenizer alone, which
+its model gets it, cleaned already. Graph: `GraphSentencePiece` and tensorflow-text's SentencepieceTokenizer alone, that
 gets the cleaned text too, in batches of 32 lines and one by one. The seconds are those of the processor, the least of
 several runs that take turns. Prints one JSON line; a ratio over 1 means that ours is faster.
 """
