@@ -1,6 +1,7 @@
 """Flags as google-research/bert's users type them, underscores and absl's booleans; mistakes told in a sentence."""
 
 import argparse
+import contextlib
 import difflib
 import os
 import sys
@@ -172,3 +173,15 @@ def natural_number(text):
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, received {text!r}")
     return int(text)
+
+
+def positive_share(text):
+    """An argparse type for a number above 0 and up to 1.
+
+    >>> positive_share("0.9995")
+    0.9995
+    """
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1, received {text!r}")

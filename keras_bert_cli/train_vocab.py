@@ -1,26 +1,38 @@
-"""Raw text -> WordPiece vocabulary: the same file for the same text, whatever the machine.
+"""Raw text -> vocabulary, WordPiece, byte-level BPE or Unigram: the same file for the same text, whatever the machine.
 
     keras-bert train_vocab --input_file='corpus/*.txt' --vocab_file=vocab.txt --vocab_size=8000
     keras-bert train_vocab --input_file='medical/*.txt' --init_vocab_file=model/vocab.txt --vocab_file=medical.txt
+    keras-bert train_vocab --model=bpe --input_file='corpus/*.txt' --vocab_file=tokenizer --vocab_size=30000
+    keras-bert train_vocab --model=unigram --family=xlm-roberta --input_file='corpus/*.txt' --vocab_file=tokenizer
 
 Input: UTF-8 text, plain or .gz/.xz/.bz2, JSON lines, CSV and TSV, or TensorFlow Datasets, read as a stream. One line in
 256 is held out to measure the vocabulary on. --init_vocab_file extends a vocabulary with the words of the text: those
 that save the most pieces take its [unusedN] entries, and with --vocab_size more are appended; every other entry keeps
 its id, so that a checkpoint can grow with it (keras-bert pretrain --init_checkpoint). Korean, Japanese, Hindi, Thai and
-the like want --do_lower_case=False: lower-casing drops accents, and with them parts of their letters.
+the like want --do_lower_case=False: lower-casing drops accents, and with them parts of their letters. --model=bpe and
+--model=unigram write a folder with the files of a family's tokenizer, as transformers reads them.
 """
 
+import functools
 import time
 from pathlib import Path
 
-from keras_bert_cli.flags import add_bool, add_text_format, natural_number, positive_int
+from keras_bert_cli.flags import add_bool, add_text_format, natural_number, positive_int, positive_share
 from keras_bert_cli.saved_models import find_configuration
 from keras_bert_cli.startup import start_tensorflow
 from keras_bert_cli.tokenizer_flags import add_rule_flags, as_flags, given_rules
+from keras_bert_cli.vocabulary_models import DEFAULT_SIZES, FAMILIES, MIN_FREQUENCY, WORDPIECE, settle
+from keras_bert_cli.vocabulary_text import (
+    MANY_UNKNOWN,
+    WARN_ABOVE,
+    count_sources,
+    described,
+    heldout_texts,
+    measured_on,
+    next_command,
+)
 
-VOCAB_SIZE = 30522  # Google's
-WARN_ABOVE = 0.1  # share of the words of a script that lower-casing harms
-MANY_UNKNOWN = 0.05  # share of the held-out words; a vocabulary of a good size leaves fewer than one in a hundred
+VOCAB_SIZE = DEFAULT_SIZES[WORDPIECE]
 
 
 def add_arguments(parser):
@@ -31,13 +43,31 @@ def add_arguments(parser):
         help="paths, quoted globs and directories, commas between them; for --input_format=tfds names such as "
         "wiki40b/ko:train",
     )
-    parser.add_argument("--vocab_file", required=True, help="vocabulary file to write, one token a line")
+    parser.add_argument(
+        "--vocab_file",
+        required=True,
+        help="vocabulary file to write, one token a line; a folder for --model=bpe and unigram",
+    )
+    parser.add_argument(
+        "--model", choices=tuple(FAMILIES), default=WORDPIECE, help=f"the kind of tokenizer (default: {WORDPIECE})"
+    )
+    parser.add_argument(
+        "--family",
+        help="whose special tokens, ids and rules: "
+        + "; ".join(f"for {model} {', '.join(names).replace('_', '-')}" for model, names in FAMILIES.items())
+        + " (default: the first)",
+    )
     parser.add_argument(
         "--vocab_size",
         type=positive_int,
-        help=f"entries, specials included (default: {VOCAB_SIZE}; with --init_vocab_file as many as that has)",
+        help=f"entries, specials included (default: {VOCAB_SIZE}, {DEFAULT_SIZES['bpe']} for bpe, "
+        f"{DEFAULT_SIZES['unigram']} for unigram; with --init_vocab_file as many as that has)",
     )
-    add_rule_flags(parser, do_lower_case="lower-case the text and drop its accents", default=True)
+    add_rule_flags(
+        parser,
+        do_lower_case="lower-case the text and drop its accents; None is yes for wordpiece, no for bpe, and for "
+        "unigram as the family does",
+    )
     parser.add_argument(
         "--init_vocab_file", help="a vocabulary to extend: its [unusedN] entries are filled, then others appended"
     )
@@ -54,14 +84,19 @@ def add_arguments(parser):
     parser.add_argument(
         "--min_frequency",
         type=positive_int,
-        default=2,
-        help="how often a piece of several characters must stand in the text (default: 2)",
+        help=f"how often a piece of several characters must stand in the text (default: {MIN_FREQUENCY})",
     )
     parser.add_argument(
         "--min_char_frequency",
         type=positive_int,
         help="how often a character must stand in the text to be covered (default: as often as the least frequent word "
         "of a vocabulary of whole words would, and at least --min_frequency)",
+    )
+    parser.add_argument(
+        "--character_coverage",
+        type=positive_share,
+        help="for unigram: the share of the text's characters that must be covered (default: 0.9995, which suits "
+        "Chinese, Japanese and Korean, with their thousands of characters; 1.0 suits an alphabet)",
     )
     add_text_format(parser)
     parser.add_argument(
@@ -75,19 +110,24 @@ def add_arguments(parser):
 def run(args):
     """Runs the command. Returns the figures that it prints, as a dict."""
     from keras_bert.outputs import atomic_path
-    from keras_bert.text.counting import HeldOut
+    from keras_bert.text.counting import HeldOut, count_words
     from keras_bert.text.rules import TokenizerRules
     from keras_bert_cli.progress import Progress, clock
     from tfrecords.documents import resolve_sources
 
+    settle(args)
+    if args.model != WORDPIECE:
+        from keras_bert_cli.train_tokenizer import train
+
+        return train(args)
     begin = time.monotonic()
     if args.input_format == "tfds":
         start_tensorflow()  # which reads them
     old = _initial_vocabulary(args)
     sources, chosen = resolve_sources(args.input_file, args.input_format)
-    heldout = _heldout_texts(args)
+    heldout = heldout_texts(args)
     _check_output(args, sources)
-    print(f"input: {_described(sources)}")
+    print(f"input: {described(sources)}")
     is_plain = _rules(args) == TokenizerRules(args.do_lower_case)
     plain = "lower-cased, without accents" if args.do_lower_case else "as it is (cased)"
     print(f"text: {plain if is_plain else _rules(args).described}")
@@ -96,7 +136,8 @@ def run(args):
     with atomic_path(args.vocab_file) as temporary:
         temporary.touch()  # an unwritable place shows now and not after the work
         with Progress() as progress:
-            counts = _count(args, sources, chosen, sample, progress)
+            count = functools.partial(count_words, rules=_rules(args))
+            counts = count_sources(args, sources, chosen, sample, progress, count)
         print(f"words: {counts.total():,}, {len(counts):,} distinct; learning from them ...", flush=True)
         _warn(counts, args.do_lower_case)
         vocabulary = _learn(args, counts, old)
@@ -111,35 +152,15 @@ def run(args):
     return figures
 
 
-def _heldout_texts(args):
-    """Returns the texts of --heldout_file, to be read once, or None without the flag."""
-    from keras_bert.files import expand_inputs
-    from tfrecords.documents import read_chunks, resolve_sources
-
-    if not args.heldout_file:
-        return None
-    named = args.heldout_file
-    if args.input_format != "tfds":
-        named = expand_inputs(named, what="--heldout_file", directories=True)
-    sources, chosen = resolve_sources(named, args.input_format)
-    return (chunk.text for chunk in read_chunks(sources, input_format=chosen, text_field=args.text_field))
-
-
 def _measure(args, old, vocabulary, heldout, sample):
     """Prints how the vocabularies spell the held-out text, and returns the figures."""
     from keras_bert.text.counting import coverage
     from keras_bert.text.tokenizer import Tokenizer
 
-    if sample is None:
-        where = args.heldout_file
-    elif sample.held_out:
-        where = f"{len(sample.lines):,} lines held out of the input"
-    else:
-        where = f"{len(sample.lines):,} lines of the input itself, which is too small to hold any out (--heldout_file)"
     rules = _rules(args)
     tokenizers = [Tokenizer.from_rules(each, rules) for each in (vocabulary, old) if each is not None]
     after, *before = coverage(tokenizers, sample.lines if heldout is None else heldout)
-    print(f"coverage, on {where}:")
+    print(f"coverage, on {measured_on(args, sample)}:")
     figures = {}
     for covered in before:
         print(f"  before: {covered}")
@@ -228,26 +249,6 @@ def _plan(args, old):
     return f"{size:,} entries, {unused} of them [unusedN]"
 
 
-def _count(args, sources, chosen, sample, progress):
-    """Returns the words of the sources and their counts, but for what the sample (None takes nothing) holds out."""
-    from keras_bert.text.counting import count_words
-    from tfrecords.documents import read_chunks
-    from tfrecords.runners import choose_workers, make_runner
-
-    def tell(done, total):
-        if done < total:  # the end is told once, below
-            progress("counting words", done, total, "B")
-
-    chunks = read_chunks(sources, input_format=chosen, text_field=args.text_field, progress=tell)
-    texts = (chunk.text for chunk in chunks)
-    size = _size(sources)
-    with make_runner(choose_workers(args.num_workers, size)) as runner:
-        texts = texts if sample is None else sample.watch(texts)
-        counts = count_words(texts, rules=_rules(args), mapper=runner.map)
-    progress("counting words", max(size, 1), max(size, 1), "B")
-    return counts
-
-
 def _learn(args, counts, old):
     """Returns the new Vocabulary, or the old one extended."""
     from keras_bert.errors import UserError
@@ -300,29 +301,10 @@ def _describe_alphabet(counts, vocabulary):
     print(f"characters: {len(covered):,} of {len(frequencies):,} covered, {share:.4%} of the text")
 
 
-def _size(sources):
-    """Returns the bytes of the files among the sources, as they lie on the disk."""
-    return sum(source.stat().st_size for source in sources if isinstance(source, Path))
-
-
-def _described(sources):
-    from keras_bert_cli.progress import short
-
-    size = f" ({short(_size(sources))}B)" if _size(sources) else ""
-    return f"{sources[0]}{size}" if len(sources) == 1 else f"{len(sources)} files, {sources[0]} ... {sources[-1]}{size}"
-
-
 def _say_what_comes_next(args):
     from shlex import quote
 
-    flags = as_flags(args)
-    flags += "" if args.input_format == "auto" else f" --input_format={args.input_format}"
-    flags += "" if args.text_field == "text" else f" --text_field={quote(args.text_field)}"
-    print(
-        f"next: keras-bert create_pretraining_data --input_file={quote(args.input_file)} "
-        f"--output_file=pretraining.tfrecord --vocab_file={quote(args.vocab_file)}{flags}",
-        flush=True,
-    )
+    print(next_command(args, as_flags(args)), flush=True)
     if args.init_vocab_file:
         folder = Path(args.init_vocab_file).parent
         there = find_configuration(folder)

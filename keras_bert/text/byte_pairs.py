@@ -107,7 +107,9 @@ class BytePairEngine(Engine):
             write_config(folder, vocabulary, fields, keep=(VOCAB_JSON, MERGES))
         else:
             write_tokenizer_json(self.model, vocabulary, folder / JSON_NAME)
-            write_config(folder, vocabulary, {"tokenizer_class": "PreTrainedTokenizerFast"}, keep=(JSON_NAME,))
+            fields = {"tokenizer_class": "PreTrainedTokenizerFast"}  # a class without special tokens of its own
+            fields |= {f"{role}_token": token for role, token in zip(ROLES, self.spelling.special, strict=True)}
+            write_config(folder, vocabulary, fields, keep=(JSON_NAME,))
 
 
 def read_byte_pairs(folder):

@@ -9,6 +9,7 @@ import numpy as np
 from keras_bert.text.added import KeptTokens, normalizers
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import TokenizerRules
+from keras_bert.text.spelling import UNK
 from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
 
 MAX_RAW_WORDS = 1_000_000  # distinct words as they stand in the text; about 120 MB
@@ -43,27 +44,45 @@ def count_words(texts, *, do_lower_case=True, rules=None, max_words=MAX_WORDS, m
     >>> sorted(count_words(["Un café, un thé."]).items())
     [(',', 1), ('.', 1), ('cafe', 1), ('the', 1), ('un', 2)]
     """
-    raw, counts, floor = Counter(), Counter(), 1
     rules = TokenizerRules(do_lower_case) if rules is None else rules
-    for counted in mapper(functools.partial(_count_raw, rules), texts):
+    count, normalize = functools.partial(_count_raw, rules), functools.partial(_normalize_into, rules)
+    return count_distinct(texts, count, normalize, max_words=max_words, mapper=mapper)
+
+
+def count_distinct(texts, count, add, *, max_words=MAX_WORDS, mapper=map):
+    """Counts what texts are made of in bounded memory, whatever a tokenizer takes for a word.
+
+    Args:
+        texts: an iterable of str, read once.
+        count: function from a text to the Counter of its words as they stand.
+        add: function of two Counters, which adds the words of the second one to the first, each as it is learned from.
+        max_words, mapper: see `count_words`.
+
+    Returns:
+        A Counter of str.
+    """
+    raw, counts, floor = Counter(), Counter(), 1
+    for counted in mapper(count, texts):
         raw.update(counted)
         if len(raw) > MAX_RAW_WORDS:
-            _normalize_into(counts, raw, rules)
+            add(counts, raw)
             raw.clear()
             while len(counts) > max_words:
-                counts = Counter({word: count for word, count in counts.items() if count > floor})
+                counts = Counter({word: number for word, number in counts.items() if number > floor})
                 floor += 1
-    _normalize_into(counts, raw, rules)
+    add(counts, raw)
     return counts
+
+
+def without_kept(text, kept):
+    """Returns the stretches of a text between the tokens that KeptTokens keep whole (None keeps none)."""
+    return [text[start:end] for start, end, token in kept.split(text) if not token] if kept else [text]
 
 
 def _count_raw(rules, text):
     """Counts the words of a text as they stand."""
-    parts = [text]
-    if rules.added_tokens:
-        parts = [text[start:end] for start, end, token in _kept(rules).split(text) if not token]
     counts = Counter()
-    for part in parts:
+    for part in without_kept(text, _kept(rules) if rules.added_tokens else None):
         counts.update(split_words(part, tokenize_chinese_chars=rules.tokenize_chinese_chars))
     return counts
 
@@ -73,7 +92,7 @@ def _kept(rules):
     return KeptTokens(rules.added_tokens, *normalizers(rules))
 
 
-def _normalize_into(counts, raw, rules):
+def _normalize_into(rules, counts, raw):
     for word, count in raw.items():
         for token in basic_tokens(word, do_lower_case=rules.do_lower_case, strip_accents=rules.strip_accents):
             if len(token) <= MAX_CHARS_PER_WORD:
@@ -161,11 +180,12 @@ def scripts_harmed_by_lower_casing(counts):
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well a vocabulary spells a text."""
+    """How well a vocabulary spells a text; `unk` is what it calls an unknown token."""
 
     words: int
     pieces: int
     unknown: int
+    unk: str = UNK
 
     @property
     def pieces_per_word(self):
@@ -178,7 +198,7 @@ class Coverage:
         return self.unknown / max(1, self.words)
 
     def __str__(self):
-        return f"{self.pieces_per_word:.3f} pieces a word, {self.unknown_share:.4%} [UNK]"
+        return f"{self.pieces_per_word:.3f} pieces a word, {self.unknown_share:.4%} {self.unk}"
 
 
 def coverage(tokenizers, texts):
@@ -195,7 +215,19 @@ def coverage(tokenizers, texts):
     sums = np.zeros((len(bulks), 3), np.int64)
     for text in texts:
         for row, bulk in zip(sums, bulks, strict=True):
-            ids, _ = bulk.token_ids([text])
-            inside = bulk.tokenizer.vocabulary.is_continuation[ids].sum()  # a word begins with one that is not
-            row += len(ids) - inside, len(ids), (ids == bulk.tokenizer.unk_id).sum()
-    return [Coverage(*row) for row in sums.tolist()]
+            row += _spelled(bulk, text)
+    unks = [tokenizer.vocabulary.token(tokenizer.unk_id) for tokenizer in tokenizers]
+    return [Coverage(*row, unk) for row, unk in zip(sums.tolist(), unks, strict=True)]
+
+
+def _spelled(bulk, text):
+    """Returns the number of words, of pieces and of unknown ones of a text."""
+    tokenizer = bulk.tokenizer
+    if tokenizer.rules is not None:
+        ids, _ = bulk.token_ids([text])
+        words = len(ids) - tokenizer.vocabulary.is_continuation[ids].sum()  # a word begins with one that is not
+    else:  # the marks of these kinds say where spaces are, and not where words begin
+        lines = [line for line in text.split("\n") if line and not line.isspace()]
+        ids, _ = bulk.token_ids(lines)
+        words = sum(len(basic_tokens(line, do_lower_case=False)) for line in lines)
+    return words, len(ids), (ids == tokenizer.unk_id).sum()

@@ -176,14 +176,14 @@ def _join(words, heads, tails, number, min_frequency):
         limit_alphabet=len(heads),
         show_progress=False,
     )
-    model.train_from_iterator(_repeated(words), trainer)
+    model.train_from_iterator(repeated(words), trainer)
     ids = model.get_vocab()
     known = {*heads, *tails}
     return [token for token in sorted(ids, key=ids.get) if token not in known]
 
 
-def _repeated(words, limit=100_000):
-    """Yields each word as often as it was counted, a string of at most `limit` times at once."""
+def repeated(words, limit=100_000):
+    """Yields each word of a list of words and counts as often as it was counted, at most `limit` times at once."""
     for word, count in words:
         whole, rest = divmod(count, limit)
         for times in [limit] * whole + [rest] * (rest > 0):

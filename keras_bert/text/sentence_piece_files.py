@@ -152,6 +152,8 @@ def config_fields(engine):
     fields = {"tokenizer_class": name} | {f"{role}_token": token for role, token in engine.special.items()}
     if rules.joins_spaces:
         fields |= {theirs: getattr(rules, ours) for theirs, ours in FLAGS.items()}
+    elif rules.do_lower_case:
+        fields["do_lower_case"] = True
     return fields
 
 

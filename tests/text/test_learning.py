@@ -14,10 +14,10 @@ from keras_bert.text import learning
 from keras_bert.text.counting import count_words, coverage
 from keras_bert.text.learning import (
     MAX_PIECE_BYTES,
-    _repeated,
     default_min_char_frequency,
     default_num_unused,
     learn_vocab,
+    repeated,
     special_layout,
     vocab_from_counts,
 )
@@ -135,8 +135,7 @@ def test_counts_of_a_large_corpus_are_divided(monkeypatch):
     expected = vocab_from_counts(counts, vocab_size=300)
     monkeypatch.setattr(learning, "MAX_OCCURRENCES", counts.total() + 1)
     seen = []
-    monkeypatch.setattr(learning, "_repeated", lambda words: (seen.append(dict(words)), repeated(words))[1])
-    repeated = _repeated
+    monkeypatch.setattr(learning, "repeated", lambda words: (seen.append(dict(words)), repeated(words))[1])
     assert vocab_from_counts(thousandfold, vocab_size=300) == expected
     assert sum(seen[0].values()) <= counts.total()
 
