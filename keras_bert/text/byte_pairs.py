@@ -188,7 +188,7 @@ def _widened(start, end, stretches):
     at = bisect.bisect_right(stretches, (start, float("inf"))) - 1
     if at >= 0 and start < stretches[at][1] and (start < end or start > stretches[at][0]):
         if start == end:
-            return stretches[at][1], stretches[at][1]
+            return stretches[at][0], stretches[at][0]
         start = stretches[at][0]
     at = bisect.bisect_left(stretches, (end, -1)) - 1
     return start, max(end, stretches[at][1]) if at >= 0 and start < end else end

@@ -76,9 +76,12 @@ def in_original(texts, normalize, starts, ends):
         is_empty = starts.values >= ends.values
         first, last = (tf.concat([each, [0]], 0) for each in (first, last))
         new_starts = tf.gather(first, tf.minimum(offset + starts.values, size))
-        new_ends = tf.gather(last, tf.clip_by_value(offset + ends.values - 1, 0, size))
-        new_ends = tf.where(ends.values > 0, new_ends, 0)
-        return tf.where(is_empty, new_ends, new_starts), new_ends  # what is empty stands after what is before it
+        before = tf.clip_by_value(offset + ends.values - 1, 0, size)
+        new_ends = tf.where(ends.values > 0, tf.gather(last, before), 0)
+        # What is empty stands after what is before it, or where the cluster begins that it is in the middle of.
+        is_inside = (ends.values > 0) & tf.equal(tf.gather(first, before), new_starts)
+        new_ends = tf.where(is_empty & is_inside, new_starts, new_ends)
+        return tf.where(is_empty, new_ends, new_starts), new_ends
 
     same = tf.reduce_all(tf.equal(texts, normalize(texts)))
     new_starts, new_ends = tf.cond(same, lambda: (starts.values, ends.values), moved)
