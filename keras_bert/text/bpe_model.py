@@ -45,30 +45,21 @@ def _last_pair(token, pairs):
     return tuple(parts)
 
 
-def sentencepiece_model(engine, ranks, mark):
-    """Returns the bytes of a model whose piece i is token i, and the id of the mark.
+def sentencepiece_model(tokens, ranks):
+    """Returns the bytes of a SentencePiece model whose piece i is token i, in the letters of the alphabet.
 
     Args:
-        engine: a BytePairs.
-        ranks: what `token_ranks` says of it.
-        mark: the letter of a byte that no text has, to stand between words.
+        tokens: the tokens in the order of their ids.
+        ranks: what `token_ranks` says of them.
     """
-    tokens = list(engine.tokens)
-    if mark not in engine.token_ids:
-        tokens.append(mark)
-    pieces = []
-    for index, token in enumerate(tokens):
-        if token == mark:
-            pieces.append(_piece(token, 0, _NORMAL))
-        elif token in ranks:
-            pieces.append(_piece(token, -ranks[token], _NORMAL))
-        else:
-            pieces.append(_piece(f"\1{index}", 0, _CONTROL))
-    pieces.append(_piece("\1", 0, _UNKNOWN))
+    pieces = [
+        _piece(token, -ranks[token], _NORMAL) if token in ranks else _piece(f"\1{index}", 0, _CONTROL)
+        for index, token in enumerate(tokens)
+    ]
+    pieces.append(_piece("\1", 0, _UNKNOWN))  # a model must have one
     trainer = _field(3, _BPE)
     normalizer = _field(1, b"identity") + _field(3, 0) + _field(4, 0) + _field(5, 0)  # no prefix, no white space rules
-    model = b"".join([*(_field(1, piece) for piece in pieces), _field(2, trainer), _field(3, normalizer)])
-    return model, tokens.index(mark)
+    return b"".join([*(_field(1, piece) for piece in pieces), _field(2, trainer), _field(3, normalizer)])
 
 
 def _piece(text, score, kind):

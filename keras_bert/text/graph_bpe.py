@@ -48,8 +48,8 @@ class GraphBytePairs(tf.Module):
         ranks = token_ranks(engine)
         self._set_table(engine, ranks)
         self._set_classes()
-        model, self._mark = sentencepiece_model(engine, ranks, ALPHABET[END])
-        self._op = tf_text.SentencepieceTokenizer(model, out_type=tf.int32)
+        self._op = tf_text.SentencepieceTokenizer(sentencepiece_model(engine.tokens, ranks), out_type=tf.int32)
+        self._letters = np.array([ord(letter) for letter in ALPHABET], np.int32)
         begun = [sum(not 0x80 <= byte < 0xC0 for byte in data) for data in engine.token_bytes]
         self._characters = np.array(begun, np.int32)
 
@@ -172,33 +172,18 @@ class GraphBytePairs(tf.Module):
 
     def _with_op(self, data, starts, lengths, ids, is_end):
         """Returns all ids, int32 (T,), and how many come before each word, int64 (W,)."""
-        missing = tf.where(ids < 0)[:, 0]
-        ranges = tf.ragged.range(tf.gather(starts, missing) - 1, tf.gather(starts + lengths, missing))
-        letters = tf.tensor_scatter_nd_update(
-            tf.cast(tf.gather(data, ranges.values), tf.int32),
-            ranges.row_starts()[:, None],
-            tf.fill(tf.shape(missing), END),
-        )
-        text = tf.strings.unicode_encode(tf.gather(self._letters, letters), "UTF-8")
-        spelled = self._op.tokenize(text)  # mark, ids of a word, mark, ...
-        is_mark = spelled == self._mark
-        marks = tf.where(is_mark)[:, 0]  # (U,)
-        after = tf.concat([marks[1:], [tf.size(spelled, tf.int64)]], 0)
-        counts = tf.tensor_scatter_nd_update(tf.cast(~is_end, tf.int64), missing[:, None], after - marks - 1)
+        missing = tf.where(ids < 0)[:, 0]  # (U,)
+        begins = tf.gather(starts, missing)
+        words = tf.ragged.range(begins, begins + tf.gather(lengths, missing))
+        letters = tf.gather(self._letters, tf.cast(tf.gather(data, words.values), tf.int32))
+        spelled = self._op.tokenize(tf.strings.unicode_encode(words.with_values(letters), "UTF-8"))  # (U, None)
+        counts = tf.tensor_scatter_nd_update(tf.cast(~is_end, tf.int64), missing[:, None], spelled.row_lengths())
         offsets = tf.cumsum(counts, exclusive=True)
-        places = tf.range(tf.size(spelled, tf.int64)) + tf.repeat(
-            tf.gather(offsets, missing) - marks - 1, after - marks
-        )
+        before = tf.repeat(tf.gather(offsets, missing) - spelled.row_starts(), spelled.row_lengths())
         is_known = (ids >= 0) & ~is_end
+        places = [tf.boolean_mask(offsets, is_known), before + tf.range(tf.size(spelled.values, tf.int64))]
         flat = tf.dynamic_stitch(
-            [
-                tf.cast(tf.boolean_mask(offsets, is_known), tf.int32),
-                tf.cast(tf.boolean_mask(places, ~is_mark), tf.int32),
-            ],
-            [tf.boolean_mask(ids, is_known), tf.boolean_mask(spelled, ~is_mark)],
+            [tf.cast(each, tf.int32) for each in places],
+            [tf.boolean_mask(ids, is_known), spelled.values],
         )
         return flat, offsets
-
-    @property
-    def _letters(self):
-        return np.array([ord(letter) for letter in ALPHABET], np.int32)
