@@ -8,6 +8,8 @@ of this file: whoever looks for them in a text hands on what is between them.
 
 import dataclasses
 import functools
+import unicodedata
+from bisect import bisect_right
 from itertools import chain
 
 import numpy as np
@@ -133,6 +135,8 @@ class BytePairs:
         clean = _without_surrogates(text)
         encoding = self._library.encode(clean, add_special_tokens=False)
         ids, offsets = encoding.ids, encoding.offsets
+        if self.normalizer is not None and not unicodedata.is_normalized(self.normalizer, clean):
+            offsets = _without_gaps(offsets, len(clean))
         spaces = [self._spaces[index] for index in ids]
         if self.add_prefix_space and ids and not clean.startswith(" "):
             spaces[0] = (spaces[0][0] - 1, spaces[0][1])  # the first space is not of the text
@@ -211,6 +215,12 @@ def _check(tokens, ids, merges):
                 f"Merge {number}, {' '.join(merge)!r:.80}, has characters that stand for no byte; only byte-level BPE "
                 "is supported."
             )
+
+
+def _without_gaps(offsets, length):
+    """Lets tokens end where the next begins: to the library, "e" and a mark that are composed to "é" are at the "e"."""
+    starts = sorted({start for start, _ in offsets}) + [length]
+    return [(start, max(end, starts[bisect_right(starts[:-1], start)])) for start, end in offsets]
 
 
 def _is_surrogate(char):
