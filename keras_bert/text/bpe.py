@@ -108,7 +108,7 @@ class BytePairs:
 
     @functools.cached_property
     def _spaces(self):
-        """How many spaces each token begins and ends with, a list of pairs (V,); one of spaces alone begins with all."""
+        """How many spaces each token begins and ends with, a list of pairs (V,)."""
         bare = [token.lstrip(SPACE_MARKER) for token in self.tokens]
         return [
             (len(token) - len(rest), len(rest) - len(rest.rstrip(SPACE_MARKER)))
@@ -219,7 +219,7 @@ def _check(tokens, ids, merges):
 
 def _without_gaps(offsets, length):
     """Lets tokens end where the next begins: to the library, "e" and a mark that are composed to "é" are at the "e"."""
-    starts = sorted({start for start, _ in offsets}) + [length]
+    starts = [*sorted({start for start, _ in offsets}), length]
     return [(start, max(end, starts[bisect_right(starts[:-1], start)])) for start, end in offsets]
 
 

@@ -222,7 +222,9 @@ def _added(fields, ids, path):
             raise UserError(f"{path} is damaged: its added token {content!r:.60} has two ids; fetch the file again.")
         unknown = next((name for name in entry if name not in _TOKEN_FIELDS), None)
         if unknown is not None:
-            raise UserError(f"{path}: its added token {content!r:.60} has a field {unknown!r:.60}, which is not supported.")
+            raise UserError(
+                f"{path}: its added token {content!r:.60} has a field {unknown!r:.60}, which is not supported."
+            )
         added[content] = (AddedToken(**{name: value for name, value in entry.items() if name != "id"}), index)
     return sorted(added.values(), key=lambda pair: pair[1])
 

@@ -6,6 +6,7 @@ rank of that merge; a token that its own letters do not lead to is never made, s
 """
 
 import struct
+from itertools import pairwise
 
 from keras_bert.text.bpe import ALPHABET, NEVER_IN_UTF8
 
@@ -40,7 +41,7 @@ def _last_pair(token, pairs):
     """Returns the two parts that a token, spelled by itself, is made of in the end."""
     parts = list(token)
     while len(parts) > 2:
-        rank, place = min((pairs.get(pair, len(pairs)), place) for place, pair in enumerate(zip(parts, parts[1:])))
+        _, place = min((pairs.get(pair, len(pairs)), place) for place, pair in enumerate(pairwise(parts)))
         parts[place : place + 2] = ["".join(parts[place : place + 2])]
     return tuple(parts)
 

@@ -81,7 +81,8 @@ class GraphBytePairs(tf.Module):
         ids, splits, is_prefixed = self._tokenize(texts)
         lengths = tf.gather(self._characters, ids)
         if self._add_prefix_space:
-            lengths -= tf.scatter_nd(tf.boolean_mask(splits[:-1], is_prefixed)[:, None], 1, tf.shape(ids))
+            firsts = tf.boolean_mask(splits[:-1], is_prefixed)[:, None]
+            lengths = tf.tensor_scatter_nd_sub(lengths, firsts, tf.ones(tf.shape(firsts)[:1], tf.int32))
         ids = tf.RaggedTensor.from_row_splits(ids, splits, validate=False)
         return ids, ids.with_values(lengths)
 

@@ -28,7 +28,7 @@ class PerfectHash:
     """
 
     def __init__(self, keys):
-        bits = max(6, int(len(keys)).bit_length() + 1)
+        bits = max(6, len(keys).bit_length() + 1)
         self.bucket_shift = 64 - (bits - 3)
         self.last_slot, self.last_bucket = (1 << bits) - 1, (1 << bits - 3) - 1  # to cut by
         rng = np.random.default_rng(0)

@@ -14,9 +14,9 @@ from tests.text.fuzzing import TextMaker
 LEARNED_FROM = [
     "The quick brown fox jumps over the lazy dog, and the dog doesn't care; they'll say it's what we've said.",
     "In 1998 the 1,024 words of a vocabulary were learned from 20 MB of text in 16 seconds, or 114.5 of them.",
-    "다람쥐 헌 쳇바퀴에 타고파. 키스의 고유조건은 입술끼리 만나야 하고 특별한 기술은 필요치 않다.",
-    "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. Voix ambiguë d'un cœur qui préfère.",
-    "色は匂へど 散りぬるを 我が世誰ぞ 常ならむ 東京 北京 👩\u200d👩\u200d👧 🇰🇷  \n\n\t  def f(x):\n        return x ** 2",
+    "다람쥐 헌 쳇바퀴에 타고파. 키스의 고유조건은 입술끼리 만나야 하고 기술은 필요치 않다.",
+    "Zwölf Boxkämpfer jagen Viktor über den großen Deich. Voix ambiguë d'un cœur qui préfère.",
+    "色は匂へど 散りぬるを 我が世誰ぞ 常ならむ 東京 👩\u200d👩\u200d👧 🇰🇷  \n\n\t  def f(x):\n        return x ** 2",
 ]
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
@@ -37,7 +37,7 @@ def small_engine(normalizer=None, add_prefix_space=False):
 def odd_engine():
     """A model that is not as learned ones are: two merges of one token, parts that come later, tokens never made."""
     merges = ["b c", "a b", "ab c", "a bc", "e f", "d ef", "de f", "d e", "x y", "Ġ x", "Ġ xy", "Ġx y", "y z", "xy z"]
-    merges += ["a a", "aa aa", "a aa", "aa a", "ì ķ", "1 1", "' s", "Ġ Ġ", "ĠĠ ĠĠ"]
+    merges += ["a a", "aa aa", "a aa", "aa a", "í ķ", "1 1", "' s", "Ġ Ġ", "ĠĠ ĠĠ"]
     merges = [tuple(merge.split()) for merge in merges]
     results = dict.fromkeys("".join(merge) for merge in merges)
     return BytePairs([*ALPHABET, *results, "never", "<s>"], merges)
@@ -63,7 +63,23 @@ _SPACES = [*" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0", *"\u1680\u2000\u2003\u200
 _CONTRACTIONS = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'LL", "'r", "'l", "'v", "'", "\u2019s", "'sre"]
 _EMOJI = ["👩\u200d👩\u200d👧", "🇰🇷", "👍🏽", "❤\ufe0f", "\u200d", "\ufe0f", "1\ufe0f\u20e3", "🫨"]
 _DIGITS = [*"0123456789", "½", "²", "Ⅷ", "①", "٣", "൦", "〇", "𝟘"]
-_WORDS = ["the", "don", "I", "word", "Straße", "é", "e\u0301", "한국", "ᄒ\u1161ᆫ", "東京", "ﬁ", "مرحبا", "abc", "def", "xyz"]
+_WORDS = [
+    "the",
+    "don",
+    "I",
+    "word",
+    "Straße",
+    "é",
+    "e\u0301",
+    "한국",
+    "ᄒ\u1161ᆫ",
+    "東京",
+    "ﬁ",
+    "مرحبا",
+    "abc",
+    "def",
+    "xyz",
+]
 _MARKS = ["\u0301", "\u0323", "\u0345", "\u0334", "\u1abf", "\U00016d63\U00016d67", "\U00011935\U00011930", "\u0f73"]
 _KINDS = [_SPACES, _SPACES, [" "], _CONTRACTIONS, _EMOJI, _DIGITS, _WORDS, _WORDS, _MARKS, list("!?.,'\"-_#$^`~\0\x7f")]
 
@@ -78,7 +94,6 @@ class ByteTexts:
 
     def __init__(self, rng, engine):
         self.rng, self.engine, self._maker = rng, engine, TextMaker(rng, engine)
-        self.broken = []
 
     def batch(self, size):
         """Returns `size` str."""

@@ -92,11 +92,25 @@ def test_a_million_random_texts(rival):
     assert compare(rival, texts=10**6, seed=4) > 10**7
 
 
-def test_every_character(rival):
-    every = [chr(code) for code in [*range(0xD800), *range(0xE000, 0x33000), *range(0xE0000, 0xE0200), 0x10FFFF]]
-    every = [char for char in every if not "\u4e00" < char < "\u9f00" and not "\uac00" < char < "\ud700"]
-    for first in range(0, len(every), 20_000):
-        assert not rival.differing([f"{char} a{char}{char}1 '{char}!{char}'s" for char in every[first:][:20_000]])[1]
+def every_character(rival, codes):
+    every = [chr(code) for code in codes if not 0xD800 <= code < 0xE000]
+    texts = [f"{char} a{char}{char}1 '{char}!{char}'s{char}\u0301" for char in every]
+    assert not rival.differing(texts)[1]
+
+
+def test_characters_of_many_scripts(rival):
+    every_character(rival, [*range(0, 0x3100, 5), *range(0xA000, 0x12000, 50), *range(0x1D000, 0x20000, 50), 0x10FFFF])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plane", range(4))
+def test_every_character(rival, plane):
+    every_character(rival, range(plane << 16, plane + 1 << 16))
+
+
+@pytest.mark.slow
+def test_every_character_of_plane_14(rival):
+    every_character(rival, range(0xE0000, 0xE0200))
 
 
 def test_bytes_that_are_not_utf8(rival):
@@ -125,7 +139,7 @@ def test_a_long_text(rival, unit):
 
 
 def test_lengths_add_up(rival):
-    texts = [text for text in ByteTexts(random.Random(7), rival.engine).batch(300)]
+    texts = ByteTexts(random.Random(7), rival.engine).batch(300)
     ids, lengths = rival.pieces(tf.constant(texts))
     assert ids.to_list() == [rival.engine.ids(text) for text in texts]
     for text, of_text, tokens in zip(texts, lengths.to_list(), ids.to_list(), strict=True):
@@ -153,6 +167,7 @@ def test_ranks_are_of_the_last_merge():
     assert "never" not in ranks and "<s>" not in ranks and "\u00ff" not in ranks
 
 
+@pytest.mark.slow
 def test_a_saved_model_in_a_fresh_process(tmp_path):
     engine = small_engine("NFC", True)
     module = tf.Module()
@@ -174,7 +189,10 @@ def test_a_saved_model_in_a_fresh_process(tmp_path):
     )
     ids, splits = json.loads(done.stdout.splitlines()[-1])
     right = [engine.ids(text) for text in texts]
-    assert ids == [index for row in right for index in row] and splits == [0, *np.cumsum(list(map(len, right))).tolist()]
+    assert ids == [index for row in right for index in row] and splits == [
+        0,
+        *np.cumsum(list(map(len, right))).tolist(),
+    ]
 
 
 def _parts(ragged):
