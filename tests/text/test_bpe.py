@@ -126,7 +126,7 @@ def test_bulk_is_the_same():
 
 
 def test_bulk_in_several_batches(monkeypatch):
-    monkeypatch.setattr("keras_bert.text.bpe.BATCH_CHARS", 10)
+    monkeypatch.setattr("keras_bert.text.bulk.BATCH_CHARS", 10)
     engine = small_engine()
     texts = ["the fox"] * 5 + ["", "the quick brown fox", ""]
     assert engine.bulk(texts)[1].tolist() == [len(engine.ids(text)) for text in texts]
