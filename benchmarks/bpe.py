@@ -4,7 +4,8 @@
 
 The folder has vocab.json and merges.txt, or tokenizer.json. Each line is cut to sentences after . ! and ?. The seconds
 are those of the processor, the least of several runs. "graph" is called with batches, and with one sentence at a time;
-"bulk", which begins each run with an empty table of words, and the tokenizers library with all sentences. Prints one JSON line.
+"bulk", which begins each run with an empty table of words, and the tokenizers library with all sentences. Prints one
+JSON line.
 """
 
 import argparse
