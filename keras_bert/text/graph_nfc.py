@@ -3,11 +3,15 @@
 The library's tables are older than ICU's, which tensorflow-text normalizes by: characters that it does not know are to
 it letters that compose with nothing, so that what is before and after each of them is normalized by itself.
 
-Shapes: N strings.
+ICU takes quadratic time to sort a long run of combining marks, so those are sorted before.
+
+Shapes: N strings; C characters of them all.
 """
 
 import functools
+import unicodedata
 
+import numpy as np
 import tensorflow as tf
 import tokenizers
 
@@ -18,6 +22,10 @@ _STAYS = r"[\x00-\x{2FF}\x{2010}-\x{2027}\x{20AC}]*"  # text that NFC leaves as 
 # Where combining marks and what they compose to may be, in Unicode 16 and for some time to come.
 _PROBED = ((0x300, 0x3400), (0xA620, 0xAC00), (0xFB00, 0xFE30), (0x10000, 0x12000), (0x16000, 0x17000))
 _PROBED += ((0x1BC00, 0x1D300), (0x1DF00, 0x1F000))
+# A long run of what may be marks: RE2's class of them, so often repeated, takes more memory than it has.
+_LONG_RUN = r"(?s).*[^\x00-\x7F\x{3041}-\x{3096}\x{30A1}-\x{A4FF}\x{AC00}-\x{D7FF}]{64}.*"
+# Marks that are two: NFC never leaves them as they are.
+_DOUBLE = {"\u0344": "\u0308\u0301", "\u0f73": "\u0f71\u0f72", "\u0f75": "\u0f71\u0f74", "\u0f81": "\u0f71\u0f80"}
 
 
 def nfc(texts):
@@ -27,6 +35,8 @@ def nfc(texts):
 
 
 def _normalized(texts, joined):
+    is_long = tf.strings.regex_full_match(joined, _LONG_RUN)
+    texts = tf.cond(is_long, lambda: _with_sorted_marks(texts), lambda: texts)
     unknown = _unknown_to_the_library()
     if not unknown:
         return _icu(texts, "NFC")
@@ -44,6 +54,27 @@ def _icu(texts, form):
     import tensorflow_text as tf_text
 
     return tf_text.normalize_utf8(texts, form)
+
+
+def _with_sorted_marks(texts):
+    """Puts the marks after each letter in canonical order."""
+    for double, parts in _DOUBLE.items():
+        texts = tf.strings.regex_replace(texts, double, parts)
+    codes = tf.strings.unicode_decode(texts, "UTF-8")  # ragged (N, None)
+    classes = tf.gather(_combining_classes(), codes.values)  # (C,), 0 for what is no mark
+    starts = tf.scatter_nd(codes.row_starts()[:, None], tf.ones_like(codes.row_starts()), [tf.size(classes) + 1])[:-1]
+    letters = tf.cumsum(tf.cast(classes == 0, tf.int64) + starts)
+    order = tf.argsort(letters * 256 + tf.cast(classes, tf.int64), stable=True)
+    return tf.strings.unicode_encode(codes.with_values(tf.gather(codes.values, order)), "UTF-8")
+
+
+def _combining_classes():
+    """Returns the canonical combining class of each code point to the library, int32 (0x110000,)."""
+    classes = np.zeros(0x110000, np.int32)
+    for first, end in _PROBED:
+        classes[first:end] = [unicodedata.combining(chr(code)) for code in range(first, end)]
+    classes[list(_unknown_to_the_library())] = 0
+    return classes
 
 
 @functools.cache

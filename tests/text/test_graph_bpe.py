@@ -132,7 +132,11 @@ def test_empty_batches_and_texts(rival):
     assert [ragged.to_list() for ragged in rival.pieces(tf.constant(["", ""]))] == [[[], []], [[], []]]
 
 
-@pytest.mark.parametrize("unit", ["a", "ab ", " ", "\n", "'s", "é", "한", "1", "=", " \u3000", "\u0301"], ids=ascii)
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "ab ", " ", "\n", "'s", "é", "한", "1", "=", " \u3000", "\u0301", "\u0301\u0323", "\u0344\u1abf\u0334"],
+    ids=ascii,
+)
 def test_a_long_text(rival, unit):
     """A quadratic step anywhere would take minutes here."""
     assert not rival.differing([f"the {unit * (100_000 // len(unit))} the", "b"])[1]
