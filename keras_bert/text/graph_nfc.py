@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tokenizers
 
+from keras_bert.text.bpe_words import PAGE, paged
 from keras_bert.text.characters import re2_class
 from keras_bert.text.graph_added import split_around
 
@@ -61,7 +62,9 @@ def _with_sorted_marks(texts):
     for double, parts in _DOUBLE.items():
         texts = tf.strings.regex_replace(texts, double, parts)
     codes = tf.strings.unicode_decode(texts, "UTF-8")  # ragged (N, None)
-    classes = tf.gather(_combining_classes(), codes.values)  # (C,), 0 for what is no mark
+    pages, values = paged(_combining_classes())
+    places = tf.gather(pages, codes.values // PAGE) * PAGE + codes.values % PAGE
+    classes = tf.gather(values.reshape(-1), places)  # (C,), 0 for what is no mark
     starts = tf.scatter_nd(codes.row_starts()[:, None], tf.ones_like(codes.row_starts()), [tf.size(classes) + 1])[:-1]
     letters = tf.cumsum(tf.cast(classes == 0, tf.int64) + starts)
     order = tf.argsort(letters * 256 + tf.cast(classes, tf.int64), stable=True)
@@ -69,8 +72,8 @@ def _with_sorted_marks(texts):
 
 
 def _combining_classes():
-    """Returns the canonical combining class of each code point to the library, int32 (0x110000,)."""
-    classes = np.zeros(0x110000, np.int32)
+    """Returns the canonical combining class of each code point to the library, uint8 (0x110000,)."""
+    classes = np.zeros(0x110000, np.uint8)
     for first, end in _PROBED:
         classes[first:end] = [unicodedata.combining(chr(code)) for code in range(first, end)]
     classes[list(_unknown_to_the_library())] = 0
