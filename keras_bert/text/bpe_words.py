@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 
 END = 0xFF  # the byte between texts, which UTF-8 does not have
-# Classes. STDM, RV, ELL and E are letters that a contraction can have; CONTINUES is a later byte of a character.
+# STDM, RV, ELL and E are letters that a contraction can have.
 CLASSES = ("END", "SPACE", "WHITE", "LETTER", "STDM", "RV", "ELL", "E", "NUMBER", "OTHER", "APOSTROPHE")
 _CLASS = {name: number for number, name in enumerate(CLASSES)}
 _IN_CONTRACTIONS = {"s": "STDM", "t": "STDM", "d": "STDM", "m": "STDM", "r": "RV", "v": "RV", "l": "ELL", "e": "E"}

@@ -98,8 +98,8 @@ def test_a_million_random_texts_with_the_vocabularies_that_people_use(golden_riv
 
 
 @pytest.mark.nightly
-def test_a_million_random_texts(rival):
-    assert compare(rival, texts=10**6, seed=4) > 10**7
+def test_many_random_texts(rival):
+    assert compare(rival, texts=10**5, seed=4) > 10**6
 
 
 def every_character(rival, codes):
