@@ -12,7 +12,6 @@ import unicodedata
 from bisect import bisect_right
 
 import numpy as np
-import tokenizers
 
 from keras_bert.errors import UserError
 
@@ -190,6 +189,8 @@ class BytePairs:
 
     @functools.cached_property
     def _library(self):
+        import tokenizers  # on first use
+
         library = tokenizers.Tokenizer(tokenizers.models.BPE(self.token_ids, list(self.merges)))
         if self.normalizer == "NFC":
             library.normalizer = tokenizers.normalizers.NFC()

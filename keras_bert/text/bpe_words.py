@@ -10,7 +10,6 @@ space, and is a word of its own if not; what comes before it is one word.
 import functools
 
 import numpy as np
-import tokenizers
 
 END = 0xFF  # the byte between texts, which UTF-8 does not have
 # STDM, RV, ELL and E are letters that a contraction can have.
@@ -29,6 +28,8 @@ PAGE = 256
 @functools.cache
 def character_classes():
     """Returns the class of each code point, uint8 (0x110000,), as the `tokenizers` library sees it."""
+    import tokenizers  # on first use
+
     splitter = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     classes = np.full(0x110000, _CLASS["OTHER"], np.uint8)
     codes = np.array([code for first, end in _PROBED for code in range(first, end) if code != 0x20])

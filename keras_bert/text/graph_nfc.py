@@ -13,7 +13,6 @@ import unicodedata
 
 import numpy as np
 import tensorflow as tf
-import tokenizers
 
 from keras_bert.text.bpe_words import PAGE, paged
 from keras_bert.text.characters import re2_class
@@ -83,6 +82,8 @@ def _combining_classes():
 @functools.cache
 def _unknown_to_the_library():
     """Returns the code points that ICU moves past other marks, or composes with another, and the library does not."""
+    import tokenizers
+
     library = tokenizers.normalizers.NFC()
     codes = [code for first, end in _PROBED for code in range(first, end)]
     # A mark, unless it is unknown, goes after one of class 1 and before one of class 240.
