@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_bert.errors import UserError
 from keras_bert.text.graph_sentence_piece import GraphSentencePiece
 from keras_bert.text.sentence_piece import SentencePiece
 from keras_bert.text.sentence_piece_fast import unfit
@@ -69,6 +70,30 @@ def test_a_million_fuzzed_texts(shared, name):
         expected = [engine.ids(text) for text in texts]
         ids, lengths = engine.bulk(texts)
         assert [row.tolist() for row in np.split(ids, np.cumsum(lengths)[:-1])] == expected
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "big_bird"])
+def test_places(name):
+    engine = small_engine(name)
+    layer = GraphSentencePiece(engine)
+    function = tf.function(lambda texts: layer.pieces(texts), input_signature=[STRINGS])
+    texts = [*SEEN, "The  model\treads", "Zürich, ½ 한국어 ☃☃ 1999, 9,9", "``a'' été", "\0 b ", "학교에 간다."]
+    texts += NastyTexts(random.Random(7), engine.tokens).batch(300)
+    found = [ragged.to_list() for ragged in function(tf.constant(texts))]
+    exact = 0
+    for text, ids, starts, ends in zip(texts, *found, strict=True):
+        expected, offsets = engine.ids_with_offsets(text)
+        assert ids == expected, text
+        places = list(zip(starts, ends, strict=True))
+        assert all(0 <= start <= end <= len(text) for start, end in places)
+        assert places == offsets or not text.isascii(), text
+        exact += places == offsets
+    assert exact > len(texts) / 2
+
+
+def test_places_of_a_bpe_model_are_refused():
+    with pytest.raises(UserError, match="cannot place its pieces in a text, since its model_type is bpe"):
+        GraphSentencePiece(small_engine("big_bird")).pieces(tf.constant(["a"]))
 
 
 def test_every_unigram_family_sums_as_sentencepiece_does():
