@@ -115,7 +115,7 @@ class BytePairs:
 
     def ids(self, text):
         """Returns the ids of a text, a str, as a list of int; lone surrogates, which are not UTF-8, are dropped."""
-        return self._library.encode(_without_surrogates(text), add_special_tokens=False).ids
+        return self.library.encode(_without_surrogates(text), add_special_tokens=False).ids
 
     def ids_with_offsets(self, text):
         """Returns the ids of a text and where each token is in it.
@@ -131,7 +131,7 @@ class BytePairs:
             ids, a list of int, and offsets, a list of as many (start, end).
         """
         clean = _without_surrogates(text)
-        encoding = self._library.encode(clean, add_special_tokens=False)
+        encoding = self.library.encode(clean, add_special_tokens=False)
         ids, offsets = encoding.ids, encoding.offsets
         if self.normalizer is not None and not unicodedata.is_normalized(self.normalizer, clean):
             offsets = _without_gaps(offsets, len(clean))
@@ -162,12 +162,12 @@ class BytePairs:
         """Returns a text as it is cut to words: valid, normalized, with a space before it if that is asked for."""
         text = _without_surrogates(text)
         if self.normalizer is not None and not text.isascii():
-            text = self._library.normalizer.normalize_str(text)
+            text = self.library.normalizer.normalize_str(text)
         return f" {text}" if self.add_prefix_space and text and not text.startswith(" ") else text
 
     def spell(self, word):
         """Returns the ids of a word given in the letters of the alphabet, whatever characters it has."""
-        return [token.id for token in self._library.model.tokenize(word)]
+        return [token.id for token in self.library.model.tokenize(word)]
 
     def spell_bytes(self, word):
         """Returns the ids of a word given as bytes."""
@@ -188,7 +188,7 @@ class BytePairs:
         return BulkBytePairs(self)
 
     @functools.cached_property
-    def _library(self):
+    def library(self):
         import tokenizers  # on first use
 
         library = tokenizers.Tokenizer(tokenizers.models.BPE(self.token_ids, list(self.merges)))

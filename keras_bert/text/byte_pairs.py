@@ -145,7 +145,7 @@ def read_byte_pairs(folder):
 
 def write_tokenizer_json(model, vocabulary, path):
     """Writes a BytePairs, the tokens added to its Vocabulary and the latter's Layout as a tokenizer.json."""
-    fields = json.loads(model._library.to_str())
+    fields = json.loads(model.library.to_str())
     fields["added_tokens"] = [
         {"id": vocabulary.id(token.content), **token.to_dict()}
         for token in sorted(vocabulary.added, key=lambda token: vocabulary.id(token.content))

@@ -73,6 +73,10 @@ class GraphSentencePiece:
         )
         return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
 
+    def normalized(self, texts):
+        """Returns strings (N,) as added tokens are looked for in them: as they are."""
+        return texts
+
     def pieces(self, texts):
         """Tokenizes, and says where each piece stands, as `ids_with_offsets` of the engine does.
 
