@@ -89,7 +89,8 @@ def complaints(module, imported, at_module_level):
         yield f"tensorflow_text is imported in {TEXT_OPS}... alone"
     if target == "tensorflow_text" and at_module_level:
         yield "tensorflow_text is imported on first use"
-    if target == "tensorflow" and at_module_level and room not in TENSORFLOW_AT_IMPORT and not module.startswith(TEXT_OPS):
+    may_import = room in TENSORFLOW_AT_IMPORT or module.startswith(TEXT_OPS)
+    if target == "tensorflow" and at_module_level and not may_import:
         yield "TensorFlow is imported on first use here"
 
 

@@ -1,6 +1,5 @@
 """The byte-level BPE engine of a Tokenizer, and its files: vocab.json with merges.txt, or tokenizer.json."""
 
-import bisect
 import json
 import unicodedata
 from pathlib import Path
@@ -20,6 +19,7 @@ from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.spelling import ANGLED, ROLES, SPECIAL_TOKENS, Spelling
 from keras_bert.text.tokenizer_config import CONFIG_NAME, JSON_NAME, read_config_fields, read_special, write_config
+from keras_bert.text.units import widened
 from keras_bert.text.vocabulary import Vocabulary
 
 SPECIAL = {role: AddedToken(token, lstrip=role == "mask") for role, token in zip(ROLES, ANGLED, strict=True)}
@@ -59,7 +59,7 @@ class BytePairEngine(Engine):
         if self.model.normalizer is None or nfc(text) == text:
             return ids, offsets
         changed = [(start, end) for start, end in clusters(text) if nfc(text[start:end]) != text[start:end]]
-        return ids, [_widened(*offset, changed) for offset in offsets]
+        return ids, [widened(*offset, changed) for offset in offsets]
 
     def __reduce__(self):
         return BytePairEngine, (self.model, self.spelling.special)
@@ -181,17 +181,6 @@ def _layout(template, special, source):
             "as the encoders here read texts; take the tokenizer that the model was trained with."
         )
     return LAYOUTS[pair]
-
-
-def _widened(start, end, stretches):
-    """Returns a place that covers the stretches, (start, end) in order, of which it covers a part."""
-    at = bisect.bisect_right(stretches, (start, float("inf"))) - 1
-    if at >= 0 and start < stretches[at][1] and (start < end or start > stretches[at][0]):
-        if start == end:
-            return stretches[at][0], stretches[at][0]
-        start = stretches[at][0]
-    at = bisect.bisect_left(stretches, (end, -1)) - 1
-    return start, max(end, stretches[at][1]) if at >= 0 and start < end else end
 
 
 def nfc(text):

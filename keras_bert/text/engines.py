@@ -8,7 +8,13 @@ from keras_bert.text.kinds import BPE, NAMES, SENTENCEPIECE, kind_at, kind_of
 from keras_bert.text.rules import rules_for
 from keras_bert.text.sentence_pieces import SentencePieceEngine, read_sentence_pieces
 from keras_bert.text.tokenizer_config import tokenizer_class
-from keras_bert.text.tokenizer_files import cannot_read, find_vocabulary, read_wordpiece, tokenizer_folder, transformer_folder
+from keras_bert.text.tokenizer_files import (
+    cannot_read,
+    find_vocabulary,
+    read_wordpiece,
+    tokenizer_folder,
+    transformer_folder,
+)
 from keras_bert.text.wordpieces import WordPieces
 
 READERS = {BPE: read_byte_pairs, SENTENCEPIECE: read_sentence_pieces}

@@ -7,18 +7,16 @@ Shapes: N strings, L pieces of a string, U units of a string.
 """
 
 import functools
-import unicodedata
 
 import numpy as np
 import tensorflow as tf
 
 from keras_bert.errors import UserError
-from keras_bert.text.characters import LINE_SEPARATORS, SORTED_LETTERS, SORTED_MARKS, SPACES, re2_class
+from keras_bert.text.characters import re2_class
 from keras_bert.text.graph_added import split_around
 from keras_bert.text.sentence_piece_fast import fast_model
 from keras_bert.text.sentence_piece_model import NORMAL, UNKNOWN, write_model
-
-_WHITE_SPACE = re2_class([(0x9, 0xD), (0x1C, 0x20), (0x85, 0x85)], SPACES[1:], LINE_SEPARATORS)
+from keras_bert.text.units import unit_pattern
 
 
 class GraphPlaces:
@@ -50,8 +48,7 @@ class GraphPlaces:
         sizes[model.unk_id] = 1
         self._sizes = np.array(sizes + [1] * (fast.size - len(sizes)), np.int32)
         self._sizes[fast.first_continuation :] = 0
-        quotes = "``|''|" if engine.rules.replaces_quotes else ""
-        self._units = quotes + _unit_pattern()
+        self._units = unit_pattern(re2_class, quotes=engine.rules.replaces_quotes)
         with tf.init_scope():
             self._op = tf_text.FastSentencepieceTokenizer(fast.data)
             self._counter = tf_text.FastSentencepieceTokenizer(_counting_model(model))
@@ -119,41 +116,3 @@ def _counting_model(model):
     scores = [0.0, -0.5] + [-1.0] * (len(_BYTES) - 0x40) + [0.0] * 0x40
     types = [UNKNOWN] + [NORMAL] * (len(_BYTES) + 1)
     return write_model(["<unk>", "▁", *_BYTES], scores, types, charsmap=model.charsmap)
-
-
-@functools.cache
-def _unit_pattern():
-    """Returns RE2's pattern of a unit: white space, a syllable of Hangul letters, or a character with its marks."""
-    initials, vowels, finals = (_letters(*ranges) for ranges in _HANGUL)
-    marks = {code for first, last in SORTED_MARKS + SORTED_LETTERS for code in range(first, last + 1)}
-    for code in range(0x80, 0x20000):
-        parts = unicodedata.decomposition(chr(code)).split()
-        if len(parts) == 2 and parts[0][0] != "<":  # the second may be joined to the first
-            marks.add(int(parts[1], 16))
-    for code in range(0x80, 0x20000):
-        if not 0xD800 <= code <= 0xDFFF and ord(unicodedata.normalize("NFKD", chr(code))[0]) in marks:
-            marks.add(code)
-    initials, vowels, finals, marks = (
-        re2_class([(code, code) for code in sorted(codes)]) for codes in (initials, vowels, finals, marks)
-    )
-    hangul = rf"[{initials}][{vowels}]?[{finals}]*[{marks}]*|[\x{{AC00}}-\x{{D7A3}}][{finals}]*[{marks}]*"
-    return f"[{_WHITE_SPACE}]|{hangul}|[^{_WHITE_SPACE}{marks}][{marks}]*|[{marks}]+"
-
-
-# Letters that begin a syllable, are its vowel, end it.
-_HANGUL = (
-    ((0x1100, 0x115F), (0xA960, 0xA97C)),
-    ((0x1160, 0x11A7), (0xD7B0, 0xD7C6)),
-    ((0x11A8, 0x11FF), (0xD7CB, 0xD7FB)),
-)
-
-
-def _letters(*ranges):
-    """Returns the code points of which NFKD makes a letter in the ranges."""
-    codes = [*range(0x1100, 0x1200), *range(0x3131, 0x318F), *range(0xA960, 0xA97D), *range(0xD7B0, 0xD7FC)]
-    codes += range(0xFFA0, 0xFFDD)
-    return {
-        code
-        for code in codes
-        if any(first <= ord(unicodedata.normalize("NFKD", chr(code))[0]) <= last for first, last in ranges)
-    }

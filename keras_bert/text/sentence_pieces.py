@@ -2,10 +2,13 @@
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
+import re
 from pathlib import Path
 
+from keras_bert.text.characters import regex_class
 from keras_bert.text.engine import Engine
 from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.sentence_piece import SentencePiece
@@ -13,6 +16,7 @@ from keras_bert.text.sentence_piece_files import config_fields, read_sentence_pi
 from keras_bert.text.sentence_piece_rules import SentencePieceRules
 from keras_bert.text.spelling import ROLES, Spelling
 from keras_bert.text.tokenizer_config import write_config
+from keras_bert.text.units import unit_pattern, widened
 from keras_bert.text.vocabulary import Vocabulary
 
 LAYOUTS = dict.fromkeys(("xlm_roberta", "camembert"), ROBERTA)  # by family; the others' is BERT's
@@ -31,9 +35,23 @@ class SentencePieceEngine(Engine):
     def __init__(self, model):
         self.model = model
         self.spelling = Spelling(tuple(model.special[role] for role in ROLES), None, "▁")
-        self.ids, self.ids_with_offsets = model.ids, model.ids_with_offsets
-        self.bulk, self.text = model.bulk, model.text
+        self.ids, self.bulk, self.text = model.ids, model.bulk, model.text
         self.lower_cases = model.rules.do_lower_case
+
+    def ids_with_offsets(self, text):
+        """Returns ids, and (start, end) of each in characters of the text, without white space.
+
+        The pieces of a character and of the marks after it, which the model may join, share the place of all of these.
+        """
+        ids, offsets = self.model.ids_with_offsets(text)
+        if text.isascii() and not self.model.rules.replaces_quotes:
+            return ids, offsets
+        stretches = [match.span() for match in self._units.finditer(text) if match.end() - match.start() > 1]
+        return ids, [widened(*offset, stretches) for offset in offsets] if stretches else offsets
+
+    @functools.cached_property
+    def _units(self):
+        return re.compile(unit_pattern(regex_class, quotes=self.model.rules.replaces_quotes))
 
     def __reduce__(self):
         return SentencePieceEngine, (self.model,)

@@ -22,8 +22,8 @@ from keras_bert.text.engines import read_engine
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
 from keras_bert.text.kinds import WORDPIECE
 from keras_bert.text.layout import truncated
-from keras_bert.text.stretches import BulkStretches
 from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
+from keras_bert.text.stretches import BulkStretches
 from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.text.wordpieces import WordPieces
 

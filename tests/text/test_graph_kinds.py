@@ -65,7 +65,9 @@ def test_saved_models_of_all_kinds_in_one_process_that_does_not_know_this_librar
         layer = tokenizer.graph_layer()
         module = tf.Module()
         module.layer = layer
-        module.ids = tf.function(lambda text, layer=layer: layer(text).to_tensor(-1), [tf.TensorSpec([None], tf.string)])
+        module.ids = tf.function(
+            lambda text, layer=layer: layer(text).to_tensor(-1), [tf.TensorSpec([None], tf.string)]
+        )
         tf.saved_model.save(module, str(tmp_path / kind), signatures=module.ids.get_concrete_function())
         expected[kind] = layer(texts).to_tensor(-1).numpy().tolist()
     script = (
@@ -78,7 +80,9 @@ def test_saved_models_of_all_kinds_in_one_process_that_does_not_know_this_librar
     )
     import json
 
-    done = subprocess.run([sys.executable, "-c", script, json.dumps(texts)], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(texts)], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     for line in done.stdout.splitlines()[-2:]:
         assert json.loads(line) == expected

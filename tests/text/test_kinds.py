@@ -144,5 +144,5 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, files, sentence):
 
 def test_lower_casing_is_a_rule_of_wordpiece(tmp_path):
     folder = folder_of(small_tokenizer("roberta"), tmp_path / "roberta")
-    with pytest.raises(UserError, match="do_lower_case is for WordPiece, and the tokenizer in .* is byte-level BPE"):
+    with pytest.raises(UserError, match=r"do_lower_case is for WordPiece, and the tokenizer in .* is byte-level BPE"):
         Tokenizer.from_pretrained(folder, do_lower_case=True)
