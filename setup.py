@@ -28,6 +28,7 @@ setup(
         "google-crc32c>=1.5",  # the checksums of TFRecord files, without TensorFlow
         "joblib>=1.3,<2",  # its loky starts worker processes where a fork is not safe
         "tokenizers>=0.20",
+        "sentencepiece>=0.2.3,<0.3",  # older ones break ties between equal scores in another way
         "tqdm",
         "wrapt>=1.15",  # import hooks: models register with Keras whenever it comes
         "matplotlib>=3.8",

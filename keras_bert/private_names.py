@@ -14,6 +14,7 @@ from keras_bert.errors import UserError
 SEEN_ON = {
     "keras": ("3.12.0", "3.14.1", "3.15.1"),
     "tensorflow": ("2.20.0", "2.21.0"),
+    "sentencepiece": ("0.2.3",),
     "joblib": ("1.3.0", "1.6.0"),
     "python": ("3.11", "3.12", "3.13"),
 }
@@ -63,6 +64,16 @@ PRIVATE_NAMES = (
         *("tensorflow", "", "tensorflow.python.eager.context"),
         purpose="training on several workers fails after a minute, not an hour, where one of them does not come",
         reason="the time-out is an argument of configure_coordination_service, which no public function passes on",
+    ),
+    PrivateName(
+        *("sentencepiece", "sentencepiece.SentencePieceProcessor", "_processor"),
+        purpose="many texts' ids are one array, in less time than sentencepiece's own call takes",
+        reason="the public call makes an array of each text; without these names that call is made",
+    ),
+    PrivateName(
+        *("sentencepiece", "sentencepiece._sentencepiece.SentencePieceProcessor", "_EncodeAsBufferBatch"),
+        purpose="the same: it is what the other has",
+        reason="the same",
     ),
     PrivateName(
         *("joblib", "", "joblib.externals"),

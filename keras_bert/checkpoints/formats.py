@@ -30,8 +30,7 @@ from keras_bert.checkpoints.sentence_transformers import add_settings
 from keras_bert.errors import UserError
 from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
-from keras_bert.text.kinds import NAMES, WORDPIECE, kind_of
-from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.kinds import WORDPIECE, kind_of
 from keras_bert.text.tokenizer_config import OWN_FILES
 from keras_bert.text.tokenizer_files import (
     CONFIG_NAME,
@@ -143,17 +142,13 @@ def check_tokenizer(tokenizer, config):
 
 
 def check_vocabulary(checkpoint):
-    """Raises a UserError if the vocabulary beside a checkpoint, where there is one, has more entries than rows."""
-    kind, path = kind_of(checkpoint.folder), checkpoint.folder
-    if kind == WORDPIECE:
-        path = find_vocabulary(path)
-        entries = count_entries(path)
-    elif kind in NAMES:
-        entries = len(Tokenizer.from_pretrained(path))
-    else:
-        return
-    remedy = "put the vocabulary there that belongs to the weights."
-    check_fits(entries, checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
+    """Raises a UserError if a WordPiece vocabulary beside a checkpoint, where there is one, has more entries than rows.
+
+    Those of other kinds are compared where they are used: to count their entries takes reading them whole.
+    """
+    if kind_of(checkpoint.folder) == WORDPIECE:
+        path, remedy = find_vocabulary(checkpoint.folder), "put the vocabulary there that belongs to the weights."
+        check_fits(count_entries(path), checkpoint.config.vocab_size, what=path, model="checkpoint", remedy=remedy)
 
 
 def save_checkpoint(path, config, arrays, *, task=None, tokenizer=None, format="keras_bert", log=None):

@@ -10,16 +10,13 @@ import dataclasses
 import functools
 import unicodedata
 from bisect import bisect_right
-from itertools import chain
 
 import numpy as np
-import tokenizers
 
 from keras_bert.errors import UserError
 
 SPACE_MARKER = "Ġ"  # how the alphabet writes a space
 NORMALIZERS = (None, "NFC")
-BATCH_CHARS = 1 << 18  # of `bulk`, worked on at once: the library's results take a hundred times the room of the ids
 
 
 def _byte_alphabet():
@@ -31,6 +28,7 @@ def _byte_alphabet():
 
 ALPHABET = _byte_alphabet()
 BYTES = {letter: byte for byte, letter in enumerate(ALPHABET)}
+_LETTERS = str.maketrans(dict(enumerate(ALPHABET)))
 NEVER_IN_UTF8 = {0xC0, 0xC1, *range(0xF5, 0x100)}
 
 
@@ -107,7 +105,7 @@ class BytePairs:
         )
 
     @functools.cached_property
-    def _spaces(self):
+    def spaces(self):
         """How many spaces each token begins and ends with, a list of pairs (V,)."""
         bare = [token.lstrip(SPACE_MARKER) for token in self.tokens]
         return [
@@ -137,7 +135,7 @@ class BytePairs:
         ids, offsets = encoding.ids, encoding.offsets
         if self.normalizer is not None and not unicodedata.is_normalized(self.normalizer, clean):
             offsets = _without_gaps(offsets, len(clean))
-        spaces = [self._spaces[index] for index in ids]
+        spaces = [self.spaces[index] for index in ids]
         if self.add_prefix_space and ids and not clean.startswith(" "):
             spaces[0] = (spaces[0][0] - 1, spaces[0][1])  # the first space is not of the text
         offsets = [
@@ -158,17 +156,22 @@ class BytePairs:
         Returns:
             ids, uint16 (N,), or int32 with a vocabulary over 65,536, and lengths, int64 (len(texts),), whose sum is N.
         """
-        dtype = np.dtype(np.uint16 if len(self.tokens) <= 1 << 16 else np.int32)
-        ids, lengths = [np.zeros(0, dtype)], [np.zeros(0, np.int64)]
-        for batch in _batches(texts):
-            found = [encoding.ids for encoding in self._library.encode_batch_fast(batch, add_special_tokens=False)]
-            lengths.append(np.fromiter(map(len, found), np.int64, len(found)))
-            ids.append(np.fromiter(chain.from_iterable(found), dtype, lengths[-1].sum()))
-        return np.concatenate(ids), np.concatenate(lengths)
+        return self._bulk.token_ids(texts)
+
+    def prepared(self, text):
+        """Returns a text as it is cut to words: valid, normalized, with a space before it if that is asked for."""
+        text = _without_surrogates(text)
+        if self.normalizer is not None and not text.isascii():
+            text = self._library.normalizer.normalize_str(text)
+        return f" {text}" if self.add_prefix_space and text and not text.startswith(" ") else text
 
     def spell(self, word):
         """Returns the ids of a word given in the letters of the alphabet, whatever characters it has."""
         return [token.id for token in self._library.model.tokenize(word)]
+
+    def spell_bytes(self, word):
+        """Returns the ids of a word given as bytes."""
+        return self.spell(word.decode("latin-1").translate(_LETTERS))
 
     def text(self, ids):
         """Joins the bytes of ids to a text; what is not UTF-8 in them becomes U+FFFD.
@@ -179,7 +182,15 @@ class BytePairs:
         return b"".join([self.token_bytes[index] for index in ids]).decode("utf-8", "replace")
 
     @functools.cached_property
+    def _bulk(self):
+        from keras_bert.text.bpe_bulk import BulkBytePairs
+
+        return BulkBytePairs(self)
+
+    @functools.cached_property
     def _library(self):
+        import tokenizers  # on first use
+
         library = tokenizers.Tokenizer(tokenizers.models.BPE(self.token_ids, list(self.merges)))
         if self.normalizer == "NFC":
             library.normalizer = tokenizers.normalizers.NFC()
@@ -233,16 +244,3 @@ def _without_surrogates(text):
     except UnicodeEncodeError:
         return text.encode(errors="ignore").decode()
     return text
-
-
-def _batches(texts):
-    """Yields lists of texts without surrogates, each the shortest of BATCH_CHARS characters or more."""
-    batch, chars = [], 0
-    for text in texts:
-        batch.append(_without_surrogates(text))
-        chars += len(text)
-        if chars >= BATCH_CHARS:
-            yield batch
-            batch, chars = [], 0
-    if batch:
-        yield batch

@@ -10,10 +10,9 @@ space, and is a word of its own if not; what comes before it is one word.
 import functools
 
 import numpy as np
-import tokenizers
 
 END = 0xFF  # the byte between texts, which UTF-8 does not have
-# Classes. STDM, RV, ELL and E are letters that a contraction can have; CONTINUES is a later byte of a character.
+# STDM, RV, ELL and E are letters that a contraction can have.
 CLASSES = ("END", "SPACE", "WHITE", "LETTER", "STDM", "RV", "ELL", "E", "NUMBER", "OTHER", "APOSTROPHE")
 _CLASS = {name: number for number, name in enumerate(CLASSES)}
 _IN_CONTRACTIONS = {"s": "STDM", "t": "STDM", "d": "STDM", "m": "STDM", "r": "RV", "v": "RV", "l": "ELL", "e": "E"}
@@ -29,6 +28,8 @@ PAGE = 256
 @functools.cache
 def character_classes():
     """Returns the class of each code point, uint8 (0x110000,), as the `tokenizers` library sees it."""
+    import tokenizers  # on first use
+
     splitter = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     classes = np.full(0x110000, _CLASS["OTHER"], np.uint8)
     codes = np.array([code for first, end in _PROBED for code in range(first, end) if code != 0x20])

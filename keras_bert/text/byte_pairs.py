@@ -1,5 +1,6 @@
 """The byte-level BPE engine of a Tokenizer, and its files: vocab.json with merges.txt, or tokenizer.json."""
 
+import bisect
 import json
 import unicodedata
 from pathlib import Path
@@ -29,6 +30,7 @@ LAYOUTS = {  # what a template makes of a pair, in roles: its layout
     (("cls", 0), ("A", 0), ("sep", 0), ("B", 0), ("sep", 0)): BERT.without_segments(),
     (("cls", 0), ("A", 0), ("sep", 0), ("sep", 0), ("B", 0), ("sep", 0)): ROBERTA,
 }
+_HANGUL = ((0x1161, 0x1175), (0x11A8, 0x11C2))  # vowels and final consonants
 
 
 class BytePairEngine(Engine):
@@ -45,9 +47,19 @@ class BytePairEngine(Engine):
     def __init__(self, model, special):
         self.model = model
         self.spelling = Spelling(tuple(special), None, "Ġ")
-        self.ids, self.ids_with_offsets = model.ids, model.ids_with_offsets
-        self.bulk, self.text = model.bulk, model.text
+        self.ids, self.bulk, self.text = model.ids, model.bulk, model.text
         self.normalizers = (as_it_is, with_places) if model.normalizer is None else (nfc, nfc_with_places)
+
+    def ids_with_offsets(self, text):
+        """Returns ids, and (start, end) of each in characters of the text, without spaces.
+
+        Tokens of characters that NFC composes or sorts share the place of all of these.
+        """
+        ids, offsets = self.model.ids_with_offsets(text)
+        if self.model.normalizer is None or nfc(text) == text:
+            return ids, offsets
+        changed = [(start, end) for start, end in clusters(text) if nfc(text[start:end]) != text[start:end]]
+        return ids, [_widened(*offset, changed) for offset in offsets]
 
     def __reduce__(self):
         return BytePairEngine, (self.model, self.spelling.special)
@@ -171,6 +183,17 @@ def _layout(template, special, source):
     return LAYOUTS[pair]
 
 
+def _widened(start, end, stretches):
+    """Returns a place that covers the stretches, (start, end) in order, of which it covers a part."""
+    at = bisect.bisect_right(stretches, (start, float("inf"))) - 1
+    if at >= 0 and start < stretches[at][1] and (start < end or start > stretches[at][0]):
+        if start == end:
+            return stretches[at][0], stretches[at][0]
+        start = stretches[at][0]
+    at = bisect.bisect_left(stretches, (end, -1)) - 1
+    return start, max(end, stretches[at][1]) if at >= 0 and start < end else end
+
+
 def nfc(text):
     """Normalizes a text to NFC, as the tokenizers library does."""
     import tokenizers
@@ -187,14 +210,18 @@ def nfc_with_places(text):
     normal = nfc(text)
     if normal == text:
         return with_places(text)
-    places, start = [], 0
-    for end in range(1, len(text) + 1):
-        if end < len(text):
-            if unicodedata.combining(text[end]):
-                continue
-            whole = nfc(text[start : end + 1])
-            if whole != nfc(text[start:end]) + nfc(text[end]):
-                continue
-        places += [(start, end)] * len(nfc(text[start:end]))
-        start = end
-    return normal, places
+    return normal, [place for place in clusters(text) for _ in nfc(text[place[0] : place[1]])]
+
+
+def clusters(text):
+    """Returns the places of the stretches of a text that are normalized by themselves: a character and its marks.
+
+    >>> clusters("e\u0301a")
+    [(0, 2), (2, 3)]
+    """
+    inside = [
+        unicodedata.category(char)[0] == "M" or any(first <= ord(char) <= last for first, last in _HANGUL)
+        for char in text
+    ]
+    starts = [place for place, is_inside in enumerate(inside) if not is_inside or place == 0]
+    return list(zip(starts, [*starts[1:], len(text)], strict=True))

@@ -40,32 +40,42 @@ class BulkCleaner:
     def __init__(self, rules, *, odd_spaces=None, composes=False):
         self.rules = rules
         self._one_by_one = rules.joins_spaces and odd_spaces is None
-        self._odd_spaces = [space.encode() for space in odd_spaces or () if rules.joins_spaces]
+        odd_spaces = [space for space in odd_spaces or () if rules.joins_spaces]
+        self._odd_spaces = [space.encode() for space in odd_spaces if space.isascii()]
         self._composes = composes
         careful = [_SIGMAS] if rules.do_lower_case and not rules.keeps_accents else []
         careful += [regex_class(_FINALS)] if composes and not rules.keeps_accents else []
+        careful += [space for space in odd_spaces if not space.isascii()]
+        self._changes_others = bool(careful) or not rules.keeps_accents or rules.do_lower_case
         self._runs = _Runs(rules, re.compile(f"[{''.join(careful)}]") if careful else None)
 
     def __call__(self, texts):
         """Returns a list of str, without lone surrogates, as a list of UTF-8."""
+        if self._one_by_one:
+            return self._each(texts)
         data = "\n".join(texts).encode()
-        if self._one_by_one or data.count(b"\n") != len(texts) - 1:
-            return [clean(text, self.rules).encode() for text in texts]
         for space in self._odd_spaces:
             if space in data:
                 data = data.replace(space, space + _CAREFUL)
         if self.rules.replaces_quotes:
-            data = data.replace(b"``", b'"').replace(b"''", b'"')
+            if b"`" in data:  # the quickest to look for
+                data = data.replace(b"``", b'"')
+            data = data.replace(b"''", b'"')
         if self.rules.do_lower_case:
             data = data.lower()
-        if not data.isascii() and (self.rules.do_lower_case or not self.rules.keeps_accents):
+        if self._changes_others and not data.isascii():
             data = self._with_runs(data)
         cleaned = data.split(b"\n")
+        if len(cleaned) != len(texts):
+            return self._each(texts)
         if _CAREFUL in data:
             for number, text in enumerate(cleaned):
                 if _CAREFUL in text:
                     cleaned[number] = clean(texts[number], self.rules).encode()
         return cleaned
+
+    def _each(self, texts):
+        return [clean(text, self.rules).encode() for text in texts]
 
     def _with_runs(self, data):
         codes = np.frombuffer(data, np.uint8)
@@ -81,13 +91,13 @@ class BulkCleaner:
 
 def _add_syllables(plain, codes):
     """Counts the bytes of Hangul syllables (U+AC00 to U+D7A3; some letters after them do no harm) as plain."""
-    first = (codes >= 0xEA) & (codes <= 0xED)
-    places = np.flatnonzero(first)
-    if len(places):
-        leads, seconds = codes[places], codes[places + 1]
-        places = places[~(((leads == 0xEA) & (seconds < 0xB0)) | ((leads == 0xED) & (seconds > 0x9E)))]
-        for byte in range(3):
-            plain[places + byte] = True
+    leads = codes - np.uint8(0xEA) < 4  # modulo 256
+    if not leads.any():
+        return
+    seconds = codes[1:]
+    leads[:-1] &= ((codes[:-1] != 0xEA) | (seconds >= 0xB0)) & ((codes[:-1] != 0xED) | (seconds <= 0x9E))
+    for byte in range(3):
+        plain[byte:] |= leads[: len(leads) - byte]
 
 
 class _Runs(dict):

@@ -55,15 +55,3 @@ class Engine:
             vocabulary: the Vocabulary with all that was added.
         """
         raise NotImplementedError
-
-    def bulk_tokenizer(self, tokenizer):
-        """Returns what gives thousands of texts the ids of a Tokenizer with this engine."""
-        from keras_bert.text.stretches import BulkStretches
-
-        return BulkStretches(tokenizer)
-
-    def graph_layer(self, tokenizer, *, keep, **kwargs):
-        """Returns the Keras layer that gives strings the ids of a Tokenizer with this engine."""
-        from keras_bert.text.graph_pieces import GraphPieces  # needs tensorflow_text
-
-        return GraphPieces.from_tokenizer(tokenizer, keep=keep, **kwargs)

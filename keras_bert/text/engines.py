@@ -8,7 +8,7 @@ from keras_bert.text.kinds import BPE, NAMES, SENTENCEPIECE, kind_at, kind_of
 from keras_bert.text.rules import rules_for
 from keras_bert.text.sentence_pieces import SentencePieceEngine, read_sentence_pieces
 from keras_bert.text.tokenizer_config import tokenizer_class
-from keras_bert.text.tokenizer_files import cannot_read, read_wordpiece, tokenizer_folder, transformer_folder
+from keras_bert.text.tokenizer_files import cannot_read, find_vocabulary, read_wordpiece, tokenizer_folder, transformer_folder
 from keras_bert.text.wordpieces import WordPieces
 
 READERS = {BPE: read_byte_pairs, SENTENCEPIECE: read_sentence_pieces}
@@ -46,8 +46,8 @@ def read_engine(path, *, do_lower_case=None, added_tokens=()):
         engine, vocabulary, added = READERS[kind](folder)
         _check_ids(vocabulary, added, folder)
         return engine, vocabulary.with_added(added_tokens)
-    if kind not in NAMES and kind not in (None, tokenizer_class(folder)):  # which read_wordpiece tells more of
-        raise cannot_read(folder, kind)
+    if kind not in (*NAMES, None) and (find_vocabulary(folder) is None or kind != tokenizer_class(folder)):
+        raise cannot_read(folder, kind)  # read_wordpiece tells more of a class
     vocabulary, stated = read_wordpiece(folder)
     vocabulary = vocabulary.with_added(added_tokens)
     asked = {} if do_lower_case is None else {"do_lower_case": do_lower_case}

@@ -20,7 +20,7 @@ from keras_bert.text.graph_nfc import nfc
 from keras_bert.text.perfect_hash import SLOT_SHIFT, PerfectHash
 
 _KEY_BYTES = 16  # of which the last is a word's length
-_BEFORE, _AFTER = 4, 3  # characters that the tables of bpe_words.py look at before and after one
+_BEFORE, _AFTER = 4, 2  # characters before and after one that decide whether a word begins there
 _MANY = len(CLASSES)
 
 

@@ -58,21 +58,30 @@ def in_original(texts, normalize, starts, ends):
     def moved():
         marked = tf.strings.regex_replace(texts, _CLUSTER, rb"\1" + _MARK)
         clusters = tf.strings.split(marked, _MARK)  # (N, K), the last of each empty
-        sizes = tf.strings.length(clusters.values, unit="UTF8_CHAR")
-        normal = tf.strings.length(normalize(clusters.values), unit="UTF8_CHAR")
+        changed = normalize(clusters.values)
+        sizes, normal = (tf.strings.length(each, unit="UTF8_CHAR") for each in (clusters.values, changed))
         row = clusters.value_rowids()
         upto = tf.cumsum(sizes)
         begins = upto - sizes - tf.gather(tf.concat([[0], upto], 0), tf.gather(clusters.row_starts(), row))
-        # Of each character of the normalized strings, where its cluster begins and ends in the string.
+        # Of each character of the normalized strings, where it, or its cluster if that has changed, is in the string.
         first, last = tf.repeat(begins, normal), tf.repeat(begins + sizes, normal)
+        number = tf.range(tf.size(first)) - tf.repeat(tf.cumsum(normal, exclusive=True), normal)
+        is_same = tf.repeat(tf.equal(clusters.values, changed), normal)
+        first = tf.where(is_same, first + number, first)
+        last = tf.where(is_same, first + 1, last)
         counts = tf.math.segment_sum(normal, row)
         counts = tf.pad(counts, [[0, tf.size(texts) - tf.size(counts)]])
         offset = tf.gather(tf.cumsum(counts, exclusive=True), starts.value_rowids())
         size = tf.maximum(tf.size(first) - 1, 0)
         is_empty = starts.values >= ends.values
-        new_starts = tf.gather(tf.concat([first, [0]], 0), tf.minimum(offset + starts.values, size))
-        new_ends = tf.gather(tf.concat([last, [0]], 0), tf.clip_by_value(offset + ends.values - 1, 0, size))
-        return new_starts, tf.where(is_empty, new_starts, new_ends)
+        first, last = (tf.concat([each, [0]], 0) for each in (first, last))
+        new_starts = tf.gather(first, tf.minimum(offset + starts.values, size))
+        before = tf.clip_by_value(offset + ends.values - 1, 0, size)
+        new_ends = tf.where(ends.values > 0, tf.gather(last, before), 0)
+        # What is empty stands after what is before it, or where the cluster begins that it is in the middle of.
+        is_inside = (ends.values > 0) & tf.equal(tf.gather(first, before), new_starts)
+        new_ends = tf.where(is_empty & is_inside, new_starts, new_ends)
+        return tf.where(is_empty, new_ends, new_starts), new_ends
 
     same = tf.reduce_all(tf.equal(texts, normalize(texts)))
     new_starts, new_ends = tf.cond(same, lambda: (starts.values, ends.values), moved)

@@ -59,6 +59,8 @@ class GraphSentencePiece:
             self._is_unknown = is_unknown
             self._rare = (is_unknown & (self.why_slow is None)) | np.isin(table, list(engine.commas))
             self._same = np.array_equal(table[: len(model.pieces)], np.arange(len(model.pieces)))
+            self._places = None  # made when first asked
+            self._token_sizes = np.array([len(token.replace("▁", "")) for token in engine.tokens], np.int32)
             self._commas, self._comma_row = _comma_rows(engine.commas, len(engine.tokens))
 
     def __call__(self, texts):
@@ -70,6 +72,50 @@ class GraphSentencePiece:
             lambda: (self._family_ids(found.values), tf.cast(found.row_splits, tf.int64)),
         )
         return tf.RaggedTensor.from_row_splits(values, splits, validate=False)
+
+    def pieces(self, texts):
+        """Tokenizes, and says where each piece stands, as `ids_with_offsets` of the engine does.
+
+        The places are the same but where several combining marks, or a mark and a letter that becomes several, stand
+        together: there each piece gets the place of the whole cluster.
+
+        Args:
+            texts: string (N,), valid UTF-8.
+
+        Returns:
+            ids, starts, ends: ragged int32 (N, L); starts and ends count characters.
+
+        Raises:
+            UserError: `why_slow` is not None.
+        """
+        from keras_bert.text.graph_sentence_piece_places import GraphPlaces
+
+        if self._places is None:
+            self._places = GraphPlaces(self.engine, self._clean, self.why_slow)
+        ids, starts, ends = self._places(texts)
+        if not len(self._commas):
+            return ids, starts, ends
+        splits = tf.cast(ids.row_splits, tf.int64)
+        parts, row_of = self._comma_parts(ids.values)
+        sizes = tf.where(parts >= 0, tf.gather(self._token_sizes, tf.maximum(parts, 0)), 0)
+        fits = (row_of > 0) & (tf.reduce_sum(sizes, axis=1) == ends.values - starts.values)
+        last = starts.values[:, None] + tf.cumsum(sizes, axis=1)
+        firsts = tf.where(fits[:, None], last - sizes, starts.values[:, None])
+        lasts = tf.where(fits[:, None], last, ends.values[:, None])
+        values, splits = self._flat(parts, splits)
+        flat = [values, *(tf.boolean_mask(each, parts >= 0) for each in (firsts, lasts))]
+        return tuple(tf.RaggedTensor.from_row_splits(each, splits, validate=False) for each in flat)
+
+    def _comma_parts(self, ids):
+        """Returns (ids, most), what takes each id's place and -1 after it, and (ids,), its row of the table or 0."""
+        row = tf.gather(self._comma_row, ids)
+        parts = tf.gather(self._commas, row)
+        return tf.concat([tf.where(row == 0, ids, parts[:, 0])[:, None], parts[:, 1:]], 1), row
+
+    def _flat(self, parts, splits):
+        counts = tf.reduce_sum(tf.cast(parts >= 0, tf.int64), axis=1)
+        ends = tf.concat([[tf.constant(0, tf.int64)], tf.cumsum(counts)], 0)
+        return tf.boolean_mask(parts, parts >= 0), tf.gather(ends, splits)
 
     def _family_ids(self, ids):
         return ids if self._same else tf.gather(self._table, ids)
@@ -87,12 +133,7 @@ class GraphSentencePiece:
         ids = tf.gather(self._table, ids)
         if not len(self._commas):
             return ids, splits
-        row = tf.gather(self._comma_row, ids)  # (ids,), 0 for what stays
-        parts = tf.gather(self._commas, row)  # (ids, most)
-        parts = tf.concat([tf.where(row == 0, ids, parts[:, 0])[:, None], parts[:, 1:]], 1)
-        counts = tf.reduce_sum(tf.cast(parts >= 0, tf.int64), axis=1)
-        ends = tf.concat([[tf.constant(0, tf.int64)], tf.cumsum(counts)], 0)
-        return tf.boolean_mask(parts, parts >= 0), tf.gather(ends, splits)
+        return self._flat(self._comma_parts(ids)[0], splits)
 
 
 def _with_added(engine, fast):

@@ -49,7 +49,8 @@ def kind_of(folder):
     if (folder / JSON_NAME).is_file() and (name in GENERIC or not found):
         return _type_of(folder / JSON_NAME)
     if found and name is not None and name not in GENERIC:
-        return CLASSES[name]
+        is_there = CLASSES[name] in found or (folder / JSON_NAME).is_file()
+        return CLASSES[name] if is_there else next(iter(found))  # whose reader says that the class is another
     if len(found) > 1:
         (one, path), (other, beside) = list(found.items())[:2]
         raise UserError(

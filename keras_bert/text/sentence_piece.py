@@ -33,10 +33,12 @@ class SentencePiece:
 
     Attributes:
         model: the PieceModel.
+        processor: sentencepiece's own SentencePieceProcessor.
         tokens: tuple of str, by id as the family numbers them.
         special: {role: token} of pad, unk, cls, sep, mask.
         added: AddedTokens that transformers' class keeps whole in a text; the caller splits a text at them.
         table: int32 (P,), from a piece's id to the family's.
+        prefix: what the model puts before a text, "▁" or nothing.
         unk_id: the id that an unknown piece gets.
         is_continuation: bool (V,), whether a token does not begin a word and is not special.
         commas: {id: ids of the pieces that take its place}.
@@ -51,7 +53,7 @@ class SentencePiece:
 
         self.model, self.rules, self.source = read_model(data, source=source), rules, source
         try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=self.model.data)
+            self.processor = sentencepiece.SentencePieceProcessor(model_proto=self.model.data)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{source} is damaged: sentencepiece cannot load it; fetch it again.") from error
         self.special = dict(rules.special)
@@ -72,8 +74,9 @@ class SentencePiece:
         self._not_pieces, self.is_continuation = frozenset(not_pieces), ~starts
         self.commas = self._comma_table() if rules.splits_commas else {}
         self._has_comma = np.isin(np.arange(len(self.tokens)), list(self.commas))
-        self._blank = _Blanks(self._processor)
-        self._prefix = SPACE if self.model.add_dummy_prefix else ""
+        self._blank = _Blanks(self)
+        self._encode_all = _batch_encoder(self.processor)
+        self.prefix = SPACE if self.model.add_dummy_prefix else ""
         self._same_ids = np.array_equal(self.table, np.arange(len(self.table)))
         joins = self.model.remove_extra_whitespaces and self.model.escape_whitespaces
         odd = self.odd_spaces() if joins else None
@@ -95,7 +98,7 @@ class SentencePiece:
 
     def ids(self, text):
         """Returns the ids of a text as a list; the special tokens in it are read as text."""
-        return self._family_ids(self._processor.encode(clean(_valid(text), self.rules)))
+        return self._family_ids(self.processor.encode(clean(_valid(text), self.rules)))
 
     def ids_with_offsets(self, text):
         """Returns the ids of a text and where each piece stands in it.
@@ -112,7 +115,7 @@ class SentencePiece:
             cleaned, places = clean_with_places(text, self.rules)
         else:
             cleaned, places = text, None
-        found = self._processor.encode(cleaned, return_type="offset_mapping")
+        found = self.processor.encode(cleaned, return_type="offset_mapping")
         spans = self._spans(text, found["pieces"], found["offsets"], places)
         ids, offsets = [], []
         for index, span in zip(self.table[found["ids"]].tolist() if found["ids"] else [], spans, strict=True):
@@ -145,35 +148,29 @@ class SentencePiece:
 
     def normalize(self, text):
         """Returns a text as the model's own normalization leaves it, with ▁ for spaces."""
-        return self._processor.normalize(text)
+        return self.processor.normalize(text)
 
     @functools.cached_property
     def composes_hangul(self):
         """Whether the model makes the same of a Hangul syllable and of its letters."""
         syllables = "a".join(map(chr, range(0xAC00, 0xD7A4)))
-        return self._processor.normalize(unicodedata.normalize("NFD", syllables)) == self._prefix + syllables
+        return self.processor.normalize(unicodedata.normalize("NFD", syllables)) == self.prefix + syllables
 
     def odd_spaces(self):
         """Returns the characters of Python's white space of which the model does not make a space."""
         spaces = [chr(code) for first, last in WHITE_SPACE for code in range(first, last + 1)]
-        return [space for space in spaces if self._processor.normalize(f"a{space}a") != f"{self._prefix}a{SPACE}a"]
+        return [space for space in spaces if self.processor.normalize(f"a{space}a") != f"{self.prefix}a{SPACE}a"]
 
     def _batch(self, texts):
         try:
-            rows = self._encode_all(texts)
-        except (UnicodeEncodeError, RuntimeError):  # a lone surrogate
-            rows = self._encode_all(list(map(_valid, texts)))
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        ids = np.concatenate(rows)
-        ids = ids if self._same_ids else self.table[ids]
+            ids, lengths = self._encode_all(self._cleaner(texts) if self.rules.cleans else texts)
+        except (UnicodeEncodeError, RuntimeError, TypeError):  # a lone surrogate, in Python's and sentencepiece's words
+            texts = list(map(_valid, texts))
+            ids, lengths = self._encode_all(self._cleaner(texts) if self.rules.cleans else texts)
+        ids = ids if self._same_ids else self.table.take(ids)
         if self.commas:
             ids, lengths = self._split_commas(ids, lengths)
-        return ids.astype(self.dtype), lengths
-
-    def _encode_all(self, texts):
-        if self.rules.cleans:
-            texts = self._cleaner(texts)
-        return self._processor.encode(texts, num_threads=1, return_type="numpy")
+        return ids.astype(self.dtype, copy=False), lengths
 
     def _split_commas(self, ids, lengths):
         places = np.flatnonzero(self._has_comma[ids])
@@ -181,16 +178,11 @@ class SentencePiece:
             return ids, lengths
         parts = [self.commas[index] for index in ids[places].tolist()]
         more = np.fromiter(map(len, parts), np.int64, len(parts)) - 1
-        rows = np.searchsorted(np.cumsum(lengths), places, side="right")
-        counts = np.ones(len(ids), np.int64)
-        counts[places] += more
-        out = np.repeat(ids, counts)
-        starts = (np.cumsum(counts) - counts)[places]
-        at = np.concatenate([start + np.arange(len(part)) for start, part in zip(starts, parts, strict=True)])
-        out[at] = np.fromiter(itertools.chain.from_iterable(parts), out.dtype)
-        lengths = lengths.copy()
-        np.add.at(lengths, rows, more)
-        return out, lengths
+        ids, lengths = ids.copy(), lengths.copy()
+        ids[places] = [part[0] for part in parts]
+        np.add.at(lengths, np.searchsorted(np.cumsum(lengths), places, side="right"), more)
+        rest = list(itertools.chain.from_iterable(part[1:] for part in parts))
+        return np.insert(ids, np.repeat(places + 1, more), rest), lengths
 
     def _family_ids(self, ids):
         if not ids:
@@ -206,10 +198,10 @@ class SentencePiece:
         for number, piece in enumerate(self.model.pieces):
             if len(piece) < 2 or piece[-1] != "," or not piece[-2].isdigit() or self.model.types[number] in _NOT_TEXT:
                 continue
-            pieces = self._processor.encode(piece[:-1].replace(SPACE, ""), return_type=str)
+            pieces = self.processor.encode(piece[:-1].replace(SPACE, ""), return_type=str)
             if piece[0] != SPACE and pieces[0][0] == SPACE:
                 pieces = pieces[1:] if len(pieces[0]) == 1 else [pieces[0][1:], *pieces[1:]]
-            numbers = self._processor.piece_to_id([*pieces, ","])
+            numbers = self.processor.piece_to_id([*pieces, ","])
             table[int(self.table[number])] = self.table[numbers].tolist()
         return table
 
@@ -242,16 +234,41 @@ _NOT_TEXT = (UNKNOWN, CONTROL)
 
 
 class _Blanks(dict):
-    """{character: whether the model makes white space or nothing of it}."""
+    """{character: whether white space or nothing becomes of it}."""
 
-    def __init__(self, processor):
+    def __init__(self, engine):
         super().__init__()
-        self._processor = processor
+        self._engine = engine
 
     def __missing__(self, char):
-        blank = char.isspace() or not self._processor.normalize(f"a{char}a").replace("a", "").strip(SPACE)
-        self[char] = blank = blank and char not in ("a", SPACE)
+        engine = self._engine
+        spelt = engine.normalize(f"a{char}a").removeprefix(engine.prefix)
+        self[char] = blank = spelt in ("aa", f"a{SPACE}a") or (engine.rules.joins_spaces and char.isspace())
         return blank
+
+
+def _batch_encoder(processor):
+    """Returns a function from a list of UTF-8 to int32 (N,), all ids, and int64, how many each has.
+
+    sentencepiece makes an array of each text, which takes a tenth of the time for short ones; what it makes them of is
+    had without, unless a release has changed it.
+    """
+
+    def by_arrays(texts):
+        rows = processor.encode(texts, num_threads=1, return_type="numpy")
+        return np.concatenate(rows), np.fromiter(map(len, rows), np.int64, len(rows))
+
+    def by_buffers(texts):
+        buffers = processor._processor._EncodeAsBufferBatch(texts, 1, None, False, -1, 0.1, False, False, False)
+        views = list(map(memoryview, buffers))
+        return np.frombuffer(b"".join(views), np.int32), np.fromiter(map(len, views), np.int64, len(views))
+
+    probe = [b"a b", b"", "é ab".encode()]
+    try:
+        same = all(map(np.array_equal, by_arrays(probe), by_buffers(probe)))
+    except (AttributeError, TypeError, ValueError):
+        same = False
+    return by_buffers if same else by_arrays
 
 
 def _restore(data, rules, source):

@@ -17,9 +17,12 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.added import KeptTokens
+from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.engines import read_engine
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
+from keras_bert.text.kinds import WORDPIECE
 from keras_bert.text.layout import truncated
+from keras_bert.text.stretches import BulkStretches
 from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.text.wordpieces import WordPieces
@@ -202,7 +205,7 @@ class Tokenizer:
 
     def bulk(self):
         """Returns what gives thousands of texts their ids at once: `.token_ids(texts)` -> ids (N,) and lengths."""
-        return self.engine.bulk_tokenizer(self)
+        return BulkTokenizer(self) if self.kind == WORDPIECE else BulkStretches(self)
 
     def encode(self, text, pair=None, max_seq_length=None, *, return_offsets=False):
         """Makes a model's inputs of one text or two: with BERT's layout [CLS] text [SEP], [CLS] text [SEP] pair [SEP].
@@ -312,7 +315,13 @@ class Tokenizer:
             **kwargs: what any Keras layer takes, such as `name`.
         """
         keep = self.keep if keep is None else keep
-        return self.engine.graph_layer(self, keep=keep, **kwargs)
+        if self.kind == WORDPIECE:
+            from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
+
+            return GraphTokenizer.from_tokenizer(self, keep=keep, **kwargs)
+        from keras_bert.text.graph_pieces import GraphPieces
+
+        return GraphPieces.from_tokenizer(self, keep=keep, **kwargs)
 
     @property
     def kind(self):

@@ -100,18 +100,6 @@ class WordPieces(Engine):
         """Returns the words and punctuation marks of a text, normalized, before WordPiece."""
         return [token for word in split_words(text, **self._split) for token in basic_tokens(word, **self._flags)]
 
-    def bulk_tokenizer(self, tokenizer):
-        """Returns the BulkTokenizer of a Tokenizer with this engine."""
-        from keras_bert.text.bulk import BulkTokenizer
-
-        return BulkTokenizer(tokenizer)
-
-    def graph_layer(self, tokenizer, *, keep, **kwargs):
-        """Returns the GraphTokenizer of a Tokenizer with this engine."""
-        from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
-
-        return GraphTokenizer.from_tokenizer(tokenizer, keep=keep, **kwargs)
-
     def save(self, folder, vocabulary):
         """Writes vocab.txt and tokenizer_config.json into a folder, in place of another tokenizer's files."""
         vocabulary.save(Path(folder) / VOCAB_NAME)

@@ -167,8 +167,8 @@ def test_without_a_vocabulary_beside_the_weights(google_folder):
     taken = grow_checkpoint(checkpoint, Vocabulary(["x" if token == "the" else token for token in OLD]))
     assert taken.config == checkpoint.config and taken.shapes == checkpoint.shapes
     assert "taken as given" in taken.notes[0]
-    (google_folder / "spiece.model").touch()
-    with pytest.raises(UserError, match=r"cannot be read yet, SentencePiece \(spiece\.model\)"):
+    (google_folder / "bpe.codes").touch()
+    with pytest.raises(UserError, match=r"cannot be read, BPE \(bpe\.codes\)"):
         grow_checkpoint(checkpoint, Vocabulary(OLD))
 
 

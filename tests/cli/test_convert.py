@@ -246,19 +246,18 @@ def test_neither_tensorflow_nor_keras_is_started(sources):
 
 
 @pytest.mark.parametrize("target", ["keras_bert", "huggingface"])
-def test_a_tokenizer_that_cannot_be_read_yet_is_copied_unread(golden, tmp_path, capsys, target):
+def test_a_tokenizer_that_cannot_be_read_is_copied_unread(golden, tmp_path, capsys, target):
     source = shutil.copytree(golden / "huggingface" / "pretraining", tmp_path / "source")
-    files = {"vocab.json": "{}", "merges.txt": "#version: 0.2", "tokenizer.json": '{"model": {"type": "BPE"}}'}
-    files |= {"tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}
+    files = {"bpe.codes": "a b", "dict.txt": "a 1", "tokenizer_config.json": '{"tokenizer_class": "PhobertTokenizer"}'}
     for name, text in files.items():
         (source / name).write_text(text)
     flags = ("--init_checkpoint", source, "--output_dir", tmp_path / "new", "--format", target)
     assert convert(*flags) == 0
-    said = "vocabulary: of a kind that cannot be read yet, byte-level BPE; copied unread: merges.txt, tokenizer.json, "
-    assert said + "tokenizer_config.json, vocab.json\n" in capsys.readouterr().out
+    said = "vocabulary: of a kind that cannot be read, PhobertTokenizer; copied unread: bpe.codes, dict.txt, "
+    assert said + "tokenizer_config.json\n" in capsys.readouterr().out
     for name, text in files.items():
         assert (tmp_path / "new" / name).read_text() == text
     assert not (tmp_path / "new" / "vocab.txt").exists()
     assert Encoder.from_pretrained(tmp_path / "new").load_report.new == []
     assert convert(*flags[:2], "--output_dir", tmp_path / "other", "--format", target, "--do_lower_case") == 2
-    assert "is of a kind that cannot be read yet, byte-level BPE (" in capsys.readouterr().err
+    assert "is of a kind that cannot be read, PhobertTokenizer (" in capsys.readouterr().err

@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_refused_as_loading_does(inspect, model_dir, change
 
 
 def test_google_and_huggingface(inspect, golden, model_dir, tmp_path):
-    assert "Google's TF1 checkpoint\ntask: not told\nvocabulary: no vocab.txt" in inspect(golden / "model")
+    assert "Google's TF1 checkpoint\ntask: not told\nvocabulary: none beside the weights" in inspect(golden / "model")
     folder = tmp_path / "hf"
     arrays = {name: np.zeros(shape, "float32") for name, shape in array_shapes(encoder_parts(CONFIG)).items()}
     save_checkpoint(folder, CONFIG, arrays, format="huggingface")
@@ -236,7 +236,7 @@ def test_a_model_as_json(inspect, model_dir):
     assert figures["model"] == {
         **{"path": str(path), "format": "huggingface", "missing": [], "notes": []},
         "task": task,
-        "vocabulary": {"entries": 9, "do_lower_case": False},
+        "vocabulary": {"entries": 9, "kind": "wordpiece", "do_lower_case": False, "rules": "cased"},
     }
     assert figures["parameters"]["total"] == figures["parameters"]["pretrainer"] + 27
     assert "model" not in json.loads(inspect("tiny", "--json"))

@@ -11,6 +11,7 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.text.bpe import ALPHABET, BytePairs
+from keras_bert.text.bpe_bulk import BulkBytePairs
 from tests.text.byte_pairs import ByteTexts, golden_engine, golden_rows, odd_engine, small_engine
 
 GOLDEN = {"roberta": 5, "modernbert_rebuilt": 29}  # how many strings have added tokens in them
@@ -125,8 +126,14 @@ def test_bulk_is_the_same():
     assert [array.tolist() for array in engine.bulk([])] == [[], []]
 
 
+def test_bulk_keeps_words_that_end_with_byte_0_apart():
+    engine = small_engine()
+    texts = ["a", "a\0", "\0", "a\0\0", "!\0 a", "!"]
+    assert engine.bulk(texts)[0].tolist() == [index for text in texts for index in engine.ids(text)]
+
+
 def test_bulk_in_several_batches(monkeypatch):
-    monkeypatch.setattr("keras_bert.text.bpe.BATCH_CHARS", 10)
+    monkeypatch.setattr("keras_bert.text.bulk.BATCH_CHARS", 10)
     engine = small_engine()
     texts = ["the fox"] * 5 + ["", "the quick brown fox", ""]
     assert engine.bulk(texts)[1].tolist() == [len(engine.ids(text)) for text in texts]
@@ -139,6 +146,8 @@ def test_a_pickle_makes_it_again():
         assert (again.tokens, again.merges) == (engine.tokens, engine.merges)
         assert (again.normalizer, again.add_prefix_space) == ("NFC", True)
         assert again.ids("the fo\u0301x") == engine.ids("the fo\u0301x")
+    bulk = pickle.loads(pickle.dumps(BulkBytePairs(engine)))
+    assert bulk.token_ids(["the fo\u0301x"])[0].tolist() == engine.ids("the fo\u0301x")
     with pytest.raises(dataclasses.FrozenInstanceError):
         engine.normalizer = None
 

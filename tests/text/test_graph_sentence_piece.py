@@ -1,0 +1,145 @@
+"""SentencePiece in the graph gives the ids of the engine in Python, ties included, and in a fresh process."""
+
+import json
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_bert.errors import UserError
+from keras_bert.text.graph_sentence_piece import GraphSentencePiece
+from keras_bert.text.sentence_piece import SentencePiece
+from keras_bert.text.sentence_piece_fast import unfit
+from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, read_model, write_model
+from keras_bert.text.sentence_piece_rules import FAMILIES
+from tests.text.nasty import NastyTexts
+from tests.text.sentence_piece_models import GOLDEN, SMALL, golden_cases, golden_engine, small_engine
+
+STRINGS = tf.TensorSpec([None], tf.string)
+# Ways to spell them have equal scores, or the sum's last bit decides.
+TIES = ["+1 (555) 010-0199", "555", "???", "-" * 33, "a" * 79, "ㅋㅋㅋㅋㅋ 555 – £555", "1999, 2,000, 55555", "." * 100]
+SEEN = ["", " ", "☃☃ ☃ a☃b", "가\u11bd 가ㄳ ㄱㅏ", "ΑΣ ΟΔΟΣ. Ϲ 𝚺", "``a''", "a\0b É\0", "İ ﬁ ℡ Å", "x▁y▁", "9,9, 1,"]
+
+
+def in_graph(engine):
+    layer = GraphSentencePiece(engine)
+    function = tf.function(layer, input_signature=[STRINGS])
+    return lambda texts: function(tf.constant(texts, tf.string, shape=[len(texts)])).to_list()
+
+
+@pytest.mark.parametrize("name", [*SMALL])
+def test_fuzzed_texts(name):
+    engine = small_engine(name)
+    ids_of = in_graph(engine)
+    maker = NastyTexts(random.Random(3), engine.tokens)
+    for texts in (TIES, SEEN, *map(maker.batch, [1, 1, 32, 400, 1500])):
+        check(engine, ids_of, texts)
+
+
+def check(engine, ids_of, texts):
+    for text, ids in zip(texts, ids_of(texts), strict=True):
+        assert ids == engine.ids(text), text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*GOLDEN])
+def test_golden_texts(shared, name):
+    engine = golden_engine(shared, name)
+    ids_of = in_graph(engine)
+    check(engine, ids_of, [text for text, _ in golden_cases(shared, name)] + TIES + SEEN)
+    maker = NastyTexts(random.Random(4), engine.tokens)
+    for size in (1, 300, 1500):
+        check(engine, ids_of, maker.batch(size))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", [*GOLDEN])
+def test_a_million_fuzzed_texts(shared, name):
+    engine = golden_engine(shared, name)
+    ids_of = in_graph(engine)
+    rng, done = random.Random(5), 0
+    strings = 1_000_000 if engine.model.kind == "bpe" else 1_000_000 // (len(GOLDEN) - 1)  # a million of each kind
+    maker = NastyTexts(rng, engine.tokens)
+    while done < strings:
+        texts = maker.batch(rng.choice([1, 10, 100, 2000]))
+        done += len(texts)
+        check(engine, ids_of, texts)
+        expected = [engine.ids(text) for text in texts]
+        ids, lengths = engine.bulk(texts)
+        assert [row.tolist() for row in np.split(ids, np.cumsum(lengths)[:-1])] == expected
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "big_bird"])
+def test_places(name):
+    engine = small_engine(name)
+    layer = GraphSentencePiece(engine)
+    function = tf.function(lambda texts: layer.pieces(texts), input_signature=[STRINGS])
+    texts = [*SEEN, "The  model\treads", "Zürich, ½ 한국어 ☃☃ 1999, 9,9", "``a'' été", "\0 b ", "학교에 간다."]
+    texts += NastyTexts(random.Random(7), engine.tokens).batch(300)
+    found = [ragged.to_list() for ragged in function(tf.constant(texts))]
+    exact = 0
+    for text, ids, starts, ends in zip(texts, *found, strict=True):
+        expected, offsets = engine.ids_with_offsets(text)
+        assert ids == expected, text
+        places = list(zip(starts, ends, strict=True))
+        assert all(0 <= start <= end <= len(text) for start, end in places)
+        assert places == offsets or not text.isascii(), text
+        exact += places == offsets
+    assert exact > len(texts) / 2
+
+
+def test_places_of_a_bpe_model_are_refused():
+    with pytest.raises(UserError, match="cannot place its pieces in a text, since its model_type is bpe"):
+        GraphSentencePiece(small_engine("big_bird")).pieces(tf.constant(["a"]))
+
+
+def test_every_unigram_family_sums_as_sentencepiece_does():
+    layers = {name: GraphSentencePiece(small_engine(name)) for name in SMALL}
+    assert {name for name, layer in layers.items() if layer.why_slow} == {"big_bird"}
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5])
+def test_user_defined_pieces_score_as_in_sentencepiece(length):
+    rng = random.Random(6)
+    pieces = ["<unk>", "<s>", "</s>", "q" * length, "▁", "5", "55", *"abcd", "▁a", "▁b", "ab"]
+    scores = [0.0] * 4 + [-rng.uniform(2, 9) for _ in pieces[4:]]
+    types = [UNKNOWN, CONTROL, CONTROL, USER_DEFINED] + [NORMAL] * len(pieces[4:])
+    charsmap = small_engine("xlm_roberta").model.charsmap
+    data = write_model(pieces, scores, types, charsmap=charsmap)
+    engine = SentencePiece(data, FAMILIES["xlm_roberta"])
+    texts = ["".join(rng.choices(["a", "b", "c", " ", "q" * length], k=12)) + "555" for _ in range(500)]
+    check(engine, in_graph(engine), texts)
+
+
+def test_models_that_the_fast_op_gets_wrong_go_through_the_other():
+    model = small_engine("xlm_roberta").model
+    plain = read_model(write_model(model.pieces, model.scores, model.types))
+    for changed in (plain, read_model(write_model(model.pieces, model.scores, model.types, escape_whitespaces=False))):
+        engine = SentencePiece(changed.data, FAMILIES["xlm_roberta"])
+        assert unfit(engine.model, engine.normalize)
+        check(engine, in_graph(engine), ["the model reads", "a\tb c", "9,9 x"])
+
+
+@pytest.mark.slow
+def test_two_saved_models_in_one_and_in_a_fresh_process(tmp_path):
+    texts, expected = [*TIES, *SEEN[2:]], {}
+    module = tf.Module()
+    module.layers = {}
+    for name in ("albert", "deberta_v2"):
+        module.layers[name] = GraphSentencePiece(small_engine(name))
+        setattr(module, name, tf.function(module.layers[name], input_signature=[STRINGS]))
+        expected[name] = [small_engine(name).ids(text) for text in texts]
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    program = """
+import json, sys
+import tensorflow as tf, tensorflow_text
+module, texts = tf.saved_model.load(sys.argv[1]), json.load(open(sys.argv[2]))
+print(json.dumps({name: getattr(module, name)(tf.constant(texts)).to_list() for name in ("albert", "deberta_v2")}))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "model"), str(tmp_path / "texts.json")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == expected

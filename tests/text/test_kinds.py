@@ -1,0 +1,148 @@
+"""What holds for a Tokenizer of every kind: one answer in Python, in bulk, with offsets and in the graph; its files."""
+
+import gzip
+import json
+import lzma
+import pickle
+
+import numpy as np
+import pytest
+
+from keras_bert.errors import UserError
+from keras_bert.text.kinds import kind_of
+from keras_bert.text.tokenizer import Tokenizer
+from tests.text.kinds import KINDS, TEXTS, folder_of, fuzzed, small_tokenizer
+
+# {folder of the golden files: (what is missing there and lies elsewhere, special tokens around the golden ids)}
+GOLDEN = {
+    "roberta": (None, (1, 1)),
+    "modernbert_rebuilt": (None, (1, 1)),
+    "albert_30k_clean": (None, (1, 1)),
+    "albert_30k_clean_cased": ("golden/tokenizers/albert_30k_clean/spiece.model.xz", (1, 1)),
+    "xlm_roberta_selftrained": (None, (1, 1)),
+    "deberta_v3_selftrained": (None, (1, 1)),
+    "big_bird_selftrained": (None, (1, 1)),
+    "kobert_selftrained": (None, (0, 2)),  # made by XLNet's class, which puts its special tokens at the end
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request):
+    return small_tokenizer(request.param)
+
+
+def rows(ids, lengths):
+    """Returns the ids of each text as lists."""
+    return [row.tolist() for row in np.split(ids, np.cumsum(lengths)[:-1])]
+
+
+def unpacked(shared, name, folder):
+    """Unpacks a golden tokenizer's files into a folder, with what lies elsewhere."""
+    other, _ = GOLDEN[name]
+    paths = [*(shared / "golden" / "tokenizers" / name).iterdir(), *([shared / other] if other else [])]
+    for path in paths:
+        packed = path.suffix == ".xz"
+        data = path.read_bytes()
+        (folder / (path.stem if packed else path.name)).write_bytes(lzma.decompress(data) if packed else data)
+    return folder
+
+
+def test_bulk_and_offsets_give_the_same_ids(tokenizer):
+    texts = [*TEXTS, *fuzzed(300, tokenizer)]
+    expected = [tokenizer.token_ids(text) for text in texts]
+    assert rows(*tokenizer.bulk().token_ids(texts)) == expected
+    assert tokenizer.bulk().token_ids([])[0].size == 0
+    for text, ids in zip(texts, expected, strict=True):
+        found, offsets = tokenizer.token_ids_with_offsets(text)
+        assert found == ids
+        assert all(0 <= start <= end <= len(text) for start, end in offsets)
+        assert [start for start, _ in offsets] == sorted(start for start, _ in offsets)
+
+
+def test_a_pickle_and_what_is_saved_give_the_same_ids(tokenizer, tmp_path):
+    folder = folder_of(tokenizer, tmp_path / "saved")
+    saved = Tokenizer.from_pretrained(folder)
+    assert kind_of(folder) == saved.kind == tokenizer.kind
+    assert saved.layout == tokenizer.layout and saved.fingerprint == tokenizer.fingerprint
+    assert saved.vocabulary.tokens == tokenizer.vocabulary.tokens
+    assert saved.vocabulary.special_ids == tokenizer.vocabulary.special_ids
+    texts = [*TEXTS, *fuzzed(100, tokenizer, seed=1)]
+    for other in (saved, pickle.loads(pickle.dumps(tokenizer))):
+        assert [other.token_ids(text) for text in texts] == [tokenizer.token_ids(text) for text in texts]
+
+
+def test_tokens_are_added_kept_whole_and_saved(tokenizer, tmp_path):
+    if tokenizer.kind == "wordpiece":
+        more = Tokenizer(tokenizer.vocabulary, added_tokens=["[SUBJ]"])
+    else:
+        more = Tokenizer.of_engine(tokenizer.engine, tokenizer.vocabulary.with_added(["[SUBJ]"]))
+    again = Tokenizer.from_pretrained(folder_of(more, tmp_path / "more"))
+    for each in (more, again):
+        assert len(each) == len(tokenizer) + 1
+        assert each.token_ids("the [SUBJ]fox").count(len(tokenizer)) == 1
+        assert rows(*each.bulk().token_ids(["[SUBJ]", "x"]))[0] == [len(tokenizer)]
+        assert "[SUBJ]" not in each.decode(each.token_ids("the [SUBJ] fox"))
+
+
+def test_words_begin_where_their_spelling_says(tokenizer):
+    ids = [index for word in ("the", "quick", "fox") for index in tokenizer.word_ids(word)]
+    inside = tokenizer.vocabulary.is_continuation[ids]
+    assert not inside[0] and len(ids) - inside.sum() == 3
+    assert not tokenizer.vocabulary.is_continuation[list(tokenizer.vocabulary.special_ids)].any()
+    assert not set(tokenizer.vocabulary.special_ids) & set(tokenizer.vocabulary.replacement_ids.tolist())
+    assert tokenizer.word_ids_with_offsets("fox")[1][-1][1] == 3
+
+
+def test_text_comes_back(tokenizer):
+    text = "the quick brown fox"
+    encoded = tokenizer(text)["input_ids"][0]
+    assert tokenizer.decode(encoded).strip() == text
+    assert tokenizer.mask_token in tokenizer.decode([*encoded, tokenizer.mask_id])
+    assert tokenizer.shown(tokenizer.mask_id) == tokenizer.mask_token
+
+
+def test_layouts_pair_texts_as_the_family_does(tokenizer):
+    row = tokenizer("a", "b")
+    first, second = tokenizer.token_ids("a"), tokenizer.token_ids("b")
+    between = [tokenizer.sep_id] * len(tokenizer.layout.between)
+    expected = [tokenizer.cls_id, *first, *between, *second, tokenizer.sep_id]
+    assert row["input_ids"].tolist() == [expected]
+    assert row["segment_ids"].any() == tokenizer.layout.segments
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_strings(shared, tmp_path, name):
+    tokenizer = Tokenizer.from_pretrained(unpacked(shared, name, tmp_path))
+    packed = shared / "golden" / "tokenizers" / "golden.visible.json.gz"
+    before, after = GOLDEN[name][1]
+    wanted = {}
+    for row in json.loads(gzip.decompress(packed.read_bytes()))[name]["rows"]:
+        ids = next(row[key] for key in ("ids", "slow_v4", "fast_v5") if key in row)
+        wanted[row["text"]] = ids[before : len(ids) - after]
+    assert len(wanted) > 100
+    found = {text: tokenizer.token_ids(text) for text in wanted}
+    assert {text: ids for text, ids in found.items() if ids != wanted[text]} == {}
+    assert rows(*tokenizer.bulk().token_ids(list(wanted))) == list(wanted.values())
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({"vocab.json": "{}", "spiece.model": ""}, "has files of two kinds of tokenizers"),
+        ({"vocab.json": '{"a": 0}', "merges.txt": ""}, "lacks"),
+        ({"spiece.model": "x", "config.json": '{"model_type": "albert"}'}, "damaged"),
+        ({"vocab.json": '{"a": 0}', "tokenizer_config.json": '{"tokenizer_class": "RobertaTokenizer"}'}, "merges.txt"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path, files, sentence):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=sentence) as caught:
+        Tokenizer.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_lower_casing_is_a_rule_of_wordpiece(tmp_path):
+    folder = folder_of(small_tokenizer("roberta"), tmp_path / "roberta")
+    with pytest.raises(UserError, match="do_lower_case is for WordPiece, and the tokenizer in .* is byte-level BPE"):
+        Tokenizer.from_pretrained(folder, do_lower_case=True)

@@ -1,0 +1,226 @@
+"""SentencePiece tokenizers in model directories: which file, which family, what is refused by name."""
+
+import base64
+import json
+
+import pytest
+
+from keras_bert.errors import UserError
+from keras_bert.text.sentence_piece_files import (
+    config_fields,
+    family_of,
+    find_model,
+    read_sentence_piece,
+    save_sentence_piece,
+)
+from keras_bert.text.sentence_piece_model import CONTROL, UNKNOWN, write_model
+from tests.text.sentence_piece_models import small_engine, small_model
+
+FILES = {"albert": "spiece.model", "xlm_roberta": "sentencepiece.bpe.model", "deberta_v2": "spm.model"}
+FILES |= {"kobert": "tokenizer_78b3253a26.model", "big_bird": "spiece.model"}
+CLASSES = {"albert": "AlbertTokenizer", "xlm_roberta": "XLMRobertaTokenizerFast", "deberta_v2": "DebertaV2Tokenizer"}
+CLASSES |= {"kobert": "KoBertTokenizer", "big_bird": "BigBirdTokenizer"}
+TEXT = "The model, 1999, reads a text. 한국어"
+
+
+def make(folder, name, *, file=None, **fields):
+    folder.mkdir(exist_ok=True)
+    (folder / (file or FILES[name])).write_bytes(small_model(name))
+    fields = {"tokenizer_class": CLASSES[name]} | fields
+    (folder / "tokenizer_config.json").write_text(json.dumps(fields))
+    return folder
+
+
+@pytest.mark.parametrize("name", [*FILES])
+def test_families_by_class(tmp_path, name):
+    found = read_sentence_piece(make(tmp_path, name))
+    assert found.engine.rules == small_engine(name).rules
+    assert found.engine.ids(TEXT) == small_engine(name).ids(TEXT)
+    assert found.path.name == FILES[name]
+    mask = found.engine.special["mask"]
+    assert found.ids[mask] == found.engine.tokens.index(mask)
+    assert next(token.lstrip for token in found.kept if token.content == mask) == (name != "deberta_v2")
+
+
+@pytest.mark.parametrize(
+    ("name", "model_type"),
+    [("albert", "albert"), ("xlm_roberta", "xlm-roberta"), ("deberta_v2", "deberta-v2"), ("kobert", "bert")],
+)
+def test_families_by_model_type(tmp_path, name, model_type):
+    make(tmp_path, name)
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert family_of(tmp_path) == name
+    assert read_sentence_piece(tmp_path).engine.rules.family == name
+
+
+def test_files_of_other_names_are_found(tmp_path):
+    make(tmp_path, "albert", file="30k-clean.model")
+    assert find_model(tmp_path).name == "30k-clean.model"
+    (tmp_path / "30k-clean.model").rename(tmp_path / "kobert_news_wiki_ko_cased-1087f8699e.spiece")
+    assert find_model(tmp_path).suffix == ".spiece"
+
+
+def test_two_models_that_differ_are_refused(tmp_path):
+    make(tmp_path, "albert")
+    (tmp_path / "spm.model").write_bytes(small_model("albert"))
+    assert find_model(tmp_path).name == "spiece.model"  # the same twice
+    (tmp_path / "spm.model").write_bytes(small_model("deberta_v2"))
+    with pytest.raises(UserError, match=r"two SentencePiece models that differ, spiece\.model and spm\.model"):
+        find_model(tmp_path)
+
+
+def test_settings_of_albert(tmp_path):
+    make(tmp_path, "albert", do_lower_case=False, keep_accents=True)
+    rules = read_sentence_piece(tmp_path).engine.rules
+    assert (rules.do_lower_case, rules.keeps_accents, rules.joins_spaces) == (False, True, True)
+
+
+def test_vocabulary_beside_kobert_numbers_the_pieces(tmp_path):
+    make(tmp_path, "kobert")
+    tokens = small_engine("kobert").tokens
+    rows = [*tokens[:5], *sorted(tokens[5:])]
+    (tmp_path / "vocab.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    engine = read_sentence_piece(tmp_path).engine
+    assert engine.tokens == tuple(rows)
+    assert [engine.tokens[index] for index in engine.ids(TEXT)] == [tokens[i] for i in small_engine("kobert").ids(TEXT)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sp_model_kwargs": {"enable_sampling": True}}, r"sp_model_kwargs\.enable_sampling is True, and False was"),
+        ({"sp_model_kwargs": {"nbest_size": -1}}, r"sp_model_kwargs\.nbest_size is -1"),
+        ({"sp_model_kwargs": {"emit": 1}}, r"sp_model_kwargs\.emit is 1, and none was expected"),
+        ({"split_by_punct": True}, "split_by_punct is True"),
+        ({"vocab_type": "gpt2"}, "vocab_type is 'gpt2', and 'spm' was expected"),
+        ({"padding_side": "left"}, "padding_side is 'left'"),
+        ({"do_lower_case": "no"}, "do_lower_case must be true or false"),
+        ({"mask_token": "[M]"}, None),
+        ({"cls_token": "[C]"}, r"lacks '\[C\]', which is the cls token"),
+        ({"tokenizer_class": "T5Tokenizer"}, "tokenizer_class is 'T5Tokenizer', and one of AlbertTokenizer"),
+        ({"added_tokens_decoder": {"900": {"content": "[X]"}}}, r"token '\[X\]' has the id 900, but .* it is 601"),
+        ({"added_tokens_decoder": ["[X]"]}, "added_tokens_decoder must be an object"),
+        ({"additional_special_tokens": "[X]"}, "additional_special_tokens must be a list"),
+        ({"pad_token": {"id": 1}}, "a token must be a string or an object with content"),
+    ],
+)
+def test_what_changes_ids_is_refused_by_name(tmp_path, fields, message):
+    make(tmp_path, "deberta_v2", **fields)
+    if message is None:
+        assert read_sentence_piece(tmp_path).engine.tokens[-1] == "[M]"
+        return
+    with pytest.raises(UserError, match=message):
+        read_sentence_piece(tmp_path)
+
+
+def test_lower_casing_where_the_class_does_not_is_refused(tmp_path):
+    make(tmp_path, "xlm_roberta", do_lower_case=True)
+    with pytest.raises(UserError, match="do_lower_case is True, and False was expected"):
+        read_sentence_piece(tmp_path)
+
+
+def test_added_tokens(tmp_path):
+    decoder = {"601": {"content": "[S]", "special": True}, "602": {"content": "covid", "lstrip": True}}
+    found = read_sentence_piece(make(tmp_path, "deberta_v2", added_tokens_decoder=decoder))
+    assert (found.ids["[S]"], found.ids["covid"]) == (601, 602)
+    assert {token.content: token.lstrip for token in found.kept}["covid"]
+    make(tmp_path, "deberta_v2")
+    (tmp_path / "added_tokens.json").write_text('{"[S]": 601}')
+    (tmp_path / "special_tokens_map.json").write_text('{"additional_special_tokens": ["[T]", "[S]"]}')
+    assert read_sentence_piece(tmp_path).ids | {"[S]": 601, "[T]": 602} == read_sentence_piece(tmp_path).ids
+
+
+def test_saved_files_are_read_again(tmp_path):
+    engine = read_sentence_piece(make(tmp_path, "albert", file="30k-clean.model", do_lower_case=False)).engine
+    out = tmp_path / "out"
+    path = save_sentence_piece(engine, out)
+    (out / "tokenizer_config.json").write_text(json.dumps(config_fields(engine)))
+    assert path == out / "spiece.model"
+    again = read_sentence_piece(out).engine
+    assert again.rules == engine.rules
+    assert again.ids(TEXT) == engine.ids(TEXT)
+
+
+def write_json(folder, name, **changes):
+    """Writes a tokenizer.json as transformers 5 does of a small model, and nothing of the model itself."""
+    engine = small_engine(name)
+    scores = dict(zip(engine.model.pieces, engine.model.scores.tolist(), strict=True))
+    normalizers = [{"type": "Replace", "pattern": {"String": "``"}, "content": '"'}] if engine.rules.cleans else []
+    normalizers += [{"type": "NFKD"}, {"type": "StripAccents"}] if not engine.rules.keeps_accents else []
+    normalizers += [{"type": "Lowercase"}] if engine.rules.do_lower_case else []
+    charsmap = base64.b64encode(engine.model.charsmap).decode()
+    fields = {
+        "added_tokens": [{"content": token, "special": True} for token in engine.special.values()],
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [*normalizers, {"type": "Precompiled", "precompiled_charsmap": charsmap}],
+        },
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
+        "model": {
+            "type": "Unigram",
+            "unk_id": engine.unk_id,
+            "vocab": [[token, scores.get(token, 0.0)] for token in engine.tokens],
+        },
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "tokenizer.json").write_text(json.dumps(fields | changes), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": CLASSES[name]}))
+    return fields
+
+
+@pytest.mark.parametrize("name", ["albert", "xlm_roberta", "deberta_v2", "kobert"])
+def test_a_tokenizer_json_alone_is_the_model(tmp_path, name):
+    write_json(tmp_path, name)
+    engine = read_sentence_piece(tmp_path).engine
+    assert engine.tokens == small_engine(name).tokens
+    assert engine.model.pieces == small_engine(name).model.pieces
+    for text in (TEXT, "½ Å ﬁ (a-b) £5", "☃ 9,9"):
+        assert engine.ids(text) == small_engine(name).ids(text)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("normalizer", None, "no precompiled_charsmap"),
+        ("normalizer", {"type": "NFC"}, "its normalizer has a part of type 'NFC'"),
+        ("normalizer", {"type": "Precompiled", "precompiled_charsmap": "%"}, "precompiled_charsmap; save it again"),
+        ("pre_tokenizer", {"type": "ByteLevel"}, 'its pre_tokenizer has {"type": "ByteLevel"}'),
+        ("pre_tokenizer", None, "its pre_tokenizer has no Metaspace"),
+        ("model", {"type": "BPE"}, "its model's type is 'BPE'"),
+        ("model", {"type": "Unigram", "vocab": {}, "unk_id": 0}, "must be a list of"),
+        ("model", {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 5}, "unk_id is 5"),
+        ("model", {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0, "byte_fallback": True}, "byte_fallback"),
+        ("model", {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0}, "must begin with <s>, <pad>"),
+    ],
+)
+def test_a_tokenizer_json_of_another_form_is_refused(tmp_path, part, value, message):
+    write_json(tmp_path, "xlm_roberta", **{part: value})
+    with pytest.raises(UserError, match=message) as caught:
+        read_sentence_piece(tmp_path)
+    assert "tokenizer.json" in str(caught.value)
+
+
+def test_a_tokenizer_json_that_cleans_in_another_way_is_refused(tmp_path):
+    fields = write_json(tmp_path, "albert")
+    fields["normalizer"]["normalizers"] = fields["normalizer"]["normalizers"][-1:]
+    write_json(tmp_path, "albert", normalizer=fields["normalizer"])
+    with pytest.raises(UserError, match="its normalizer lacks NFKD, against what"):
+        read_sentence_piece(tmp_path)
+
+
+def test_no_model_damaged_models_and_huge_ones(tmp_path):
+    make(tmp_path, "xlm_roberta")
+    path = tmp_path / FILES["xlm_roberta"]
+    empty = write_model(["<unk>", "<s>"], [0, 0], [UNKNOWN, CONTROL])
+    for data in (b"", small_model("xlm_roberta")[:900], b"a" * 99, empty):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"sentencepiece\.bpe\.model is damaged"):
+            read_sentence_piece(tmp_path)
+    with path.open("wb") as file:
+        file.truncate(1 << 28)
+    with pytest.raises(UserError, match="more than 128 MiB"):
+        read_sentence_piece(tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"no SentencePiece model \(\*\.model\) and no tokenizer\.json"):
+        read_sentence_piece(tmp_path)
