@@ -229,5 +229,5 @@ def _spelled(bulk, text):
     else:  # the marks of these kinds say where spaces are, and not where words begin
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         ids, _ = bulk.token_ids(lines)
-        words = sum(len(basic_tokens(line, do_lower_case=False)) for line in lines)
+        words = sum(len(basic_tokens(word, do_lower_case=False)) for line in lines for word in split_words(line))
     return words, len(ids), (ids == tokenizer.unk_id).sum()

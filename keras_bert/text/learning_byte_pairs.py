@@ -128,15 +128,14 @@ def _count_chunks(kept, normalizer, text):
     for line in text.split("\n"):
         for part in without_kept(line, splitter):
             part = nfc(part) if normalizer else part
-            if "  " in part:  # of a run of spaces the last one alone goes with what follows
+            spaced = part.split()
+            if " ".join(spaced) == part:
+                counts.update(spaced[:1])
+                after_space.update(spaced[1:])
+            else:  # the words of other white space depend on what is around it
                 counts.update(part[start:end] for _, (start, end) in _words(part))
-            else:
-                head, *tails = part.split(" ")
-                counts[head] += 1
-                after_space.update(tails)
     for chunk, count in after_space.items():
         counts[f" {chunk}"] += count
-    del counts[""]
     return counts
 
 

@@ -125,10 +125,11 @@ def _train(counts, family, vocab_size, outside, character_coverage):
             f"A vocabulary of {vocab_size} entries has no room beside {special + outside} special tokens; ask for a "
             "larger --vocab_size."
         )
+    words = sorted(counts, key=lambda word: (-counts[word], word))  # equal scores follow the order of the words
     written = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(f"{word}\t{counts[word]}" for word in sorted(counts)),
+            sentence_iterator=(f"{word}\t{counts[word]}" for word in words),
             input_format="tsv",
             model_writer=written,
             model_type="unigram",
