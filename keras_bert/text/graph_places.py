@@ -79,7 +79,8 @@ def in_original(texts, normalize, starts, ends):
         before = tf.clip_by_value(offset + ends.values - 1, 0, size)
         new_ends = tf.where(ends.values > 0, tf.gather(last, before), 0)
         # What is empty stands after what is before it, or where the cluster begins that it is in the middle of.
-        is_inside = (ends.values > 0) & tf.equal(tf.gather(first, before), new_starts)
+        is_inside = (ends.values > 0) & (offset + starts.values <= size)
+        is_inside &= tf.equal(tf.gather(first, before), new_starts)
         new_ends = tf.where(is_empty & is_inside, new_starts, new_ends)
         return tf.where(is_empty, new_ends, new_starts), new_ends
 
