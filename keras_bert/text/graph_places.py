@@ -74,13 +74,15 @@ def in_original(texts, normalize, starts, ends):
         offset = tf.gather(tf.cumsum(counts, exclusive=True), starts.value_rowids())
         size = tf.maximum(tf.size(first) - 1, 0)
         is_empty = starts.values >= ends.values
-        first, last = (tf.concat([each, [0]], 0) for each in (first, last))
+        cluster = tf.repeat(tf.range(tf.size(normal)), normal)
+        first, last, cluster = (tf.concat([each, [0]], 0) for each in (first, last, cluster))
+        is_same = tf.concat([is_same, [True]], 0)
         new_starts = tf.gather(first, tf.minimum(offset + starts.values, size))
         before = tf.clip_by_value(offset + ends.values - 1, 0, size)
         new_ends = tf.where(ends.values > 0, tf.gather(last, before), 0)
         # What is empty stands after what is before it, or where the cluster begins that it is in the middle of.
-        is_inside = (ends.values > 0) & (offset + starts.values <= size)
-        is_inside &= tf.equal(tf.gather(first, before), new_starts)
+        is_inside = (ends.values > 0) & (offset + starts.values <= size) & ~tf.gather(is_same, before)
+        is_inside &= tf.equal(tf.gather(cluster, before), tf.gather(cluster, tf.minimum(offset + starts.values, size)))
         new_ends = tf.where(is_empty & is_inside, new_starts, new_ends)
         return tf.where(is_empty, new_ends, new_starts), new_ends
 
