@@ -15,7 +15,7 @@ from keras_bert_cli.flags import Parser, nearest
 
 COMMANDS = {
     "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
-    "train_vocab": "raw text -> WordPiece vocabulary",
+    "train_vocab": "raw text -> vocabulary: WordPiece, byte-level BPE or Unigram",
     "create_pretraining_data": "raw text -> masked TFRecords",
     "pretrain": "TFRecords -> pre-trained BERT",
     "glue": "fine-tune on a GLUE task or XNLI, measure, and write what the GLUE server takes",
