@@ -69,9 +69,9 @@ def _show_set(stem, files, args):
     manifest, task = _manifest_of(files), sentence_task(files)
     for line in _described(stem, files, manifest):
         print(line)
-    vocabulary, line = _vocabulary_of(files, manifest or {}, args.vocab_file)
+    vocabulary, decode, line = _vocabulary_of(files, manifest or {}, args.vocab_file)
     print(line, flush=True)
-    for line in _examples(files, vocabulary, task, args):
+    for line in _examples(files, vocabulary, decode, task, args):
         print(line)
     if not args.statistics:
         return None
@@ -137,7 +137,7 @@ def _figure(value):
 
 
 def _vocabulary_of(files, manifest, vocab_file):
-    """Returns the Vocabulary to read the records with, or None, and a line about it."""
+    """Returns the Vocabulary to read the records with and its Tokenizer's `decode`, or None, and a line about it."""
     from keras_bert.data.records import tokenizer_beside
     from keras_bert.text.kinds import kind_at
     from keras_bert.text.tokenizer import Tokenizer
@@ -145,12 +145,13 @@ def _vocabulary_of(files, manifest, vocab_file):
 
     path = vocab_file or tokenizer_beside(files[:1])
     if path is None:
-        return None, "vocabulary: none beside the files, so ids are shown; give --vocab_file to see words"
+        return None, None, "vocabulary: none beside the files, so ids are shown; give --vocab_file to see words"
     what = "--vocab_file" if vocab_file else "The vocabulary beside the files"
     if Path(path).is_dir() or kind_at(path, what=what) != "wordpiece":
-        vocabulary = Tokenizer.from_pretrained(path).vocabulary
+        tokenizer = Tokenizer.from_pretrained(path)
+        vocabulary, decode = tokenizer.vocabulary, tokenizer.decode
     else:
-        vocabulary = Vocabulary.from_file(path, what=what)
+        vocabulary, decode = Vocabulary.from_file(path, what=what), None
     vocabulary = vocabulary.with_added(manifest.get("special_tokens") or ())
     made_with = manifest.get("vocab_sha256")
     verdict = "" if made_with is None else ", the one that the records were made with"
@@ -159,10 +160,11 @@ def _vocabulary_of(files, manifest, vocab_file):
             f", NOT the one that the records were made with ({_figure(manifest.get('vocab_size'))} tokens, SHA-256 "
             f"{made_with[:12]}): words may be wrong"
         )
-    return vocabulary, f"vocabulary: {path}, {len(vocabulary):,} tokens, SHA-256 {vocabulary.fingerprint[:12]}{verdict}"
+    line = f"vocabulary: {path}, {len(vocabulary):,} tokens, SHA-256 {vocabulary.fingerprint[:12]}{verdict}"
+    return vocabulary, decode, line
 
 
-def _examples(files, vocabulary, task, args):
+def _examples(files, vocabulary, decode, task, args):
     """Yields the examples as lines: each masked, and as the text that it was."""
     from keras_bert.errors import UserError
     from tfrecords.show_records import examples, original_text, record_text
@@ -180,7 +182,7 @@ def _examples(files, vocabulary, task, args):
         )
         yield record_text(record, vocabulary, sentence_task=task, mark=mark)
         if vocabulary:
-            for name, text in zip("ab", original_text(record, vocabulary), strict=False):
+            for name, text in zip("ab", original_text(record, vocabulary, decode=decode), strict=False):
                 yield f"{name}: {text}"
     if args.num_examples and not shown:
         raise UserError(f"--skip={args.skip} passes over all records of {files[0]}; pass over fewer.")

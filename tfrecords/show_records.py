@@ -11,7 +11,6 @@ from keras_bert.data.columns import read_columns
 from keras_bert.data.records import count_records
 from keras_bert.data.values import check_values
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.vocabulary import MASK
 from tfrecords.contents import original_ids
 
 RELATIONS = {
@@ -41,26 +40,27 @@ def record_text(record, vocabulary, *, sentence_task="nsp", mark=str):
         [CLS] the {cat} [SEP] sat [SEP]
         (b is the next of the same document; {word} stands behind [MASK])
     """
-    shown = vocabulary.token if vocabulary else str
+    shown, mask = (vocabulary.token, vocabulary.token(vocabulary.mask_id)) if vocabulary else (str, None)
     real = int(sum(record["input_mask"]))
     words = [shown(int(index)) for index in record["input_ids"][:real]]
     names = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
     for position, label, weight in zip(*(record.get(name, ()) for name in names), strict=True):
         if weight:
             word, now = shown(int(label)), words[position]
-            words[position] = mark({MASK: f"{{{word}}}", word: f"{{{word} kept}}"}.get(now, f"{{{word} -> {now}}}"))
+            words[position] = mark({mask: f"{{{word}}}", word: f"{{{word} kept}}"}.get(now, f"{{{word} -> {now}}}"))
     notes = [RELATIONS[sentence_task][int(record["next_sentence_labels"][0])]] if sentence_task in RELATIONS else []
     if "masked_lm_ids" in record:
-        notes.append("{word} stands behind [MASK]" if vocabulary else "{id -> what stands there}")
+        notes.append(f"{{word}} stands behind {mask}" if vocabulary else "{id -> what stands there}")
     return " ".join(words) + (f"\n({'; '.join(notes)})" if notes else "")
 
 
-def original_text(record, vocabulary):
+def original_text(record, vocabulary, *, decode=None):
     """Returns the text of each segment of a record as it was before masking, pieces joined to words.
 
     Args:
         record: as in `record_text`.
         vocabulary: a Vocabulary.
+        decode: the `decode` of its Tokenizer; None decodes as WordPiece.
 
     Example:
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -75,7 +75,7 @@ def original_text(record, vocabulary):
     ids, segments = original_ids(batch)[0], batch["segment_ids"][0]
     real = batch["input_mask"][0] > 0
     texts = vocabulary.layout.texts_of(ids[real], segments[real], vocabulary)
-    return list(map(Tokenizer(vocabulary).decode, texts))
+    return list(map(decode or Tokenizer(vocabulary).decode, texts))
 
 
 def examples(files, *, skip=0, vocab_size=None):

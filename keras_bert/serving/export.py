@@ -300,6 +300,7 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
 
     taken, variables = ((), []) if served is None else (served.taken, served.variables)
     module = tf.Module(name="keras_bert")
+    module.tokenize = getattr(tokenize, "graph", None)  # which may hold a resource of tensorflow-text's
     # Not the optimizer's variables, and not Keras' own objects
     module.weights = variables + [weight.value for weight in model.weights if id(weight) not in taken]
     return module, tf.function(answer, input_signature=list(specs.values()), autograph=False)

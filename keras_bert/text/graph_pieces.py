@@ -25,6 +25,9 @@ class GraphPieces(keras.layers.Layer):
         engine: what `Engine.get_config` gives.
         added_tokens: list of the fields of an AddedToken and its "id".
         **kwargs: what any Keras layer takes.
+
+    Attributes:
+        graph: the engine inside the graph, a tf.Module.
     """
 
     def __init__(self, engine, *, added_tokens=(), **kwargs):
@@ -35,7 +38,7 @@ class GraphPieces(keras.layers.Layer):
         ids = {token["content"]: token["id"] for token in self.added_tokens}
         tokens = [AddedToken(**{k: v for k, v in token.items() if k != "id"}) for token in self.added_tokens]
         self._kept = GraphKept(KeptTokens(tokens, *self.engine.normalizers), ids)
-        self._graph = self.engine.graph()
+        self.graph = self.engine.graph()
         self.built = True
 
     @classmethod
@@ -61,10 +64,10 @@ class GraphPieces(keras.layers.Layer):
         """
         texts = drop_invalid(tf.convert_to_tensor(inputs, tf.string))
         if not self._kept:
-            return self._graph(texts)
-        parts, kept_ids = self._kept.split(texts, self._graph.normalized)
+            return self.graph(texts)
+        parts, kept_ids = self._kept.split(texts, self.graph.normalized)
         is_kept = kept_ids >= 0
-        ids = self._graph(tf.where(is_kept, "", parts.values))
+        ids = self.graph(tf.where(is_kept, "", parts.values))
         kept = tf.RaggedTensor.from_uniform_row_length(tf.boolean_mask(kept_ids, is_kept), 1)
         return interleave(parts, is_kept, ids, kept)
 
@@ -80,14 +83,14 @@ class GraphPieces(keras.layers.Layer):
         """
         texts = drop_invalid(tf.convert_to_tensor(inputs, tf.string))
         if not self._kept:
-            return self._graph.pieces(texts)
-        parts, kept_ids = self._kept.split(texts, self._graph.normalized)
+            return self.graph.pieces(texts)
+        parts, kept_ids = self._kept.split(texts, self.graph.normalized)
         is_kept = kept_ids >= 0
         sizes = tf.strings.length(parts.values, unit="UTF8_CHAR")
         upto = tf.cumsum(sizes)
         row_first = tf.gather(tf.concat([[0], upto], 0), parts.row_starts())
         begins = upto - sizes - tf.gather(row_first, parts.value_rowids())  # (N,), in its string
-        found = self._graph.pieces(tf.where(is_kept, "", parts.values))
+        found = self.graph.pieces(tf.where(is_kept, "", parts.values))
         of_kept = tf.boolean_mask(begins, is_kept)
         kept = tf.boolean_mask(kept_ids, is_kept), of_kept, of_kept + tf.boolean_mask(sizes, is_kept)
         begins = tf.gather(begins, found[0].value_rowids())

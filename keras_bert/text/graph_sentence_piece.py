@@ -16,7 +16,7 @@ from keras_bert.text.sentence_piece_fast import fast_model, unfit
 _NOT_FIRST = -1  # in place of an id: a byte that does not begin a character
 
 
-class GraphSentencePiece:
+class GraphSentencePiece(tf.Module):
     """Strings to ids by a SentencePiece engine.
 
     Args:
@@ -39,6 +39,7 @@ class GraphSentencePiece:
     """
 
     def __init__(self, engine):
+        super().__init__()
         import tensorflow_text as tf_text
 
         model = engine.model
