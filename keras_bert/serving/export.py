@@ -286,6 +286,8 @@ def _serving_function(model, tokenizer, head, format, inputs, precision, options
     tokenize = None
     if inputs == "text":
         tokenize = (tokenizer.keeping([tokenizer.mask_token]) if head.masks else tokenizer).graph_layer()
+        if getattr(tokenize, "ties_differ", None):
+            note(f"Where two spellings of a text score equally, the graph may choose another: {tokenize.ties_differ}.")
     model = in_dtype(model, precision)
     server = Server(model, tokenizer, tokenize, options)
     served = _served_encoder(model, precision) if format == "saved_model" else None

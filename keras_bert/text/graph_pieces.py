@@ -53,6 +53,12 @@ class GraphPieces(keras.layers.Layer):
         symbolic = isinstance(inputs, keras.KerasTensor)
         return super().__call__(inputs if symbolic else tf.convert_to_tensor(inputs, tf.string), **kwargs)
 
+    @property
+    def ties_differ(self):
+        """Why spellings of equal scores may be told apart in another way than in Python, in words; None if not."""
+        why = getattr(self.graph, "why_slow", None)
+        return why if why and self.engine.model.model.kind == "unigram" else None
+
     def call(self, inputs):
         """Tokenizes.
 
