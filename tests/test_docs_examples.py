@@ -17,7 +17,6 @@ SMALLER_IN = {
         "pretrain": "--num_train_steps=6 --num_warmup_steps=1 --eval_every=3 --max_eval_steps=2 --force",
         "classify": "--num_train_epochs=1 --num_runs=1 --train_batch_size=64 --force",
     },
-    "data.md": {"train_vocab": "--force"},
     "migrating.md": {
         "create_pretraining_data": "--dupe_factor=1",
         "pretrain": "--train_batch_size=4 --num_train_steps=2 --num_warmup_steps=1",
@@ -31,16 +30,9 @@ SMALLER_IN = {
 # {page: {text of a command: a smaller one}}, where a flag cannot be overruled by another
 INSTEAD = {
     "colab.md": {"pad_to_multiple=128": "pad_to_multiple=128, batch_size=4"},
-    "data.md": {
-        "batch_size=256": "batch_size=2",
-        "--vocab_file=vocab.txt --vocab_size=30522": "--vocab_file=vocab.txt --vocab_size=160",
-        "--vocab_file=bpe --vocab_size=30522": "--vocab_file=bpe --vocab_size=300",
-        "--vocab_size=30522\n": "--vocab_size=120\n",
-        "--vocab_file=medical.txt": "--vocab_file=medical.txt --vocab_size=160",
-    },
+    "data.md": {"batch_size=256": "batch_size=2"},
     "own_language.md": {
         "--vocab_file=ko.txt --vocab_size=32000": "--vocab_file=ko.txt --vocab_size=120",
-        "--vocab_file=ko_bpe --vocab_size=32000": "--vocab_file=ko_bpe --vocab_size=290",
         "--vocab_file=ko_unigram --vocab_size=32000": "--vocab_file=ko_unigram --vocab_size=52",
     },
     "README.md": {"quickstart_output/pretrained": "model"},
