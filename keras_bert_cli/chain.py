@@ -1,23 +1,14 @@
 """The stages of quickstart, one method each; what they run is shown as the command that you would type."""
 
+import functools
 import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
-CONFIG = {  # BERT-tiny (2 layers, H 128) as it trained well in minutes; docs/results.md has what was tried
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 512,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.0,  # each record is seen about once: there is nothing to over-fit yet
-    "attention_probs_dropout_prob": 0.0,
-    "initializer_range": 0.05,  # 0.02 * sqrt(768 / 128): the same spread of activations as at base size
-    "max_position_embeddings": 128,
-    "type_vocab_size": 2,
-}
+from keras_bert_cli.recipes import RECIPES
+
 MASK_EXAMPLES = (
     "Returns a [MASK] of the same shape.",
     "If [MASK], the values are sorted in place.",
@@ -51,15 +42,14 @@ class Chain:
         self.args, self.folder, self.inputs = args, folder, inputs
         self.stages = Stages(folder / "stages", fingerprint, lambda line: print(f"\n{line}", flush=True))
         self.corpus_folder = folder / "corpus"
-        self.vocab = folder / "vocab.txt"
+        self.recipe = RECIPES[args.family]
+        self.vocab = folder / ("vocab.txt" if self.recipe.model == "wordpiece" else "tokenizer")
         self.pretrained = folder / "pretrained"
 
     def run(self):
         """Runs every stage and returns the results."""
         corpus = self.corpus()
-        self.command("vocabulary", ["train_vocab", f"--input_file={self.corpus_folder / 'train.txt'}",
-                                    f"--vocab_file={self.vocab}", f"--vocab_size={self.args.vocab_size}"],
-                     outputs=[self.vocab])  # fmt: skip
+        self.vocabulary()
         self.records(corpus)
         evaluation = self.pretrain()
         unigram = self.stages.run("unigram", "", self.unigram, outputs=[])
@@ -68,7 +58,8 @@ class Chain:
             "masked_lm_accuracy": evaluation["masked_lm_accuracy"],
             "unigram_accuracy": unigram,
             "masked_lm_loss": evaluation["masked_lm_loss"],
-            "next_sentence_accuracy": evaluation["next_sentence_accuracy"],
+            **{name: evaluation[name] for name in ("next_sentence_accuracy",) if name in evaluation},
+            "sentence_task": self.recipe.sentence_task,
             **self.finetune(corpus),
             "fill_mask": masks,
             "corpus": corpus,
@@ -130,6 +121,20 @@ class Chain:
         key = f"{self.args.input_format} {self.args.text_field}" if self.inputs else ""
         return self.stages.run("corpus", key, work, outputs=[self.corpus_folder / "heldout.txt"])
 
+    def vocabulary(self):
+        """Learns the vocabulary."""
+        family = [] if self.args.family == "bert" else [f"--model={self.recipe.model}", f"--family={self.args.family}"]
+        sizes = [f"--vocab_file={self.vocab}", f"--vocab_size={self.args.vocab_size}"]
+        argv = ["train_vocab", *family, f"--input_file={self.corpus_folder / 'train.txt'}", *sizes]
+        self.command("vocabulary", argv, outputs=[self.vocab])
+
+    @functools.cached_property
+    def tokenizer(self):
+        """The Tokenizer of the vocabulary that was learned."""
+        from keras_bert.text.tokenizer import Tokenizer
+
+        return Tokenizer(self.vocab) if self.vocab.is_file() else Tokenizer.from_pretrained(self.vocab)
+
     def records(self, corpus):
         """Writes masked TFRecords of both texts, with as many copies as the steps need to see each about once."""
         args = self.args
@@ -148,6 +153,7 @@ class Chain:
                     f"--max_seq_length={args.max_seq_length}",
                     f"--max_predictions_per_seq={predictions}",
                     f"--dupe_factor={dupe_factor}",
+                    *([] if self.args.family == "bert" else [f"--sentence_task={self.recipe.sentence_task}"]),
                 ],
                 outputs=[output],
             )
@@ -156,10 +162,9 @@ class Chain:
         """Pre-trains the model and returns its figures on held-out records."""
         args, config = self.args, self.args.bert_config_file
         if config is None:
-            from keras_bert.text.vocabulary import Vocabulary
-
-            config = self.folder / "bert_config.json"
-            fields = {"vocab_size": len(Vocabulary.from_file(self.vocab)), **CONFIG}
+            config = self.folder / self.recipe.config
+            sizes = {"vocab_size": len(self.tokenizer), "pad_token_id": self.tokenizer.pad_id}
+            fields = self.recipe.config_fields(**sizes)
             config.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
         return self.command(
             "pretrain",
@@ -186,7 +191,6 @@ class Chain:
         import numpy as np
 
         from keras_bert.data.datasets import pretraining_dataset
-        from keras_bert.text.vocabulary import Vocabulary
 
         records = pretraining_dataset(
             self.folder / "records" / "heldout.tfrecord",
@@ -199,7 +203,7 @@ class Chain:
             np.bincount(labels["masked_lm"].numpy()[weights["masked_lm"].numpy() > 0], minlength=1 << 20)
             for _, labels, weights in records
         )
-        share, token = float(counts.max() / counts.sum()), Vocabulary.from_file(self.vocab).token(int(counts.argmax()))
+        share, token = float(counts.max() / counts.sum()), self.tokenizer.shown(int(counts.argmax()))
         print(f"for comparison: {token!r}, the most frequent of the masked tokens, would be right in {share:.1%}")
         return round(share, 6)
 
@@ -209,6 +213,7 @@ class Chain:
             *(MASK_EXAMPLES if self.inputs is None else ()),
             *masked_sentences(self.corpus_folder / "heldout.txt", 3),
         ]
+        texts = [text.replace("[MASK]", self.tokenizer.mask_token) for text in texts]
         return self.command(
             "fill_mask", ["fill_mask", f"--model_dir={self.pretrained}", "--format=text", *texts], outputs=[]
         )

@@ -4,6 +4,7 @@ Without --input_file the corpus is the docstrings of the installed Python packag
 Each stage is the command that you would run by hand, shown before it runs. A second run reuses what is done.
 
     keras-bert quickstart
+    keras-bert quickstart --family=roberta --output_dir=roberta_quickstart
     keras-bert quickstart --input_file='my_texts/*.txt' --output_dir=my_quickstart
 """
 
@@ -13,6 +14,7 @@ import platform
 from pathlib import Path
 
 from keras_bert_cli.flags import add_text_format, positive_int
+from keras_bert_cli.recipes import RECIPES
 
 VERSIONED = (
     "keras3-bert",
@@ -30,6 +32,12 @@ VERSIONED = (
 def add_arguments(parser):
     """Adds the flags of the chain."""
     parser.add_argument("--output_dir", default="quickstart_output", help="where all goes (default: quickstart_output)")
+    parser.add_argument(
+        "--family",
+        choices=sorted(RECIPES),
+        default="bert",
+        help="the family, with the tokenizer and the sentence task that are usual for it (default: bert)",
+    )
     parser.add_argument("--input_file", help="your own text instead: paths, quoted globs, commas")
     add_text_format(parser, data_sets=False)
     parser.add_argument("--vocab_size", type=positive_int, default=8000, help="entries (default: 8000)")
@@ -90,8 +98,10 @@ def _print_table(results, folder):
         ("masked-LM accuracy, held-out", f"{results['masked_lm_accuracy']:.3f}"),
         ("  always the most frequent token", f"{results['unigram_accuracy']:.3f}"),
         ("masked-LM loss, held-out", f"{results['masked_lm_loss']:.3f}"),
-        ("next-sentence accuracy, held-out", f"{results['next_sentence_accuracy']:.3f}"),
     ]
+    if "next_sentence_accuracy" in results:
+        name = "sentence-order" if results["sentence_task"] == "sop" else "next-sentence"
+        rows.append((f"{name} accuracy, held-out", f"{results['next_sentence_accuracy']:.3f}"))
     for kind, name in (("pretrained", "from the pre-trained encoder"), ("scratch", "from scratch, same steps")):
         if f"finetune_accuracy_{kind}" in results:
             mean, sd = results[f"finetune_accuracy_{kind}"], results[f"finetune_accuracy_{kind}_sd"]

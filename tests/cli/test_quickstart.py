@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import keras_bert_cli.main
+from keras_bert.text.tokenizer import Tokenizer
 from keras_bert_cli.chain import Chain, masked_sentences
 from keras_bert_cli.main import main
 from keras_bert_cli.stages import Stages
@@ -53,6 +54,20 @@ def test_it_writes_every_figure_and_every_result(finished):
 def test_it_shows_each_command_before_it_runs(finished):
     for command in ("train_vocab", "create_pretraining_data", "pretrain", "fill_mask", "classify", "export"):
         assert f"$ keras-bert {command}" in finished[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "vocab_size"), [("roberta", 400), ("albert", 120)])
+def test_other_families_go_the_same_way(finished, tmp_path, family, vocab_size):
+    _, text, _ = finished
+    flags = [f"--family={family}", *SMALL[1:], f"--vocab_size={vocab_size}"]
+    assert main(["quickstart", f"--input_file={text}", f"--output_dir={tmp_path}", *flags]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    figures = FIGURES - ({"next_sentence_accuracy"} if family == "roberta" else set())
+    assert results.keys() >= figures and ("next_sentence_accuracy" in results) == (family == "albert")
+    assert {answer["label"] for answer in results["served_answers"]} <= set(results["corpus"]["classes"])
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "classifier_pretrained")
+    assert tokenizer.kind == {"roberta": "bpe", "albert": "sentencepiece"}[family]
 
 
 def noted_alone(monkeypatch):
