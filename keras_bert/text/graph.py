@@ -237,7 +237,7 @@ class GraphTokenizer(keras.layers.Layer):
         if self.tokenize_chinese_chars:
             text = tf.strings.regex_replace(text, _CJK, r" \0 ")
         if self.do_lower_case:
-            text = _between_unassigned(_lower, _lower_sigma(text))
+            text = _between_unassigned(lower_texts, lower_sigmas(text))
         if self.do_lower_case if self.strip_accents is None else self.strip_accents:
             is_long = tf.reduce_any(tf.strings.length(words) > LONG_RUN)
             text = tf.cond(is_long, lambda: _shorten_runs(text), lambda: text)
@@ -284,21 +284,21 @@ def drop_invalid(texts):
     )
 
 
-def _any_has(texts, pattern):
+def any_has(texts, pattern):
     return tf.reduce_any(tf.strings.regex_full_match(texts, f"(?s).*(?:{pattern}).*"))
 
 
-def _lower_sigma(texts):
+def lower_sigmas(texts):
     """Lower-cases Σ, to ς at the end of a word."""
 
     def replaced():
         final = tf.strings.regex_replace(texts, _FINAL_SIGMA, r"\1ς\2")
         return tf.strings.regex_replace(final, "Σ", "σ")
 
-    return tf.cond(_any_has(texts, "Σ"), replaced, lambda: texts)
+    return tf.cond(any_has(texts, "Σ"), replaced, lambda: texts)
 
 
-def _lower(texts):
+def lower_texts(texts):
     """Lower-cases all but Σ."""
     texts = tf.strings.lower(texts)  # ASCII first: to a Turkish ICU the lower case of I is ı
     special = _special_capitals()
@@ -309,7 +309,7 @@ def _lower(texts):
             out = tf.strings.regex_replace(out, capital, small)
         return out
 
-    texts = tf.cond(_any_has(texts, "|".join(capital for capital, _ in special)), replaced, lambda: texts)
+    texts = tf.cond(any_has(texts, "|".join(capital for capital, _ in special)), replaced, lambda: texts)
     return tf.strings.lower(texts, encoding="utf-8")
 
 
@@ -346,4 +346,4 @@ def _between_unassigned(function, texts):
         changed = tf.where(is_unassigned, parts.values, function(parts.values))
         return tf.strings.reduce_join(parts.with_values(changed), axis=1)
 
-    return tf.cond(_any_has(texts, _UNASSIGNED), in_parts, lambda: function(texts))
+    return tf.cond(any_has(texts, _UNASSIGNED), in_parts, lambda: function(texts))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_bert.text.characters import LINE_SEPARATORS, SORTED_LETTERS, SORTED_MARKS, SPACES, UNASSIGNED, re2_class
 from keras_bert.text.cleaning import unaccented
-from keras_bert.text.graph import _any_has, _lower, _lower_sigma
+from keras_bert.text.graph import any_has, lower_sigmas, lower_texts
 from keras_bert.text.graph_added import split_around
 
 _SYLLABLES = range(0xAC00, 0xD7A4)
@@ -77,8 +77,8 @@ class GraphCleaning:
             if not self._rules.do_lower_case:
                 return whole(values)
             # Of letters of which NFKD made capitals; a sigma's small letter depends on the text around.
-            in_context = _any_has(values, "Σ")
-            return tf.cond(in_context, lambda: _lowered(_lower_sigma(whole(values))), lambda: whole(_lowered(values)))
+            in_context = any_has(values, "Σ")
+            return tf.cond(in_context, lambda: _lowered(lower_sigmas(whole(values))), lambda: whole(_lowered(values)))
 
         def whole(values):
             values = tf.tensor_scatter_nd_update(parts.values, tf.where(is_changed), values)
@@ -92,10 +92,10 @@ def _lowered(texts):
 
     def in_parts():
         parts, is_other = split_around(texts, _UNASSIGNED)
-        changed = tf.where(is_other, parts.values, _lower(parts.values))
+        changed = tf.where(is_other, parts.values, lower_texts(parts.values))
         return tf.strings.reduce_join(parts.with_values(changed), axis=1)
 
-    return tf.cond(_any_has(texts, _UNASSIGNED), in_parts, lambda: _lower(texts))
+    return tf.cond(any_has(texts, _UNASSIGNED), in_parts, lambda: lower_texts(texts))
 
 
 def _nfkd(texts, special):
@@ -103,7 +103,7 @@ def _nfkd(texts, special):
 
     for char, value in special:
         texts = tf.cond(
-            _any_has(texts, char),
+            any_has(texts, char),
             lambda texts=texts, char=char, value=value: tf.strings.regex_replace(texts, char, value),
             lambda texts=texts: texts,
         )
