@@ -285,6 +285,7 @@ def drop_invalid(texts):
 
 
 def any_has(texts, pattern):
+    """Says whether any of the strings has a match of a pattern, bool ()."""
     return tf.reduce_any(tf.strings.regex_full_match(texts, f"(?s).*(?:{pattern}).*"))
 
 
