@@ -42,6 +42,10 @@ class FirstTokenPooler(ConfigLayer):
         """Returns float (B, H) from float (B, S, H)."""
         return ACTIVATIONS[self.activation](self.dense(inputs[:, 0]))
 
+    def compute_output_spec(self, inputs):
+        """Gives the shape without running `call`."""
+        return keras.KerasTensor((inputs.shape[0], inputs.shape[-1]), dtype=self.compute_dtype)
+
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class MaskedLMTransform(ConfigLayer):
@@ -75,6 +79,11 @@ class MaskedLMTransform(ConfigLayer):
         """Returns float (B, P, E) from float (B, P, H)."""
         return self.layer_norm(ACTIVATIONS[self.activation](self.dense(inputs)))
 
+    def compute_output_spec(self, inputs):
+        """Gives the shape without running `call`."""
+        units = inputs.shape[-1] if self.units is None else self.units
+        return keras.KerasTensor((*inputs.shape[:-1], units), dtype=self.compute_dtype)
+
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class OutputBias(ConfigLayer):
@@ -89,6 +98,10 @@ class OutputBias(ConfigLayer):
     def call(self, inputs, training=None):
         """Returns float32 (..., V) from float (..., V)."""
         return float32_sum(inputs, self.bias, fuse=worth_fusing(inputs, training))
+
+    def compute_output_spec(self, inputs, training=None):
+        """Gives the shape without running `call`."""
+        return keras.KerasTensor(inputs.shape, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

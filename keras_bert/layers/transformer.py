@@ -133,3 +133,12 @@ class TransformerBlock(ConfigLayer):
         hidden = end(self.block_output, hidden, attended, self.output_norm)
         hidden = ops.reshape(hidden, ops.shape(queries))
         return (hidden, scores) if return_scores else hidden
+
+    def compute_output_spec(self, inputs, input_mask, positions=None, training=None, return_scores=False):
+        """Gives the shapes without running `call`, which takes longer than all else in making a model."""
+        batch, size, hidden_size = inputs.shape
+        queries = size if positions is None else positions.shape[1]
+        hidden = keras.KerasTensor((batch, queries, hidden_size), dtype=self.compute_dtype)
+        if not return_scores:
+            return hidden
+        return hidden, keras.KerasTensor((batch, self.num_heads, queries, size), dtype="float32")
