@@ -9,6 +9,7 @@ from keras_bert.layers import (
     FoldChoices,
     MaskedLMTransform,
     OutputBias,
+    TransformerBlock,
     UnfoldChoices,
 )
 from tests import reference_bert
@@ -68,3 +69,24 @@ def test_choices_are_folded_into_the_batch_and_back():
     folded = FoldChoices()(symbolic)
     assert (folded.shape, folded.dtype) == ((None, None), "int32")
     assert UnfoldChoices()(keras.Input((1,)), symbolic).shape == (None, None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "bfloat16"])
+def test_shapes_and_dtypes_are_known_before_anything_is_computed(dtype):
+    hidden, ids = np.ones((2, 5, 8), np.float32), np.ones((2, 5), np.int32)
+    block = TransformerBlock(2, 16, dtype=dtype)
+    calls = [
+        (block, (hidden, ids), {}),
+        (block, (hidden, ids, ids[:, :3]), {}),
+        (block, (hidden, ids), {"return_scores": True}),
+        (FirstTokenPooler(dtype=dtype), (hidden,), {}),
+        (MaskedLMTransform(units=4, dtype=dtype), (hidden,), {}),
+        (MaskedLMTransform(dtype=dtype), (hidden,), {}),
+        (OutputBias(dtype=dtype), (hidden,), {}),
+    ]
+    for layer, given, options in calls:
+        symbolic = [keras.Input(each.shape[1:], batch_size=2, dtype=each.dtype.name) for each in given]
+        told, found = layer(*symbolic, **options), layer(*given, **options)
+        pairs = zip(keras.tree.flatten(told), keras.tree.flatten(found), strict=True)
+        for one, other in pairs:
+            assert (tuple(one.shape), one.dtype) == (tuple(other.shape), keras.backend.standardize_dtype(other.dtype))
