@@ -12,7 +12,7 @@ from keras_bert.text.tokenizer import Tokenizer
 from keras_bert_cli.main import dispatch, main
 from tests.text.kinds import folder_of, small_tokenizer
 
-FAMILIES = {"roberta": "roberta-base", "xlm_roberta": "xlm-roberta-base", "albert": "albert-base"}
+FAMILIES = {"roberta": "roberta", "xlm_roberta": "xlm-roberta", "albert": "albert", "kobert": "bert"}  # model_type
 WORDS = "the quick brown fox jumps over a lazy dog while words of several pieces stand together".split()
 
 
@@ -29,7 +29,7 @@ def folder(family, tmp_path_factory):
     lines = [" ".join(draw.choice(WORDS, draw.integers(3, 12))) + "." for _ in range(120)]
     text = "\n\n".join("\n".join(lines[start : start + 6]) for start in range(0, 120, 6))
     (folder / "corpus.txt").write_text(text + "\n")
-    task = "sop" if family == "albert" else "none"
+    task = {"albert": "sop", "kobert": "nsp"}.get(family, "none")
     flags = f"--input_file={folder}/corpus.txt --vocab_file={folder}/tokenizer --output_file={folder}/a.tfrecord"
     more = (
         f"--max_seq_length=32 --max_predictions_per_seq=5 --dupe_factor=2 --masking=whole_word --sentence_task={task}"
@@ -45,7 +45,7 @@ def test_records_hold_the_tokenizer_s_ids_in_its_layout(folder, family):
     [batch] = read_columns(folder / "a.tfrecord", batch_size=10_000)
     ids, mask = batch["input_ids"], batch["input_mask"] > 0
     assert (ids[:, 0] == tokenizer.cls_id).all() and (ids[~mask] == tokenizer.pad_id).all()
-    assert batch["segment_ids"].any() == (family == "albert")
+    assert batch["segment_ids"].any() == (family in ("albert", "kobert"))
     originals = ids.copy()
     for row, positions in enumerate(batch["masked_lm_positions"]):
         weights = batch["masked_lm_weights"][row] > 0
@@ -79,8 +79,8 @@ def test_from_records_to_a_served_classifier(folder, family, tmp_path, capsys):
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
     fields = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
     fields |= {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_id, "max_position_embeddings": 40}
-    name = FAMILIES[family].removesuffix("-base")
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": name, "embedding_size": 16, **fields}))
+    fields |= {"embedding_size": 16} if family == "albert" else {}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": FAMILIES[family], **fields}))
     pretrained = tmp_path / "pretrained"
     flags = f"--input_file={folder}/a.tfrecord --output_dir={pretrained} --bert_config_file={tmp_path}/config.json"
     dispatch(["pretrain", *flags.split(), "--num_train_steps=4", "--train_batch_size=8"])

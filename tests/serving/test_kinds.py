@@ -16,7 +16,7 @@ from keras_bert.tasks.tagging import predict_tags, word_places
 from tests.small import small_shape
 from tests.text.kinds import small_tokenizer
 
-FAMILIES = {"roberta": "roberta-base", "xlm_roberta": "xlm-roberta-base", "albert": "albert-base"}
+SIZES = {"roberta": "roberta-base", "xlm_roberta": "xlm-roberta-base", "albert": "albert-base", "kobert": "base"}
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 TEXTS = ["Paris isn't in the U.S.", "", "   ", "한국은 東京!", "a\x00b \u200b é e\u0301", "one two three " * 12, "ﾊﾟ ½x"]
 CONTEXTS = [
@@ -29,7 +29,7 @@ QUESTIONS = ["Who came?", "", "What does a very long question ask that is cut to
 LENGTH = 32
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=SIZES)
 def family(request):
     return request.param
 
@@ -43,7 +43,7 @@ def tokenizer(family):
 def encoder(family, tokenizer):
     keras.utils.set_random_seed(3)
     sizes = small_shape(max_position_embeddings=70) | {"initializer_range": 0.5, "vocab_size": len(tokenizer)}
-    return Encoder(Config.from_name(FAMILIES[family], **sizes, pad_token_id=tokenizer.pad_id))
+    return Encoder(Config.from_name(SIZES[family], **sizes, pad_token_id=tokenizer.pad_id))
 
 
 def serve(model, tokenizer, answer, *given, **options):
