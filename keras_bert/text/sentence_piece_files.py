@@ -163,9 +163,11 @@ def family_of(folder):
     config = _read(Path(folder) / MODEL_CONFIG)
     name = config.get("tokenizer_class") if name is None else name
     name = None if name is None else str(name).removesuffix("Fast")
+    by_model = MODEL_TYPES.get(str(config.get("model_type")))
     if name is None or name in GENERIC or name == "BertTokenizer":
-        return MODEL_TYPES.get(str(config.get("model_type")))
-    return CLASSES.get(name)
+        return by_model
+    # A BERT that names XLNet's class is KoBERT, whose own code puts [CLS] first again.
+    return by_model if CLASSES.get(name) == "xlnet" and by_model == "kobert" else CLASSES.get(name)
 
 
 def _read(path):

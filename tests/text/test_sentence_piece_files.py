@@ -54,6 +54,14 @@ def test_families_by_model_type(tmp_path, name, model_type):
     assert read_sentence_piece(tmp_path).engine.rules.family == name
 
 
+def test_a_bert_that_names_xlnet_s_class_is_kobert(tmp_path):
+    folder = make(tmp_path, "kobert", tokenizer_class="XLNetTokenizer")
+    assert family_of(folder) == "xlnet"
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    assert family_of(folder) == "kobert"
+    assert read_sentence_piece(folder).engine.special["cls"] == "[CLS]"
+
+
 def test_files_of_other_names_are_found(tmp_path):
     make(tmp_path, "albert", file="30k-clean.model")
     assert find_model(tmp_path).name == "30k-clean.model"
