@@ -10,13 +10,13 @@ from keras_bert.data.columns import read_columns
 from keras_bert.data.records import read_manifest, tokenizer_beside
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert_cli.main import dispatch, main
-from tests.text.kinds import folder_of, small_tokenizer
+from tests.text.kinds import FIRST, folder_of, slow_but, small_tokenizer
 
 FAMILIES = {"roberta": "roberta", "xlm_roberta": "xlm-roberta", "albert": "albert", "kobert": "bert"}  # model_type
 WORDS = "the quick brown fox jumps over a lazy dog while words of several pieces stand together".split()
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=slow_but(FIRST, FAMILIES))
 def family(request):
     return request.param
 

@@ -14,7 +14,7 @@ from keras_bert.serving.tags import tagged_words
 from keras_bert.tasks.squad.answering import Answerer
 from keras_bert.tasks.tagging import predict_tags, word_places
 from tests.small import small_shape
-from tests.text.kinds import small_tokenizer
+from tests.text.kinds import slow_but, small_tokenizer
 
 SIZES = {"roberta": "roberta-base", "xlm_roberta": "xlm-roberta-base", "albert": "albert-base", "kobert": "base"}
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -29,7 +29,7 @@ QUESTIONS = ["Who came?", "", "What does a very long question ask that is cut to
 LENGTH = 32
 
 
-@pytest.fixture(scope="module", params=SIZES)
+@pytest.fixture(scope="module", params=slow_but(["roberta"], SIZES))
 def family(request):
     return request.param
 

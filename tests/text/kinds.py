@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from keras_bert.text.byte_pairs import BytePairEngine
 from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.rules import AddedToken
@@ -13,6 +15,8 @@ from keras_bert.text.vocabulary import Vocabulary
 from tests.text import byte_pairs, sentence_piece_models
 from tests.text.nasty import NastyTexts
 
+# Of each kind that has a graph of its own one; the others of a parametrised test are slow.
+FIRST = ("roberta", "albert")
 SENTENCE_PIECES = tuple(sentence_piece_models.SMALL)
 KINDS = ("wordpiece", "roberta", "modern", *SENTENCE_PIECES)
 TEXTS = [
@@ -24,6 +28,11 @@ TEXTS = [
     "a <mask> b [MASK] c </s>[SEP]d",
     "\u2028 \u3000x\u00a0y ㅎㅏㄴ ﾊﾟ 👩\u200d👧",
 ]
+
+
+def slow_but(first, names):
+    """Returns names as parameters of a test, slow but for the first ones."""
+    return [pytest.param(name, marks=[] if name in first else pytest.mark.slow) for name in names]
 
 
 def small_tokenizer(kind):

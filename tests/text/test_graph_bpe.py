@@ -61,7 +61,7 @@ def rival(request):
     return Rival(ENGINES[request.param]())
 
 
-@pytest.fixture(scope="module", params=["roberta", "modernbert_rebuilt"])
+@pytest.fixture(scope="module", params=["roberta", pytest.param("modernbert_rebuilt", marks=pytest.mark.slow)])
 def golden_rival(request, shared, tmp_path_factory):
     return request.param, Rival(golden_engine(shared, request.param, tmp_path_factory.mktemp(request.param)))
 

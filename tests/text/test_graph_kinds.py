@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.errors import UserError
-from tests.text.kinds import KINDS, TEXTS, fuzzed, small_tokenizer
+from tests.text.kinds import FIRST, KINDS, TEXTS, fuzzed, slow_but, small_tokenizer
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=slow_but(FIRST, KINDS))
 def tokenizer(request):
     return small_tokenizer(request.param)
 

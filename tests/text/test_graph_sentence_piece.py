@@ -15,6 +15,7 @@ from keras_bert.text.sentence_piece import SentencePiece
 from keras_bert.text.sentence_piece_fast import unfit
 from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, read_model, write_model
 from keras_bert.text.sentence_piece_rules import FAMILIES
+from tests.text.kinds import slow_but
 from tests.text.nasty import NastyTexts
 from tests.text.sentence_piece_models import GOLDEN, SMALL, golden_cases, golden_engine, small_engine
 
@@ -30,7 +31,7 @@ def in_graph(engine):
     return lambda texts: function(tf.constant(texts, tf.string, shape=[len(texts)])).to_list()
 
 
-@pytest.mark.parametrize("name", [*SMALL])
+@pytest.mark.parametrize("name", slow_but(["albert"], SMALL))
 def test_fuzzed_texts(name):
     engine = small_engine(name)
     ids_of = in_graph(engine)
@@ -72,7 +73,7 @@ def test_a_million_fuzzed_texts(shared, name):
         assert [row.tolist() for row in np.split(ids, np.cumsum(lengths)[:-1])] == expected
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name != "big_bird"])
+@pytest.mark.parametrize("name", slow_but(["albert"], [name for name in SMALL if name != "big_bird"]))
 def test_places(name):
     engine = small_engine(name)
     layer = GraphSentencePiece(engine)
