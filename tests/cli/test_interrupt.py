@@ -13,6 +13,7 @@ from keras_bert_cli.saved_models import find_configuration
 PATIENCE = 120  # seconds until a step must have been trained; generous, as a busy machine compiles slowly
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "name"), [(signal.SIGINT, "Ctrl-C"), pytest.param(signal.SIGTERM, "SIGTERM", marks=pytest.mark.slow)]
 )

@@ -119,7 +119,9 @@ def test_a_flag_decides_about_characters(folder, shell):
     assert [token["token"] for token in answer["tokens"]] == ["he", "came"]
 
 
-@pytest.mark.parametrize("model", ["reader", "doubter", pytest.param("sure", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "model", ["reader", *(pytest.param(each, marks=pytest.mark.slow) for each in ("doubter", "sure"))]
+)
 def test_questions_are_answered_as_by_the_saved_model(folder, shell, tmp_path, model):
     answers = shell("predict", model, data=lines(QUESTIONS))
     columns = {key: [each[key] for each in QUESTIONS] for key in QUESTIONS[0]}

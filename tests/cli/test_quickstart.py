@@ -39,6 +39,7 @@ def finished(tmp_path_factory):
     return folder, text, printed.getvalue()
 
 
+@pytest.mark.slow
 def test_it_writes_every_figure_and_every_result(finished):
     folder, _, _ = finished
     results = json.loads((folder / "out" / "results.json").read_text())
@@ -51,6 +52,7 @@ def test_it_writes_every_figure_and_every_result(finished):
         assert (folder / "out" / made).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_it_shows_each_command_before_it_runs(finished):
     for command in ("train_vocab", "create_pretraining_data", "pretrain", "fill_mask", "classify", "export"):
         assert f"$ keras-bert {command}" in finished[2]
@@ -86,7 +88,8 @@ def noted_alone(monkeypatch):
     return noted
 
 
-@pytest.mark.parametrize("really", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("really", [False, True])
 def test_a_second_run_reuses_all_and_a_changed_flag_redoes_what_follows(finished, capsys, monkeypatch, really):
     folder, text, _ = finished
     again = ["quickstart", f"--input_file={text}", f"--output_dir={folder / 'out'}"]

@@ -150,7 +150,7 @@ def test_one_epoch_is_the_next_one_whenever_it_is_iterated(make):
         assert_equal([flat(batch) for batch in once.as_numpy_iterator()], [epoch])
 
 
-@pytest.mark.parametrize(("kind", "num_shards"), [("masked", 4), ("dynamic", 2)])
+@pytest.mark.parametrize(("kind", "num_shards"), [pytest.param("masked", 4, marks=pytest.mark.slow), ("dynamic", 2)])
 def test_the_shares_of_a_batch_are_the_batch(make, kind, num_shards):
     files = make(kind, sizes=(23,))  # fewer files than workers
     for options in ({"take": 5, "start_batch": 1}, {"repeat": False, "pad_remainder": True}):

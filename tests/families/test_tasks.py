@@ -76,7 +76,9 @@ def alone(model, tokenizer, text):
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", ["roberta", *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != "roberta")]
+)
 def test_a_directory_is_fine_tuned_and_what_comes_out_loads_again(name, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     for command in FAMILIES[name][3]:

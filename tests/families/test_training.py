@@ -29,6 +29,7 @@ def dense_layers(encoder):
 
 
 @pytest.mark.parametrize(("family", "kind"), EVERY_MODEL)
+@pytest.mark.slow
 def test_every_head_learns(family, kind):
     model = model_of(family, kind)
     model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)

@@ -78,6 +78,7 @@ def test_compile_without_a_loss_takes_bert_s_own(config):
     assert classifier.loss == "sparse_categorical_crossentropy"
 
 
+@pytest.mark.slow
 def test_a_two_layer_model_learns_one_batch_by_heart(batch):
     keras.utils.set_random_seed(3)
     config = BertConfig.from_name(

@@ -73,7 +73,7 @@ def test_logits_variables_and_losses_are_float32(config, kind, dtype):
     assert model.encoder.output["sequence_output"].dtype == dtype.removeprefix("mixed_")
 
 
-@pytest.mark.parametrize("optimizer", ["ours", "wrapped", "sgd"])
+@pytest.mark.parametrize("optimizer", ["ours", pytest.param("wrapped", marks=pytest.mark.slow), "sgd"])
 def test_float16_trains_with_a_scaled_loss(config, batch, optimizer):
     keras.utils.set_random_seed(0)
     model = make("pretrainer", config, dtype="mixed_float16")

@@ -49,6 +49,7 @@ def test_training_is_the_same_in_every_mode(config, batch, plain, scope):
     assert_equal(trained("classifier", config, batch, scope), plain)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_eagerly_and_in_bfloat16(config, batch, plain):
     assert_equal(trained("classifier", config, batch, "full", run_eagerly=True), plain)
     options = {"dtype": "mixed_bfloat16"}

@@ -165,6 +165,7 @@ def test_a_model_whose_vectors_are_made_in_another_way(models, tokenizer, said, 
         embed(model, tokenizer, ["the"])
 
 
+@pytest.mark.slow
 def test_directories_of_sentence_transformers(shared):
     """Every directory gives sentence-transformers' own numbers, or is refused by what is not supported."""
     folder, refused = shared / "golden" / "embeddings" / "models", {}

@@ -86,7 +86,9 @@ def real(outputs, mask):
     return {name: each[mask == 1] if each.shape[:2] == mask.shape else each for name, each in arrays.items()}
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    "head", ["classify", *(pytest.param(head, marks=pytest.mark.slow) for head in HEADS if head != "classify")]
+)
 @pytest.mark.parametrize("family", CONFIGS)
 def test_it_gives_the_keras_model_s_numbers(family, head):
     model = model_of(family, head)

@@ -40,6 +40,7 @@ def compare(unpacked, models, tokenizer, tmp_path):
     return asked
 
 
+@pytest.mark.slow
 def test_difficult_texts(compare, texts, golden, models, tokenizer):
     cases = json.loads((golden / "tokenization" / "tokenization.json").read_text(encoding="utf-8"))
     texts = [*texts, *(case["text"] for case in cases)]

@@ -87,6 +87,7 @@ def test_in_a_data_set():
     assert [ids for batch in data for ids in batch.to_list()] == [tokenizer.token_ids(text) for text in TEXTS]
 
 
+@pytest.mark.slow
 def test_a_saved_model_that_moved_to_a_process_without_this_package(tmp_path):
     tokenizer = Tokenizer(OURS, keep=("[MASK]",))
     module = tf.Module()

@@ -188,6 +188,7 @@ def product_flops(graph):
     return flops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [*CONFIGS, *map(tiny, ("roberta", "albert", "electra"))])
 def test_flops_are_those_of_the_graph(config):
     """But for the segment embeddings, a product with one-hot rows in place of a look-up."""

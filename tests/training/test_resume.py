@@ -165,6 +165,7 @@ def test_another_run_in_the_folder(records, noisy, whole):
     assert before == {path: path.read_bytes() for path in whole.iterdir() if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_that_saved_nothing_gives_way(records, noisy, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         poison(patch, {1})
@@ -251,6 +252,7 @@ def test_rewind_passes_over_a_checkpoint_of_ruined_weights(records, noisy, tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_what_was_left_out_stays_left_out_after_a_stop(records, noisy, tmp_path, monkeypatch):
     options = {**RUN, "on_divergence": "rewind"}
     whole = poison(monkeypatch, {2, 9})

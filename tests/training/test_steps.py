@@ -242,7 +242,7 @@ WAYS = {  # the three instances, so many times over, have the same mean loss
     "XLA": {"jit_compile": True},
     "XLA, three micro-batches": {"accumulation": 3, "jit_compile": True},
 }
-WHEN = {"two devices": [], "three micro-batches": pytest.mark.slow, "XLA": pytest.mark.slow}
+WHEN = dict.fromkeys(("two devices", "three micro-batches", "XLA"), pytest.mark.slow)
 
 
 @pytest.mark.parametrize("way", [pytest.param(way, marks=WHEN.get(way, pytest.mark.nightly)) for way in WAYS])
