@@ -16,7 +16,10 @@ FAMILIES = {"roberta": "roberta", "xlm_roberta": "xlm-roberta", "albert": "alber
 WORDS = "the quick brown fox jumps over a lazy dog while words of several pieces stand together".split()
 
 
-@pytest.fixture(scope="module", params=slow_but(FIRST, FAMILIES))
+PARAMETERS = [*slow_but(FIRST, ["roberta", "xlm_roberta", "albert"]), pytest.param("kobert", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
 def family(request):
     return request.param
 

@@ -15,8 +15,8 @@ from keras_bert.text.vocabulary import Vocabulary
 from tests.text import byte_pairs, sentence_piece_models
 from tests.text.nasty import NastyTexts
 
-# Of each kind that has a graph of its own one; the others of a parametrised test are slow.
-FIRST = ("roberta", "albert")
+# Of each kind that has a graph of its own one; the others of a parametrised test are slow, some of them nightly.
+FIRST, NIGHTLY = ("roberta", "albert"), ("deberta_v2", "kobert", "big_bird")
 SENTENCE_PIECES = tuple(sentence_piece_models.SMALL)
 KINDS = ("wordpiece", "roberta", "modern", *SENTENCE_PIECES)
 TEXTS = [
@@ -31,8 +31,9 @@ TEXTS = [
 
 
 def slow_but(first, names):
-    """Returns names as parameters of a test, slow but for the first ones."""
-    return [pytest.param(name, marks=[] if name in first else pytest.mark.slow) for name in names]
+    """Returns names as parameters of a test, slow or nightly but for the first ones."""
+    marks = {name: pytest.mark.nightly if name in NIGHTLY else pytest.mark.slow for name in names if name not in first}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
 
 
 def small_tokenizer(kind):

@@ -94,8 +94,7 @@ def test_saved_models_of_all_kinds_in_one_process_that_does_not_know_this_librar
         assert json.loads(line) == expected
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but((), KINDS))
 def test_many_strings(kind):
     tokenizer = small_tokenizer(kind)
     layer, texts = tokenizer.graph_layer(), fuzzed(10_000, tokenizer, seed=3)
