@@ -67,6 +67,11 @@ def test_it_is_made_again_of_its_configuration(tokenizer, layer, texts, tmp_path
     assert again(texts[:50]).to_list() == layer(texts[:50]).to_list()
 
 
+def ids_of(layer):
+    """Returns the function from strings to padded ids, to save."""
+    return tf.function(lambda text: layer(text).to_tensor(-1), input_signature=[tf.TensorSpec([None], tf.string)])
+
+
 @pytest.mark.slow
 def test_saved_models_of_all_kinds_in_one_process_that_does_not_know_this_library(tmp_path):
     texts, expected = TEXTS, {}
@@ -75,8 +80,7 @@ def test_saved_models_of_all_kinds_in_one_process_that_does_not_know_this_librar
         layer = tokenizer.graph_layer()
         module = tf.Module()
         module.layer = layer
-        strings = tf.TensorSpec([None], tf.string)
-        module.ids = tf.function(lambda text, layer=layer: layer(text).to_tensor(-1), [strings])
+        module.ids = ids_of(layer)
         tf.saved_model.save(module, str(tmp_path / kind), signatures=module.ids.get_concrete_function())
         expected[kind] = layer(texts).to_tensor(-1).numpy().tolist()
     script = (
