@@ -94,7 +94,7 @@ def test_random_texts_with_the_vocabularies_that_people_use(golden_rival):
 
 @pytest.mark.nightly
 def test_a_million_random_texts_with_the_vocabularies_that_people_use(golden_rival):
-    assert compare(golden_rival[1], texts=10**6, seed=3) > 10**7
+    assert compare(golden_rival[1], texts=10**6 // 2, seed=3) > 10**6  # a million of both
 
 
 @pytest.mark.nightly
