@@ -84,7 +84,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--min_frequency",
         type=positive_int,
-        help=f"how often a piece of several characters must stand in the text (default: {MIN_FREQUENCY})",
+        help=f"how often a piece of several characters must occur in the text (default: {MIN_FREQUENCY})",
     )
     parser.add_argument(
         "--min_char_frequency",

@@ -23,7 +23,7 @@ _FINALS += [
     for code in [*range(0x3131, 0x318F), *range(0xFFA0, 0xFFDD)]
     if any(first <= ord(unicodedata.normalize("NFKD", chr(code))[0]) <= last for first, last in _FINALS)
 ]
-_CAREFUL = b"\xff"  # stands in a text, which is UTF-8, for what is cleaned with its neighbours
+_CAREFUL = b"\xff"  # a byte that UTF-8 never has: marks what is cleaned together with its neighbours
 
 
 class BulkCleaner:

@@ -23,6 +23,13 @@ class Engine:
         lower_cases: whether it lower-cases text.
         described: its rules in words.
         identity: bytes that are equal for equal rules and models alone.
+
+    Each kind has these methods:
+        ids(text): the ids of a str, a list of int.
+        ids_with_offsets(text): the same, and (start, end) of each in characters of the text, without white space.
+        bulk(texts): the ids of many str, uint16 or int32 (N,), and how many each has, int64. WordPiece's are bulk.py's.
+        text(ids): the text of ids that are not of added tokens.
+        save(folder, vocabulary): writes the tokenizer's files, those of the Vocabulary's added tokens too.
     """
 
     separator = ""
@@ -30,28 +37,3 @@ class Engine:
     normalizers = (as_it_is, with_places)
     lower_cases = False
     described = "cased"
-
-    def ids(self, text):
-        """Returns the ids of a str, a list of int."""
-        raise NotImplementedError
-
-    def ids_with_offsets(self, text):
-        """Returns the ids of a str, and (start, end) of each in its characters, white space apart."""
-        raise NotImplementedError
-
-    def bulk(self, texts):
-        """Returns the ids of many str, uint16 or int32 (N,), and how many each has, int64."""
-        raise NotImplementedError
-
-    def text(self, ids):
-        """Returns the text of ids of no added tokens."""
-        raise NotImplementedError
-
-    def save(self, folder, vocabulary):
-        """Writes the files of the tokenizer into a folder, in place of another tokenizer's.
-
-        Args:
-            folder: path of a directory.
-            vocabulary: the Vocabulary with all that was added.
-        """
-        raise NotImplementedError

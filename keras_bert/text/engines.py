@@ -10,6 +10,7 @@ from keras_bert.text.sentence_pieces import SentencePieceEngine, read_sentence_p
 from keras_bert.text.tokenizer_config import tokenizer_class
 from keras_bert.text.tokenizer_files import (
     cannot_read,
+    check_added_ids,
     find_vocabulary,
     read_wordpiece,
     tokenizer_folder,
@@ -50,7 +51,7 @@ def read_engine(path, *, do_lower_case=None, added_tokens=()):
                 "leave it out."
             )
         engine, vocabulary, added = READERS[kind](folder)
-        _check_ids(vocabulary, added, folder)
+        check_added_ids(vocabulary, added, folder, by="its vocabulary")
         return engine, vocabulary.with_added(added_tokens)
     if kind not in (*NAMES, None) and (find_vocabulary(folder) is None or kind != tokenizer_class(folder)):
         raise cannot_read(folder, kind)  # read_wordpiece tells more of a class
@@ -58,14 +59,3 @@ def read_engine(path, *, do_lower_case=None, added_tokens=()):
     vocabulary = vocabulary.with_added(added_tokens)
     asked = {} if do_lower_case is None else {"do_lower_case": do_lower_case}
     return WordPieces(vocabulary, rules_for(vocabulary, asked, stated)), vocabulary
-
-
-def _check_ids(vocabulary, added, folder):
-    """Raises a UserError if an added token, (AddedToken, id or None), has another id in the vocabulary."""
-    for token, index in added:
-        given = vocabulary.id(token.content)
-        if index not in (None, given):
-            raise UserError(
-                f"{folder} says that the added token {token.content!r} has the id {index}, but by the other files "
-                f"there it is {given}; take the files that the model was trained with."
-            )

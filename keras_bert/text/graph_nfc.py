@@ -63,7 +63,7 @@ def _with_sorted_marks(texts):
     codes = tf.strings.unicode_decode(texts, "UTF-8")  # ragged (N, None)
     pages, values = paged(_combining_classes())
     places = tf.gather(pages, codes.values // PAGE) * PAGE + codes.values % PAGE
-    classes = tf.gather(values.reshape(-1), places)  # (C,), 0 for what is no mark
+    classes = tf.gather(values.reshape(-1), places)  # (C,), 0 for characters that are not marks
     starts = tf.scatter_nd(codes.row_starts()[:, None], tf.ones_like(codes.row_starts()), [tf.size(classes) + 1])[:-1]
     letters = tf.cumsum(tf.cast(classes == 0, tf.int64) + starts)
     order = tf.argsort(letters * 256 + tf.cast(classes, tf.int64), stable=True)

@@ -1,4 +1,4 @@
-"""Where the tokens of a byte-level BPE stand in a string, inside the graph: what `BytePairs.ids_with_offsets` says.
+"""Offsets of byte-level BPE tokens inside the graph, equal to those of `BytePairs.ids_with_offsets`.
 
 N strings, T tokens of all, C characters of all, K clusters: characters that NFC makes something of by themselves.
 """
@@ -44,7 +44,7 @@ class TokenPlaces:
 
 
 def in_original(texts, normalize, starts, ends):
-    """Says where stretches of normalized strings stand in the strings themselves.
+    """Converts offsets in normalized strings to offsets in the original strings.
 
     Args:
         texts: string (N,), valid UTF-8.

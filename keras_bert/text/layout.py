@@ -136,6 +136,28 @@ BERT = Layout(before=("cls",), between=("sep",), after=("sep",), segments=True)
 ROBERTA = Layout(before=("cls",), between=("sep", "sep"), after=("sep",), segments=False)
 
 
+def padded(rows, pad_id):
+    """Makes a batch of rows of different lengths.
+
+    Args:
+        rows: a list of dicts of int arrays (S,), "input_ids" among them.
+        pad_id: what fills up the "input_ids"; zeros fill up the rest.
+
+    Returns:
+        A dict of int32 arrays (B, S), S that of the longest row.
+
+    >>> padded([{"input_ids": [2, 3]}, {"input_ids": [2]}], 1)["input_ids"].tolist()
+    [[2, 3], [2, 1]]
+    """
+    length = max(len(row["input_ids"]) for row in rows)
+    batch = {name: np.zeros((len(rows), length), np.int32) for name in rows[0]}
+    batch["input_ids"] += pad_id
+    for number, row in enumerate(rows):
+        for name, values in row.items():
+            batch[name][number, : len(values)] = values
+    return batch
+
+
 def kept_lengths(lengths, room, *, xp=np):
     """Says how much of one text or two stays where they do not fit (Google's _truncate_seq_pair, in one step).
 

@@ -82,7 +82,7 @@ def byte_pairs_from_counts(counts, *, vocab_size, family="roberta", min_frequenc
         counts: a Counter of words, from `count_byte_words`.
         vocab_size: the number of tokens, special ones and `special_tokens` included.
         family: a name in `FAMILIES`, whose special tokens, layout and normalization the tokenizer gets.
-        min_frequency: how often a pair must stand in the corpus to be joined.
+        min_frequency: how often a pair must occur in the corpus to be joined.
         special_tokens: tokens that are kept whole, such as "[SUBJ]"; they get the last ids.
 
     Returns:

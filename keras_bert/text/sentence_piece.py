@@ -101,7 +101,7 @@ class SentencePiece:
         return self._family_ids(self.processor.encode(clean(_valid(text), self.rules)))
 
     def ids_with_offsets(self, text):
-        """Returns the ids of a text and where each piece stands in it.
+        """Returns the ids of a text and the offsets of each piece in it.
 
         An offset counts characters of the text as it was given; `text[start:end]` is the piece itself, without the
         white space before it. A piece of white space alone is empty, at the place where the next one begins; the

@@ -5,8 +5,8 @@ with sums that it rounded to single: of two ways to spell a text with equal scor
 second. sentencepiece 0.2.3 compares in single precision throughout, as FastSentencepieceTokenizer does, which is also
 twice as fast and keeps no resource, so that several models may share a SavedModel. It differs in three points, which
 the model makes up for:
-- A character that is no piece costs its penalty once for each byte. Here each byte that does not begin a character is a
-  piece that costs nothing.
+- It charges the penalty for an unknown character once for each of its bytes. Here each byte that does not begin a
+  character is a piece that costs nothing.
 - It knows no pieces that are not used, which here are of a type that no text has, and no bonus for those that the user
   defined, which here is their score.
 - Spaces are "\\t", "\\n" and "\\r" too, and a piece that the user defined is normalized. `unfit` says where that

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_bert.text.given import as_str
 
-STRETCH = -1  # the id of what is no added token
+STRETCH = -1  # in place of an id: ordinary text, not an added token
 
 
 class BulkStretches:

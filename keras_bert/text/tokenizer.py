@@ -21,7 +21,7 @@ from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.engines import read_engine
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
 from keras_bert.text.kinds import WORDPIECE
-from keras_bert.text.layout import truncated
+from keras_bert.text.layout import padded, truncated
 from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from keras_bert.text.stretches import BulkStretches
 from keras_bert.text.vocabulary import Vocabulary
@@ -41,6 +41,9 @@ class Tokenizer:
             vocabulary get ids after it.
         keep: tokens of the vocabulary to keep whole as well, which are not saved, such as `("[MASK]",)`; [CLS],
             [MASK] and the like are otherwise taken literally ("[", "mask", "]"), as in Google's code.
+
+    Attributes:
+        kind: "wordpiece", "bpe" or "sentencepiece".
 
     Example:
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS
@@ -71,7 +74,7 @@ class Tokenizer:
         self._hold(WordPieces(self.vocabulary, rules), self.vocabulary, keep)
 
     def _hold(self, engine, vocabulary, keep):
-        self.engine, self.vocabulary = engine, vocabulary
+        self.engine, self.kind, self.vocabulary = engine, engine.kind, vocabulary
         self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
         self.kept = KeptTokens(as_added_tokens([*vocabulary.added, *self.keep]), *engine.normalizers)
         self._special_tokens = {*vocabulary.spelling.special, *(token.content for token in vocabulary.added)}
@@ -92,8 +95,9 @@ class Tokenizer:
     def keeping(self, tokens):
         """Returns a Tokenizer that keeps some tokens of the vocabulary whole as well, or this one if it does."""
         missing = [token for token in tokens if token not in self._kept_ids]
-        keep = (*self.keep, *missing)
-        return Tokenizer.of_engine(self.engine, self.vocabulary, keep=keep) if missing else self
+        if not missing:
+            return self
+        return Tokenizer.of_engine(self.engine, self.vocabulary, keep=(*self.keep, *missing))
 
     def __call__(self, text, pair=None, max_seq_length=None):
         """Makes the padded inputs of a batch, ready for `fit` and `predict`.
@@ -123,13 +127,7 @@ class Tokenizer:
         rows = [self.encode(*both, max_seq_length) for both in zip(texts, pairs, strict=True)]
         if not rows:
             raise UserError("text must have at least one string. Received an empty list.")
-        length = max(len(row["input_ids"]) for row in rows)
-        batch = {name: np.zeros((len(rows), length), np.int32) for name in rows[0]}
-        batch["input_ids"] += self.pad_id
-        for number, row in enumerate(rows):
-            for name, values in row.items():
-                batch[name][number, : len(values)] = values
-        return batch
+        return padded(rows, self.pad_id)
 
     def __len__(self):
         return len(self.vocabulary)
@@ -160,10 +158,12 @@ class Tokenizer:
 
     def basic_tokens(self, text):
         """Returns the words and punctuation marks of a text, normalized, before WordPiece; kept tokens aside."""
+        if self.kind != WORDPIECE:
+            raise UserError(f"basic_tokens is WordPiece's, and this tokenizer is {self.described}.")
         return self.engine.basic_tokens(as_str(text))
 
     def token_ids_with_offsets(self, text):
-        """Returns the ids of a text and where each piece stands in it.
+        """Returns the ids of a text and the offsets of each piece in it.
 
         An offset counts characters of the text as it was given, whatever lower-casing, accents and dropped
         characters did to it; `text[start:end]` is what the piece was made of, with the combining marks that
@@ -324,11 +324,6 @@ class Tokenizer:
         return GraphPieces.from_tokenizer(self, keep=keep, **kwargs)
 
     @property
-    def kind(self):
-        """The kind: "wordpiece", "bpe" or "sentencepiece"."""
-        return self.engine.kind
-
-    @property
     def described(self):
         """Its rules in words: casing, added tokens."""
         return self.engine.described
@@ -336,9 +331,9 @@ class Tokenizer:
     @property
     def fingerprint(self):
         """SHA-256, in hex, of all that decides its ids."""
-        added = [{**token.to_dict(), "id": self.vocabulary.id(token.content)} for token in self.kept.tokens]
-        says = json.dumps([self.kind, self.vocabulary.fingerprint, added])
-        return hashlib.sha256(says.encode() + self.engine.identity).hexdigest()
+        added = [{**token.to_dict(), "id": self.vocabulary.id(token.content)} for token in self.vocabulary.added]
+        says = json.dumps([self.kind, self.vocabulary.fingerprint, added]).encode()
+        return hashlib.sha256(says + self.engine.identity).hexdigest()
 
     @property
     def rules(self):

@@ -270,7 +270,7 @@ def _token(value, path, *, special=False):
 
 
 def read_config_fields(folder):
-    """Returns the fields of a directory's tokenizer_config.json; {} where there is none."""
+    """Returns the fields of a directory's tokenizer_config.json, or {} if it has no such file."""
     return _read(folder / CONFIG_NAME, "The tokenizer's configuration")
 
 

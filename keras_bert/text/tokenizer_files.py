@@ -157,14 +157,26 @@ def read_wordpiece(folder):
         rules = {ours: fields["normalizer"][theirs] for ours, theirs in RULES.items() if theirs in fields["normalizer"]}
     stated, added = read_config(folder)
     vocabulary = vocabulary.with_added([token for token, _ in added])
+    check_added_ids(vocabulary, added, folder, by=path.name)
+    return vocabulary, rules | stated
+
+
+def check_added_ids(vocabulary, added, folder, *, by):
+    """Raises a UserError if an added token, (AddedToken, id or None), has another id in the vocabulary.
+
+    Args:
+        vocabulary: the Vocabulary, with these tokens.
+        added: a list of the pairs.
+        folder: the directory whose files say the ids.
+        by: which file gives the other ids.
+    """
     for token, index in added:
         given = vocabulary.id(token.content)
         if index not in (None, given):
             raise UserError(
-                f"{folder} says that the added token {token.content!r} has the id {index}, but by {path.name} it is "
-                f"{given}, which transformers takes; correct the id, or put the token into a {VOCAB_NAME} there."
+                f"{folder} says that the added token {token.content!r} has the id {index}, but by {by} it is "
+                f"{given}, which transformers takes; correct the id, or put the token into the vocabulary there."
             )
-    return vocabulary, rules | stated
 
 
 def _read(path):

@@ -79,7 +79,7 @@ class PlacedTexts:
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
-        self._offsets = {}  # word -> where its tokens stand in it
+        self._offsets = {}  # word -> (start, end) of each of its tokens
 
     def find(self, features, context, first, last):
         """Returns the text of tokens and where it stands; see `Texts.find`."""
