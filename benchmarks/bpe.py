@@ -21,9 +21,9 @@ import numpy as np
 import tensorflow as tf
 import tokenizers
 
-from keras_bert.text.bpe_bulk import BulkBytePairs
-from keras_bert.text.bpe_files import read_tokenizer_json, read_vocab_and_merges
-from keras_bert.text.graph_bpe import GraphBytePairs
+from keras_bert.text.bpe.bulk import BulkBytePairs
+from keras_bert.text.bpe.files import read_tokenizer_json, read_vocab_and_merges
+from keras_bert.text.bpe.graph_ids import GraphBytePairs
 
 SINGLE_SENTENCES = 500
 

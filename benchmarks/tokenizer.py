@@ -20,8 +20,8 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 import tokenizers
 
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.wordpiece.bulk import BulkTokenizer
 
 
 def in_graph(function):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.measuring import run_measured
 from keras_bert.files import read_lines
-from keras_bert.text.counting import coverage
+from keras_bert.text.learning.counting import coverage
 from keras_bert.text.tokenizer import Tokenizer
 
 PEER = """

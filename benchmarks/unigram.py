@@ -19,10 +19,10 @@ os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3"}
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from keras_bert.text.cleaning import clean
-from keras_bert.text.graph_sentence_piece import GraphSentencePiece
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_piece_rules import FAMILIES
+from keras_bert.text.sentence_piece.cleaning import clean
+from keras_bert.text.sentence_piece.graph import GraphSentencePiece
+from keras_bert.text.sentence_piece.pieces import SentencePiece
+from keras_bert.text.sentence_piece.rules import FAMILIES
 
 
 def least_seconds(functions, repeats):

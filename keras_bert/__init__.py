@@ -89,5 +89,5 @@ def _register(_):
         importlib.import_module("keras_bert.models")
         importlib.import_module("keras_bert.training.optimizers")
         if sys.modules["keras"].backend.backend() == "tensorflow":
-            importlib.import_module("keras_bert.text.graph")
+            importlib.import_module("keras_bert.text.wordpiece.graph")
             importlib.import_module("keras_bert.training.xla")

@@ -96,7 +96,7 @@ def _find_tokenizer(args, checkpoint):
     """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
     from keras_bert.errors import UserError
     from keras_bert.text.kinds import kind_of
-    from keras_bert.text.tokenizer_files import cannot_read, foreign_kind, unread_files
+    from keras_bert.text.wordpiece.files import cannot_read, foreign_kind, unread_files
 
     kind, asked = foreign_kind(checkpoint.folder), given_rules(args) or args.special_tokens
     if kind is not None and not args.vocab_file:
@@ -120,7 +120,7 @@ def _describe_head(checkpoint):
 
 
 def _describe_tokenizer(tokenizer, folder, unread):
-    from keras_bert.text.tokenizer_files import foreign_kind
+    from keras_bert.text.wordpiece.files import foreign_kind
 
     if unread:
         return f"of a kind that cannot be read, {foreign_kind(folder)}; copied unread: " + ", ".join(

@@ -88,8 +88,8 @@ def find_tokenizer(args, *, vocab_file, checkpoint=None, manifest=None, contradi
     from keras_bert.text.kinds import WORDPIECE, kind_at, kind_of
     from keras_bert.text.rules import rules_for
     from keras_bert.text.tokenizer import Tokenizer
-    from keras_bert.text.tokenizer_files import read_wordpiece, tokenizer_folder, transformer_folder
     from keras_bert.text.vocabulary import Vocabulary, casing_problem
+    from keras_bert.text.wordpiece.files import read_wordpiece, tokenizer_folder, transformer_folder
 
     own, stated, manifest = None, {}, manifest or {}
     beside = None if checkpoint is None else transformer_folder(tokenizer_folder(checkpoint))

@@ -21,7 +21,7 @@ from keras_bert_cli.vocabulary_text import (
 
 def train(args):
     """Learns a tokenizer as the flags say, which `settle` has checked. Returns the figures that it prints, a dict."""
-    from keras_bert.text.counting import HeldOut
+    from keras_bert.text.learning.counting import HeldOut
     from keras_bert_cli.progress import Progress, clock
     from tfrecords.documents import resolve_sources
 
@@ -54,7 +54,7 @@ def train(args):
 def _rules(args):
     """Returns the SentencePieceRules that the flags mean."""
     from keras_bert.errors import UserError
-    from keras_bert.text.sentence_piece_rules import FAMILIES
+    from keras_bert.text.sentence_piece.rules import FAMILIES
 
     rules, family = FAMILIES[args.family], args.family.replace("_", "-")
     if args.strip_accents is not None and not rules.joins_spaces:
@@ -113,8 +113,8 @@ def _output_folder(path):
 
 def _counter(args, rules):
     """Returns the function of texts and `mapper` that counts what the model learns from."""
-    from keras_bert.text.learning_byte_pairs import count_byte_words
-    from keras_bert.text.learning_sentence_pieces import count_spaced_words
+    from keras_bert.text.learning.bpe import count_byte_words
+    from keras_bert.text.learning.sentence_piece import count_spaced_words
 
     if rules is None:
         return functools.partial(count_byte_words, family=args.family, special_tokens=args.special_tokens)
@@ -123,8 +123,8 @@ def _counter(args, rules):
 
 def _learn(args, rules, counts):
     """Returns the Tokenizer."""
-    from keras_bert.text.learning_byte_pairs import byte_pairs_from_counts
-    from keras_bert.text.learning_sentence_pieces import sentence_pieces_from_counts
+    from keras_bert.text.learning.bpe import byte_pairs_from_counts
+    from keras_bert.text.learning.sentence_piece import sentence_pieces_from_counts
 
     options = {"vocab_size": args.vocab_size, "special_tokens": args.special_tokens}
     if rules is None:
@@ -136,7 +136,7 @@ def _learn(args, rules, counts):
 
 def _warn(counts, rules):
     """Warns of scripts whose letters lose marks that are parts of them."""
-    from keras_bert.text.counting import scripts_harmed_by_lower_casing
+    from keras_bert.text.learning.counting import scripts_harmed_by_lower_casing
 
     if rules is None or rules.keeps_accents:
         return
@@ -151,7 +151,7 @@ def _warn(counts, rules):
 
 def _measure(args, rules, tokenizer, heldout, sample):
     """Prints how the tokenizer spells the held-out text, and returns the figures."""
-    from keras_bert.text.counting import coverage
+    from keras_bert.text.learning.counting import coverage
 
     (covered,) = coverage([tokenizer], sample.lines if heldout is None else heldout)
     print(f"coverage, on {measured_on(args, sample)}:")

@@ -110,7 +110,7 @@ def add_arguments(parser):
 def run(args):
     """Runs the command. Returns the figures that it prints, as a dict."""
     from keras_bert.outputs import atomic_path
-    from keras_bert.text.counting import HeldOut, count_words
+    from keras_bert.text.learning.counting import HeldOut, count_words
     from keras_bert.text.rules import TokenizerRules
     from keras_bert_cli.progress import Progress, clock
     from tfrecords.documents import resolve_sources
@@ -154,7 +154,7 @@ def run(args):
 
 def _measure(args, old, vocabulary, heldout, sample):
     """Prints how the vocabularies spell the held-out text, and returns the figures."""
-    from keras_bert.text.counting import coverage
+    from keras_bert.text.learning.counting import coverage
     from keras_bert.text.tokenizer import Tokenizer
 
     rules = _rules(args)
@@ -237,7 +237,7 @@ def _rules(args):
 
 def _plan(args, old):
     """Says what the vocabulary is to be."""
-    from keras_bert.text.learning import default_num_unused
+    from keras_bert.text.learning.wordpiece import default_num_unused
 
     if old is not None:
         slots, size = len(old.unused_ids), args.vocab_size or len(old)
@@ -252,8 +252,8 @@ def _plan(args, old):
 def _learn(args, counts, old):
     """Returns the new Vocabulary, or the old one extended."""
     from keras_bert.errors import UserError
-    from keras_bert.text.extension import extend_vocab
-    from keras_bert.text.learning import vocab_from_counts
+    from keras_bert.text.learning.extension import extend_vocab
+    from keras_bert.text.learning.wordpiece import vocab_from_counts
     from keras_bert.text.vocabulary import Vocabulary
 
     if old is None:
@@ -280,7 +280,7 @@ def _learn(args, counts, old):
 
 def _warn(counts, do_lower_case):
     """Warns of scripts that lower-casing takes apart."""
-    from keras_bert.text.counting import scripts_harmed_by_lower_casing
+    from keras_bert.text.learning.counting import scripts_harmed_by_lower_casing
 
     if do_lower_case:
         for name, share in scripts_harmed_by_lower_casing(counts).items():
@@ -293,7 +293,7 @@ def _warn(counts, do_lower_case):
 
 
 def _describe_alphabet(counts, vocabulary):
-    from keras_bert.text.counting import character_frequencies
+    from keras_bert.text.learning.counting import character_frequencies
 
     frequencies = character_frequencies(counts)
     covered = [count for char, count in frequencies.items() if char in vocabulary]

@@ -23,7 +23,7 @@ SMALLER = {
 @pytest.fixture
 def surroundings(tmp_path, monkeypatch):
     """A folder with what the examples name: records, and a checkpoint with its vocabulary."""
-    from keras_bert.text.learning import learn_vocab
+    from keras_bert.text.learning.wordpiece import learn_vocab
     from keras_bert.text.vocabulary import Vocabulary
     from tfrecords.create_pretraining_data import create_pretraining_data
 

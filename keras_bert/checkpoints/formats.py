@@ -32,14 +32,14 @@ from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
 from keras_bert.text.kinds import WORDPIECE, kind_of
 from keras_bert.text.tokenizer_config import OWN_FILES
-from keras_bert.text.tokenizer_files import (
+from keras_bert.text.vocabulary import check_fits, check_padding
+from keras_bert.text.wordpiece.files import (
     CONFIG_NAME,
     as_directory,
     count_entries,
     find_vocabulary,
     transformer_folder,
 )
-from keras_bert.text.vocabulary import check_fits, check_padding
 
 
 @dataclasses.dataclass(frozen=True)

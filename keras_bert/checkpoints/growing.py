@@ -1,4 +1,4 @@
-"""Growing a checkpoint to an extended vocabulary (keras_bert/text/extension.py): rows for the new entries.
+"""Growing a checkpoint to an extended vocabulary (keras_bert/text/learning/extension.py): rows for the new entries.
 
 The row of a new entry in the word embeddings, and in the masked-LM head its bias and, where these are not the word
 embeddings, its output weights, is the mean of those of the pieces that spelled it before: "myocardial" begins where
@@ -15,9 +15,9 @@ from keras_bert.checkpoints.parts import all_head_weights, encoder_weights
 from keras_bert.errors import UserError
 from keras_bert.text.kinds import NAMES, WORDPIECE, kind_at, kind_of
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.tokenizer_files import VOCAB_NAME, cannot_read, find_vocabulary
 from keras_bert.text.vocabulary import UNK, Vocabulary, check_fits
-from keras_bert.text.wordpiece import WordPiece
+from keras_bert.text.wordpiece.files import VOCAB_NAME, cannot_read, find_vocabulary
+from keras_bert.text.wordpiece.pieces import WordPiece
 
 
 def grow_checkpoint(checkpoint, vocabulary):

@@ -18,7 +18,7 @@ from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.families import FAMILIES, Place, find_family
 from keras_bert.files import read_json
-from keras_bert.text.tokenizer_files import transformer_folder
+from keras_bert.text.wordpiece.files import transformer_folder
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other

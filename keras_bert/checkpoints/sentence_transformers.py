@@ -10,7 +10,7 @@ from pathlib import Path
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.tokenizer_files import CONFIG_NAME, MODULES, transformer_folder
+from keras_bert.text.wordpiece.files import CONFIG_NAME, MODULES, transformer_folder
 
 SETTINGS, TRANSFORMER = "config_sentence_transformers.json", "sentence_bert_config.json"
 NAME = "sentence_vectors"  # in task.json

@@ -25,7 +25,7 @@ def find_words(texts, pattern):
         >>> words.to_list()[0][1].decode(), starts.to_list(), ends.to_list()
         ('est', [[0, 4], []], [[2, 7], []])
     """
-    from keras_bert.text.graph import split_around
+    from keras_bert.text.graph_strings import split_around
 
     parts, is_word = split_around(texts, pattern)
     ends = _sums(parts.with_values(tf.strings.length(parts.values, unit="UTF8_CHAR")))

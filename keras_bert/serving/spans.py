@@ -14,7 +14,7 @@ from keras_bert.serving.packing import pack, read_rows
 from keras_bert.serving.places import find_words
 from keras_bert.serving.span_places import sources_of
 from keras_bert.tasks.squad.answers import NO_WINDOW
-from keras_bert.text.graph import drop_invalid
+from keras_bert.text.graph_strings import drop_invalid
 from keras_bert.text.layout import window_count, window_step
 
 WORD = r"[^ \t\r\n\x{202F}]+"  # run_squad.py's white space: these five alone

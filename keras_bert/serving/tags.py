@@ -11,7 +11,7 @@ from keras_bert.tasks.conll_tags import OUTSIDE
 from keras_bert.tasks.tagging import word_pattern
 from keras_bert.tasks.tagging_pieces import goes_on, going_on
 from keras_bert.text.characters import re2_class
-from keras_bert.text.graph import drop_invalid
+from keras_bert.text.graph_strings import drop_invalid
 from keras_bert.text.layout import window_count, window_middle, window_step
 
 

@@ -1,1 +1,1 @@
-"""Strings to ids: the normalizer, WordPiece, the tokenizers, learning a vocabulary, splitting sentences."""
+"""Strings to ids: tokenizers of three kinds, what they share, layout, learning a vocabulary, splitting sentences."""

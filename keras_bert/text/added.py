@@ -9,9 +9,9 @@ import functools
 import re
 import unicodedata
 
-from keras_bert.text.alignment import normalized_with_places
 from keras_bert.text.normalize import normalized_text
 from keras_bert.text.rules import FLAGS
+from keras_bert.text.wordpiece.alignment import normalized_with_places
 
 _SPACES = re.compile(r"\s*")
 _WORD_CATEGORIES = {"Nd", "Nl", "Pc", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me"}  # \w of Rust's regex

@@ -1,4 +1,4 @@
-"""What every engine of a Tokenizer does; wordpieces.py, byte_pairs.py and sentence_pieces.py are the three kinds."""
+"""What every engine of a Tokenizer does; the engine.py of wordpiece, bpe and sentence_piece are the three kinds."""
 
 
 def as_it_is(text):
@@ -27,7 +27,8 @@ class Engine:
     Each kind has these methods:
         ids(text): the ids of a str, a list of int.
         ids_with_offsets(text): the same, and (start, end) of each in characters of the text, without white space.
-        bulk(texts): the ids of many str, uint16 or int32 (N,), and how many each has, int64. WordPiece's are bulk.py's.
+        bulk(texts): the ids of many str, uint16 or int32 (N,), and how many each has, int64. WordPiece has
+            its own, wordpiece/bulk.py.
         text(ids): the text of ids that are not of added tokens.
         save(folder, vocabulary): writes the tokenizer's files, those of the Vocabulary's added tokens too.
     """

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.text.byte_pairs import BytePairEngine, read_byte_pairs
+from keras_bert.text.bpe.engine import BytePairEngine, read_byte_pairs
 from keras_bert.text.kinds import BPE, NAMES, SENTENCEPIECE, kind_at, kind_of
 from keras_bert.text.rules import rules_for
-from keras_bert.text.sentence_pieces import SentencePieceEngine, read_sentence_pieces
+from keras_bert.text.sentence_piece.engine import SentencePieceEngine, read_sentence_pieces
 from keras_bert.text.tokenizer_config import tokenizer_class
-from keras_bert.text.tokenizer_files import (
+from keras_bert.text.wordpiece.engine import WordPieces
+from keras_bert.text.wordpiece.files import (
     cannot_read,
     check_added_ids,
     find_vocabulary,
@@ -16,7 +17,6 @@ from keras_bert.text.tokenizer_files import (
     tokenizer_folder,
     transformer_folder,
 )
-from keras_bert.text.wordpieces import WordPieces
 
 READERS = {BPE: read_byte_pairs, SENTENCEPIECE: read_sentence_pieces}
 ENGINES = {BPE: BytePairEngine, SENTENCEPIECE: SentencePieceEngine}

@@ -1,9 +1,12 @@
-"""Added tokens found inside the graph, as added.py finds them in Python, and strings cut at patterns.
+"""Added tokens found inside the graph, as added.py finds them in Python.
 
-Shapes: B strings; N parts of all strings, M of them matches; T tokens. TensorFlow is imported on first use.
+Shapes: B strings; N parts of all strings, M of them matches; T tokens.
 """
 
-MARK = b"\xff"  # no byte of UTF-8, so free to mark a place in it
+import tensorflow as tf
+
+from keras_bert.text.graph_strings import split_around
+
 # RE2's class of what added.py takes for a character of a word
 _WORD = r"[\pL\pM\p{Nd}\p{Nl}\p{Pc}]"
 # ... and of what Python's str.isspace takes for white space.
@@ -36,8 +39,6 @@ class GraphKept:
         Returns:
             parts, ids: ragged string (B, None), and int32 (N,) of all parts, -1 for what is not a kept token.
         """
-        import tensorflow as tf
-
         parts, ids = _cut(texts, self._raw)
         if not self._normalized:
             return parts, ids
@@ -51,8 +52,6 @@ class GraphKept:
 
 def _cut(texts, tokens):
     """Cuts strings (B,) at tokens, [(what to look for, AddedToken, id)]. Returns parts and ids as `split` does."""
-    import tensorflow as tf
-
     if not tokens:
         return tf.RaggedTensor.from_uniform_row_length(texts, 1), tf.fill(tf.shape(texts), -1)
     tokens = sorted(tokens, key=lambda item: -len(item[0]))  # the first alternative wins: the longest
@@ -80,8 +79,6 @@ def _cut(texts, tokens):
 
 def _with_space_before(parts, takes):
     """Moves the white space at the end of the part before some parts, bool (N,), to these."""
-    import tensorflow as tf
-
     # A token has a part before it in its row, if an empty one.
     loses = tf.concat([takes[1:], [False]], 0)[: tf.size(takes)]
     kept = tf.where(loses, tf.strings.regex_replace(parts.values, f"{_SPACE}+$", ""), parts.values)
@@ -93,8 +90,6 @@ def _with_space_before(parts, takes):
 
 def _with_space_after(parts, takes):
     """Moves the white space at the beginning of the part after some parts, bool (N,), to these."""
-    import tensorflow as tf
-
     loses = tf.concat([[False], takes[:-1]], 0)[: tf.size(takes)]
     kept = tf.where(loses, tf.strings.regex_replace(parts.values, f"^{_SPACE}+", ""), parts.values)
     rest = tf.strings.substr(
@@ -106,8 +101,6 @@ def _with_space_after(parts, takes):
 
 def _touches_a_word(parts):
     """Says of each part, bool (N,), whether a character of a word is right before or after it in its string."""
-    import tensorflow as tf
-
     values, rows = parts.values, parts.value_rowids()
     is_empty = values == ""
     same = tf.concat([rows[1:] == rows[:-1], [False]], 0)[: tf.size(rows)]  # whether the next part is of this string
@@ -126,8 +119,6 @@ def _touches_a_word(parts):
 
 def _rejoined(parts, ids):
     """Joins neighbours that are no kept tokens, id -1, to one part."""
-    import tensorflow as tf
-
     rows, size = parts.value_rowids(), tf.size(ids)
     is_new = (rows[1:] != rows[:-1]) | (ids[1:] >= 0) | (ids[:-1] >= 0)
     group = tf.cumsum(tf.cast(tf.concat([[True], is_new], 0)[:size], tf.int32)) - 1
@@ -136,19 +127,6 @@ def _rejoined(parts, ids):
     splits = tf.concat([tf.gather(group, parts.row_starts()), [count]], 0)
     joined = tf.RaggedTensor.from_row_splits(values, tf.cast(splits, tf.int64), validate=False)
     return joined, tf.math.unsorted_segment_max(ids, group, count)
-
-
-def split_around(texts, pattern):
-    """Splits before and after each match: string (B,) -> ragged string (B, None).
-
-    Returns:
-        The parts, and a bool of each of their values: whether it is a match; these have the odd places in a row.
-    """
-    import tensorflow as tf
-
-    parts = tf.strings.split(tf.strings.regex_replace(texts, f"({pattern})", MARK + rb"\1" + MARK), MARK)
-    starts = tf.gather(parts.row_starts(), parts.value_rowids())
-    return parts, (tf.range(tf.size(parts.values, tf.int64)) - starts) % 2 == 1
 
 
 def interleave(parts, is_match, ids, match_ids):
@@ -163,8 +141,6 @@ def interleave(parts, is_match, ids, match_ids):
     Returns:
         Ragged int32 (B, None).
     """
-    import tensorflow as tf
-
     rows = tf.concat([ids, match_ids], axis=0)
     number = tf.range(tf.size(is_match, tf.int64))
     match_number = ids.nrows() + tf.cumsum(tf.cast(is_match, tf.int64)) - 1

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from keras_bert.text.added import KeptTokens
 from keras_bert.text.engines import engine_from_config
-from keras_bert.text.graph import drop_invalid
 from keras_bert.text.graph_added import GraphKept, interleave
+from keras_bert.text.graph_strings import drop_invalid
 from keras_bert.text.rules import AddedToken
 
 

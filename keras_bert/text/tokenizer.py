@@ -4,9 +4,9 @@
 
 An engine is what a kind of tokenizer is: it knows nothing of added tokens, of layouts and of padding.
 
-    wordpieces.py        WordPiece, by google-research/bert's rules
-    byte_pairs.py        byte-level BPE
-    sentence_pieces.py   SentencePiece, Unigram and BPE
+    wordpiece/           WordPiece, by google-research/bert's rules
+    bpe/                 byte-level BPE
+    sentence_piece/      SentencePiece, Unigram and BPE
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.added import KeptTokens
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.engines import read_engine
 from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
 from keras_bert.text.kinds import WORDPIECE
@@ -25,7 +24,8 @@ from keras_bert.text.layout import padded, truncated
 from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from keras_bert.text.stretches import BulkStretches
 from keras_bert.text.vocabulary import Vocabulary
-from keras_bert.text.wordpieces import WordPieces
+from keras_bert.text.wordpiece.bulk import BulkTokenizer
+from keras_bert.text.wordpiece.engine import WordPieces
 
 
 class Tokenizer:
@@ -316,7 +316,7 @@ class Tokenizer:
         """
         keep = self.keep if keep is None else keep
         if self.kind == WORDPIECE:
-            from keras_bert.text.graph import GraphTokenizer  # needs tensorflow_text
+            from keras_bert.text.wordpiece.graph import GraphTokenizer  # needs tensorflow_text
 
             return GraphTokenizer.from_tokenizer(self, keep=keep, **kwargs)
         from keras_bert.text.graph_pieces import GraphPieces

@@ -67,8 +67,7 @@ def read_config(folder):
     Raises:
         UserError: a file is damaged, or asks for what is not supported here.
     """
-    place = folder / CONFIG_NAME
-    fields = _read(place, "The tokenizer's configuration")
+    place, fields = folder / CONFIG_NAME, read_config_fields(folder)
     _check_class(folder, fields)
     for name, values in EXPECTED.items():
         if name in fields and fields[name] not in values:
@@ -91,10 +90,32 @@ def read_config(folder):
 
 
 def read_special(folder, defaults):
-    """Reads which tokens of a tokenizer that is not WordPiece have the roles of ROLES, and all that it keeps whole.
+    """Reads which tokens of a byte-level BPE have the roles of ROLES, and all that it keeps whole.
 
     Args:
         folder: the directory.
+        defaults: {role: AddedToken} of its class, for what no file names.
+
+    Returns:
+        What `special_tokens` returns.
+
+    Raises:
+        UserError: a file is damaged, or says what is not supported here.
+    """
+    fields = read_config_fields(folder)
+    _check_code(folder, fields)
+    for name, values in SIDES.items():
+        if name in fields and fields[name] not in values:
+            raise _refusal(folder / CONFIG_NAME, name, fields[name], repr(values[0]))
+    return special_tokens(folder, fields, defaults)
+
+
+def special_tokens(folder, fields, defaults):
+    """Finds which tokens of a tokenizer that is not WordPiece have the roles of ROLES, and all that it keeps whole.
+
+    Args:
+        folder: the directory.
+        fields: those of its tokenizer_config.json.
         defaults: {role: AddedToken} of its class, for what no file names.
 
     Returns:
@@ -102,15 +123,9 @@ def read_special(folder, defaults):
         among them.
 
     Raises:
-        UserError: a file is damaged, or says what is not supported here.
+        UserError: a file is damaged.
     """
-    place = folder / CONFIG_NAME
-    fields = _read(place, "The tokenizer's configuration")
-    _check_code(folder, fields)
-    for name, values in SIDES.items():
-        if name in fields and fields[name] not in values:
-            raise _refusal(place, name, fields[name], repr(values[0]))
-    said = {**_read(folder / SPECIAL_NAME, "The special tokens"), **fields}
+    place, said = folder / CONFIG_NAME, {**_read(folder / SPECIAL_NAME, "The special tokens"), **fields}
     named = {role: _token(said[f"{role}_token"], place, special=True) for role in ROLES if said.get(f"{role}_token")}
     special = {role: named[role].content if role in named else token.content for role, token in defaults.items()}
     found = dict(_all_added(folder, fields, named={}))
@@ -124,9 +139,14 @@ def read_special(folder, defaults):
     return special, [found.pop(token) for token in dict.fromkeys(special.values())] + list(found.values())
 
 
+def read_config_fields(folder):
+    """Returns the fields of a directory's tokenizer_config.json, or {} if it has no such file."""
+    return _read(folder / CONFIG_NAME, "The tokenizer's configuration")
+
+
 def is_generic(folder):
     """Says whether tokenizer_config.json leaves all to tokenizer.json."""
-    name = _read(folder / CONFIG_NAME, "The tokenizer's configuration").get("tokenizer_class")
+    name = read_config_fields(folder).get("tokenizer_class")
     return str(name).removesuffix("Fast") in GENERIC
 
 
@@ -259,7 +279,9 @@ def _token(value, path, *, special=False):
     """Returns the AddedToken that a string or an object stands for; None for an empty one, which is never found."""
     fields = {"content": value} if isinstance(value, str) else value
     if not isinstance(fields, dict) or not isinstance(fields.get("content"), str):
-        raise UserError(f"{path} is damaged: its added_tokens must be a list of tokens with content; save it again.")
+        raise UserError(
+            f"{path} is damaged: a token must be a string or an object with content, not {value!r:.80}; save it again."
+        )
     if not fields["content"]:
         return None
     given = {name: fields[name] for name in TOKEN_FLAGS if fields.get(name) is not None}
@@ -267,11 +289,6 @@ def _token(value, path, *, special=False):
         return AddedToken(fields["content"], **{**given, "special": special or given.get("special", False)})
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def read_config_fields(folder):
-    """Returns the fields of a directory's tokenizer_config.json, or {} if it has no such file."""
-    return _read(folder / CONFIG_NAME, "The tokenizer's configuration")
 
 
 def write_config(folder, vocabulary, fields, *, keep):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_bert.text.learning_byte_pairs import FAMILIES as BPE_FAMILIES
-from keras_bert.text.learning_sentence_pieces import FAMILIES as UNIGRAM_FAMILIES
+from keras_bert.text.learning.bpe import FAMILIES as BPE_FAMILIES
+from keras_bert.text.learning.sentence_piece import FAMILIES as UNIGRAM_FAMILIES
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert_cli.main import dispatch, main
 from keras_bert_cli.vocabulary_models import FAMILIES

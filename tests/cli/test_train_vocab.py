@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_bert.text.counting import HeldOut
-from keras_bert.text.learning import learn_vocab
+from keras_bert.text.learning.counting import HeldOut
+from keras_bert.text.learning.wordpiece import learn_vocab
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert_cli.main import dispatch, main
@@ -266,7 +266,7 @@ def test_interrupted(text_file, tmp_path, capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_bert.text.learning.vocab_from_counts", interrupt)
+    monkeypatch.setattr("keras_bert.text.learning.wordpiece.vocab_from_counts", interrupt)
     assert main(arguments(text_file, tmp_path / "vocab.txt")) == 130
     assert "interrupted" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [text_file.name]

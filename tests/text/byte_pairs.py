@@ -7,8 +7,8 @@ import lzma
 
 import tokenizers
 
-from keras_bert.text.bpe import ALPHABET, BytePairs
-from keras_bert.text.bpe_files import read_tokenizer_json, read_vocab_and_merges
+from keras_bert.text.bpe.byte_pairs import ALPHABET, BytePairs
+from keras_bert.text.bpe.files import read_tokenizer_json, read_vocab_and_merges
 from tests.text.fuzzing import TextMaker
 
 LEARNED_FROM = [

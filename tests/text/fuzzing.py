@@ -7,9 +7,9 @@ both ways. Used by test_fuzz.py and by benchmarks/fuzz_tokenizers.py.
 import numpy as np
 
 from keras_bert.text import characters
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.normalize import decompose, lower
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.text.wordpiece.bulk import BulkTokenizer
 
 # Each is here for a rule that the three tables (Python's, RE2's, ICU's) see differently, or for a trap.
 TRAPS = [

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from keras_bert.text.byte_pairs import BytePairEngine
+from keras_bert.text.bpe.engine import BytePairEngine
 from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.rules import AddedToken
-from keras_bert.text.sentence_pieces import LAYOUTS, SentencePieceEngine
+from keras_bert.text.sentence_piece.engine import LAYOUTS, SentencePieceEngine
 from keras_bert.text.spelling import ANGLED, SPECIAL_TOKENS
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary

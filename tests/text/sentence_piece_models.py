@@ -9,8 +9,8 @@ from pathlib import Path
 
 from keras_bert.text.added import KeptTokens
 from keras_bert.text.engine import Engine
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_piece_rules import FAMILIES
+from keras_bert.text.sentence_piece.pieces import SentencePiece
+from keras_bert.text.sentence_piece.rules import FAMILIES
 
 # {folder of the golden files: (folder of the model, its file, family, changes of its rules, special tokens around)}
 GOLDEN = {

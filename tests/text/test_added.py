@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.alignment import normalized_with_places
-from keras_bert.text.bulk import BulkTokenizer
 from keras_bert.text.normalize import normalized_text
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.text.wordpiece.alignment import normalized_with_places
+from keras_bert.text.wordpiece.bulk import BulkTokenizer
 
 WORDS = "the cat sat ##s ann [ ] subj caf ##e cafe ##bar , . x 東 foo".split()
 ROWS = [*SPECIAL_TOKENS, *WORDS]

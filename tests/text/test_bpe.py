@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.bpe import ALPHABET, BytePairs
-from keras_bert.text.bpe_bulk import BulkBytePairs
+from keras_bert.text.bpe.bulk import BulkBytePairs
+from keras_bert.text.bpe.byte_pairs import ALPHABET, BytePairs
 from tests.text.byte_pairs import ByteTexts, golden_engine, golden_rows, odd_engine, small_engine
 
 GOLDEN = {"roberta": 5, "modernbert_rebuilt": 29}  # how many strings have added tokens in them
@@ -133,7 +133,7 @@ def test_bulk_keeps_words_that_end_with_byte_0_apart():
 
 
 def test_bulk_in_several_batches(monkeypatch):
-    monkeypatch.setattr("keras_bert.text.bulk.BATCH_CHARS", 10)
+    monkeypatch.setattr("keras_bert.text.bulk_words.BATCH_CHARS", 10)
     engine = small_engine()
     texts = ["the fox"] * 5 + ["", "the quick brown fox", ""]
     assert engine.bulk(texts)[1].tolist() == [len(engine.ids(text)) for text in texts]

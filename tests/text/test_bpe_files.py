@@ -7,7 +7,7 @@ import pytest
 import tokenizers
 
 from keras_bert.errors import UserError
-from keras_bert.text.bpe_files import Template, read_tokenizer_json, read_vocab_and_merges, write_vocab_and_merges
+from keras_bert.text.bpe.files import Template, read_tokenizer_json, read_vocab_and_merges, write_vocab_and_merges
 from keras_bert.text.rules import AddedToken
 from tests.text.byte_pairs import odd_engine, small_engine
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_bert.text.bpe_bulk import BulkBytePairs
-from keras_bert.text.bpe_words import CLASSES, PAGE, character_classes, paged
+from keras_bert.text.bpe.bulk import BulkBytePairs
+from keras_bert.text.bpe.words import CLASSES, PAGE, character_classes, paged
 from tests.text.byte_pairs import small_engine
 
 

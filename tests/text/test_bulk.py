@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_bert.text import bulk
-from keras_bert.text.bulk import BulkTokenizer
+from keras_bert.text import bulk_words
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.text.wordpiece.bulk import BulkTokenizer
 from tests.text.fuzzing import spelling_vocabulary
 
 SPELLING = spelling_vocabulary()
@@ -71,16 +71,16 @@ def test_where_the_texts_are_cut_into_batches_makes_no_difference(monkeypatch):
     texts = ["a b", "", "é" * 30, "ΑΣ", "c, d"] * 3
     expected = BulkTokenizer(Tokenizer(SPELLING)).token_ids(texts)
     for chars, words in ((1, 1), (7, 2), (30, 10**6), (10**6, 1), (10**6, 3)):
-        monkeypatch.setattr(bulk, "BATCH_CHARS", chars)
-        monkeypatch.setattr(bulk, "CHUNK_WORDS", words)
+        monkeypatch.setattr(bulk_words, "BATCH_CHARS", chars)
+        monkeypatch.setattr(bulk_words, "CHUNK_WORDS", words)
         found = BulkTokenizer(Tokenizer(SPELLING)).token_ids(texts)
         assert all(map(np.array_equal, found, expected))
 
 
 def test_the_table_of_words_is_bounded(monkeypatch):
-    monkeypatch.setattr(bulk, "MAX_WORDS", 50)
-    monkeypatch.setattr(bulk, "CHUNK_WORDS", 30)
-    monkeypatch.setattr(bulk, "MAX_CHARACTERS", 7)
+    monkeypatch.setattr(bulk_words, "MAX_WORDS", 50)
+    monkeypatch.setattr(bulk_words, "CHUNK_WORDS", 30)
+    monkeypatch.setattr("keras_bert.text.wordpiece.bulk.MAX_CHARACTERS", 7)
     alone = Tokenizer(SPELLING)
     many = BulkTokenizer(alone)
     texts = [f"word{n} é{n}{chr(0x370 + n)} the {'x' * 101}{n} {'long' * 9}{n}" for n in range(300)]

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from keras_bert.text import counting
-from keras_bert.text.counting import (
+from keras_bert.text.learning import counting
+from keras_bert.text.learning.counting import (
     HeldOut,
     character_frequencies,
     count_words,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text import extension
-from keras_bert.text.counting import count_words, coverage
-from keras_bert.text.extension import extend_vocab
-from keras_bert.text.learning import MAX_PIECE_BYTES
+from keras_bert.text.learning import extension
+from keras_bert.text.learning.counting import count_words, coverage
+from keras_bert.text.learning.extension import extend_vocab
+from keras_bert.text.learning.wordpiece import MAX_PIECE_BYTES
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
 from tests.cli.conftest import make_documents

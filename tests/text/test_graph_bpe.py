@@ -16,9 +16,9 @@ pytest.importorskip("tensorflow_text")
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a TensorFlow layer holds it")
 
-from keras_bert.text.bpe_model import token_ranks  # noqa: E402
-from keras_bert.text.graph import drop_invalid  # noqa: E402
-from keras_bert.text.graph_bpe import GraphBytePairs  # noqa: E402
+from keras_bert.text.bpe.as_sentence_piece import token_ranks  # noqa: E402
+from keras_bert.text.bpe.graph_ids import GraphBytePairs  # noqa: E402
+from keras_bert.text.wordpiece.graph import drop_invalid  # noqa: E402
 
 SIGNATURE = [tf.TensorSpec([None], tf.string)]
 ENGINES = {

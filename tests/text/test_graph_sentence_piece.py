@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.errors import UserError
-from keras_bert.text.graph_sentence_piece import GraphSentencePiece
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_piece_fast import unfit
-from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, read_model, write_model
-from keras_bert.text.sentence_piece_rules import FAMILIES
+from keras_bert.text.sentence_piece.fast_model import unfit
+from keras_bert.text.sentence_piece.graph import GraphSentencePiece
+from keras_bert.text.sentence_piece.model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, read_model, write_model
+from keras_bert.text.sentence_piece.pieces import SentencePiece
+from keras_bert.text.sentence_piece.rules import FAMILIES
 from tests.text.kinds import slow_but
 from tests.text.nasty import NastyTexts
 from tests.text.sentence_piece_models import GOLDEN, SMALL, golden_cases, golden_engine, small_engine

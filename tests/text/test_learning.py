@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text import learning
-from keras_bert.text.counting import count_words, coverage
-from keras_bert.text.learning import (
+from keras_bert.text.learning.counting import count_words, coverage
+from keras_bert.text.learning.wordpiece import (
     MAX_PIECE_BYTES,
     default_min_char_frequency,
     default_num_unused,
@@ -118,7 +117,7 @@ def test_korean_in_lower_case_falls_apart_into_letters():
 
 
 def test_no_piece_is_longer_than_the_graph_tokenizer_takes():
-    from keras_bert.text.graph import _MAX_TOKEN_BYTES
+    from keras_bert.text.wordpiece.graph import _MAX_TOKEN_BYTES
 
     assert MAX_PIECE_BYTES == _MAX_TOKEN_BYTES
     counts = Counter({"가나다라" * 40: 100, "마바" * 43: 90, "low": 50, "lower": 40})
@@ -133,9 +132,11 @@ def test_counts_of_a_large_corpus_are_divided(monkeypatch):
     counts = count_words(LINES)
     thousandfold = Counter({word: 1000 * count for word, count in counts.items()})
     expected = vocab_from_counts(counts, vocab_size=300)
-    monkeypatch.setattr(learning, "MAX_OCCURRENCES", counts.total() + 1)
+    monkeypatch.setattr("keras_bert.text.learning.wordpiece.MAX_OCCURRENCES", counts.total() + 1)
     seen = []
-    monkeypatch.setattr(learning, "repeated", lambda words: (seen.append(dict(words)), repeated(words))[1])
+    monkeypatch.setattr(
+        "keras_bert.text.learning.wordpiece.repeated", lambda words: (seen.append(dict(words)), repeated(words))[1]
+    )
     assert vocab_from_counts(thousandfold, vocab_size=300) == expected
     assert sum(seen[0].values()) <= counts.total()
 
@@ -179,7 +180,7 @@ def test_the_same_vocabulary_in_every_process():
     """The library below orders by randomly seeded hash maps; three processes would hardly agree by chance."""
     script = (
         "from tests.cli.conftest import make_documents\n"
-        "from keras_bert.text.learning import learn_vocab\n"
+        "from keras_bert.text.learning.wordpiece import learn_vocab\n"
         "lines = [line for document in make_documents(40) for line in document]\n"
         "print(*learn_vocab(lines, vocab_size=300), sep='\\n')"
     )

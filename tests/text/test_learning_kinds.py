@@ -8,15 +8,15 @@ import pytest
 import tokenizers
 
 from keras_bert.errors import UserError
-from keras_bert.text import counting, learning_byte_pairs
-from keras_bert.text.bpe import ALPHABET
-from keras_bert.text.counting import coverage
-from keras_bert.text.learning_byte_pairs import FAMILIES as BPE_FAMILIES
-from keras_bert.text.learning_byte_pairs import byte_pairs_from_counts, count_byte_words
-from keras_bert.text.learning_sentence_pieces import FAMILIES as UNIGRAM_FAMILIES
-from keras_bert.text.learning_sentence_pieces import MAX_WORD_CHARS, count_spaced_words, sentence_pieces_from_counts
-from keras_bert.text.sentence_piece_model import read_model
-from keras_bert.text.sentence_piece_rules import FAMILIES as RULES
+from keras_bert.text.bpe.byte_pairs import ALPHABET
+from keras_bert.text.learning import counting, learning_byte_pairs
+from keras_bert.text.learning.bpe import FAMILIES as BPE_FAMILIES
+from keras_bert.text.learning.bpe import byte_pairs_from_counts, count_byte_words
+from keras_bert.text.learning.counting import coverage
+from keras_bert.text.learning.sentence_piece import FAMILIES as UNIGRAM_FAMILIES
+from keras_bert.text.learning.sentence_piece import MAX_WORD_CHARS, count_spaced_words, sentence_pieces_from_counts
+from keras_bert.text.sentence_piece.model import read_model
+from keras_bert.text.sentence_piece.rules import FAMILIES as RULES
 from keras_bert.text.tokenizer import Tokenizer
 from tests.cli.conftest import make_documents
 

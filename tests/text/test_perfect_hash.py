@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_bert.text.perfect_hash import PerfectHash
+from keras_bert.text.bpe.perfect_hash import PerfectHash
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 63, 64, 1000, 30_000])

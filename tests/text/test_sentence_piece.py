@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.cleaning import clean, clean_with_places
-from keras_bert.text.cleaning_bulk import BulkCleaner
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, read_model, write_model
-from keras_bert.text.sentence_piece_rules import FAMILIES
+from keras_bert.text.sentence_piece.cleaning import clean, clean_with_places
+from keras_bert.text.sentence_piece.cleaning_bulk import BulkCleaner
+from keras_bert.text.sentence_piece.model import CONTROL, NORMAL, UNKNOWN, read_model, write_model
+from keras_bert.text.sentence_piece.pieces import SentencePiece
+from keras_bert.text.sentence_piece.rules import FAMILIES
 from tests.text.nasty import NastyTexts
 from tests.text.sentence_piece_models import (
     GOLDEN,

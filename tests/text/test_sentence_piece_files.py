@@ -6,14 +6,14 @@ import json
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.sentence_piece_files import (
+from keras_bert.text.sentence_piece.files import (
     config_fields,
     family_of,
     find_model,
     read_sentence_piece,
     save_sentence_piece,
 )
-from keras_bert.text.sentence_piece_model import CONTROL, UNKNOWN, write_model
+from keras_bert.text.sentence_piece.model import CONTROL, UNKNOWN, write_model
 from tests.text.sentence_piece_models import small_engine, small_model
 
 FILES = {"albert": "spiece.model", "xlm_roberta": "sentencepiece.bpe.model", "deberta_v2": "spm.model"}

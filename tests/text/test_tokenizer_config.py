@@ -91,7 +91,7 @@ def test_google_s_five_are_taken_literally(folder):
         ({"added_tokens_decoder": {"9" * 5000: OBJECT}}, "added_tokens_decoder must be an object from ids to tokens"),
         ({"added_tokens_decoder": ["[OBJ]"]}, "added_tokens_decoder must be an object from ids to tokens"),
         ({"additional_special_tokens": "[OBJ]"}, "additional_special_tokens must be a list"),
-        ({"additional_special_tokens": [5]}, "must be a list of tokens with content"),
+        ({"additional_special_tokens": [5]}, "a token must be a string or an object with content, not 5"),
     ],
     ids=str,
 )

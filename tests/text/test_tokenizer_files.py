@@ -6,8 +6,8 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert.text.tokenizer_files import count_entries, find_vocabulary, foreign_kind, unread_files
 from keras_bert.text.vocabulary import SPECIAL_TOKENS
+from keras_bert.text.wordpiece.files import count_entries, find_vocabulary, foreign_kind, unread_files
 from tests.reference_huggingface import write_tokenizer
 
 TOKENS = [*SPECIAL_TOKENS, "the", "un", "##aff", "##able", "the東", "東"]

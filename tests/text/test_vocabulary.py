@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.text.bulk import BulkTokenizer
-from keras_bert.text.extension import extend_vocab
+from keras_bert.text.learning.extension import extend_vocab
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary, casing_problem
+from keras_bert.text.wordpiece.bulk import BulkTokenizer
 
 SPECIALS = "\n".join(SPECIAL_TOKENS)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_bert.text.wordpiece import WordPiece
+from keras_bert.text.wordpiece.pieces import WordPiece
 
 VOCABULARY = {"un", "##aff", "##able", "##a", "runn", "run", "##ning", "a", "##b", "한", "##국", "##"}
 

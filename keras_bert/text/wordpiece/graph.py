@@ -1,4 +1,4 @@
-"""The tokenizer inside the graph: strings to ids by the rules of normalize.py and wordpiece.py, the same ids.
+"""The tokenizer inside the graph: strings to ids by the rules of normalize.py and pieces.py, the same ids.
 
 tensorflow-text's own BERT tokenizers fold more than Google's and have other limits, so this one is built of
 primitives: RE2 substitutions over the character classes of characters.py, ICU's lower-casing and NFD (which do not
@@ -7,10 +7,9 @@ other characters than printable ASCII's; for what stands between them one pass o
 
     strings -> parts (plain, other, plain, ...) -> ids of the plain ones, ids of the others -> put in order again
 
-Shapes: B strings; T ids of a string. The only module that imports tensorflow_text, and only when a layer is made.
+Shapes: B strings; T ids of a string. tensorflow_text is imported when a layer is made.
 """
 
-import functools
 import re
 
 import keras
@@ -20,19 +19,18 @@ from keras_bert.errors import UserError
 from keras_bert.text import characters
 from keras_bert.text.added import KeptTokens, normalizers
 from keras_bert.text.characters import re2_class
-from keras_bert.text.graph_added import GraphKept, interleave, split_around
-from keras_bert.text.normalize import LONG_RUN, lower
+from keras_bert.text.graph_added import GraphKept, interleave
+from keras_bert.text.graph_strings import any_has, drop_invalid, lower_sigmas, lower_texts, split_around
+from keras_bert.text.normalize import LONG_RUN
 from keras_bert.text.rules import FLAGS, AddedToken, TokenizerRules
 from keras_bert.text.vocabulary import UNK, Vocabulary
-from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
+from keras_bert.text.wordpiece.pieces import MAX_CHARS_PER_WORD
 
 # No control character comes through the cleaning, so they are free to stand for an unspeakable word and a word's end.
 _UNSPELLABLE, _END = "\x01", "\x02"
 _NOT_PLAIN = r"[^\t\n\r ]*[^\t\n\r -~][^\t\n\r ]*"  # a word with a character that is not printable ASCII
-_VALID = r"[^\x{D800}-\x{DFFF}]*"  # RE2 itself lets encoded surrogates pass
 _BYTES_PER_CHAR = 4
 _MAX_TOKEN_BYTES = 256  # tensorflow-text's, "##" apart
-_BY_LOCALE = "İÌÍĨĮ"  # other lower cases in Turkish and Lithuanian, and ICU asks the environment for the language
 
 
 def _class(*ranges):
@@ -48,9 +46,6 @@ _MARKS = _class(characters.MARKS)
 _SORTED_MARKS, _SORTED_LETTERS = _class(characters.SORTED_MARKS), _class(characters.SORTED_LETTERS)
 _PUNCTUATION = _class(characters.PUNCTUATION)
 _UNASSIGNED = _class(characters.UNASSIGNED)
-_CASED, _IGNORABLE = _class(characters.CASED), _class(characters.CASE_IGNORABLE)
-_NEITHER = f"[^{re2_class(characters.CASED, characters.CASE_IGNORABLE)}]"
-_FINAL_SIGMA = f"({_CASED}{_IGNORABLE}*)Σ({_IGNORABLE}*(?:{_NEITHER}|$))"
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -273,57 +268,6 @@ def _wordpiece_tokenizer(vocabulary, *, split):
         unknown_token=UNK,
         no_pretokenization=not split,
     )
-
-
-def drop_invalid(texts):
-    """Drops what is not UTF-8, as Python's decode(errors="ignore") does."""
-    return tf.cond(
-        tf.strings.regex_full_match(tf.strings.reduce_join(texts, separator=" "), _VALID),
-        lambda: texts,
-        lambda: tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="ignore"),
-    )
-
-
-def any_has(texts, pattern):
-    """Says whether any of the strings has a match of a pattern, bool ()."""
-    return tf.reduce_any(tf.strings.regex_full_match(texts, f"(?s).*(?:{pattern}).*"))
-
-
-def lower_sigmas(texts):
-    """Lower-cases Σ, to ς at the end of a word."""
-
-    def replaced():
-        final = tf.strings.regex_replace(texts, _FINAL_SIGMA, r"\1ς\2")
-        return tf.strings.regex_replace(final, "Σ", "σ")
-
-    return tf.cond(any_has(texts, "Σ"), replaced, lambda: texts)
-
-
-def lower_texts(texts):
-    """Lower-cases all but Σ."""
-    texts = tf.strings.lower(texts)  # ASCII first: to a Turkish ICU the lower case of I is ı
-    special = _special_capitals()
-
-    def replaced():
-        out = texts
-        for capital, small in special:
-            out = tf.strings.regex_replace(out, capital, small)
-        return out
-
-    texts = tf.cond(any_has(texts, "|".join(capital for capital, _ in special)), replaced, lambda: texts)
-    return tf.strings.lower(texts, encoding="utf-8")
-
-
-@functools.cache
-def _special_capitals():
-    """Returns (capital, small) where ICU may not do as Unicode 14: by its locale, or where it is too old."""
-    with tf.init_scope():
-        cased = [chr(code) for first, last in characters.CASED for code in range(first, last + 1)]
-        theirs = tf.strings.lower(cased, encoding="utf-8").numpy()
-    differing = [char for char, small in zip(cased, theirs, strict=True) if small.decode() != lower(char)]
-    return [
-        (char, lower(char)) for char in dict.fromkeys([*_BY_LOCALE, *differing]) if not char.isascii() and char != "Σ"
-    ]
 
 
 def _shorten_runs(texts):

@@ -1,8 +1,8 @@
-"""A SentencePiece tokenizer inside the graph: the ids of sentence_piece.py on every string.
+"""A SentencePiece tokenizer inside the graph: the ids of pieces.py on every string.
 
     text -> graph_cleaning.py -> tensorflow-text's op -> the family's ids
 
-Unigram models go through the op that sums scores as sentencepiece does (sentence_piece_fast.py) if they can, else
+Unigram models go through the op that sums scores as sentencepiece does (fast_model.py) if they can, else
 through SentencepieceTokenizer, of which a SavedModel may have one alone.
 Shapes: N strings, L ids of a string.
 """
@@ -10,8 +10,8 @@ Shapes: N strings, L ids of a string.
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.text.graph_cleaning import GraphCleaning
-from keras_bert.text.sentence_piece_fast import fast_model, unfit
+from keras_bert.text.sentence_piece.fast_model import fast_model, unfit
+from keras_bert.text.sentence_piece.graph_cleaning import GraphCleaning
 
 _NOT_FIRST = -1  # in place of an id: a byte that does not begin a character
 
@@ -27,9 +27,9 @@ class GraphSentencePiece(tf.Module):
             equal scores may be told apart in another way than in Python.
 
     Example:
-        >>> from keras_bert.text.sentence_piece import SentencePiece
-        >>> from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, write_model
-        >>> from keras_bert.text.sentence_piece_rules import FAMILIES
+        >>> from keras_bert.text.sentence_piece.pieces import SentencePiece
+        >>> from keras_bert.text.sentence_piece.model import CONTROL, NORMAL, UNKNOWN, write_model
+        >>> from keras_bert.text.sentence_piece.rules import FAMILIES
         >>> special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
         >>> types = [CONTROL, CONTROL, CONTROL, UNKNOWN, NORMAL, NORMAL]
         >>> data = write_model([*special, "▁a", "b"], [0, 0, 0, 0, -1, -2], types, unk_id=3)
@@ -93,7 +93,7 @@ class GraphSentencePiece(tf.Module):
         Raises:
             UserError: `why_slow` is not None.
         """
-        from keras_bert.text.graph_sentence_piece_places import GraphPlaces
+        from keras_bert.text.sentence_piece.graph_places import GraphPlaces
 
         if self._places is None:
             self._places = GraphPlaces(self.engine, self._clean, self.why_slow)

@@ -10,9 +10,8 @@ import unicodedata
 import tensorflow as tf
 
 from keras_bert.text.characters import LINE_SEPARATORS, SORTED_LETTERS, SORTED_MARKS, SPACES, UNASSIGNED, re2_class
-from keras_bert.text.cleaning import unaccented
-from keras_bert.text.graph import any_has, lower_sigmas, lower_texts
-from keras_bert.text.graph_added import split_around
+from keras_bert.text.graph_strings import any_has, lower_sigmas, lower_texts, split_around
+from keras_bert.text.sentence_piece.cleaning import unaccented
 
 _SYLLABLES = range(0xAC00, 0xD7A4)
 _SYLLABLE = re2_class([(0xAC00, 0xD7A3)])

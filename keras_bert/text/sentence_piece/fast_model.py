@@ -17,7 +17,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, write_model
+from keras_bert.text.sentence_piece.model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, write_model
 
 PENALTY = 10  # kUnkPenalty: what an unknown character scores below the worst piece
 BONUS = 0.1  # for each byte after the first of a piece that the user defined, whatever its own score: seen, not read

@@ -1,13 +1,13 @@
-"""The byte-level BPE engine inside the graph: ids by graph_bpe.py, places by graph_places.py.
+"""The byte-level BPE engine inside the graph: ids by graph_ids.py, places by graph_places.py.
 
 N strings, T tokens of a string.
 """
 
 import tensorflow as tf
 
-from keras_bert.text.graph_bpe import GraphBytePairs
-from keras_bert.text.graph_nfc import nfc
-from keras_bert.text.graph_places import TokenPlaces, in_original
+from keras_bert.text.bpe.graph_ids import GraphBytePairs
+from keras_bert.text.bpe.graph_nfc import nfc
+from keras_bert.text.bpe.graph_places import TokenPlaces, in_original
 
 
 class GraphBytePairEngine(tf.Module):

@@ -12,20 +12,19 @@ from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.outputs import atomic_path
 from keras_bert.text.rules import AddedToken
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_piece_json import model_of_json
-from keras_bert.text.sentence_piece_rules import FAMILIES, ROLES
+from keras_bert.text.sentence_piece.pieces import SentencePiece
+from keras_bert.text.sentence_piece.rules import FAMILIES
+from keras_bert.text.sentence_piece.tokenizer_json import model_of_json
 from keras_bert.text.tokenizer_config import (
-    ADDED_NAME,
     CONFIG_NAME,
     GENERIC,
     JSON_NAME,
     MODEL_CONFIG,
-    SPECIAL_NAME,
-    TOKEN_FLAGS,
+    VOCAB_NAME,
+    read_config_fields,
+    special_tokens,
 )
 
-VOCAB_NAME = "vocab.txt"
 # What transformers calls the model's file, by family.
 NAMES = dict.fromkeys(FAMILIES, "spiece.model") | {
     "camembert": "sentencepiece.bpe.model",
@@ -122,9 +121,10 @@ def read_sentence_piece(folder):
             for what is not done here.
     """
     folder = Path(folder)
-    fields = _read(folder / CONFIG_NAME)
+    fields = read_config_fields(folder)
     rules = _rules(folder, fields)
-    path = find_model(folder)
+    special, added = special_tokens(folder, fields, rules.special_tokens())
+    rules, path = rules.with_special(special), find_model(folder)
     if path is None:
         path = folder / JSON_NAME
         if not path.is_file():
@@ -135,7 +135,7 @@ def read_sentence_piece(folder):
     else:
         data = path.read_bytes()
     engine = SentencePiece(data, rules, source=str(path))
-    return SentencePieceFiles(engine, *_kept(folder, fields, engine), path)
+    return SentencePieceFiles(engine, *_kept(folder, added, engine), path)
 
 
 def save_sentence_piece(engine, folder):
@@ -159,8 +159,8 @@ def config_fields(engine):
 
 def family_of(folder):
     """Returns the family of a directory's tokenizer in `FAMILIES`, or None if its files name another or none."""
-    name = _read(Path(folder) / CONFIG_NAME).get("tokenizer_class")
-    config = _read(Path(folder) / MODEL_CONFIG)
+    name, path = read_config_fields(Path(folder)).get("tokenizer_class"), Path(folder) / MODEL_CONFIG
+    config = read_json(path, what="The model's configuration") if path.is_file() else {}
     name = config.get("tokenizer_class") if name is None else name
     name = None if name is None else str(name).removesuffix("Fast")
     by_model = MODEL_TYPES.get(str(config.get("model_type")))
@@ -168,10 +168,6 @@ def family_of(folder):
         return by_model
     # A BERT that names XLNet's class is KoBERT, whose own code puts [CLS] first again.
     return by_model if CLASSES.get(name) == "xlnet" and by_model == "kobert" else CLASSES.get(name)
-
-
-def _read(path):
-    return read_json(path, what="The tokenizer's configuration") if path.is_file() else {}
 
 
 def _rules(folder, fields):
@@ -205,12 +201,6 @@ def _rules(folder, fields):
             raise _refusal(place, "do_lower_case", True, (False,))
         stated = {"do_lower_case": lower}
     rules = rules.replaced(**stated)
-    special = {
-        role: token.content
-        for role in ROLES
-        if (token := _token(fields.get(f"{role}_token") or _read(folder / SPECIAL_NAME).get(f"{role}_token"), place))
-    }
-    rules = rules.with_special(special)
     if family == "kobert" and (folder / VOCAB_NAME).is_file():
         rows = (folder / VOCAB_NAME).read_text(encoding="utf-8").split("\n")
         rules = rules.replaced(rows=tuple(rows[:-1] if rows and not rows[-1] else rows))
@@ -225,12 +215,11 @@ def _refusal(path, name, value, expected):
     )
 
 
-def _kept(folder, fields, engine):
-    """Returns the AddedTokens of a directory, and their ids."""
+def _kept(folder, added, engine):
+    """Returns the AddedTokens of a directory, of which its files name those of `added`, and their ids."""
     rows = {token: index for index, token in enumerate(engine.tokens)}
     tokens = {token.content: token for token in engine.added if token.content in rows}
     ids = {content: rows[content] for content in tokens}
-    added = _added(folder, fields)
     for token, index in sorted(added, key=lambda pair: (pair[1] is None, pair[1] or 0)):
         given = ids.get(token.content, rows.get(token.content))
         if given is None:
@@ -242,37 +231,3 @@ def _kept(folder, fields, engine):
             )
         tokens[token.content], ids[token.content] = token, given
     return tuple(tokens.values()), ids
-
-
-def _added(folder, fields):
-    """Returns [(AddedToken, id or None)] of the files that name added tokens."""
-    place, found = folder / CONFIG_NAME, []
-    decoder = fields.get("added_tokens_decoder") or {}
-    if not isinstance(decoder, dict) or not all(index.isdecimal() and len(index) < 19 for index in decoder):
-        raise UserError(f"{place}: added_tokens_decoder must be an object from ids to tokens; correct it.")
-    found += [(_token(value, place), int(index)) for index, value in decoder.items()]
-    if not decoder:
-        older = _read(folder / ADDED_NAME)
-        if not all(type(index) is int and index >= 0 for index in older.values()):
-            raise UserError(f"{folder / ADDED_NAME} must be an object from tokens to ids; correct it.")
-        found += [(_token(content, place, special=False), index) for content, index in older.items()]
-    present = {token.content for token, _ in found if token}
-    for source, path in ((fields, place), (_read(folder / SPECIAL_NAME), folder / SPECIAL_NAME)):
-        listed = source.get("additional_special_tokens") or []
-        if not isinstance(listed, list):
-            raise UserError(f"{path}: additional_special_tokens must be a list of tokens. Found: {listed!r:.80}.")
-        more = [_token(value, path) for value in listed]
-        found += [(token, None) for token in more if token and token.content not in present]
-        present |= {token.content for token in more if token}
-    return [(token, index) for token, index in found if token]
-
-
-def _token(value, path, *, special=True):
-    """Returns the AddedToken that a string or an object stands for; None for an empty one."""
-    fields = {"content": value, "special": special} if isinstance(value, str) else value
-    if not fields:
-        return None
-    if not isinstance(fields, dict) or not isinstance(fields.get("content"), str):
-        raise UserError(f"{path} is damaged: a token must be a string or an object with content. Found: {value!r:.80}.")
-    given = {name: fields[name] for name in TOKEN_FLAGS if fields.get(name) is not None}
-    return AddedToken(fields["content"], **{"special": special, **given}) if fields["content"] else None

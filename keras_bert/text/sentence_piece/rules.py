@@ -7,8 +7,8 @@ import dataclasses
 
 from keras_bert.errors import UserError
 from keras_bert.text.rules import AddedToken
+from keras_bert.text.spelling import ROLES
 
-ROLES = ("pad", "unk", "cls", "sep", "mask")
 FLAGS = ("joins_spaces", "replaces_quotes", "keeps_accents", "do_lower_case", "splits_commas")
 
 
@@ -78,11 +78,14 @@ class SentencePieceRules:
             after=tuple(dict.fromkeys(names.get(token, token) for token in self.after)),
         )
 
+    def special_tokens(self):
+        """Returns {role: AddedToken}, with the flags of transformers' own class."""
+        return {role: AddedToken(each, lstrip=role == "mask" and self.mask_takes_space) for role, each in self.special}
+
     def added_tokens(self):
         """Returns the AddedTokens that transformers' own class keeps whole in a text."""
-        mask = dict(self.special).get("mask")
-        tokens = dict.fromkeys([*(token for _, token in self.special), *self.kept])
-        return tuple(AddedToken(each, lstrip=each == mask and self.mask_takes_space) for each in tokens)
+        special = {token.content: token for token in self.special_tokens().values()}
+        return (*special.values(), *(AddedToken(each) for each in self.kept if each not in special))
 
 
 def _special(pad, unk, cls, sep, mask):

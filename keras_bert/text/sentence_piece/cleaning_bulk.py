@@ -11,8 +11,8 @@ import unicodedata
 import numpy as np
 
 from keras_bert.text.characters import regex_class
-from keras_bert.text.cleaning import clean, lower_each, unaccented
 from keras_bert.text.normalize import lower
+from keras_bert.text.sentence_piece.cleaning import clean, lower_each, unaccented
 
 MOST_RUNS = 1 << 17  # to remember, about 20 MB
 # Of which NFKD makes a capital sigma, whose lower case depends on the text around.

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.text.characters import re2_class
-from keras_bert.text.graph_added import split_around
-from keras_bert.text.sentence_piece_fast import fast_model
-from keras_bert.text.sentence_piece_model import NORMAL, UNKNOWN, write_model
+from keras_bert.text.graph_strings import split_around
+from keras_bert.text.sentence_piece.fast_model import fast_model
+from keras_bert.text.sentence_piece.model import NORMAL, UNKNOWN, write_model
 from keras_bert.text.units import unit_pattern
 
 

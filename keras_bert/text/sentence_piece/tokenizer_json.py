@@ -9,7 +9,7 @@ import json
 
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
-from keras_bert.text.sentence_piece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, write_model
+from keras_bert.text.sentence_piece.model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, write_model
 
 _CLEANING = ("Replace", "NFKD", "StripAccents", "Lowercase", "Strip")
 

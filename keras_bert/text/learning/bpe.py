@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from keras_bert.errors import UserError
 from keras_bert.text.added import KeptTokens
-from keras_bert.text.bpe import ALPHABET, BytePairs
-from keras_bert.text.byte_pairs import BRACKETED, SPECIAL, BytePairEngine, nfc, nfc_with_places
-from keras_bert.text.counting import MAX_WORDS, count_distinct, without_kept
+from keras_bert.text.bpe.byte_pairs import ALPHABET, BytePairs
+from keras_bert.text.bpe.engine import BRACKETED, SPECIAL, BytePairEngine, nfc, nfc_with_places
 from keras_bert.text.engine import as_it_is, with_places
 from keras_bert.text.layout import BERT, ROBERTA, Layout
-from keras_bert.text.learning import MAX_OCCURRENCES, repeated
+from keras_bert.text.learning.counting import MAX_WORDS, count_distinct, without_kept
+from keras_bert.text.learning.wordpiece import MAX_OCCURRENCES, repeated
 from keras_bert.text.rules import AddedToken, as_added_tokens
 from keras_bert.text.spelling import ROLES
 from keras_bert.text.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ rank of that merge; a token that its own letters do not lead to is never made, s
 import struct
 from itertools import pairwise
 
-from keras_bert.text.bpe import ALPHABET, NEVER_IN_UTF8
+from keras_bert.text.bpe.byte_pairs import ALPHABET, NEVER_IN_UTF8
 
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3  # SentencePiece.Type in sentencepiece_model.proto
 _BPE = 2  # TrainerSpec.ModelType
@@ -20,7 +20,7 @@ def token_ranks(engine):
     Args:
         engine: a BytePairs.
 
-    >>> from keras_bert.text.bpe import BytePairs
+    >>> from keras_bert.text.bpe.byte_pairs import BytePairs
     >>> engine = BytePairs([*ALPHABET, "ab", "bc", "abc", "no"], [("b", "c"), ("a", "b"), ("ab", "c"), ("a", "bc")])
     >>> {token: rank for token, rank in token_ranks(engine).items() if rank >= 0}
     {'bc': 0, 'ab': 1, 'abc': 3}

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.text.counting import count_words
+from keras_bert.text.learning.counting import count_words
 from keras_bert.text.vocabulary import CLS, MASK, PAD, SEP, SPECIAL_TOKENS, UNK
 
 GOOGLES_UNUSED = 99  # [unused0] ... [unused98] stand between [PAD] and [UNK], so that [UNK] is 100 and [MASK] 103

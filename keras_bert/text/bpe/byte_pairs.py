@@ -183,7 +183,7 @@ class BytePairs:
 
     @functools.cached_property
     def _bulk(self):
-        from keras_bert.text.bpe_bulk import BulkBytePairs
+        from keras_bert.text.bpe.bulk import BulkBytePairs
 
         return BulkBytePairs(self)
 

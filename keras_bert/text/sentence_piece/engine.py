@@ -1,4 +1,4 @@
-"""The SentencePiece engine of a Tokenizer: sentence_piece.py, with its files in a model directory."""
+"""The SentencePiece engine of a Tokenizer: pieces.py, with its files in a model directory."""
 
 import base64
 import dataclasses
@@ -11,9 +11,9 @@ from pathlib import Path
 from keras_bert.text.characters import regex_class
 from keras_bert.text.engine import Engine
 from keras_bert.text.layout import BERT, ROBERTA
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_piece_files import config_fields, read_sentence_piece, save_sentence_piece
-from keras_bert.text.sentence_piece_rules import SentencePieceRules
+from keras_bert.text.sentence_piece.files import config_fields, read_sentence_piece, save_sentence_piece
+from keras_bert.text.sentence_piece.pieces import SentencePiece
+from keras_bert.text.sentence_piece.rules import SentencePieceRules
 from keras_bert.text.spelling import ROLES, Spelling
 from keras_bert.text.tokenizer_config import write_config
 from keras_bert.text.units import unit_pattern, widened
@@ -82,7 +82,7 @@ class SentencePieceEngine(Engine):
 
     def graph(self):
         """Returns the same inside the graph."""
-        from keras_bert.text.graph_sentence_piece import GraphSentencePiece
+        from keras_bert.text.sentence_piece.graph import GraphSentencePiece
 
         return GraphSentencePiece(self.model)
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from keras_bert.errors import UserError
 from keras_bert.text.added import KeptTokens
-from keras_bert.text.cleaning import clean
-from keras_bert.text.counting import count_distinct, without_kept
 from keras_bert.text.engine import as_it_is, with_places
 from keras_bert.text.layout import BERT
+from keras_bert.text.learning.counting import count_distinct, without_kept
 from keras_bert.text.rules import as_added_tokens
-from keras_bert.text.sentence_piece import SentencePiece
-from keras_bert.text.sentence_pieces import LAYOUTS, SentencePieceEngine
+from keras_bert.text.sentence_piece.cleaning import clean
+from keras_bert.text.sentence_piece.engine import LAYOUTS, SentencePieceEngine
+from keras_bert.text.sentence_piece.pieces import SentencePiece
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 
@@ -79,7 +79,7 @@ def count_spaced_words(texts, rules, *, special_tokens=(), max_words=MAX_WORDS, 
     Returns:
         A Counter of str.
 
-    >>> from keras_bert.text.sentence_piece_rules import FAMILIES as RULES
+    >>> from keras_bert.text.sentence_piece.rules import FAMILIES as RULES
     >>> sorted(count_spaced_words(["Un café, un thé."], RULES["albert"]).items())
     [('cafe,', 1), ('the.', 1), ('un', 2)]
     """

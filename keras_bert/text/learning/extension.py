@@ -14,9 +14,9 @@ import heapq
 from collections import Counter
 
 from keras_bert.errors import UserError
-from keras_bert.text.learning import MAX_PIECE_BYTES
+from keras_bert.text.learning.wordpiece import MAX_PIECE_BYTES
 from keras_bert.text.vocabulary import UNK, Vocabulary
-from keras_bert.text.wordpiece import WordPiece
+from keras_bert.text.wordpiece.pieces import WordPiece
 
 MAX_PIECES = 8  # of a stretch
 MAX_STRETCHES = 3_000_000  # to look at, of the most frequent words: 500,000 words or so; what is rarer saves little

@@ -10,7 +10,7 @@ from keras_bert.text.added import KeptTokens, normalizers
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import TokenizerRules
 from keras_bert.text.spelling import UNK
-from keras_bert.text.wordpiece import MAX_CHARS_PER_WORD
+from keras_bert.text.wordpiece.pieces import MAX_CHARS_PER_WORD
 
 MAX_RAW_WORDS = 1_000_000  # distinct words as they stand in the text; about 120 MB
 MAX_WORDS = 8_000_000  # distinct normalized words; about 1 GB

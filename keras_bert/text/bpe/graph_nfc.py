@@ -14,9 +14,9 @@ import unicodedata
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.text.bpe_words import PAGE, paged
+from keras_bert.text.bpe.words import PAGE, paged
 from keras_bert.text.characters import re2_class
-from keras_bert.text.graph_added import split_around
+from keras_bert.text.graph_strings import split_around
 
 _STAYS = r"[\x00-\x{2FF}\x{2010}-\x{2027}\x{20AC}]*"  # text that NFC leaves as it is
 # Where combining marks and what they compose to may be, in Unicode 16 and for some time to come.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from keras_bert.errors import UserError
 from keras_bert.outputs import atomic_path
-from keras_bert.text.bpe import BytePairs
-from keras_bert.text.bpe_files import (
+from keras_bert.text.bpe.byte_pairs import BytePairs
+from keras_bert.text.bpe.files import (
     MERGES,
     VOCAB_JSON,
     read_tokenizer_json,
@@ -94,7 +94,7 @@ class BytePairEngine(Engine):
 
     def graph(self):
         """Returns the same inside the graph."""
-        from keras_bert.text.graph_byte_pairs import GraphBytePairEngine
+        from keras_bert.text.bpe.graph import GraphBytePairEngine
 
         return GraphBytePairEngine(self.model)
 

@@ -1,22 +1,22 @@
-"""Thousands of texts to the ids of a byte-level BPE at once: those of bpe.py, several times as fast.
+"""Thousands of texts to the ids of a byte-level BPE at once: those of byte_pairs.py, several times as fast.
 
     texts -> UTF-8 -> class of each character -> where words begin (GPT-2's pattern) -> (table: word -> ids) -> ids
 
-As bulk.py has it for WordPiece, whose table of words this is; what differs is how texts are cut and a word is spelled.
+The table of words is bulk_words.py's.
 """
 
 import numpy as np
 
-from keras_bert.text.bpe_words import CLASSES, END, begin_table, character_classes
-from keras_bert.text.bulk import MAX_WORDS, BulkTokenizer
-from keras_bert.text.wordtable import KEY_BYTES, WordTable
+from keras_bert.text.bpe.words import CLASSES, begin_table, character_classes
+from keras_bert.text.bulk_words import END, BulkWords
+from keras_bert.text.wordtable import KEY_BYTES
 
 _MANY = len(CLASSES)
 _NUL = b"\xfe"  # stands for byte 0, by which the table's keys tell the length; UTF-8 never has it
 _BEFORE, _AFTER = 4, 2  # ends of texts around all of them, for the table to look at
 
 
-class BulkBytePairs(BulkTokenizer):
+class BulkBytePairs(BulkWords):
     """Gives many texts the ids of a `BytePairs`.
 
     Args:
@@ -25,40 +25,37 @@ class BulkBytePairs(BulkTokenizer):
     A pickle or a copy begins with an empty table of words.
 
     Example:
-        >>> from keras_bert.text.bpe import ALPHABET, BytePairs
+        >>> from keras_bert.text.bpe.byte_pairs import ALPHABET, BytePairs
         >>> bulk = BulkBytePairs(BytePairs([*ALPHABET, "th", "the", "Ġthe"], [("t", "h"), ("th", "e"), ("Ġ", "the")]))
         >>> bulk.token_ids(["the the", "", "the"])
         (array([257, 258, 257], dtype=uint16), array([2, 0, 1]))
     """
 
     def __init__(self, engine):
+        super().__init__(len(engine.tokens))
         self.engine = engine
-        self.dtype = np.dtype(np.uint16 if len(engine.tokens) <= 1 << 16 else np.int32)
-        self._values = {bytes([END]): b""}
         classes = character_classes()
         self._classes_of_characters = classes
-        of_bytes = np.zeros(256, np.uint8)  # END is 0; those of longer characters are set apart
+        of_bytes = np.zeros(256, np.uint8)  # END's is 0; those of longer characters are set apart
         of_bytes[:0x80], of_bytes[_NUL[0]] = classes[:0x80], classes[0]
         self._classes = of_bytes.tobytes()
         self._begins = begin_table().reshape(-1)
-        self._table = WordTable(MAX_WORDS)
-        self._forget()
 
     def __reduce__(self):
         return BulkBytePairs, (self.engine,)
 
-    def _encode(self, texts):
+    def encode(self, texts):
         """The texts as one bytes object with the end's mark after each."""
-        data = bytes([END]).join([*[self.engine.prepared(text).encode() for text in texts], b""])
+        data = END.join([*[self.engine.prepared(text).encode() for text in texts], b""])
         return data.replace(b"\0", _NUL) + bytes(KEY_BYTES)  # room to read a key at the last word
 
-    def _cut(self, data):
+    def cut(self, data):
         """Where words begin, int64 (W,), and their lengths in bytes; each end of a text is a word."""
         size = len(data) - KEY_BYTES
         values = np.frombuffer(data, np.uint8, size)
         classes = np.frombuffer(data.translate(self._classes), np.uint8, size)
         places = None
-        if values.max(initial=0) >= 0x80 and not data.translate(None, bytes([END])).isascii():
+        if values.max(initial=0) >= 0x80 and not data.translate(None, END).isascii():
             classes, places = self._classes_beyond_ascii(values, classes)
         classes = np.concatenate([np.zeros(_BEFORE, np.uint8), classes, np.zeros(_AFTER, np.uint8)])
         pairs = classes[:-1] * np.uint8(_MANY) + classes[1:]
@@ -82,12 +79,6 @@ class BulkBytePairs(BulkTokenizer):
         places = np.flatnonzero((values < 0x80) | (values >= 0xC0))
         return classes[places], places
 
-    def _wordpiece(self, word):
-        """Returns the ids of a word of ASCII, as bytes."""
-        return self._other_word(word.encode())
-
-    def _other_word(self, word):
-        """Returns the ids, as bytes, of a word, given as bytes, or of the end's mark."""
-        if word[0] == END:
-            return self._values[word]
+    def spell(self, word):
+        """Returns the ids of a word, as bytes."""
         return np.array(self.engine.spell_bytes(word.replace(_NUL, b"\0")), self.dtype).tobytes()

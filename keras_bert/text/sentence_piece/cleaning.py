@@ -50,7 +50,7 @@ def clean(text, rules):
         text: a str.
         rules: SentencePieceRules, or whatever has their flags.
 
-    >>> from keras_bert.text.sentence_piece_rules import FAMILIES
+    >>> from keras_bert.text.sentence_piece.rules import FAMILIES
     >>> clean(" ``Crème''\\t  BRÛLÉE ", FAMILIES["albert"])
     '"creme" brulee'
     """
@@ -68,7 +68,7 @@ def clean(text, rules):
 def clean_with_places(text, rules):
     """Returns a text as `clean` does, and for each of its characters the (start, end) of what it came from.
 
-    >>> from keras_bert.text.sentence_piece_rules import FAMILIES
+    >>> from keras_bert.text.sentence_piece.rules import FAMILIES
     >>> clean_with_places(" ½'' B", FAMILIES["albert"])
     ('1⁄2" b', [(1, 2), (1, 2), (1, 2), (2, 4), (4, 5), (5, 6)])
     """

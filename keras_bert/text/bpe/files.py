@@ -9,7 +9,7 @@ import json
 from keras_bert.errors import UserError
 from keras_bert.files import read_json, read_lines
 from keras_bert.outputs import atomic_path
-from keras_bert.text.bpe import BytePairs
+from keras_bert.text.bpe.byte_pairs import BytePairs
 from keras_bert.text.rules import AddedToken
 
 VOCAB_JSON, MERGES, TOKENIZER_JSON = "vocab.json", "merges.txt", "tokenizer.json"

@@ -1,10 +1,10 @@
-"""Byte-level BPE inside the graph: strings to the ids of bpe.py, on every valid string.
+"""Byte-level BPE inside the graph: strings to the ids of byte_pairs.py, on every valid string.
 
     strings -> bytes -> class of each character -> where words begin (GPT-2's pattern) -> 16 bytes of each word
             -> a table of the tokens: ids of the words that are one token -> the others through one SentencePiece op
 
 All but that op are gathers and sums over the bytes of all strings at once, so that a batch costs little more than a
-string. bpe_model.py says why that op gives the right ids.
+string. as_sentence_piece.py says why that op gives the right ids.
 
 Shapes: N strings; n bytes of them all, with marks between them; C characters; W words and ends of strings; U words that
 are not in the table.
@@ -13,11 +13,11 @@ are not in the table.
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.text.bpe import ALPHABET
-from keras_bert.text.bpe_model import sentencepiece_model, token_ranks
-from keras_bert.text.bpe_words import CLASSES, END, PAGE, begin_table, character_classes, paged
-from keras_bert.text.graph_nfc import nfc
-from keras_bert.text.perfect_hash import SLOT_SHIFT, PerfectHash
+from keras_bert.text.bpe.as_sentence_piece import sentencepiece_model, token_ranks
+from keras_bert.text.bpe.byte_pairs import ALPHABET
+from keras_bert.text.bpe.graph_nfc import nfc
+from keras_bert.text.bpe.perfect_hash import SLOT_SHIFT, PerfectHash
+from keras_bert.text.bpe.words import CLASSES, END, PAGE, begin_table, character_classes, paged
 
 _KEY_BYTES = 16  # of which the last is a word's length
 _BEFORE, _AFTER = 4, 2  # characters before and after one that decide whether a word begins there
@@ -34,7 +34,7 @@ class GraphBytePairs(tf.Module):
         engine: the BytePairs.
 
     Example:
-        >>> from keras_bert.text.bpe import ALPHABET, BytePairs
+        >>> from keras_bert.text.bpe.byte_pairs import ALPHABET, BytePairs
         >>> engine = BytePairs([*ALPHABET, "th", "the", "Ġthe"], [("t", "h"), ("th", "e"), ("Ġ", "the")])
         >>> GraphBytePairs(engine)(tf.constant(["the the", "", "the"])).to_list()
         [[257, 258], [], [257]]

@@ -1,6 +1,6 @@
 """The WordPiece engine of a Tokenizer: google-research/bert's rules (tokenization.py, FullTokenizer).
 
-    text -> split_words -> (cache: word -> ids) -> ids        normalize.py, wordpiece.py
+    text -> split_words -> (cache: word -> ids) -> ids        normalize.py, pieces.py
 
 What follows the split looks at one word alone, so each distinct word is worked out once and then looked up.
 """
@@ -10,13 +10,13 @@ from itertools import chain
 from pathlib import Path
 
 from keras_bert.text.added import normalizers
-from keras_bert.text.alignment import aligned_tokens, placed_words
 from keras_bert.text.engine import Engine
 from keras_bert.text.normalize import basic_tokens, split_words
 from keras_bert.text.rules import FLAGS
 from keras_bert.text.spelling import UNK, WORDPIECE
 from keras_bert.text.tokenizer_config import VOCAB_NAME, write_config
-from keras_bert.text.wordpiece import WordPiece
+from keras_bert.text.wordpiece.alignment import aligned_tokens, placed_words
+from keras_bert.text.wordpiece.pieces import WordPiece
 
 CACHE_WORDS = 200_000  # about 50 MB; a million words of Wikipedia have about 100,000 distinct ones
 

@@ -1,6 +1,6 @@
 """Text to ids by a SentencePiece model (Kudo and Richardson 2018) and its family's rules.
 
-    text -> cleaning.py -> sentencepiece -> the family's ids         sentence_piece_rules.py
+    text -> cleaning.py -> sentencepiece -> the family's ids         rules.py
 
 Truth: transformers' slow tokenizers of 4.57, which are sentencepiece and these rules; its fast ones give other ids.
 """
@@ -14,9 +14,9 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.characters import WHITE_SPACE
-from keras_bert.text.cleaning import clean, clean_with_places
-from keras_bert.text.cleaning_bulk import BulkCleaner
-from keras_bert.text.sentence_piece_model import CONTROL, UNKNOWN, read_model
+from keras_bert.text.sentence_piece.cleaning import clean, clean_with_places
+from keras_bert.text.sentence_piece.cleaning_bulk import BulkCleaner
+from keras_bert.text.sentence_piece.model import CONTROL, UNKNOWN, read_model
 
 SPACE = "▁"  # what SentencePiece writes for a space, U+2581
 BATCH = 4096  # texts to encode at once

@@ -1,0 +1,1 @@
+"""WordPiece, google-research/bert's tokenizer: in Python, in bulk, in the graph, and its files."""
