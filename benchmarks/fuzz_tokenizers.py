@@ -15,9 +15,9 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from keras_bert.cli.progress import Progress
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
-from keras_bert_cli.progress import Progress
 from tests.text.fuzzing import RULES, Rivals, TextMaker, spelling_vocabulary
 
 BATCH_SIZES = [1, 10, 100, 1000, 2000, 4000]

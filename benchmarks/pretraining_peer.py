@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_bert_cli.flags import add_bool
+from keras_bert.cli.flags import add_bool
 
 SIDES = ("ours", "torch", "torch_stock")
 PARTS = 1000  # into which ours cuts the run to say how much of it is warm-up
@@ -100,7 +100,7 @@ def make_records(args):
 def our_tool(command, **flags):
     """Runs a keras-bert command."""
     flags = [f"--{name}={value}" for name, value in flags.items()]
-    subprocess.run([sys.executable, "-m", "keras_bert_cli.main", command, *flags], check=True)
+    subprocess.run([sys.executable, "-m", "keras_bert.cli.main", command, *flags], check=True)
 
 
 def records_of(name, args):

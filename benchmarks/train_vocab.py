@@ -46,7 +46,7 @@ def main():
         vocab_file = Path(folder, "vocab.txt")
         command = [sys.executable, "-c", PEER, str(vocab_file), str(args.vocab_size), *files]
         peer = run_measured(command) | spelling(vocab_file, heldout)
-        command = [sys.executable, "-m", "keras_bert_cli.main", "train_vocab", f"--input_file={','.join(files)}"]
+        command = [sys.executable, "-m", "keras_bert.cli.main", "train_vocab", f"--input_file={','.join(files)}"]
         flags = [f"--vocab_file={vocab_file}", f"--vocab_size={args.vocab_size}", f"--heldout_file={','.join(heldout)}"]
         ours = run_measured([*command, *flags, "--force"]) | spelling(vocab_file, heldout)
     line = {

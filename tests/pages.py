@@ -8,7 +8,7 @@ import re
 import shlex
 from pathlib import Path
 
-from keras_bert_cli.main import COMMANDS
+from keras_bert.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -106,13 +106,13 @@ def parser_of(words):
     """
     if not words or words[0] not in COMMANDS:
         return None
-    from keras_bert_cli.inspect import SUBJECTS
+    from keras_bert.cli.inspect import SUBJECTS
 
     name, prog = words[0], f"keras-bert {words[0]}"
     if name == "inspect" and words[1:2] and words[1] in SUBJECTS:
         name, prog = SUBJECTS[words[1]], f"{prog} {words[1]}"
     parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False)
-    importlib.import_module(f"keras_bert_cli.{name}").add_arguments(parser)
+    importlib.import_module(f"keras_bert.cli.{name}").add_arguments(parser)
     return parser
 
 

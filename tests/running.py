@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 
-from keras_bert_cli.main import main
+from keras_bert.cli.main import main
 from tests.pages import our_command
 
 # {command: flags that make it small, or let it run twice}, behind its own; the last of two flags counts.

@@ -95,8 +95,8 @@ def check_command(words, where, *, whole):
 
 def known_commands():
     """Returns the first words of every command."""
-    from keras_bert_cli.inspect import SUBJECTS
-    from keras_bert_cli.main import COMMANDS
+    from keras_bert.cli.inspect import SUBJECTS
+    from keras_bert.cli.main import COMMANDS
 
     return [*((name,) for name in COMMANDS), *(("inspect", subject) for subject in SUBJECTS)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import keras_bert as kb
-from keras_bert_cli.main import COMMANDS
+from keras_bert.cli.main import COMMANDS
 from tests.pages import INDENTED, commands_of
 from tests.running import SMALLER, run_command
 from tests.tasks.glue.data import write_glue
@@ -20,7 +20,7 @@ MINUTES = "quickstart"  # its examples are `make quickstart`, and that on anothe
 
 def examples_of(command):
     """Returns the command lines that `keras-bert COMMAND --help` shows."""
-    text = importlib.import_module(f"keras_bert_cli.{command}").__doc__
+    text = importlib.import_module(f"keras_bert.cli.{command}").__doc__
     blocks = [block for block in INDENTED.findall(text) if "keras-bert " in block]
     return [line for block in blocks for line in commands_of(block)]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import keras_bert as kb
-from keras_bert_cli.main import COMMANDS
+from keras_bert.cli.main import COMMANDS
 from tests.notebook_cell import METADATA, with_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("pretrain_tpu", "finetune_glue", "finetune_squad", "korean", "serve")
-OURS = ("keras_bert", "keras_bert_cli", "tfrecords")
+OURS = ("keras_bert", "tfrecords")
 PIN = re.compile(r"([A-Za-z_-]+)(?:\[\w+\])?==([\w.]+)")
 FLAG = re.compile(r"(--\w+)(?:=.*)?", flags=re.S)
 SECONDS = 3600  # for one cell, on any machine: a cell that hangs
@@ -160,7 +160,7 @@ def test_its_commands_have_the_flags_that_they_are_given(name):
         if command == "inspect":
             command, words = f"inspect_{words[0]}", words[1:]
         parser = argparse.ArgumentParser(allow_abbrev=False)
-        importlib.import_module(f"keras_bert_cli.{command}").add_arguments(parser)
+        importlib.import_module(f"keras_bert.cli.{command}").add_arguments(parser)
         known = {option for action in parser._actions for option in action.option_strings}
         for word in words:
             assert not word.startswith("--") or FLAG.fullmatch(word)[1] in known, (command, word)

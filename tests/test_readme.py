@@ -88,7 +88,7 @@ def test_the_examples_of_fine_tuning_run_in_order(surroundings):
 
 
 def test_the_readme_names_the_two_set_up_commands_and_every_command():
-    from keras_bert_cli.main import COMMANDS
+    from keras_bert.cli.main import COMMANDS
 
     text = README.read_text(encoding="utf-8")
     assert "make quickstart" in text

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 
-from keras_bert_cli.main import main
+from keras_bert.cli.main import main
 from tests.cli.conftest import make_documents
 
 KOREAN = {

@@ -305,6 +305,6 @@ def _output_shards(output_file, num_shards):
 
 
 if __name__ == "__main__":
-    from keras_bert_cli.main import main
+    from keras_bert.cli.main import main
 
     sys.exit(main(["create_pretraining_data", *sys.argv[1:]]))

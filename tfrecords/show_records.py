@@ -107,6 +107,6 @@ def examples(files, *, skip=0, vocab_size=None):
 
 
 if __name__ == "__main__":
-    from keras_bert_cli.main import main
+    from keras_bert.cli.main import main
 
     sys.exit(main(["inspect", "records", *sys.argv[1:]]))

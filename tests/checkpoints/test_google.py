@@ -12,10 +12,10 @@ from keras_bert.checkpoints import open_checkpoint, write_checkpoint
 from keras_bert.checkpoints.bundle import write_bundle
 from keras_bert.checkpoints.google import find_prefix
 from keras_bert.checkpoints.parts import encoder_weights, pretraining_weights
+from keras_bert.cli.main import main
 from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.families.electra import google_heads, google_names
-from keras_bert_cli.main import main
 from tests import reference_bert
 
 

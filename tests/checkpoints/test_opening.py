@@ -8,8 +8,8 @@ from safetensors.numpy import load_file, save_file
 
 from keras_bert.checkpoints import open_checkpoint, write_checkpoint
 from keras_bert.checkpoints.bundle import write_bundle
+from keras_bert.cli.main import main
 from keras_bert.errors import UserError
-from keras_bert_cli.main import main
 from tests.checkpoints.conftest import CONFIG
 from tests.reference_bert import write_older
 from tests.reference_huggingface import write_huggingface

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_bert_cli.main import main
+from keras_bert.cli.main import main
 from tests.sharing import made_once
 
 SUBJECTS = {

@@ -5,7 +5,7 @@ import json
 import sys
 import types
 
-from keras_bert_cli.main import main
+from keras_bert.cli.main import main
 
 
 class Terminal(io.StringIO):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import FORMATS, find_format, open_checkpoint, write_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.models import Encoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 from tests.reference_bert import write_google
 from tests.reference_huggingface import write_huggingface, write_tokenizer
 
@@ -236,7 +236,7 @@ def test_a_vocabulary_larger_than_the_checkpoint_is_refused_with_both_numbers(so
 
 def test_neither_tensorflow_nor_keras_is_started(sources):
     script = (
-        "import sys\nfrom keras_bert_cli.main import main\n"
+        "import sys\nfrom keras_bert.cli.main import main\n"
         f"assert main(['convert', '--init_checkpoint', {str(sources / 'google')!r}, '--format', 'huggingface', "
         f"'--output_dir', {str(sources / 'new')!r}]) == 0\n"
         "assert not {'tensorflow', 'keras', 'safetensors'} & set(sys.modules)\n"

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from keras_bert.cli import corpus
+from keras_bert.cli.corpus import Document, balanced_table, first_words, is_heldout, shared_sentences, write_split
 from keras_bert.errors import UserError
-from keras_bert_cli import corpus
-from keras_bert_cli.corpus import Document, balanced_table, first_words, is_heldout, shared_sentences, write_split
 
 LETTERS = "abcdefghij "
 

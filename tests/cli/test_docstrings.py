@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_bert_cli.corpus import Document, is_heldout
-from keras_bert_cli.docstring_prose import docstring_sentences, is_prose
-from keras_bert_cli.docstrings import (
+from keras_bert.cli.corpus import Document, is_heldout
+from keras_bert.cli.docstring_prose import docstring_sentences, is_prose
+from keras_bert.cli.docstrings import (
     PACKAGES,
     STANDARD_LIBRARY,
     classification_tables,
@@ -231,7 +231,7 @@ def test_the_corpus_is_the_same_wherever_the_packages_lie_and_whatever_the_hash_
     moved = tmp_path / "elsewhere"
     (tmp_path / "site").rename(moved)
     script = (
-        "import sys; from pathlib import Path; from keras_bert_cli.docstrings import write_corpus\n"
+        "import sys; from pathlib import Path; from keras_bert.cli.docstrings import write_corpus\n"
         "folder = Path(sys.argv[1])\n"
         "write_corpus(folder / 'again', {name: folder / 'elsewhere' / name for name in sys.argv[2:]})"
     )
@@ -272,7 +272,7 @@ def test_examples_that_name_a_package_are_left_out():
 
 def test_packages_are_found_without_importing_them():
     script = (
-        "import sys; from keras_bert_cli.docstrings import package_roots; package_roots()\n"
+        "import sys; from keras_bert.cli.docstrings import package_roots; package_roots()\n"
         "print([name for name in ('tensorflow', 'keras', 'scipy', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}

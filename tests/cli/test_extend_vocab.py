@@ -2,9 +2,9 @@
 
 import pytest
 
+from keras_bert.cli.main import dispatch, main
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
-from keras_bert_cli.main import dispatch, main
 from tests.cli.vocabularies import expect_error
 
 

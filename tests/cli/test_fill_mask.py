@@ -5,12 +5,12 @@ import sys
 import keras
 import pytest
 
+from keras_bert.cli.main import dispatch
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer
 from keras_bert.serving.predict import fill_mask
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import dispatch
 from tests.cli.shell import Shell, Terminal
 
 pytestmark = pytest.mark.usefixtures("eagerly")

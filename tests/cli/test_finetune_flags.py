@@ -5,12 +5,12 @@ import types
 
 import pytest
 
+from keras_bert.cli import finetune_flags, saved_models
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli import finetune_flags, saved_models
 
 
 def parse(*flags, **defaults):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import open_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.serving.predict import predict
 from keras_bert.tasks import glue
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 from tests.small import NO_DROPOUT, small_shape
 from tests.tasks.glue.data import write, write_glue
 

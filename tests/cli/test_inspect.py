@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_bert.cli.inspect_records import _histogram
+from keras_bert.cli.main import main
 from keras_bert.data.records import ALIASES, FEATURES
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.inspect_records import _histogram
-from keras_bert_cli.main import main
 from tfrecords.create_pretraining_data import create_pretraining_data
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,12 +13,12 @@ import pytest
 from keras_bert.checkpoints import save_checkpoint
 from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
 from keras_bert.checkpoints.safetensors import open_arrays
+from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.training.costs import Step
 from keras_bert.training.memory import step_memory
-from keras_bert_cli.main import main
 from tests.reference_huggingface import write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,7 +306,7 @@ def test_a_value_that_no_flag_takes(capsys, flag):
 
 def test_no_tensorflow_is_imported(model_dir):
     script = (
-        "import sys\nfrom keras_bert_cli.main import main\nassert main(sys.argv[1:]) == 0\n"
+        "import sys\nfrom keras_bert.cli.main import main\nassert main(sys.argv[1:]) == 0\n"
         "print(*sorted({'tensorflow', 'keras', 'jax'} & set(sys.modules)), sep=',')"
     )
     path = model_dir()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from keras_bert_cli.saved_models import find_configuration
+from keras_bert.cli.saved_models import find_configuration
 
 PATIENCE = 120  # seconds until a step must have been trained; generous, as a busy machine compiles slowly
 
@@ -19,7 +19,7 @@ PATIENCE = 120  # seconds until a step must have been trained; generous, as a bu
 )
 def test_a_signal_saves_says_so_and_leaves_no_model(records, tmp_path, number, name):
     out = tmp_path / "model"
-    command = [sys.executable, "-m", "keras_bert_cli.main", "pretrain", f"--input_file={records}"]
+    command = [sys.executable, "-m", "keras_bert.cli.main", "pretrain", f"--input_file={records}"]
     flags = ["--bert_config_file=tiny", "--train_batch_size=4", "--num_train_steps=1000000", "--iterations_per_loop=2"]
     flags += ["--jit_compile=false"]
     process = subprocess.Popen(

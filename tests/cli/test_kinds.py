@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_bert.cli.main import dispatch, main
 from keras_bert.data.columns import read_columns
 from keras_bert.data.records import read_manifest, tokenizer_beside
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert_cli.main import dispatch, main
 from tests.text.kinds import FIRST, folder_of, slow_but, small_tokenizer
 
 FAMILIES = {"roberta": "roberta", "xlm_roberta": "xlm-roberta", "albert": "albert", "kobert": "bert"}  # model_type

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from keras_bert.cli.main import COMMANDS, main
 from keras_bert.errors import UserError, note
-from keras_bert_cli.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
-CLI = ROOT / "keras_bert_cli"
+CLI = ROOT / "keras_bert" / "cli"
 
 
 def modules_after(*arguments):
     """Runs the command in a fresh interpreter. Returns its output and the top-level modules that it imported."""
     script = (
-        "import sys\nfrom keras_bert_cli.main import main\n"
+        "import sys\nfrom keras_bert.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print('MODULES', *sorted({name.split('.')[0] for name in sys.modules}))"
     )
@@ -37,15 +37,14 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     for name, text in COMMANDS.items():
         assert f"  {name} " in output
         assert text in output
-    assert "keras_bert_cli" in modules
-    assert not modules & {"tensorflow", "keras", "numpy", "keras_bert", "tfrecords", "tensorflow_text"}
+    assert not modules & {"tensorflow", "keras", "numpy", "tfrecords", "tensorflow_text"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_imports_nothing_heavy(name):
     output, modules = modules_after(name, "--help")
     assert f"keras-bert {name}" in output
-    assert not modules & {"tensorflow", "keras", "numpy", "keras_bert", "tfrecords", "tensorflow_text"}
+    assert not modules & {"tensorflow", "keras", "numpy", "tfrecords", "tensorflow_text"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -120,10 +119,10 @@ def command_that(monkeypatch):
     """Puts a function in the place of a command's `run`."""
 
     def put(run):
-        module = types.ModuleType("keras_bert_cli.export", "A command for the test.")
+        module = types.ModuleType("keras_bert.cli.export", "A command for the test.")
         module.add_arguments = lambda parser: parser.add_argument("--steps", type=int, default=3)
         module.run = run
-        monkeypatch.setattr(importlib, "import_module", {"keras_bert_cli.export": module}.__getitem__)
+        monkeypatch.setattr(importlib, "import_module", {"keras_bert.cli.export": module}.__getitem__)
 
     return put
 
@@ -169,7 +168,7 @@ def test_ctrl_c_is_status_130(command_that, capsys):
 
 
 def test_ctrl_c_says_whether_the_run_can_be_resumed(monkeypatch, capsys, tmp_path):
-    from keras_bert_cli import create_pretraining_data, pretrain, quickstart
+    from keras_bert.cli import create_pretraining_data, pretrain, quickstart
 
     for module in (pretrain, quickstart, create_pretraining_data):
         monkeypatch.setattr(module, "run", fail_with(KeyboardInterrupt()))
@@ -203,7 +202,7 @@ def test_a_command_has_its_output_directory_to_itself(monkeypatch, capsys, tmp_p
         assert not left.exists() or name == "export"
         assert main(argv) == 2  # the same once more, meanwhile
 
-    module = types.ModuleType(f"keras_bert_cli.{name}", "A command for the test.")
+    module = types.ModuleType(f"keras_bert.cli.{name}", "A command for the test.")
     module.add_arguments = lambda parser: parser.add_argument("--output_dir")
     module.run, argv = run, [name, f"--output_dir={tmp_path / 'out'}"]
     monkeypatch.setattr(importlib, "import_module", {module.__name__: module}.__getitem__)
@@ -223,7 +222,7 @@ def test_a_command_has_its_output_directory_to_itself(monkeypatch, capsys, tmp_p
 def test_a_full_disk_is_one_line_and_status_2(command_that, capsys, monkeypatch, name):
     """Standard output may be sent to a file, and a disk may be full wherever something is written."""
     dropped = []
-    monkeypatch.setattr("keras_bert_cli.main._drop_output", lambda: dropped.append(True))
+    monkeypatch.setattr("keras_bert.cli.main._drop_output", lambda: dropped.append(True))
     command_that(fail_with(OSError(errno.ENOSPC, "No space left on device", name)))
     assert main(["export"]) == 2
     told = capsys.readouterr().err.replace(f": '{name}'", "")

@@ -5,9 +5,9 @@ import lzma
 
 import pytest
 
+from keras_bert.cli.corpus import Document
+from keras_bert.cli.own_text import passage_tables, passages, write_own_corpus
 from keras_bert.errors import UserError
-from keras_bert_cli.corpus import Document
-from keras_bert_cli.own_text import passage_tables, passages, write_own_corpus
 
 COMMON = "All the documents have this very sentence in common."
 

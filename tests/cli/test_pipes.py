@@ -37,7 +37,7 @@ def start(model):
     started = []
 
     def start():
-        command = [sys.executable, "-m", "keras_bert_cli.main", "predict", f"--model_dir={model}", "--max_seq_length=8"]
+        command = [sys.executable, "-m", "keras_bert.cli.main", "predict", f"--model_dir={model}", "--max_seq_length=8"]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         started.append(subprocess.Popen(command, **pipes, env=environment, preexec_fn=heeding_ctrl_c))

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from keras_bert.cli.main import main
 from keras_bert.models import BertClassifier
 from keras_bert.serving.predict import predict as ask
 from keras_bert.tasks.examples import Examples
@@ -12,7 +13,6 @@ from keras_bert.tasks.kinds import KINDS
 from keras_bert.tasks.saved import load_classifier
 from keras_bert.tasks.table import read_table, write_tsv
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert_cli.main import main
 from tests.cli.classifiers import TEXTS, expected, make_classifiers
 
 pytestmark = pytest.mark.usefixtures("eagerly")

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.checkpoints import open_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import (
     BertEncoder,
@@ -22,7 +23,6 @@ from keras_bert.serving.loading import load
 from keras_bert.tasks import squad
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 from tests.cli.shell import Shell, lines
 from tests.pages import DOCS, blocks_of, commands_of, our_command
 

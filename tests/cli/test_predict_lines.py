@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from keras_bert.cli.main import main
+from keras_bert.cli.predict_inputs import _told_of_repeated
 from keras_bert.tasks.table import read_table
-from keras_bert_cli.main import main
-from keras_bert_cli.predict_inputs import _told_of_repeated
 from tests.cli.classifiers import HEADS, TEXTS, expected, make_classifiers
 from tests.cli.shell import Shell, lines
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from keras_bert_cli.main import main
-from keras_bert_cli.saved_models import CONFIGURATIONS, find_configuration
+from keras_bert.cli.main import main
+from keras_bert.cli.saved_models import CONFIGURATIONS, find_configuration
 from tests.cli.conftest import pretrain
 
 pytestmark = pytest.mark.usefixtures("quick_runs")

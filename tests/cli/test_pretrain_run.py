@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from keras_bert_cli import remote_places
-from keras_bert_cli.main import main
-from keras_bert_cli.saved_models import find_configuration
+from keras_bert.cli import remote_places
+from keras_bert.cli.main import main
+from keras_bert.cli.saved_models import find_configuration
 from tests.cli.conftest import pretrain
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -119,7 +119,7 @@ def test_on_jax_the_same_command_trains_resumes_and_writes_what_tensorflow_loads
 
     from keras_bert import BertPretrainer
 
-    command = [sys.executable, "-m", "keras_bert_cli.main", "pretrain", f"--input_file={records}"]
+    command = [sys.executable, "-m", "keras_bert.cli.main", "pretrain", f"--input_file={records}"]
     flags = ["--bert_config_file=tiny", "--train_batch_size=8", "--num_warmup_steps=2", "--iterations_per_loop=4"]
     flags += [f"--eval_file={records}", "--eval_every=8", "--save_checkpoints_steps=5", "--num_train_steps=12"]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from keras_bert_cli import progress as module
-from keras_bert_cli.progress import BAR_WIDTH, Progress
+from keras_bert.cli import progress as module
+from keras_bert.cli.progress import BAR_WIDTH, Progress
 from tests.cli.shell import Terminal
 
 

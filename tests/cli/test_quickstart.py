@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from keras_bert.cli.chain import masked_sentences
+from keras_bert.cli.main import main
+from keras_bert.cli.stages import Stages
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert_cli.chain import masked_sentences
-from keras_bert_cli.main import main
-from keras_bert_cli.stages import Stages
 from tests.cli.conftest import make_documents
 
 SMALL = ["--vocab_size=160", "--num_train_steps=6", "--train_batch_size=4", "--max_seq_length=32"]

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.checkpoints import save_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.models.weights import collect_arrays
@@ -16,7 +17,6 @@ from keras_bert.serving.embed import embed
 from keras_bert.serving.predict import fill_mask, predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 
 WORDS = ("paris", "is", "the", "capital", "of", "france", "a", "text", "to", "answer", "second", ".", "é")
 

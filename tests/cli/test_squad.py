@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import open_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer, BertSpanLabeler
 from keras_bert.tasks.squad import Answerer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 from tests.small import NO_DROPOUT, small_shape
 
 LETTERS = list("abcdefghij")

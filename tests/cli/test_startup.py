@@ -3,7 +3,7 @@
 import os
 import sys
 
-from keras_bert_cli.startup import hidden_notes
+from keras_bert.cli.startup import hidden_notes
 from tests.cli.shell import Terminal
 
 

@@ -11,10 +11,10 @@ import types
 import pytest
 
 from keras_bert import files
+from keras_bert.cli import streams
+from keras_bert.cli.json_lines import Field, read_object, to_json, write_json_lines
+from keras_bert.cli.main import main
 from keras_bert.errors import UserError
-from keras_bert_cli import streams
-from keras_bert_cli.json_lines import Field, read_object, to_json, write_json_lines
-from keras_bert_cli.main import main
 from tests.cli.shell import Terminal, stdin
 
 FIELDS = {"question": Field(("question", "q")), "choices": Field(("choices",), "a list of two or more strings")}

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import open_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertMultipleChoice, BertPretrainer
 from keras_bert.tasks.choices import predict_choices, read_choices
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 from tests.small import small_shape
 
 ENDINGS = ["ran", "sat", "ate", "flew"]
@@ -107,7 +107,7 @@ def test_the_folds_of_a_folder_make_one_mean(folder, tmp_path, capsys, monkeypat
         ran.append((args.data_dir, args.output_dir))
         return {"accuracy": 0.0, "test": {"accuracy": 0.5 + 0.25 * len(ran)}} if len(ran) == 1 else {"accuracy": 0.25}
 
-    monkeypatch.setattr("keras_bert_cli.swag._run", run)
+    monkeypatch.setattr("keras_bert.cli.swag._run", run)
     assert swag(folder, tmp_path / "folds", f"--data_dir={folder / 'cv_split'}") == 0
     names = ["fold_0", "fold_1"]
     assert ran == [(str(folder / "cv_split" / name), str(tmp_path / "folds" / name)) for name in names]

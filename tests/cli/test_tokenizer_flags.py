@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
+from keras_bert.cli import pretrain, pretrain_flags
+from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer
 from keras_bert.data.manifests import check_tokenizer_of, records_vocabulary, stated_rules
 from keras_bert.errors import UserError
 from keras_bert.text.rules import TokenizerRules
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli import pretrain, pretrain_flags
-from keras_bert_cli.tokenizer_flags import add_rule_flags, find_tokenizer
 
 WORDS = "the café cafe 東 京 東京 [S]".split()
 VOCABULARY = Vocabulary([*SPECIAL_TOKENS, *WORDS])

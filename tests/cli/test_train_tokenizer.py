@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from keras_bert.cli.main import dispatch, main
+from keras_bert.cli.vocabulary_models import FAMILIES
 from keras_bert.text.learning.bpe import FAMILIES as BPE_FAMILIES
 from keras_bert.text.learning.sentence_piece import FAMILIES as UNIGRAM_FAMILIES
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert_cli.main import dispatch, main
-from keras_bert_cli.vocabulary_models import FAMILIES
 from tests.cli.vocabularies import expect_error
 
 SIZE = 300
@@ -60,7 +60,7 @@ def test_who_counts_does_not_matter_for_other_kinds(model, text_file, tmp_path):
     made = []
     for workers, seed in ((1, "0"), (3, "2024")):
         folder = tmp_path / str(workers)
-        command = [sys.executable, "-m", "keras_bert_cli.main", *kind_arguments(model, text_file, folder)]
+        command = [sys.executable, "-m", "keras_bert.cli.main", *kind_arguments(model, text_file, folder)]
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         subprocess.run([*command, f"--num_workers={workers}"], check=True, env=environment, capture_output=True)
         made.append({path.name: path.read_bytes() for path in folder.iterdir()})

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from keras_bert.cli.main import dispatch, main
 from keras_bert.text.learning.counting import HeldOut
 from keras_bert.text.learning.wordpiece import learn_vocab
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import dispatch, main
 from tests.cli.vocabularies import expect_error
 
 SIZE = 300
@@ -110,7 +110,7 @@ def test_who_counts_does_not_matter(text_file, tmp_path):
     files = []
     for workers, seed in ((1, "0"), (2, "1"), (3, "2024")):
         files.append(tmp_path / f"{workers}.txt")
-        command = [sys.executable, "-m", "keras_bert_cli.main", *arguments(text_file, files[-1])]
+        command = [sys.executable, "-m", "keras_bert.cli.main", *arguments(text_file, files[-1])]
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         subprocess.run([*command, f"--num_workers={workers}"], check=True, env=environment, capture_output=True)
     assert len({file.read_bytes() for file in files}) == 1

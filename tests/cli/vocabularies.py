@@ -1,6 +1,6 @@
 """What the tests of train_vocab share."""
 
-from keras_bert_cli.main import main
+from keras_bert.cli.main import main
 
 
 def expect_error(capsys, argv, *parts):

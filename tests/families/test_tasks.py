@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 from keras_bert import models
 from keras_bert.checkpoints import open_checkpoint
+from keras_bert.cli.main import main
 from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.serving.embed import embed
@@ -18,7 +19,6 @@ from keras_bert.tasks.glue.rows import find_task
 from keras_bert.tasks.saved import load_classifier
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert_cli.main import main
 from tests.world import write_tasks
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

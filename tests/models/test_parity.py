@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from keras_bert.cli.main import main
 from keras_bert.models import (
     BertClassifier,
     BertEncoder,
@@ -17,7 +18,6 @@ from keras_bert.models import (
 )
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
-from keras_bert_cli.main import main
 from tests.models.conftest import INPUTS, make, randomise
 
 pytestmark = pytest.mark.slow

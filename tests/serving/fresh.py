@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-FOREIGN = ("keras_bert", "keras_bert_cli", "tfrecords", "tests")
+FOREIGN = ("keras_bert", "tfrecords", "tests")
 
 
 def ask(signature, inputs, rows=None):

@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
+from keras_bert.cli.export import QUERIES, snippet
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.serving.export import export
 from keras_bert.serving.formats import FORMATS
 from keras_bert.text.tokenizer import Tokenizer
-from keras_bert_cli.export import QUERIES, snippet
 
 HEADS = ("embed", "classify", "score", "fill_mask")  # embeddings, probabilities, a number, logits at positions
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from keras_bert_cli.main import main
+from keras_bert.cli.main import main
 from tests.tfrecords.tool import REPOSITORY, command
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_bert.cli.main import main
 from keras_bert.errors import UserError
-from keras_bert_cli.main import main
 from tests.tfrecords.tool import REPOSITORY, command, small_pieces
 
 
@@ -92,7 +92,7 @@ def test_killed_at_any_moment(corpus_file, vocab_file, tmp_path, wait):
     flags = ("--dupe_factor=40", "--num_shards=2", "--num_workers=2", "--max_predictions_per_seq=5")
     whole, cut = (command(corpus_file, vocab_file, tmp_path / n / "a.tfrecord", *flags) for n in ("whole", "cut"))
     assert main(whole) == 0
-    begun = [sys.executable, "-m", "keras_bert_cli.main", *cut]
+    begun = [sys.executable, "-m", "keras_bert.cli.main", *cut]
     process = subprocess.Popen(begun, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (tmp_path / "cut" / ".a.unfinished").exists() and process.poll() is None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_bert.cli.pretrain import _find_config, _sentence_task
 from keras_bert.config import Config
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.errors import UserError
@@ -20,7 +21,6 @@ from keras_bert.training.optimizers import adamw
 from keras_bert.training.pretrain import pretrain
 from keras_bert.training.steps import make_eval_step, make_train_steps
 from keras_bert.training.sums import columns, metrics_from_sums
-from keras_bert_cli.pretrain import _find_config, _sentence_task
 from tests.reference_bert import log_softmax
 from tests.training.conftest import ONCE, SEQ_LENGTH, altered
 

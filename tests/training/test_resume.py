@@ -308,7 +308,7 @@ def command(folder, records, config, *flags):
     """Returns a `keras-bert pretrain` command line for RUN."""
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     return [
-        *(sys.executable, "-m", "keras_bert_cli.main", "pretrain"),
+        *(sys.executable, "-m", "keras_bert.cli.main", "pretrain"),
         f"--input_file={','.join(records[0])}",
         f"--eval_file={','.join(records[1])}",
         f"--bert_config_file={folder / 'config.json'}",

@@ -329,7 +329,7 @@ def test_a_killed_worker_stops_the_other_and_both_go_on(records, config, tmp_pat
     pretrain(records[0], tmp_path / "alone", config, steps_per_loop=25, **RUN)
     (tmp_path / "bert_config.json").write_text(json.dumps(config.to_dict()))
     command = [
-        *(sys.executable, "-m", "keras_bert_cli.main", "pretrain", "--strategy=multi_worker"),
+        *(sys.executable, "-m", "keras_bert.cli.main", "pretrain", "--strategy=multi_worker"),
         *(f"--input_file={','.join(records[0])}", "--output_dir=run", "--bert_config_file=bert_config.json"),
         *(f"--save_checkpoints_steps={SAVE_EVERY}", "--iterations_per_loop=25"),
         *(f"--{name}={value}" for name, value in RUN.items()),

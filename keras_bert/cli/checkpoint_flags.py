@@ -1,0 +1,23 @@
+"""The flags that say of a Google checkpoint what no file does: ELECTRA's have two nets and no configuration."""
+
+from keras_bert.cli.flags import positive_int
+
+
+def add_checkpoint_flags(parser):
+    """Adds the flags."""
+    parser.add_argument(
+        "--electra_net",
+        choices=("discriminator", "generator"),
+        help="of a Google ELECTRA checkpoint, which holds both (default: discriminator)",
+    )
+    parser.add_argument(
+        "--num_attention_heads",
+        type=positive_int,
+        help="of a Google ELECTRA checkpoint, which does not say (default: hidden size / 64, as its code has it)",
+    )
+
+
+def checkpoint_options(args):
+    """Returns what the flags say, as options of `open_checkpoint`."""
+    heads = args.num_attention_heads
+    return {"net": args.electra_net, "overrides": {"num_attention_heads": heads} if heads else None}

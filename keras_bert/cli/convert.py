@@ -1,0 +1,168 @@
+"""Checkpoint of any format -> checkpoint of another: a model directory, Hugging Face's plain one, or Google's TF1.
+
+    keras-bert convert --init_checkpoint bert-base-uncased --output_dir converted --format keras_bert
+
+Arrays are copied one at a time, so that a large model needs no more memory than its largest array, and
+TensorFlow is not started. Heads, vocabulary and casing travel; what has no place in the new format is named.
+"""
+
+import json
+import math
+import shlex
+from pathlib import Path
+
+from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
+from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
+
+# google-research/bert's program for a task; others begin with run_classifier.py.
+SCRIPTS = {"question_answering": "run_squad.py", "pretraining": "run_pretraining.py"}
+
+
+def add_arguments(parser):
+    """Adds the flags."""
+    parser.add_argument(
+        "--init_checkpoint",
+        required=True,
+        help="what to convert: our model directory, a Google checkpoint (directory or prefix) or a Hugging Face "
+        "directory",
+    )
+    parser.add_argument("--output_dir", required=True, help="directory to write")
+    parser.add_argument(
+        "--format",
+        required=True,
+        help="keras_bert (a Hugging Face directory, and task.json for what it cannot say), huggingface or google",
+    )
+    parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
+    add_checkpoint_flags(parser)
+    add_rule_flags(
+        parser,
+        do_lower_case="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary "
+        "says",
+    )
+
+
+def run(args):
+    """Runs the command: prints what it resolved, what it wrote, what has no place, and the next command."""
+    from keras_bert.checkpoints import (
+        FORMATS,
+        check_format,
+        check_place,
+        check_vocabulary,
+        find_format,
+        open_checkpoint,
+        write_checkpoint,
+    )
+    from keras_bert.cli.progress import Progress
+    from keras_bert.errors import UserError
+
+    check_format(args.format)
+    output_dir = Path(args.output_dir)
+    check_place(output_dir)
+    checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
+    if output_dir.resolve() == checkpoint.folder.resolve():
+        raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
+    standing = find_format(output_dir)
+    if standing is not None:
+        raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
+    if not args.vocab_file:
+        check_vocabulary(checkpoint)
+    tokenizer, unread = _find_tokenizer(args, checkpoint)
+    config, number = checkpoint.config, sum(map(math.prod, checkpoint.shapes.values()))
+    shape = f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
+    what = FORMATS[find_format(args.init_checkpoint)].what
+    print(f"checkpoint: {args.init_checkpoint} ({what}: {shape}, {config.hidden_act}, {number:,} weights)")
+    print(f"head: {_describe_head(checkpoint)}")
+    print(f"vocabulary: {_describe_tokenizer(tokenizer, checkpoint.folder, unread)}", flush=True)
+    lost = list(checkpoint.notes)
+    with Progress() as progress:
+        names = write_checkpoint(
+            checkpoint,
+            output_dir,
+            tokenizer=tokenizer,
+            unread=unread,
+            format=args.format,
+            progress=progress,
+            log=lost.append,
+        )
+    size = sum((output_dir / name).stat().st_size for name in names)
+    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
+    for note in lost:
+        print(f"note: {note}")
+    print(f"next: {_next_command(args.format, output_dir, checkpoint, tokenizer)}")
+    return {"path": str(output_dir), "format": args.format, "notes": lost}
+
+
+def _find_tokenizer(args, checkpoint):
+    """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
+    from keras_bert.errors import UserError
+    from keras_bert.text.kinds import kind_of
+    from keras_bert.text.wordpiece.files import cannot_read, foreign_kind, unread_files
+
+    kind, asked = foreign_kind(checkpoint.folder), given_rules(args) or args.special_tokens
+    if kind is not None and not args.vocab_file:
+        if asked:
+            raise cannot_read(checkpoint.folder, kind)
+        return None, unread_files(checkpoint.folder)
+    if args.vocab_file or kind_of(checkpoint.folder):
+        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True), ()
+    if asked:
+        flag = next(iter(given_rules(args)), "special_tokens")
+        raise UserError(f"--{flag} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
+    return None, ()
+
+
+def _describe_head(checkpoint):
+    names = sorted({name.rpartition("/")[0] or name for name in checkpoint.shapes if not name.startswith("bert/")})
+    task = checkpoint.task.get("task")
+    number = checkpoint.task.get("num_classes")
+    classes = "" if number is None else f", {number} class{'' if number == 1 else 'es'}"
+    return f"{f'{task}, ' if task else ''}{', '.join(names)}{classes}" if names else "none"
+
+
+def _describe_tokenizer(tokenizer, folder, unread):
+    from keras_bert.text.wordpiece.files import foreign_kind
+
+    if unread:
+        return f"of a kind that cannot be read, {foreign_kind(folder)}; copied unread: " + ", ".join(
+            path.name for path in unread
+        )
+    if tokenizer is None:
+        return "none beside the checkpoint, and none is written (--vocab_file adds one)"
+    return f"{len(tokenizer):,} entries, {tokenizer.described}"
+
+
+def _next_command(format, folder, checkpoint, tokenizer):
+    """Returns what a user would do next with a directory of a format."""
+    if format == "google":
+        return _google_command(folder, checkpoint.task.get("task"), tokenizer)
+    if format == "huggingface":
+        [architecture] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"]
+        return f"transformers.{architecture}.from_pretrained({str(folder)!r})"
+    if tokenizer is None or not _can_be_served(checkpoint):
+        return f"keras-bert inspect {shlex.quote(str(folder))}"
+    return f"keras-bert export --model_dir {shlex.quote(str(folder))} --output_dir {shlex.quote(f'{folder}-serving/1')}"
+
+
+def _google_command(folder, task, tokenizer):
+    """Returns the command line of google-research/bert's program for a task."""
+    script = SCRIPTS.get(task, "run_classifier.py")
+    flags = {"bert_config_file": folder / "bert_config.json", "init_checkpoint": folder / "bert_model.ckpt"}
+    if tokenizer is not None and script != "run_pretraining.py":  # it reads records, not text
+        flags |= {"vocab_file": folder / "vocab.txt"}
+        flags |= {} if tokenizer.do_lower_case else {"do_lower_case": False}
+    return " ".join(["python", script, *(f"--{name}={shlex.quote(str(value))}" for name, value in flags.items())])
+
+
+def _can_be_served(checkpoint):
+    """Says whether `keras-bert export` takes it: what its task needs is there, and texts are all that it is asked."""
+    from keras_bert.checkpoints.parts import needed_weights
+    from keras_bert.families import find_family
+
+    config, task = checkpoint.config, checkpoint.task.get("task")
+    family = find_family(config.family)
+    if task not in {head.task for head in family.heads}:
+        return task is None
+    objectives = checkpoint.task.get("objectives") or family.objectives
+    if task == "pretraining" and "masked_lm" not in objectives:
+        return False
+    return set(needed_weights(config, task, objectives=objectives)) <= checkpoint.shapes.keys()

@@ -1,0 +1,323 @@
+"""What a model is and what pre-training it costs: parameters, arithmetic, memory, the largest batch that fits."""
+
+import argparse
+import json
+import os
+import re
+
+from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
+from keras_bert.cli.flags import positive_int
+
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+WAYS = {
+    "float32": {"dtype": "float32"},
+    "with remat": {"dtype": "float32", "remat": True},
+    "mixed_bfloat16": {"dtype": "mixed_bfloat16"},
+    "bfloat16, remat": {"dtype": "mixed_bfloat16", "remat": True},
+}
+MEMORY_ROWS = {
+    "weights": "weights",
+    "copies": "weights in 16 bits",
+    "optimizer": "optimizer ({optimizer}: m and v)",
+    "gradients": "gradients, as activations go",
+    "activations": "activations",
+    "temporaries": "largest temporaries",
+    "unused": "unused by the allocator",
+    "graph": "the graph itself",
+    "peak": "together, at the peak",
+}
+SHOWN_ARRAYS = 5
+PRETRAINING = "the heads of pre-training"
+DEFAULT_LENGTH = 128  # max_seq_length of run_pretraining.py
+
+
+def memory_size(text):
+    """An argparse type for amounts of memory, in bytes.
+
+    >>> memory_size("16GB"), memory_size("80 gib")
+    (16000000000, 85899345920)
+    """
+    match = re.fullmatch(r"(\d+\.?\d*)\s*([kmgt]?i?)b?", text.lower())
+    if not match or match[2] not in UNITS or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"expected an amount such as 16GB or 80GiB, received {text!r}")
+    return round(float(match[1]) * UNITS[match[2]])
+
+
+def add_arguments(parser):
+    """Adds the flags."""
+    parser.add_argument(
+        "--bert_config_file",
+        help="a configuration file or a size (tiny ... large, L-4_H-256, roberta-base, ...) in the place of MODEL",
+    )
+    parser.add_argument(
+        "--max_seq_length", type=positive_int, help="tokens an example (default: 128, or the most the model can read)"
+    )
+    parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
+    parser.add_argument(
+        "--max_predictions_per_seq", type=positive_int, help="masked positions an example (default: 15%% of its tokens)"
+    )
+    parser.add_argument("--optimizer", choices=("adamw", "lamb"), default="adamw", help="(default: adamw)")
+    parser.add_argument(
+        "--memory", type=memory_size, help="find the largest batch for so much, 16GB say (default: this machine's)"
+    )
+    add_checkpoint_flags(parser)
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+
+def run(args):
+    """Runs the command. Returns the figures as a dict."""
+    from keras_bert.config import Config
+    from keras_bert.errors import UserError
+
+    if (args.model is None) == (args.bert_config_file is None):
+        raise UserError("give a model directory or a size, or else a size or file by --bert_config_file.")
+    if args.model is None or _is_size(args.model):
+        name = args.bert_config_file or args.model
+        config, lines = Config.from_name_or_file(name), [f"model: {name}"]
+        unknown = config.unknown_fields()
+        lines += [f"note: {unknown}"] if unknown else []
+        figures = _figures(config, args)
+    else:
+        from keras_bert.checkpoints import open_checkpoint
+
+        checkpoint = open_checkpoint(args.model, allow_missing=True, **checkpoint_options(args))
+        config, about = checkpoint.config, _about(checkpoint, args.model)
+        lines = _described(about, checkpoint)
+        figures = {"model": about, **_figures(config, args, checkpoint)}
+    if args.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        print("\n".join([*lines, _shape(config), *_tables(figures, args)]))
+    return figures
+
+
+def _is_size(model):
+    """Says whether MODEL is a size by its name, such as "base", and nothing that lies there."""
+    from keras_bert.config import MINIATURE
+    from keras_bert.families import FAMILIES
+
+    is_name = any(model in family.sizes for family in FAMILIES.values()) or MINIATURE.fullmatch(model)
+    return not os.path.exists(model) and bool(is_name)
+
+
+def _about(checkpoint, path):
+    """Returns what lies there as a dict: format, task, vocabulary."""
+    from keras_bert.checkpoints import find_format
+    from keras_bert.errors import UserError
+    from keras_bert.text.kinds import kind_of
+    from keras_bert.text.tokenizer import Tokenizer
+
+    vocabulary, notes = None, []
+    if kind_of(checkpoint.folder) is not None:
+        try:
+            tokenizer = Tokenizer.from_pretrained(checkpoint.folder)
+            vocabulary = {
+                "entries": len(tokenizer),
+                "kind": tokenizer.kind,
+                "do_lower_case": tokenizer.do_lower_case,
+                "rules": tokenizer.described,
+            }
+        except UserError as error:
+            notes.append(f"its tokenizer cannot be used: {error}")
+    return {
+        "path": str(path),
+        "format": find_format(path),
+        "task": checkpoint.task,
+        "vocabulary": vocabulary,
+        "missing": [file.name for file in checkpoint.missing],
+        "notes": [*checkpoint.notes, *notes],
+    }
+
+
+def _described(about, checkpoint):
+    """Returns what lies there as lines: `_about`, and the arrays."""
+    from keras_bert.checkpoints import FORMATS
+
+    task = about["task"]
+    told = [f"{name} {value}" for name, value in task.items() if name != "task"]
+    return [
+        f"model: {about['path']}, {FORMATS[about['format']].what}",
+        f"task: {', '.join([task.get('task', 'not told'), *told])}",
+        _vocabulary(about["vocabulary"], checkpoint.config.vocab_size),
+        *(f"weights: {name} is missing; names and shapes are the index's" for name in about["missing"]),
+        *_arrays(checkpoint),
+        *(f"note: {note}" for note in about["notes"]),
+    ]
+
+
+def _vocabulary(found, expected):
+    """Returns a line on the vocabulary beside the weights."""
+    if found is None:
+        return "vocabulary: none beside the weights"
+    verdict = ""
+    if found["entries"] > expected:
+        verdict = f", but the configuration's vocab_size is {expected:,}"
+    elif found["entries"] < expected:
+        verdict = f"; the model has {expected - found['entries']:,} more rows, which are never looked up"
+    return f"vocabulary: {found['entries']:,} tokens, {found['rules']}{verdict}"
+
+
+def _arrays(checkpoint):
+    """Yields how many arrays there are, and which are not the encoder's, such as those of ELECTRA's other net."""
+    from keras_bert.checkpoints.parts import all_head_weights, array_shapes, encoder_parts
+
+    found, encoder = checkpoint.shapes, array_shapes(encoder_parts(checkpoint.config))
+    heads = {weight.name for weight in all_head_weights(checkpoint.config)}
+    yield f"arrays: {len(found)}, of the encoder {len(encoder.keys() & found.keys())} of {len(encoder)}"
+    for what, names in (
+        ("missing", [name for name in encoder if name not in found]),  # the pooler, which may be
+        ("heads", [name for name in found if name in heads]),
+        ("not read", [name for name in found if name not in encoder and name not in heads]),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN_ARRAYS} more" if len(names) > SHOWN_ARRAYS else ""
+            yield f"{what}: {', '.join(names[:SHOWN_ARRAYS])}{more}"
+
+
+def _shape(config):
+    """Returns lines on the family and the sizes of a Config."""
+    from keras_bert.families import find_family
+
+    layers, kept = len(config.passes), config.num_block_weights
+    shared = f" with {kept} set{'s' if kept > 1 else ''} of weights" if kept < layers else ""
+    width = f"embedding size {config.embedding_width}, " if config.embedding_width != config.hidden_size else ""
+    longest = f" for {config.max_length} tokens" if config.max_length < config.max_position_embeddings else ""
+    return (
+        f"family: {find_family(config.family).title}\n"
+        f"sizes: {layers} layers{shared}, {width}hidden size {config.hidden_size}, {config.num_attention_heads} heads, "
+        f"intermediate size {config.intermediate_size}, vocabulary {config.vocab_size:,}, "
+        f"{config.max_position_embeddings} positions{longest}, {config.hidden_act}"
+    )
+
+
+def _counted_heads(config, objectives, checkpoint):
+    """Returns the Parts of the heads to count, and what to call them: the model's own, or else pre-training's."""
+    from keras_bert.checkpoints.parts import pretraining_parts
+    from keras_bert.training.costs import head_parts
+
+    usual = pretraining_parts(config, objectives)
+    own = [] if checkpoint is None else head_parts(config, checkpoint.shapes)
+    names = [part.name for part in own]
+    if names and (len(names) == 1 or names != [part.name for part in usual]):
+        return own, f"its {' and '.join(names)}"
+    return own or usual, PRETRAINING if own or checkpoint is None else f"{PRETRAINING}, which it lacks"
+
+
+def _figures(config, args, checkpoint=None):
+    """Returns all figures as a dict, bytes and floating-point operations throughout.
+
+    Args:
+        config: a Config.
+        args: the parsed flags.
+        checkpoint: an opened Checkpoint, if there is one.
+    """
+    import dataclasses
+
+    from keras_bert.checkpoints.parts import encoder_parts, machine_memory, pretraining_parts
+    from keras_bert.errors import UserError
+    from keras_bert.training import costs
+    from keras_bert.training.memory import largest_batch, step_memory
+
+    step = costs.Step(
+        train_batch_size=args.train_batch_size,
+        max_seq_length=args.max_seq_length or min(DEFAULT_LENGTH, config.max_length),
+        max_predictions_per_seq=args.max_predictions_per_seq,
+    )
+    step.check_fits(config)
+    capacity = args.memory or machine_memory()
+    objectives = None if checkpoint is None else checkpoint.task.get("objectives")
+    encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, objectives, checkpoint)
+    made_for = {"objectives": objectives}
+    example, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
+    blocks, others = (count(config, step, **made_for) for count in (costs.block_products, costs.other_products))
+    passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
+    memory, least = {}, []
+    for way, options in WAYS.items():
+        options = {**options, **made_for, "optimizer": args.optimizer}
+        figures = step_memory(config, step, **options)
+        least.append(step_memory(config, dataclasses.replace(step, train_batch_size=1), **options).peak)
+        memory[way] = {row: getattr(figures, row) for row in MEMORY_ROWS}
+        memory[way]["largest_batch"] = largest_batch(config, step, capacity, **options)
+    if args.memory and min(least) > args.memory:
+        raise UserError(
+            f"--memory is {_amount(args.memory, 'B')}, but a step of one example takes at the least "
+            f"{_amount(min(least), 'B')}; take shorter sequences, a smaller model, or more memory."
+        )
+    return {
+        "family": config.family,
+        "config": config.to_dict(),
+        "step": {**dataclasses.asdict(step), "max_predictions_per_seq": step.predictions},
+        "parameters": {
+            "parts": [{"name": part.name, "each": part.each, "times": part.times} for part in (*encoder, *heads)],
+            "heads": counted,
+            "encoder": sum(part.total for part in encoder),
+            "total": sum(part.total for part in (*encoder, *heads)),
+            "pretrainer": sum(part.total for part in (*encoder, *pretraining_parts(config, objectives))),
+        },
+        "flops": {
+            "products": costs.by_name([*blocks, *others]),
+            **{f"{name}_per_token": number / step.max_seq_length for name, number in passes.items()},
+            **{f"{name}_per_step": number * step.train_batch_size for name, number in passes.items()},
+        },
+        "memory": memory,
+        "capacity": capacity,
+    }
+
+
+def _amount(number, unit):
+    """Writes a number of bytes or operations with three digits.
+
+    >>> _amount(16e9, "B"), _amount(191594201088, "FLOP"), _amount(0, "B")
+    ('16.0 GB', '192 GFLOP', '0 B')
+    """
+    size, prefix = next(((size, prefix) for size, prefix in PREFIXES if number >= 0.9995 * size), (1, ""))
+    digits = 0 if number >= 99.95 * size or size == 1 else 1 if number >= 9.995 * size else 2
+    return f"{number / size:,.{digits}f} {prefix}{unit}"
+
+
+def _tables(figures, args):
+    """Yields the figures as lines."""
+    yield from _parameter_table(figures["parameters"])
+    yield from _flops_table(figures["flops"], figures["step"])
+    yield from _memory_table(figures, args)
+
+
+def _parameter_table(parameters):
+    """Yields the parameters by part as lines."""
+    total = parameters["total"]
+    yield f"\nparameters: {total:,} with {parameters['heads']}, {parameters['encoder']:,} without"
+    for part in parameters["parts"]:
+        number = part["each"] * part["times"]
+        copies = f" = {part['times']} x {part['each']:,}" if part["times"] > 1 else ""
+        yield f"  {part['name']:<28}{number:>14,}{number / total:>7.1%}{copies}"
+
+
+def _flops_table(flops, step):
+    """Yields the arithmetic as lines."""
+    yield (
+        "\narithmetic of pre-training: 2 m k n FLOP a matrix product, the backward pass as two forward passes "
+        "(Kaplan et al. 2020, section 2.1)"
+    )
+    forward, length = sum(flops["products"].values()), step["max_seq_length"]
+    for name, number in flops["products"].items():
+        yield f"  {name:<28}{_amount(number / length, 'FLOP'):>14}{number / forward:>7.1%}"
+    names = {"forward": "forward", "training": "training", "training_with_remat": "training with remat"}
+    tokens = (
+        f"a step of {step['train_batch_size']} x {length} tokens, {step['max_predictions_per_seq']} predictions each"
+    )
+    for per, what in (("token", "a token"), ("step", tokens)):
+        passes = (f"{name} {_amount(flops[f'{key}_per_{per}'], 'FLOP')}" for key, name in names.items())
+        yield f"  {what}: {', '.join(passes)}"
+
+
+def _memory_table(figures, args):
+    """Yields the memory of a step in every way as lines."""
+    memory = figures["memory"]
+    yield "\n" + f"{'memory of a pre-training step':<30}" + "".join(f"{way:>17}" for way in memory)
+    for row, name in MEMORY_ROWS.items():
+        yield f"  {name.format(optimizer=args.optimizer):<28}" + "".join(
+            f"{_amount(m[row], 'B'):>17}" for m in memory.values()
+        )
+    largest = f"largest batch in {_amount(figures['capacity'], 'B')}"
+    yield f"  {largest:<28}" + "".join(f"{m['largest_batch'] or 'none':>17}" for m in memory.values())

@@ -1,0 +1,160 @@
+"""The `keras-bert` command: finds the subcommand, runs it, and turns user errors into one sentence.
+
+Each subcommand is a module of this package with `add_arguments(parser)` and `run(args)`; it is
+imported only when it is called, and itself imports the library only inside `run`.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from keras_bert.cli.flags import Parser, nearest
+
+COMMANDS = {
+    "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
+    "train_vocab": "raw text -> vocabulary: WordPiece, byte-level BPE or Unigram",
+    "create_pretraining_data": "raw text -> masked TFRecords",
+    "pretrain": "TFRecords -> pre-trained BERT",
+    "glue": "fine-tune on a GLUE task or XNLI, measure, and write what the GLUE server takes",
+    "classify": "fine-tune a classifier on your own table",
+    "predict": "a fine-tuned model -> its answers, for files, lines of text or objects",
+    "squad": "fine-tune on SQuAD or KorQuAD, and answer questions from a text",
+    "ner": "fine-tune a tagger of named entities, or of other tags, on CoNLL-style files",
+    "swag": "fine-tune on questions with several answers, as SWAG or CODAH",
+    "fill_mask": "ask a pre-trained BERT for the words behind [MASK]",
+    "embed": "texts -> sentence embeddings, and a search among them",
+    "export": "model -> SavedModel that answers raw strings",
+    "convert": "checkpoint of any format -> keras_bert's, Google's or Hugging Face's",
+    "inspect": "look at a model and what its training costs, or at pre-training records",
+}
+
+
+# What writes several files into --output_dir, and what replaces the whole of it. pretrain takes the lock itself, as of
+# several workers only the chief writes.
+LOCKED_IN = {"quickstart", "glue", "classify", "squad", "ner", "swag"}
+LOCKED_WHOLE = {"export", "convert"}
+# What Ctrl-C leaves to resume; pretrain says it itself, by its checkpoints. Every other command starts over.
+RESUMED = {
+    "quickstart": "the same command resumes at the stage that was interrupted",
+    "create_pretraining_data": "the same command resumes with what is finished",
+}
+
+
+def build_parser():
+    """Returns the top-level parser: the list of commands and nothing that imports them."""
+    width = max(map(len, COMMANDS))
+    return Parser(
+        prog="keras-bert",
+        usage="keras-bert COMMAND [--flags]",
+        description="BERT on Keras 3 and TensorFlow, from raw text to a served model.",
+        epilog="commands:\n"
+        + "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+        + "\n\nkeras-bert COMMAND --help shows the flags of one command.",
+    )
+
+
+def dispatch(argv):
+    """Parses and runs one command line in this process. Returns what the command's `run` returns."""
+    return run_module(argv[0], f"keras-bert {argv[0]}", argv[1:])
+
+
+def run_module(name, prog, arguments):
+    """Parses the arguments of a module of this package and runs it. Returns what its `run` returns."""
+    module = importlib.import_module(f"keras_bert.cli.{name}")
+    parser = Parser(prog=prog, description=module.__doc__)
+    module.add_arguments(parser)
+    args = parser.parse_args(arguments)
+    try:
+        with _alone(name, getattr(args, "output_dir", None)):
+            return module.run(args)
+    except KeyboardInterrupt as error:
+        resumed = getattr(module, "resumed", lambda _: RESUMED.get(name))(args)
+        error.then = resumed or "it cannot be resumed: the same command starts over"
+        raise
+
+
+@contextlib.contextmanager
+def _alone(name, output_dir):
+    """Lets no other command write to the same --output_dir meanwhile, and clears what dead ones left there."""
+    if not output_dir or name not in LOCKED_IN | LOCKED_WHOLE:
+        yield
+        return
+    from keras_bert.locks import lock_beside, lock_in, locked
+    from keras_bert.outputs import clear_left
+
+    path = (lock_in if name in LOCKED_IN else lock_beside)(output_dir)
+    remedy = "wait until it ends, or name another --output_dir"
+    with locked(path, what=f"--output_dir {output_dir}", remedy=remedy):
+        clear_left(path.parent, None if name in LOCKED_IN else Path(output_dir).name)
+        yield
+
+
+def main(argv=None):
+    """Runs `keras-bert`. Returns the exit status.
+
+    0; 2 for a user error; 75 for a lost worker; 128 + the signal's number for what a signal ended: 130 for Ctrl-C, 143
+    for SIGTERM, 141 where nobody reads the output any more.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    if not argv or argv[0] in ("-h", "--help"):
+        parser.print_help()
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
+    try:
+        with _notes_as_lines():
+            dispatch(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk shows here, where it can be told, and not at the exit
+    except KeyboardInterrupt as error:
+        then = f"; {error.then}" if hasattr(error, "then") else ""
+        print(f"\nkeras-bert {argv[0]}: interrupted{then}. No half-written file has a final name.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, `head` say, has gone
+        _drop_output()
+        return 141  # as a shell counts it: 128 + SIGPIPE
+    except OSError as error:
+        from keras_bert.outputs import REMEDIES, cannot_write
+
+        if error.errno not in REMEDIES:
+            raise
+        print(f"keras-bert {argv[0]}: {cannot_write(error.filename or 'the output', error)}", file=sys.stderr)
+        _drop_output()
+        return 2
+    except Exception as error:
+        if getattr(error, "exit_status", None) is None:  # UserError, without importing the library for it
+            raise
+        print(f"keras-bert {argv[0]}: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def _drop_output():
+    """Sends what is still to be written to standard output nowhere, so that the exit does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _notes_as_lines():
+    """Has the library's notes printed as lines; any other warning is shown as Python does."""
+    as_python_does = warnings.showwarning
+
+    def show(message, *args, **kwargs):
+        if getattr(message, "is_note", False):  # UserNote, without importing the library for it
+            print(f"note: {message}", file=sys.stderr, flush=True)
+        else:
+            as_python_does(message, *args, **kwargs)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = as_python_does
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""A fine-tuned model -> its answers: for texts in the shell, JSON lines, or a table.
+
+    keras-bert predict --model_dir classifier "A fine film." "Two hours of my life."
+    cat reviews.txt | keras-bert predict --model_dir classifier > answers.jsonl
+    keras-bert predict --model_dir reader '{"question": "Who came?", "context": "Rollo came in 911."}'
+    keras-bert predict --model_dir classifier --input_file new.tsv --output_file answers.tsv
+    keras-bert predict --model_dir classifier --input_file test.tsv --label_column label --output_file test_answers.tsv
+
+Without --input_file texts come from the command line or from standard input; without --output_file answers go to
+standard output, one for each text and in order, as soon as no more has come. The model is loaded once.
+
+    head             asked by                     answers with
+    classify, glue   a text; {"text", "pair"}     {"text", "label", "probability", "probabilities": {class: p}},
+                                                  several {"labels"}, or {"score"}
+    ner              a text                       {"text", "tokens": [{"token", "start", "end", "label", "score"}]}
+    squad            {"question", "context"}      {"text", "score", "start", "end"}, with SQuAD 2.0 {"null_score"}
+    swag             {"context", "choices"}       {"choice", "probabilities"}
+
+A line is a text as it stands, blank or beginning with a brace as it may, or with --input_format=json an object (blank
+lines are then passed over). Lengths, windows and columns are those of the training (task.json keeps them), unless flags
+say otherwise. Answers to a table with labels are measured by --label_column.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from keras_bert.cli import streams
+from keras_bert.cli.flags import add_bool, positive_int
+from keras_bert.cli.json_lines import write_json_lines
+from keras_bert.cli.predict_heads import HEADS, load_head
+from keras_bert.cli.predict_inputs import inputs_of
+from keras_bert.cli.progress import Progress, clock
+from keras_bert.cli.startup import start_tensorflow
+
+READING = tuple(dict.fromkeys(flag for head in HEADS.values() for flag in head.flags))
+
+
+def add_arguments(parser):
+    """Adds the flags; None takes what the model was trained with."""
+    parser.add_argument("--model_dir", required=True, help="a model that classify, glue, ner, squad or swag fine-tuned")
+    streams.add_stream_flags(parser, "a text, or an object", batch_size=("--batch_size", "--predict_batch_size"))
+    parser.add_argument(
+        "--input_file", help="a table (.tsv, .csv, .jsonl) for classifiers, or any other file with one text a line"
+    )
+    parser.add_argument("--output_file", help="where to write the answers: .tsv of classifiers, or .jsonl")
+    parser.add_argument(
+        "--input_format",
+        choices=("text", "json"),
+        help="what a line, or a text of the command line, is (default: text; json for what takes more than one, for "
+        ".jsonl files, and for pairs that go to standard output)",
+    )
+    parser.add_argument("--text_column", help="column, or name in an object, of the text")
+    parser.add_argument("--pair_column", help="likewise of the second text, for pairs")
+    parser.add_argument("--id_column", help="likewise of what is to be copied beside the answers")
+    parser.add_argument(
+        "--label_column",
+        help="tables of classifiers: column of the labels to measure the answers by, or columns of several, as a,b,c",
+    )
+    parser.add_argument("--max_seq_length", type=positive_int, help="tokens that the model reads at a time")
+    parser.add_argument("--long_texts", choices=("cut", "windows"), help="classifiers: what becomes of longer texts")
+    parser.add_argument("--doc_stride", type=positive_int, help="tokens from one window to the next")
+    parser.add_argument(
+        "--max_query_length", type=positive_int, help="squad: tokens of a longer question that are read"
+    )
+    add_bool(parser, "by_character", default=None, help="ner: tag characters; None: as the model was taught")
+    parser.add_argument(
+        "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic (default: float32)"
+    )
+    add_bool(parser, "force", default=False, help="replace the output file if it is there")
+
+
+def run(args):
+    """Runs the command: says what it resolved, and answers.
+
+    Returns:
+        The path of the output file, or the answers to the texts of the command line.
+    """
+    begin = time.monotonic()
+    source = streams.Source(args.texts, [args.input_file] if args.input_file else [])
+    _check_files(args)
+    start_tensorflow()
+    from keras_bert.serving.answers import answerer, reading_of
+
+    head, saved, reading = load_head(args.model_dir, dtype=args.dtype)
+    reading |= _given_reading(args, head, saved)
+    inputs = inputs_of(source, args, head, saved, reading)
+    _check_length(saved, reading, inputs)
+    texts = {name: reading[name] for name in reading_of(saved.model)}
+    answer = answerer(saved.model, saved.tokenizer, batch_size=args.batch_size, **texts)
+    if args.output_file and head.tables:
+        count = _label(args, head, saved, reading, inputs)
+    else:
+        _print_resolved(args, head, saved, reading, inputs, file=sys.stdout if args.output_file else sys.stderr)
+        pairs = streams.answered(
+            inputs.rows(), _with_ids(answer), batch_size=args.batch_size, typed=inputs.source.is_typed
+        )
+        if not args.output_file:
+            return streams.print_answers(pairs, head.to_read, args)
+        count = write_json_lines(args.output_file, (found for _, found in pairs))
+    print(f"wrote in {clock(time.monotonic() - begin)}: {args.output_file}, {count:,} predictions")
+    return str(args.output_file)
+
+
+def _check_files(args):
+    """Raises a UserError, before any work, if the input is not there or the answers would have no place to go to."""
+    from keras_bert.checkpoints import check_place, open_checkpoint
+    from keras_bert.files import require_file
+    from keras_bert.outputs import refuse_existing
+    from keras_bert.tasks.table import check_writable
+
+    for note in open_checkpoint(args.model_dir).notes:  # and says what is wrong before TensorFlow starts
+        print(f"note: {note}", file=sys.stderr, flush=True)
+    if args.input_file:
+        require_file(args.input_file, what="--input_file")
+    if args.output_file:
+        check_writable(args.output_file, what="--output_file")
+        check_place(Path(args.output_file).parent)
+        if not args.force:
+            refuse_existing(args.output_file, what="--output_file", remedy="add --force to replace it")
+
+
+def _given_reading(args, head, saved):
+    """Returns {name: value} of the flags that say how texts are read.
+
+    Raises:
+        UserError: one that means nothing to the model, or an output that its answers do not fit into.
+    """
+    from keras_bert.errors import UserError
+
+    if args.label_column and not (args.output_file and head.tables):
+        remedy = "give --output_file" if head.tables else "leave it out"
+        raise UserError(f"--label_column: only a classifier's table of answers is measured; {remedy}.")
+    given = {name: getattr(args, name) for name in READING if getattr(args, name) is not None}
+    for name in given:
+        if name not in head.flags:
+            kind = type(saved.model).__name__
+            raise UserError(f"--{name} means nothing to {args.model_dir}, a {kind}; leave it out.")
+    if args.output_file and not head.tables and Path(args.output_file).suffix.lower() != ".jsonl":
+        raise UserError(f"--output_file: tables are for classifiers' answers; call {args.output_file} NAME.jsonl.")
+    return given
+
+
+def _check_length(saved, reading, inputs):
+    from keras_bert.serving.inputs import check_length
+
+    pair = len(inputs.fields.keys() - {"id"}) > 1
+    check_length(saved.model.bert_config, reading["max_seq_length"], pair=pair, layout=saved.tokenizer.layout)
+
+
+def _with_ids(answer):
+    """Returns a function that answers rows, and copies their ids, if they have such, into the answers."""
+
+    def answer_with_ids(rows):
+        answers = answer(rows)
+        if "id" not in rows[0]:
+            return answers
+        return [{"id": row["id"], **found} for row, found in zip(rows, answers, strict=True)]
+
+    return answer_with_ids
+
+
+def _label(args, head, saved, reading, inputs):
+    """Labels all rows and writes them as a table. Returns how many they are."""
+    from keras_bert.tasks.kinds import KINDS
+    from keras_bert.tasks.table import write_table
+
+    examples = inputs.examples()
+    what = f"{len(examples):,} {'texts' if examples.pairs is None else 'pairs'} of {inputs.source}"
+    _print_resolved(args, head, saved, reading, what)
+    with Progress() as progress:
+        logits = saved.logits(
+            examples,
+            batch_size=args.batch_size,
+            progress=progress,
+            **{name: reading[name] for name in ("max_seq_length", "long_texts", "doc_stride")},
+        )
+    write_table(args.output_file, saved.predictions(examples, logits), separator=reading["label_separator"])
+    if examples.labels is not None:
+        figures = saved.measure(examples, logits)
+        print(f"measured by the column {args.label_column}: {KINDS[saved.model.kind].describe(figures)}")
+    return len(examples)
+
+
+def _print_resolved(args, head, saved, reading, what, *, file=None):
+    config = saved.model.bert_config
+    shape = f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}"
+    print(f"model: {args.model_dir} ({shape}, {args.dtype}), answers with {head.says(saved.model)}", file=file)
+    longer = head.longer or ("cut" if reading["long_texts"] == "cut" else "read in windows")
+    print(f"input: {what}; longer than {reading['max_seq_length']}: {longer}", file=file, flush=True)

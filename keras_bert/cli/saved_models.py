@@ -1,0 +1,74 @@
+"""What the fine-tuning commands do with a model that was fine-tuned before: how it reads, and what it measures."""
+
+from pathlib import Path
+
+from keras_bert.cli.flags import positive_int
+
+CONFIGURATIONS = ("config.json", "bert_config.json")  # today's, and that of older directories and Google's
+
+
+def find_configuration(folder):
+    """Returns the path of the file by which a folder is a model's directory, or None."""
+    places = (Path(folder) / name for name in CONFIGURATIONS)
+    return next((place for place in places if place.exists()), None)
+
+
+def add_reading_flag(parser, name, default, help):
+    """Adds a flag that says how texts are read, a number.
+
+    What it comes to is kept with the model and is its default from then on; see `settle_reading`.
+    """
+    parser.set_defaults(reading={**(parser.get_default("reading") or {}), name: default})
+    parser.add_argument(
+        f"--{name}", type=positive_int, help=f"{help} (default: {default}, or what a saved model was trained with)"
+    )
+
+
+def settle_reading(args, checkpoint):
+    """Gives the flags of `add_reading_flag` that were left out their values: a saved model's own, if it is to answer.
+
+    Returns:
+        {name: value}, to be kept with the model.
+    """
+    answers = checkpoint is not None and not getattr(args, "do_train", True)
+    kept = checkpoint.task.get("reading") or {} if answers else {}
+    for name, default in args.reading.items():
+        if getattr(args, name) is None:
+            setattr(args, name, kept.get(name, default))
+    return {name: getattr(args, name) for name in args.reading}
+
+
+def with_saved_model(args, *, what="model", remedy="add --train_file"):
+    """Returns the flags of a command that does not train: its model is that in --output_dir, or else --init_checkpoint.
+
+    Args:
+        args: the flags.
+        what: what is looked for.
+        remedy: what would make it if it is missing.
+
+    Raises:
+        UserError: neither is there.
+    """
+    import argparse
+
+    from keras_bert.errors import UserError
+
+    saved = args.output_dir if find_configuration(args.output_dir) else args.init_checkpoint
+    if not saved:
+        raise UserError(
+            f"Nothing to answer with: {args.output_dir} holds no {what}; {remedy}, or name a fine-tuned model by "
+            "--init_checkpoint."
+        )
+    own = {"init_checkpoint": str(saved), "from_scratch": False, "bert_config_file": None, "dropout": None}
+    own |= {"electra_net": None, "num_attention_heads": None}
+    return argparse.Namespace(**{**vars(args), **own})
+
+
+def update_results(output_dir, results, name="eval_results.json"):
+    """Writes the figures of a model that was not trained now into a file, beside others of the same model."""
+    from keras_bert.files import read_json
+    from keras_bert.tasks.runs import write_results
+
+    file = Path(output_dir) / name
+    known = read_json(file, what="The results") if find_configuration(output_dir) and file.exists() else {}
+    write_results(output_dir, {**known, **results}, name=name)

@@ -1,1 +1,0 @@
-"""The `keras-bert` command, beside the library so that `--help` needs no TensorFlow."""
