@@ -24,7 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from keras_bert.tasks.squad.examples import load_json
+from keras_bert.tasks.answer.examples import load_json
 
 LENGTHS = {"max_seq_length": 384, "doc_stride": 128, "max_query_length": 64}
 COMPARED = 200  # features whose ids and labels must be the same on both sides
@@ -40,7 +40,7 @@ def report(examples, features, first, begin, read, end):
 """
 
 OURS = """
-from keras_bert.tasks.squad import make_features, read_examples
+from keras_bert.tasks.answer import make_features, read_examples
 from keras_bert.text.tokenizer import Tokenizer
 
 tokenizer = Tokenizer(vocab_file, do_lower_case=do_lower_case)

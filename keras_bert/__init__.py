@@ -47,9 +47,9 @@ _EXPORTS = {
 # Tasks with names of their own: keras_bert.squad.read_examples(...).
 _SUBMODULES = {
     "glue": "keras_bert.tasks.glue",
-    "ner": "keras_bert.tasks.tagging",
-    "squad": "keras_bert.tasks.squad",
-    "swag": "keras_bert.tasks.choices",
+    "ner": "keras_bert.tasks.tag",
+    "squad": "keras_bert.tasks.answer",
+    "swag": "keras_bert.tasks.choose",
 }
 _MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = [*sorted([*_MODULE_OF, *_SUBMODULES]), "__version__"]

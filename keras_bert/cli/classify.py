@@ -96,8 +96,8 @@ def parse_class_weights(text):
 def run(args):
     """Runs the command: prints what it resolved, trains, measures, and says what it wrote and what comes next."""
     from keras_bert.cli.finetune_flags import find_model, print_runs
-    from keras_bert.tasks.examples import read_examples
-    from keras_bert.tasks.kinds import KINDS
+    from keras_bert.tasks.classify.examples import read_examples
+    from keras_bert.tasks.classify.kinds import KINDS
 
     begin = time.monotonic()
     output_dir = Path(args.output_dir)
@@ -166,7 +166,7 @@ def _train(args, tokenizer, config, checkpoint, classes, train, evaluation):
     """Trains as the flags say. Returns the model, its results and its logits on the held-out examples."""
     from keras_bert.cli.finetune_flags import maker_options, print_model, training_options
     from keras_bert.cli.progress import Progress
-    from keras_bert.tasks.classify import classifier_maker, train_classifier
+    from keras_bert.tasks.classify.training import classifier_maker, train_classifier
 
     pair = args.pair_column is not None
     made = {"pair": pair, "multi_label": args.multi_label, "checkpoint": checkpoint, **maker_options(args)}
@@ -188,7 +188,7 @@ def _train(args, tokenizer, config, checkpoint, classes, train, evaluation):
 def _write(args, output_dir, predictions, model, tokenizer, results, evaluation, logits, prediction):
     """Writes all there is to write, the model last, and returns the names of the files beside it."""
     from keras_bert.cli.progress import Progress
-    from keras_bert.tasks.classify import predict_logits, write_output, write_predictions
+    from keras_bert.tasks.classify.training import predict_logits, write_output, write_predictions
 
     if prediction is not None:
         with Progress() as progress:
@@ -229,7 +229,7 @@ def _print_data(args, tokenizer, classes, train, evaluation, prediction):
 
 
 def _print_results(kind, results):
-    from keras_bert.tasks.kinds import KINDS
+    from keras_bert.tasks.classify.kinds import KINDS
 
     print(f"held out: {KINDS[kind].describe(results)}")
     if results["train_windows"] > results["train_examples"]:

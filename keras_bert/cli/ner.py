@@ -54,7 +54,7 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it resolved, trains, measures, and says what it wrote and what comes next."""
-    from keras_bert.tasks.tagging_files import read_files
+    from keras_bert.tasks.tag.files import read_files
 
     begin = time.monotonic()
     files = find_files(args)
@@ -101,7 +101,7 @@ def _make_model(args, data, tokenizer, config, checkpoint, progress):
     """Returns the model, trained if there is a training set, its results and the tags of the held-out sentences."""
     from keras_bert.models import TokenClassifier
     from keras_bert.tasks.runs import model_maker
-    from keras_bert.tasks.tagging import train_tagger
+    from keras_bert.tasks.tag.tagging import train_tagger
 
     names = list(data.names)
 
@@ -134,7 +134,7 @@ def _make_model(args, data, tokenizer, config, checkpoint, progress):
 
 def _measure(args, sentences, model, tokenizer, batch_size, progress):
     """Returns a model's figures on sentences with tags, and the tags that it says."""
-    from keras_bert.tasks.tagging import predict_tags, scheme_of, tagging_metrics
+    from keras_bert.tasks.tag import predict_tags, scheme_of, tagging_metrics
 
     sizes = {"max_seq_length": args.max_seq_length, "batch_size": batch_size}
     tags, _ = predict_tags(model, tokenizer, sentences, progress=progress, **sizes)
@@ -144,7 +144,7 @@ def _measure(args, sentences, model, tokenizer, batch_size, progress):
 def _write(args, data, model, tokenizer, results, tags, progress):
     """Tags what is to be tagged, writes all there is to write, the model last, and returns the names of the files."""
     from keras_bert.tasks.runs import write_model
-    from keras_bert.tasks.tagging import main_metric, write_tags
+    from keras_bert.tasks.tag import main_metric, write_tags
 
     output_dir, written = Path(args.output_dir), []
     if tags is not None:
@@ -170,7 +170,7 @@ def _write(args, data, model, tokenizer, results, tags, progress):
 
 def _write_predictions(args, data, model, tokenizer, output_dir, progress):
     """Writes the entities of raw texts, or the tags of words, and returns the file's name."""
-    from keras_bert.tasks.tagging import predict_tags, tag, write_entities, write_tags
+    from keras_bert.tasks.tag import predict_tags, tag, write_entities, write_tags
 
     options = {"max_seq_length": args.max_seq_length, "batch_size": args.predict_batch_size, "progress": progress}
     if isinstance(data.prediction, list):
@@ -190,7 +190,7 @@ def _by_character(args, data):
 
 
 def _print_data(data):
-    from keras_bert.tasks.tagging_files import describe
+    from keras_bert.tasks.tag.files import describe
 
     for what, sentences in (("training", data.train), ("held out", data.evaluation), ("test", data.test)):
         if sentences is not None:
@@ -205,7 +205,7 @@ def _print_data(data):
 
 
 def _print_results(data, results):
-    from keras_bert.tasks.tagging import main_metric, type_table
+    from keras_bert.tasks.tag import main_metric, type_table
 
     for what, figures in (("held out", results), ("test", results.get("test", {}))):
         names = [name for name in ("f1", "precision", "recall", "accuracy", "loss") if name in figures]

@@ -162,7 +162,7 @@ def _with_ids(answer):
 
 def _label(args, head, saved, reading, inputs):
     """Labels all rows and writes them as a table. Returns how many they are."""
-    from keras_bert.tasks.kinds import KINDS
+    from keras_bert.tasks.classify.kinds import KINDS
     from keras_bert.tasks.table import write_table
 
     examples = inputs.examples()

@@ -56,7 +56,7 @@ def _say_classes(model):
 
 
 def _read_tags(row, answer):
-    from keras_bert.tasks.conll_tags import OUTSIDE
+    from keras_bert.tasks.tag.conll_tags import OUTSIDE
 
     yield row["text"]
     found = [token for token in answer["tokens"] if token["label"] != OUTSIDE]
@@ -140,7 +140,7 @@ def load_head(path, *, dtype):
     from keras_bert.errors import UserError
     from keras_bert.serving.answers import reading_of
     from keras_bert.serving.loading import load
-    from keras_bert.tasks.saved import load_classifier
+    from keras_bert.tasks.classify.saved import load_classifier
 
     task = open_checkpoint(path).task
     kind = task.get("task")

@@ -56,7 +56,7 @@ class Inputs:
             UserError: what `rows` raises, or no row.
         """
         from keras_bert.errors import UserError
-        from keras_bert.tasks.examples import Examples
+        from keras_bert.tasks.classify.examples import Examples
 
         if self.form == "table" or (self.form == "text" and self.source.files and self.assumed):
             return self._read_table()
@@ -67,7 +67,7 @@ class Inputs:
         return Examples(**{name: [row[key] for row in rows] for name, key in names.items() if key in rows[0]})
 
     def _read_table(self):
-        from keras_bert.tasks.examples import read_inputs
+        from keras_bert.tasks.classify.examples import read_inputs
 
         [path] = self.source.files
         return read_inputs(path, **self.columns)

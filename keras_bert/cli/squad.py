@@ -49,7 +49,7 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it resolved, trains, answers, and says what it wrote and what comes next."""
-    from keras_bert.tasks.squad.features import check_lengths
+    from keras_bert.tasks.answer.features import check_lengths
 
     begin = time.monotonic()
     args = _decide(args)
@@ -98,7 +98,7 @@ def _decide(args):
 
 def _read(args, path, *, training=False):
     """Reads a file and prints what is in it."""
-    from keras_bert.tasks.squad.examples import read_examples
+    from keras_bert.tasks.answer.examples import read_examples
 
     examples = read_examples(path, training=training, version_2_with_negative=args.version_2_with_negative)
     contexts = len({id(example.context) for example in examples})
@@ -119,7 +119,7 @@ def _read(args, path, *, training=False):
 
 
 def _questions(args, examples, tokenizer, progress):
-    from keras_bert.tasks.squad.training import Questions
+    from keras_bert.tasks.answer.training import Questions
 
     names = ("max_seq_length", "doc_stride", "max_query_length", "n_best_size", "max_answer_length")
     return Questions(
@@ -137,9 +137,9 @@ def _questions(args, examples, tokenizer, progress):
 def _train(args, tokenizer, config, checkpoint, train, questions, progress):
     """Trains, measures and writes. Returns the results and the names of what was written."""
     from keras_bert.models import SpanLabeler
+    from keras_bert.tasks.answer.features import make_features
+    from keras_bert.tasks.answer.training import train_span_labeler
     from keras_bert.tasks.runs import model_maker, write_model
-    from keras_bert.tasks.squad.features import make_features
-    from keras_bert.tasks.squad.training import train_span_labeler
 
     lengths = {name: getattr(args, name) for name in ("max_seq_length", "doc_stride", "max_query_length")}
     features = make_features(train, tokenizer, training=True, **lengths)
@@ -169,7 +169,7 @@ def _train(args, tokenizer, config, checkpoint, train, questions, progress):
 
 def _answer(args, tokenizer, questions):
     """Answers and measures with a trained model. Returns the results and the names of what was written."""
-    from keras_bert.tasks.squad.answering import load_span_labeler
+    from keras_bert.tasks.answer.answering import load_span_labeler
 
     vocabulary = tokenizer if args.vocab_file else None
     model = load_span_labeler(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
@@ -197,7 +197,7 @@ def _measured(args, questions):
 
 def _write_predictions(args, predictions, threshold):
     """Writes the answers, if they are wanted, and removes those of the model that is replaced."""
-    from keras_bert.tasks.squad.answers import write_predictions
+    from keras_bert.tasks.answer.answers import write_predictions
 
     written = []
     if args.do_predict:

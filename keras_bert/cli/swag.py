@@ -116,7 +116,7 @@ def _check_chooser(args, checkpoint):
 
 def _read(args, files):
     """Returns {"training", "held out", "test", "to answer": Questions} of the files that there are."""
-    from keras_bert.tasks.choices_files import read_choices, split_choices
+    from keras_bert.tasks.choose.files import read_choices, split_choices
 
     columns = {name: getattr(args, f"{name}_column") for name in COLUMNS}
     columns = {name: column for name, column in columns.items() if column is not None}
@@ -142,7 +142,7 @@ def _texts(questions):
 def _make_model(args, questions, tokenizer, config, checkpoint, progress):
     """Returns the model, trained if there is a training set, its results and the logits of the held-out questions."""
     from keras_bert.models import MultipleChoice
-    from keras_bert.tasks.choices import train_chooser
+    from keras_bert.tasks.choose.choices import train_chooser
     from keras_bert.tasks.runs import model_maker
 
     held_out = questions.get("held out")
@@ -169,7 +169,7 @@ def _make_model(args, questions, tokenizer, config, checkpoint, progress):
 
 def _measure(args, questions, model, tokenizer, batch_size, progress):
     """Returns a model's figures on questions, {} where they have no labels, and its logits."""
-    from keras_bert.tasks.choices import choice_logits, choice_metrics
+    from keras_bert.tasks.choose.choices import choice_logits, choice_metrics
 
     sizes = {"max_seq_length": args.max_seq_length, "batch_size": batch_size}
     logits = choice_logits(model, tokenizer, questions, progress=progress, **sizes)
@@ -178,7 +178,7 @@ def _measure(args, questions, model, tokenizer, batch_size, progress):
 
 def _write(args, questions, model, tokenizer, results, logits, progress):
     """Answers what is to be answered, writes all there is to write, the model last; returns the names of the files."""
-    from keras_bert.tasks.choices import write_answers
+    from keras_bert.tasks.choose import write_answers
     from keras_bert.tasks.runs import write_model
 
     output_dir, written = Path(args.output_dir), []

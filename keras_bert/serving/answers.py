@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from keras_bert.data.texts import with_pairs
 from keras_bert.errors import UserError
 from keras_bert.serving.inputs import check_length, check_vocabulary
-from keras_bert.tasks.choices import Questions, predict_choices
-from keras_bert.tasks.examples import Examples
-from keras_bert.tasks.saved import SavedClassifier
-from keras_bert.tasks.squad import Answerer, Context, Example
-from keras_bert.tasks.squad import Questions as Asked
-from keras_bert.tasks.squad.features import check_lengths
-from keras_bert.tasks.tagging import predict_tags, word_places
+from keras_bert.tasks.answer import Answerer, Context, Example
+from keras_bert.tasks.answer import Questions as Asked
+from keras_bert.tasks.answer.features import check_lengths
+from keras_bert.tasks.choose import Questions, predict_choices
+from keras_bert.tasks.classify.examples import Examples
+from keras_bert.tasks.classify.saved import SavedClassifier
+from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from keras_bert.tasks.windows import check_windows
 
 

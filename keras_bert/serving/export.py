@@ -147,7 +147,7 @@ def export(
         >>> answer(text=tf.constant(["good", ""]))["embedding"].shape
         TensorShape([2, 128])
     """
-    from keras_bert.tasks.squad.features import default_query_length
+    from keras_bert.tasks.answer.features import default_query_length
 
     task = task_of(model)
     if tokenizer is not None or inputs == "text":
@@ -207,7 +207,7 @@ def check_output(path, *, force, what="export"):
 
 def _check(model, tokenizer, task, format, inputs, precision, options):
     """Raises a UserError if the model cannot be served with such options."""
-    from keras_bert.tasks.squad.features import check_lengths
+    from keras_bert.tasks.answer.features import check_lengths
     from keras_bert.tasks.windows import check_windows
 
     config = model.bert_config

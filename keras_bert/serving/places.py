@@ -44,7 +44,7 @@ def _sums(ragged):
 
 
 def find_characters(texts, tokenize):
-    """Finds each character's piece, where a text is tokenized as a whole (tasks/tagging_pieces.py, `_cut_joined`).
+    """Finds each character's piece, where a text is tokenized as a whole (tasks/tag/pieces.py, `_cut_joined`).
 
     Args:
         texts: string (B,), valid UTF-8.

@@ -1,4 +1,4 @@
-"""Questions and contexts to answers inside the graph, as run_squad.py and `keras_bert.tasks.squad` find them in Python.
+"""Questions and contexts to answers inside the graph, as run_squad.py and tasks/answer find them in Python.
 
     windows of the contexts -> logits -> the best spans -> their texts -> of each text the best one -> the answer
 
@@ -13,7 +13,7 @@ from keras_bert.serving.names import is_first
 from keras_bert.serving.packing import pack, read_rows
 from keras_bert.serving.places import find_words
 from keras_bert.serving.span_places import sources_of
-from keras_bert.tasks.squad.answers import NO_WINDOW
+from keras_bert.tasks.answer.answers import NO_WINDOW
 from keras_bert.text.graph_strings import drop_invalid
 from keras_bert.text.layout import window_count, window_step
 
@@ -73,7 +73,7 @@ class Windows:
 
 
 def cut(server, questions, ids):
-    """Cuts contexts into windows (tasks/squad/features.py). Those without a piece have one window too.
+    """Cuts contexts into windows (tasks/answer/features.py). Those without a piece have one window too.
 
     Args:
         server: a Server.
@@ -117,7 +117,7 @@ class Spans:
 
 
 def best_spans(windows, logits, sources, before):
-    """Returns the best Spans over all windows of each context (tasks/squad/answers.py, `_best_candidates`).
+    """Returns the best Spans over all windows of each context (tasks/answer/answers.py, `_best_candidates`).
 
     Args:
         windows: the Windows.
@@ -143,7 +143,7 @@ def best_spans(windows, logits, sources, before):
 
 
 def _good_spans(windows, logits):
-    """Returns the spans that windows allow, in run_squad.py's order (tasks/squad/answers.py, `_spans`).
+    """Returns the spans that windows allow, in run_squad.py's order (tasks/answer/answers.py, `_spans`).
 
     Returns:
         text, scores, first, last: the context of each, int32; the sum of both logits, float64; its first and its last

@@ -1,4 +1,4 @@
-"""Raw strings to tagged words inside the graph, as `keras_bert.tasks.tagging.tag` finds them in Python.
+"""Raw strings to tagged words inside the graph, as `keras_bert.tasks.tag.tagging.tag` finds them in Python.
 
 B strings, W words of a string, P pieces, R windows, S positions of a window, C tags.
 """
@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_bert.serving.packing import pack, read_rows
 from keras_bert.serving.places import find_characters, find_placed_characters, find_words, nearest
-from keras_bert.tasks.conll_tags import OUTSIDE
-from keras_bert.tasks.tagging import word_pattern
-from keras_bert.tasks.tagging_pieces import goes_on, going_on
+from keras_bert.tasks.tag.conll_tags import OUTSIDE
+from keras_bert.tasks.tag.pieces import goes_on, going_on
+from keras_bert.tasks.tag.tagging import word_pattern
 from keras_bert.text.characters import re2_class
 from keras_bert.text.graph_strings import drop_invalid
 from keras_bert.text.layout import window_count, window_middle, window_step
@@ -65,7 +65,7 @@ def _first_pieces(words, tokenize):
 
 
 def _read(server, ids):
-    """Reads texts of any length, the long ones in windows that overlap by half (tasks/tagging_pieces.py, `windows`).
+    """Reads texts of any length, the long ones in windows that overlap by half (tasks/tag/pieces.py, `windows`).
 
     Returns:
         row, column, logits: int64 of each piece, the window that it counts in and its place there; float32 (R, S, C).

@@ -9,7 +9,7 @@ from keras_bert.serving.packing import pack, read_rows
 from keras_bert.text.layout import BERT, plan_windows
 
 # Kind of a classifier: (logits of the windows (R, C), the mean over each text's windows) -> logits of the texts (B, C),
-# as the `join` of tasks/kinds.py has them.
+# as the `join` of tasks/classify/kinds.py has them.
 JOINS = {
     "classes": lambda logits, mean: tf.math.log(mean(tf.nn.softmax(logits))),
     "multi_label": lambda logits, mean: tf.math.log(mean(tf.sigmoid(logits))) - tf.math.log(mean(tf.sigmoid(-logits))),

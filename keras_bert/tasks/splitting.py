@@ -27,7 +27,7 @@ def split_examples(examples, *, share=0.1, seed=12345):
         UserError: a share that is not between 0 and 1, or with which either side has no row.
 
     Example:
-        >>> from keras_bert.tasks.examples import Examples
+        >>> from keras_bert.tasks.classify.examples import Examples
         >>> train, held_out = split_examples(Examples(list("abcdefgh"), labels=np.array([0, 1] * 4)), share=0.25)
         >>> sorted(held_out.labels.tolist()), len(train)
         ([0, 1], 6)

@@ -63,8 +63,8 @@ def read_table(
         id_column: a column to keep beside the predictions; None for none.
         classes: the labels that may occur; None for any. A number, or true and false, may be written in
             another way than they write it.
-        read_label: callable(cell) -> label: a str, a tuple of str, or a number, see tasks/labels.py. The cell is a str,
-            or a list in JSONL.
+        read_label: callable(cell) -> label: a str, a tuple of str, or a number, see classify/labels.py. The cell is a
+            str, or a list in JSONL.
 
     Returns:
         texts, pairs, labels, ids: lists of one length; pairs, labels and ids are None without their column.

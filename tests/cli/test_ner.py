@@ -9,8 +9,8 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer, BertTokenClassifier
-from keras_bert.tasks.conll import read_conll
-from keras_bert.tasks.tagging import tag, tagging_metrics
+from keras_bert.tasks.tag import tag, tagging_metrics
+from keras_bert.tasks.tag.conll import read_conll
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import small_shape

@@ -20,7 +20,7 @@ from keras_bert.models import (
 )
 from keras_bert.serving.export import export
 from keras_bert.serving.loading import load
-from keras_bert.tasks import squad
+from keras_bert.tasks import answer as squad
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.shell import Shell, lines

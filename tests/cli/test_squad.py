@@ -12,7 +12,7 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer, BertSpanLabeler
-from keras_bert.tasks.squad import Answerer
+from keras_bert.tasks.answer import Answerer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import NO_DROPOUT, small_shape

@@ -10,7 +10,7 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertMultipleChoice, BertPretrainer
-from keras_bert.tasks.choices import predict_choices, read_choices
+from keras_bert.tasks.choose import predict_choices, read_choices
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import small_shape

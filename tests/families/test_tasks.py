@@ -14,9 +14,9 @@ from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.serving.embed import embed
 from keras_bert.serving.predict import predict
+from keras_bert.tasks.classify.saved import load_classifier
 from keras_bert.tasks.glue.heads import label_columns
 from keras_bert.tasks.glue.rows import find_task
-from keras_bert.tasks.saved import load_classifier
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.world import write_tasks

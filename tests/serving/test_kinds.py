@@ -11,8 +11,8 @@ from keras_bert.serving.heads import Options, Server, filled_masks, on_inputs
 from keras_bert.serving.predict import fill_mask
 from keras_bert.serving.spans import answers
 from keras_bert.serving.tags import tagged_words
-from keras_bert.tasks.squad.answering import Answerer
-from keras_bert.tasks.tagging import predict_tags, word_places
+from keras_bert.tasks.answer.answering import Answerer
+from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from tests.small import small_shape
 from tests.text.kinds import slow_but, small_tokenizer
 

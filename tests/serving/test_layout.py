@@ -18,11 +18,11 @@ from keras_bert.serving.embed import embed
 from keras_bert.serving.export import export
 from keras_bert.serving.predict import fill_mask, predict
 from keras_bert.serving.vectors import Vectors
-from keras_bert.tasks import choices, squad, tagging
-from keras_bert.tasks.classify import predict_logits
-from keras_bert.tasks.conll import Sentences
-from keras_bert.tasks.examples import Examples
-from keras_bert.tasks.squad.training import dataset as squad_dataset
+from keras_bert.tasks.answer.training import dataset as squad_dataset
+from keras_bert.tasks.choose import choices, squad, tagging
+from keras_bert.tasks.classify.examples import Examples
+from keras_bert.tasks.classify.training import predict_logits
+from keras_bert.tasks.tag.conll import Sentences
 from keras_bert.text.layout import BERT, ROBERTA, Layout
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary

@@ -11,7 +11,7 @@ from keras_bert.serving.heads import Options, Server
 from keras_bert.serving.names import Names, numbered
 from keras_bert.serving.span_texts import NOWHERE, characters, find_first
 from keras_bert.serving.spans import answers
-from keras_bert.tasks.squad.answering import Answerer
+from keras_bert.tasks.answer.answering import Answerer
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import small_shape
@@ -73,8 +73,8 @@ def test_the_graph_answers_as_python_does(model, tokenizer, threshold, lengths):
 
 
 def test_null_scores(model, tokenizer):
-    from keras_bert.tasks.squad.examples import Context, Example
-    from keras_bert.tasks.squad.training import Questions
+    from keras_bert.tasks.answer.examples import Context, Example
+    from keras_bert.tasks.answer.training import Questions
 
     examples = [Example(str(n), "Who?", Context(context)) for n, context in enumerate(CONTEXTS)]
     lengths = {"max_seq_length": 24, "doc_stride": 5, "max_query_length": 8}

@@ -9,7 +9,7 @@ from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertTokenClassifier
 from keras_bert.serving.heads import Options, Server
 from keras_bert.serving.tags import tagged_words
-from keras_bert.tasks.tagging import predict_tags, word_places
+from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import small_shape

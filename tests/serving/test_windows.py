@@ -14,9 +14,9 @@ from keras_bert.serving.export import export
 from keras_bert.serving.heads import Options, Server, classified
 from keras_bert.serving.loading import load
 from keras_bert.serving.windows import cut
-from keras_bert.tasks.classify import predict_logits
-from keras_bert.tasks.examples import Examples
-from keras_bert.tasks.kinds import KINDS
+from keras_bert.tasks.classify.examples import Examples
+from keras_bert.tasks.classify.kinds import KINDS
+from keras_bert.tasks.classify.training import predict_logits
 from keras_bert.tasks.windows import encode_texts
 
 LENGTH = 12

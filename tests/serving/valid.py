@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from keras_bert.tasks.squad.answers import NO_WINDOW
-from keras_bert.tasks.tagging import word_places
+from keras_bert.tasks.answer.answers import NO_WINDOW
+from keras_bert.tasks.tag.tagging import word_places
 from keras_bert.text.vocabulary import MASK
 from tests.serving.asking import has_pieces, known
 from tests.serving.conftest import MAX_SEQ_LENGTH

@@ -11,7 +11,7 @@ import pytest
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertMultipleChoice
-from keras_bert.tasks.choices import (
+from keras_bert.tasks.choose.choices import (
     choice_metrics,
     dataset,
     encode_choices,
@@ -19,7 +19,7 @@ from keras_bert.tasks.choices import (
     predict_choices,
     train_chooser,
 )
-from keras_bert.tasks.choices_files import Questions, read_choices, split_choices, write_answers
+from keras_bert.tasks.choose.files import Questions, read_choices, split_choices, write_answers
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

@@ -11,14 +11,14 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
-from keras_bert.tasks.classify import (
+from keras_bert.tasks.classify.examples import Examples
+from keras_bert.tasks.classify.training import (
     classifier_maker,
     predict_logits,
     train_classifier,
     write_output,
     write_predictions,
 )
-from keras_bert.tasks.examples import Examples
 from keras_bert.tasks.table import read_table
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary

@@ -9,8 +9,8 @@ from itertools import product
 import pytest
 
 from keras_bert.errors import UserError, UserNote
-from keras_bert.tasks.conll import Sentences, read_conll, write_conll
-from keras_bert.tasks.conll_tags import (
+from keras_bert.tasks.tag.conll import Sentences, read_conll, write_conll
+from keras_bert.tasks.tag.conll_tags import (
     SCHEMES,
     allowed_tags,
     as_tags,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError, UserNote
-from keras_bert.tasks.examples import Examples, read_examples, read_inputs
+from keras_bert.tasks.classify.examples import Examples, read_examples, read_inputs
 
 
 def write_rows(path, *rows):

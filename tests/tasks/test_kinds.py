@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.kinds import KINDS, kind_of
-from keras_bert.tasks.labels import as_flags, as_indices
+from keras_bert.tasks.classify.kinds import KINDS, kind_of
+from keras_bert.tasks.classify.labels import as_flags, as_indices
 
 STARTS, COUNTS = np.array([0, 3]), np.array([3, 1])  # four windows: three of the first text, one of the second
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.labels import (
+from keras_bert.tasks.classify.labels import (
     as_flags,
     as_indices,
     class_names,

@@ -10,8 +10,8 @@ from keras_bert.serving.answers import reading_of
 from keras_bert.serving.heads import HEADS
 from keras_bert.serving.inputs import check_length
 from keras_bert.serving.vectors import vectors_of
-from keras_bert.tasks.squad.answering import Answerer
-from keras_bert.tasks.tagging import predict_tags
+from keras_bert.tasks.answer.answering import Answerer
+from keras_bert.tasks.tag.tagging import predict_tags
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

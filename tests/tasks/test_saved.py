@@ -18,10 +18,10 @@ from keras_bert.models import (
     BertTokenClassifier,
 )
 from keras_bert.models.weights import collect_arrays
-from keras_bert.tasks.classify import predict_logits
-from keras_bert.tasks.examples import Examples
-from keras_bert.tasks.kinds import KINDS
-from keras_bert.tasks.saved import ELSEWHERE, load_classifier
+from keras_bert.tasks.classify.examples import Examples
+from keras_bert.tasks.classify.kinds import KINDS
+from keras_bert.tasks.classify.saved import ELSEWHERE, load_classifier
+from keras_bert.tasks.classify.training import predict_logits
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.splitting import split_examples
 
 

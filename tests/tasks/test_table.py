@@ -7,7 +7,7 @@ import json
 import pytest
 
 from keras_bert.errors import UserError, UserNote
-from keras_bert.tasks.labels import read_labels, read_number
+from keras_bert.tasks.classify.labels import read_labels, read_number
 from keras_bert.tasks.table import check_writable, is_table, read_table, write_table, write_tsv
 
 ROWS = [

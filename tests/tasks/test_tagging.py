@@ -10,11 +10,11 @@ from keras_bert.config import BertConfig
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertTokenClassifier
-from keras_bert.tasks.conll import Sentences, read_conll
-from keras_bert.tasks.conll_tags import as_tags, entities
-from keras_bert.tasks.tagging import dataset, evaluate, predict_tags, tag, tagging_metrics, train_tagger
-from keras_bert.tasks.tagging_files import read_files, write_entities, write_tags
-from keras_bert.tasks.tagging_pieces import encode_words, windows
+from keras_bert.tasks.tag import dataset, evaluate, predict_tags, tag, tagging_metrics, train_tagger
+from keras_bert.tasks.tag.conll import Sentences, read_conll
+from keras_bert.tasks.tag.conll_tags import as_tags, entities
+from keras_bert.tasks.tag.files import read_files, write_entities, write_tags
+from keras_bert.tasks.tag.pieces import encode_words, windows
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

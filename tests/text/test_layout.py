@@ -5,9 +5,9 @@ import pytest
 
 from keras_bert.data.texts import text_rows
 from keras_bert.errors import UserError
-from keras_bert.tasks.squad.examples import Context, Example
-from keras_bert.tasks.squad.features import default_query_length, make_features
-from keras_bert.tasks.tagging_pieces import encode_words
+from keras_bert.tasks.answer.examples import Context, Example
+from keras_bert.tasks.answer.features import default_query_length, make_features
+from keras_bert.tasks.tag.pieces import encode_words
 from keras_bert.tasks.windows import check_windows, encode_texts
 from keras_bert.text.layout import BERT, ROBERTA, Layout, plan_windows, window_count
 from keras_bert.text.tokenizer import Tokenizer

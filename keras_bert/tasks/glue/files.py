@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.files import read_lines
-from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.glue.rows import find_table, plain
 from keras_bert.tasks.table import shorten
 

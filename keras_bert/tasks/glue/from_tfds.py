@@ -6,7 +6,7 @@ N examples.
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.glue.rows import find_table
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.squad import Context, Example, find_answers, make_features, texts_of, write_predictions
+from keras_bert.tasks.answer import Context, Example, find_answers, make_features, texts_of, write_predictions
 
 TEXT = "Rollo, the Norse leader, came."  # [CLS] who [SEP] rollo , the norse leader , came . [SEP]
 

@@ -7,7 +7,7 @@ import lzma
 import pytest
 
 from keras_bert.errors import UserError, UserNote
-from keras_bert.tasks.squad import Context, read_examples
+from keras_bert.tasks.answer import Context, read_examples
 
 
 def test_words_end_at_google_s_five_spaces_alone():
@@ -154,7 +154,7 @@ def test_no_file_and_no_answer_that_is_there(squad_file, tmp_path):
 
 
 def test_the_version_chooses_korquad_s_metric(squad_file):
-    from keras_bert.tasks.squad.metrics import metric_of
+    from keras_bert.tasks.answer.metrics import metric_of
 
     assert metric_of(read_examples(squad_file(("a", [{}]), version="KorQuAD_v1.0_dev"))) == "korquad"
     assert metric_of(read_examples(squad_file(("a", [{}]), version="v2.0"))) == "squad"

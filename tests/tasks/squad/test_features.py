@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.squad import Context, Example, make_features
-from keras_bert.tasks.squad import features as module
+from keras_bert.tasks.answer import Context, Example, make_features
+from keras_bert.tasks.answer import features as module
 
 
 def tokens_of(features, tokenizer, window):

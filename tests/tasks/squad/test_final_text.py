@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from keras_bert.tasks.squad import Context, final_text
-from keras_bert.tasks.squad.final_text import Texts
+from keras_bert.tasks.answer import Context, final_text
+from keras_bert.tasks.answer.final_text import Texts
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

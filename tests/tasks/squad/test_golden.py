@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_bert.tasks.squad import find_answers, make_features, read_examples, texts_of, write_predictions
+from keras_bert.tasks.answer import find_answers, make_features, read_examples, texts_of, write_predictions
 from keras_bert.text.tokenizer import Tokenizer
 
 CASES = ("v1_dev", "v1_train_short", "v2_dev")
@@ -101,8 +101,8 @@ def test_every_answer_stands_where_we_say(shared, vocabulary, case):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["squad/dev-v1.1.json", "korean/korquad/KorQuAD_v1.0_dev.json"])
 def test_right_answers_measure_as_right(shared, name):
-    from keras_bert.tasks.squad import squad_metrics
-    from keras_bert.tasks.squad.metrics import metric_of
+    from keras_bert.tasks.answer import squad_metrics
+    from keras_bert.tasks.answer.metrics import metric_of
 
     examples = read_examples(shared / "data" / name, training=True)
     figures = squad_metrics(examples, {each.id: each.answer for each in examples}, metric=metric_of(examples))

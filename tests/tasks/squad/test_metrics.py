@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from keras_bert.tasks.squad import Context, Example, exact_match, f1, find_threshold, squad_metrics, squad_v2_metrics
-from keras_bert.tasks.squad.metrics import normalize_english, normalize_korean
+from keras_bert.tasks.answer import Context, Example, exact_match, f1, find_threshold, squad_metrics, squad_v2_metrics
+from keras_bert.tasks.answer.metrics import normalize_english, normalize_korean
 
 
 @pytest.mark.parametrize(

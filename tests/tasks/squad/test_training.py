@@ -8,7 +8,7 @@ import keras_bert as kb
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertSpanLabeler
-from keras_bert.tasks.squad import Context, Example, Examples, Questions, make_features, train_span_labeler
+from keras_bert.tasks.answer import Context, Example, Examples, Questions, make_features, train_span_labeler
 from tests.small import NO_DROPOUT, small_shape
 
 CONFIG = small_shape(max_position_embeddings=32, **NO_DROPOUT)

@@ -17,21 +17,7 @@ from scipy.special import log_softmax, softmax
 
 from keras_bert.data.batches import padded_batches
 from keras_bert.data.texts import text_rows
-from keras_bert.tasks.choices_files import Questions, read_choices, split_choices, write_answers
 
-__all__ = [
-    "Questions",
-    "choice_logits",
-    "choice_metrics",
-    "dataset",
-    "encode_choices",
-    "evaluate",
-    "predict_choices",
-    "read_choices",
-    "split_choices",
-    "train_chooser",
-    "write_answers",
-]
 LONGEST = 128  # pieces of a row, where nobody says
 
 

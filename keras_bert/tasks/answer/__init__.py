@@ -8,13 +8,13 @@ model.fit(kb.squad.dataset(features, tokenizer), epochs=2)
 kb.squad.answer(model, tokenizer, "Who came?", "Rollo came in 911.").text
 """
 
-from keras_bert.tasks.squad.answering import Answer, Answerer, answer, load_span_labeler
-from keras_bert.tasks.squad.answers import Candidate, Prediction, find_answers, texts_of, write_predictions
-from keras_bert.tasks.squad.examples import Context, Example, Examples, LostAnswer, read_examples
-from keras_bert.tasks.squad.features import Features, make_features
-from keras_bert.tasks.squad.final_text import final_text
-from keras_bert.tasks.squad.metrics import exact_match, f1, find_threshold, squad_metrics, squad_v2_metrics
-from keras_bert.tasks.squad.training import Questions, dataset, train_span_labeler
+from keras_bert.tasks.answer.answering import Answer, Answerer, answer, load_span_labeler
+from keras_bert.tasks.answer.answers import Candidate, Prediction, find_answers, texts_of, write_predictions
+from keras_bert.tasks.answer.examples import Context, Example, Examples, LostAnswer, read_examples
+from keras_bert.tasks.answer.features import Features, make_features
+from keras_bert.tasks.answer.final_text import final_text
+from keras_bert.tasks.answer.metrics import exact_match, f1, find_threshold, squad_metrics, squad_v2_metrics
+from keras_bert.tasks.answer.training import Questions, dataset, train_span_labeler
 
 __all__ = [
     "Answer",

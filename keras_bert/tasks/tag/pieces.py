@@ -18,8 +18,8 @@ import numpy as np
 
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.errors import UserError
-from keras_bert.tasks.conll_tags import OUTSIDE, join_tag, split_tag
 from keras_bert.tasks.table import shorten
+from keras_bert.tasks.tag.conll_tags import OUTSIDE, join_tag, split_tag
 from keras_bert.text.given import check_length
 from keras_bert.text.layout import window_count, window_middle, window_step
 

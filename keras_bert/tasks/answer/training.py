@@ -4,9 +4,9 @@ Imports Keras when it is used: reading files, making features and measuring need
 """
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.squad.answers import find_answers, texts_of
-from keras_bert.tasks.squad.features import make_features
-from keras_bert.tasks.squad.metrics import find_threshold, metric_of, squad_metrics, squad_v2_metrics
+from keras_bert.tasks.answer.answers import find_answers, texts_of
+from keras_bert.tasks.answer.features import make_features
+from keras_bert.tasks.answer.metrics import find_threshold, metric_of, squad_metrics, squad_v2_metrics
 
 
 class Questions:

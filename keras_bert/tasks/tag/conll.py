@@ -18,7 +18,8 @@ import re
 from keras_bert.errors import UserError, note
 from keras_bert.files import read_lines, require_file
 from keras_bert.outputs import atomic_path
-from keras_bert.tasks.conll_tags import (
+from keras_bert.tasks.table import shorten
+from keras_bert.tasks.tag.conll_tags import (
     OUTSIDE,
     PLAIN,
     SCHEMES,
@@ -29,7 +30,6 @@ from keras_bert.tasks.conll_tags import (
     join_tag,
     split_tag,
 )
-from keras_bert.tasks.table import shorten
 
 _COMMENT = re.compile("#+ ")
 _DOCSTART = "-DOCSTART-"

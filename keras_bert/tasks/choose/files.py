@@ -16,7 +16,7 @@ from scipy.special import softmax
 from keras_bert.cells import csv_header
 from keras_bert.errors import UserError
 from keras_bert.files import OPENERS, read_lines, require_file
-from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.spellings import number_of
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, write_table

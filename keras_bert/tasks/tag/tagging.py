@@ -17,36 +17,15 @@ import numpy as np
 
 from keras_bert.data.batches import padded_batches
 from keras_bert.errors import UserError
-from keras_bert.tasks.conll import Sentences, read_conll, write_conll
-from keras_bert.tasks.conll_tags import PLAIN, convert, entities, tag_names
-from keras_bert.tasks.tagging_files import read_files, scheme_of, write_entities, write_tags
-from keras_bert.tasks.tagging_metrics import tagging_metrics, type_table
-from keras_bert.tasks.tagging_pieces import encode_words
+from keras_bert.tasks.tag.conll import Sentences
+from keras_bert.tasks.tag.conll_tags import PLAIN, entities
+from keras_bert.tasks.tag.files import scheme_of
+from keras_bert.tasks.tag.metrics import tagging_metrics
+from keras_bert.tasks.tag.pieces import encode_words
 from keras_bert.text import characters
 from keras_bert.text.characters import regex_class
 from keras_bert.text.vocabulary import check_fits, check_padding
 
-__all__ = [
-    "Sentences",
-    "convert",
-    "dataset",
-    "encode_words",
-    "entities",
-    "evaluate",
-    "main_metric",
-    "predict_tags",
-    "read_conll",
-    "read_files",
-    "scheme_of",
-    "tag",
-    "tag_names",
-    "tagging_metrics",
-    "train_tagger",
-    "type_table",
-    "write_conll",
-    "write_entities",
-    "write_tags",
-]
 LONGEST = 128  # pieces of a window, where nobody says
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.labels import as_flags, as_indices, class_names, read_labels, read_number
+from keras_bert.tasks.classify.labels import as_flags, as_indices, class_names, read_labels, read_number
 from keras_bert.tasks.metrics import classification_metrics, multi_label_metrics, regression_metrics
 from keras_bert.tasks.plots import draw_confusion, draw_label_scores, draw_scatter
 from keras_bert.tasks.table import read_class

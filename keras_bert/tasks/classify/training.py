@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_bert.data.batches import padded_batches
 from keras_bert.models import Classifier
-from keras_bert.tasks.kinds import KINDS
+from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
 from keras_bert.tasks.predicting import predict_rows
 from keras_bert.tasks.runs import best_of_runs, model_maker, write_model
@@ -58,7 +58,7 @@ def predict_logits(
 
     Args:
         model: a Classifier.
-        examples: Examples (tasks/examples.py).
+        examples: Examples (tasks/classify/examples.py).
         tokenizer: its Tokenizer.
         batch_size: rows at a time.
         max_seq_length, long_texts, doc_stride: what becomes of a text that is longer, see `encode_texts`.

@@ -8,11 +8,11 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.outputs import atomic_path
-from keras_bert.tasks.conll import Sentences, read_conll, write_conll
-from keras_bert.tasks.conll_tags import PLAIN, convert, entities, split_tag, tag_names
-from keras_bert.tasks.examples import Examples
+from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import read_table
+from keras_bert.tasks.tag.conll import Sentences, read_conll, write_conll
+from keras_bert.tasks.tag.conll_tags import PLAIN, convert, entities, split_tag, tag_names
 
 
 @dataclasses.dataclass(frozen=True)

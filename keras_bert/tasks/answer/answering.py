@@ -4,9 +4,9 @@ import dataclasses
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
-from keras_bert.tasks.squad.examples import Context, Example
-from keras_bert.tasks.squad.features import default_query_length
-from keras_bert.tasks.squad.training import Questions
+from keras_bert.tasks.answer.examples import Context, Example
+from keras_bert.tasks.answer.features import default_query_length
+from keras_bert.tasks.answer.training import Questions
 from keras_bert.text.vocabulary import check_fits, check_padding
 
 

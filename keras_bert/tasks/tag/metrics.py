@@ -8,7 +8,7 @@ Legend: N sentences.
 
 from collections import Counter
 
-from keras_bert.tasks.conll_tags import PLAIN, entities, strict_entities
+from keras_bert.tasks.tag.conll_tags import PLAIN, entities, strict_entities
 
 
 def tagging_metrics(true, said, *, scheme="BIO", strict=False):

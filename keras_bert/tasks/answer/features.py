@@ -90,7 +90,7 @@ def make_features(examples, tokenizer, *, max_seq_length=384, doc_stride=128, ma
         UserError: lengths that leave no room for the context, or examples that were not read for training.
 
     Example:
-        >>> from keras_bert.tasks.squad.examples import Context, Example
+        >>> from keras_bert.tasks.answer.examples import Context, Example
         >>> from keras_bert.text.tokenizer import Tokenizer
         >>> from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
         >>> tokenizer = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "who", "?", "it", "was", "rollo", "."]))

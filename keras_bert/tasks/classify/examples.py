@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_bert.errors import UserError, note, shorten
 from keras_bert.files import read_lines, require_file
-from keras_bert.tasks.kinds import KINDS, kind_of
-from keras_bert.tasks.labels import example_weights
+from keras_bert.tasks.classify.kinds import KINDS, kind_of
+from keras_bert.tasks.classify.labels import example_weights
 from keras_bert.tasks.spellings import note_alike, note_missing, number_of, one_spelling
 from keras_bert.tasks.splitting import split_examples
 from keras_bert.tasks.table import READERS, is_table, read_table
@@ -42,7 +42,7 @@ class Examples:
 
     @property
     def kind(self):
-        """What the labels are, a key of KINDS (tasks/kinds.py)."""
+        """What the labels are, a key of KINDS (tasks/classify/kinds.py)."""
         return kind_of(self.labels)
 
     def take(self, rows):

@@ -6,8 +6,8 @@ from keras_bert.checkpoints import check_tokenizer, open_checkpoint
 from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
 from keras_bert.models import Classifier
-from keras_bert.tasks.classify import predict_logits, prediction_columns
-from keras_bert.tasks.kinds import KINDS
+from keras_bert.tasks.classify.kinds import KINDS
+from keras_bert.tasks.classify.training import predict_logits, prediction_columns
 from keras_bert.text.tokenizer import Tokenizer
 
 # What task.json calls the other heads: the command that asks them.
