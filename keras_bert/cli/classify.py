@@ -181,7 +181,7 @@ def _train(args, tokenizer, config, checkpoint, classes, train, evaluation):
             metric=args.metric,
             on_start=lambda model: print_model(args, model),
             progress=progress,
-            **training_options(args),
+            options=training_options(args),
         )
 
 

@@ -115,7 +115,7 @@ def add_output_flags(parser):
 
 
 def parse_grid(text):
-    """An argparse type: the points of a grid, as `best_of_runs` takes them.
+    """An argparse type: the points of a grid, as FineTuning takes them.
 
     >>> parse_grid("learning_rate=5e-5,3e-5;num_train_epochs=2")
     ({'learning_rate': 5e-05, 'epochs': 2.0}, {'learning_rate': 3e-05, 'epochs': 2.0})
@@ -234,12 +234,13 @@ def _check_same_shape(named, config, args):
 
 
 def training_options(args):
-    """Returns what the flags of `add_training_flags` say, as options of `best_of_runs`.
+    """Returns what the flags of `add_training_flags` say, a FineTuning.
 
     Raises:
-        UserError: flags that do not go together.
+        UserError: flags that do not go together, or a number out of range.
     """
     from keras_bert.errors import UserError
+    from keras_bert.training.options import FineTuning
 
     if args.seed + args.num_runs > 2**32:
         raise UserError(f"--seed: a seed is a number below 2**32, of every run. Received: {args.seed}.")
@@ -248,19 +249,14 @@ def training_options(args):
         raise UserError("--grid names num_train_epochs, which --num_train_steps takes the place of; leave one out.")
     if args.early_stopping and not args.eval_each_epoch:
         raise UserError("--early_stopping needs a figure after each epoch; leave --eval_each_epoch=False out.")
-    return {
-        "seeds": range(args.seed, args.seed + args.num_runs),
-        "grid": args.grid or ({},),
-        "train_batch_size": args.train_batch_size,
-        "learning_rate": args.learning_rate,
-        "epochs": args.num_train_epochs,
-        "num_train_steps": args.num_train_steps,
-        "warmup_proportion": args.warmup_proportion,
-        "layer_decay": args.layer_decay,
-        "bias_correction": args.bias_correction,
-        "early_stopping": args.early_stopping,
-        "evaluate_each_epoch": args.eval_each_epoch,
-    }
+    same = ("train_batch_size", "learning_rate", "num_train_steps", "warmup_proportion", "layer_decay")
+    return FineTuning(
+        seeds=range(args.seed, args.seed + args.num_runs),
+        grid=args.grid or ({},),
+        epochs=args.num_train_epochs,
+        evaluate_each_epoch=args.eval_each_epoch,
+        **{name: getattr(args, name) for name in (*same, "bias_correction", "early_stopping")},
+    )
 
 
 def maker_options(args):

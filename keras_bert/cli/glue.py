@@ -184,7 +184,7 @@ def _train(args, task, tokenizer, config, checkpoint, examples, progress):
         max_seq_length=args.max_seq_length,
         on_start=lambda model: print_model(args, model),
         progress=progress,
-        **training_options(args),
+        options=training_options(args),
     )
     return model, results, None
 

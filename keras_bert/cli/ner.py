@@ -125,7 +125,7 @@ def _make_model(args, data, tokenizer, config, checkpoint, progress):
         strict=args.strict,
         on_start=lambda model: finetune_flags.print_model(args, model),
         progress=progress,
-        **finetune_flags.training_options(args),
+        options=finetune_flags.training_options(args),
     )
     results = {**best.results, "labels": names}
     results |= {"train_sentences": len(data.train), "eval_sentences": len(data.evaluation)}

@@ -153,7 +153,7 @@ def _train(args, tokenizer, config, checkpoint, train, questions, progress):
         max_seq_length=args.max_seq_length,
         on_start=lambda model: finetune_flags.print_model(args, model),
         progress=progress,
-        **finetune_flags.training_options(args),
+        options=finetune_flags.training_options(args),
     )
     model, predictions = best.model, best.outputs
     if args.version_2_with_negative and model.null_score_diff_threshold is None:

@@ -162,7 +162,7 @@ def _make_model(args, questions, tokenizer, config, checkpoint, progress):
         eval_batch_size=args.eval_batch_size,
         on_start=lambda model: finetune_flags.print_model(args, model),
         progress=progress,
-        **finetune_flags.training_options(args),
+        options=finetune_flags.training_options(args),
     )
     return best.model, {**best.results, "train_examples": len(train), "eval_examples": len(held_out)}, best.outputs
 

@@ -6,6 +6,7 @@ Fine-tuning a large model on a small set now and then fails altogether (Devlin e
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from keras_bert.outputs import atomic_path
 from keras_bert.tasks.metrics import mean_and_sd
 from keras_bert.training.finetune import DivergedError, finetune_runs, is_better
 from keras_bert.training.logs import draw_curves
+from keras_bert.training.options import FineTuning
 
 
 def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, freeze_encoder=False):
@@ -109,7 +111,7 @@ class BestRun:
             "{metric}_mean" and "{metric}_sd" over the seeds of that point, "runs": a dict of "seed", settings and
             figures for every run ("failed" instead of figures where the loss became NaN, "stopped" beside them where
             it did after an epoch that was kept), "seed", "seeds", "global_step" (of the weights) and "history" (figures
-            by epoch).
+            by epoch). Without held-out examples "seed", "global_step" and "history" alone.
     """
 
     model: keras.Model
@@ -117,21 +119,31 @@ class BestRun:
     results: dict
 
 
-def best_of_runs(
-    make_model,
-    make_dataset,
-    *,
-    seeds,
-    predict,
-    measure,
-    metric,
-    larger_is_better=True,
-    grid=({},),
-    train_batch_size=32,
-    on_start=None,
-    progress=None,
-    **finetune_options,
-):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learnable:
+    """What a task gives to be trained on, and how it measures a model.
+
+    Attributes:
+        make_dataset: callable(seed, batch_size) -> training batches.
+        predict: callable(model) -> outputs on the held-out examples, of any kind; None without such.
+        measure: callable(outputs) -> {name: number}; None likewise.
+        metric: the name of the figure that chooses.
+        larger_is_better: False for a loss.
+    """
+
+    make_dataset: Callable
+    predict: Callable | None = None
+    measure: Callable | None = None
+    metric: str | None = None
+    larger_is_better: bool = True
+
+    @property
+    def chosen_by(self):
+        """The figure that chooses and which way, by their names."""
+        return {"metric": self.metric, "larger_is_better": self.larger_is_better}
+
+
+def best_of_runs(make_model, learnable, options=None, *, on_start=None, progress=None, **given):
     """Fine-tunes once for each seed, at each point of a grid, and keeps the best on the held-out examples.
 
     The best point is the one with the best mean over the seeds, the best run the best of that point. A run whose loss
@@ -139,35 +151,27 @@ def best_of_runs(
 
     Args:
         make_model: callable() -> the model before training, such as `model_maker` gives.
-        make_dataset: callable(seed, batch_size) -> training batches.
-        seeds: a list of int; each draws the new weights, dropout and the order of the batches.
-        predict: callable(model) -> outputs on the held-out examples, of any kind.
-        measure: callable(outputs) -> {name: number}.
-        metric: the name of the figure that chooses.
-        larger_is_better: False for a loss.
-        grid: dicts of "learning_rate", "epochs" and "train_batch_size", each of which may be missing.
-        train_batch_size: examples a batch, where the grid does not say.
+        learnable: a Learnable; without held-out examples there is one run, which is kept as it ends.
+        options: a FineTuning; None for its defaults.
         on_start: callable(model), called once when the first model stands and before it is trained.
         progress: called as progress(stage, done, total, "step", note) after each step.
-        **finetune_options: those of `finetune`.
+        **given: attributes of FineTuning that differ from `options`.
 
     Returns:
         A BestRun.
 
     Raises:
         DivergedError: the loss became NaN in every run.
-        UserError: no seed or no point, a metric that is not measured, and what `finetune` raises.
+        UserError: a metric that is not measured, something to choose and nothing to choose by, and what `finetune`
+            raises.
     """
-    seeds, grid = list(seeds), [dict(point) for point in grid]
-    if not seeds or not grid:
-        raise UserError(f"Give at least one seed and one point of the grid. Received: {len(seeds)} and {len(grid)}.")
-    chosen_by = {"metric": metric, "larger_is_better": larger_is_better}
-    held_out = _HeldOut(predict, measure, early_stopping=finetune_options.get("early_stopping"), **chosen_by)
+    options = FineTuning.of(options, **given)
+    if learnable.predict is None:
+        return _single_run(make_model, learnable, options, on_start=on_start, progress=progress)
+    held_out = _HeldOut(learnable, early_stopping=options.early_stopping)
     model, best, rows, failures = None, None, [], []
-    for number, point in enumerate(grid):
-        options = {**finetune_options, **chosen_by, **point}
-        batch_size = options.pop("train_batch_size", train_batch_size)
-        here = _Point(point, **chosen_by)
+    for number, point in enumerate(options.grid):
+        at_point, here = options.at(point), _Point(point, **learnable.chosen_by)
 
         def fail(seed, error, here=here):
             held_out.take()
@@ -176,16 +180,17 @@ def best_of_runs(
 
         runs = finetune_runs(
             make_model,
-            lambda seed, batch_size=batch_size: make_dataset(seed, batch_size),
-            seeds,
+            lambda seed, batch_size=at_point.train_batch_size: learnable.make_dataset(seed, batch_size),
+            options.seeds,
+            at_point,
             model=model,
             on_start=None if number else on_start,
             diverged=fail,
-            runs_before=number * len(seeds),
-            runs_in_all=len(grid) * len(seeds),
+            runs_before=number * len(options.seeds),
+            runs_in_all=len(options.grid) * len(options.seeds),
             evaluate=held_out,
             progress=progress,
-            **options,
+            **learnable.chosen_by,
         )
         for seed, model, history in runs:
             here.add(seed, model, history, held_out.take())
@@ -196,27 +201,40 @@ def best_of_runs(
         every = "" if len(failures) == 1 else f"Each of the {len(failures)} runs failed, the first like this: "
         raise DivergedError(f"{every}{failures[0]}")
     model.set_weights(best.weights)
-    return BestRun(model, best.outputs, {**best.results(), "runs": rows, "seeds": seeds, "history": best.history})
+    more = {"runs": rows, "seeds": list(options.seeds), "history": best.history}
+    return BestRun(model, best.outputs, {**best.results(), **more})
+
+
+def _single_run(make_model, learnable, options, **watching):
+    """Fine-tunes once and measures nothing; see `best_of_runs`."""
+    if options.chooses:
+        raise UserError("Several runs, a grid and early_stopping choose by held-out examples; give some to measure on.")
+    options = options.at(options.grid[0])
+
+    def make_dataset(seed):
+        return learnable.make_dataset(seed, options.train_batch_size)
+
+    [(seed, model, history)] = finetune_runs(make_model, make_dataset, options.seeds, options, **watching)
+    return BestRun(model, None, {"seed": seed, "global_step": history.history["step"][-1], "history": history.history})
 
 
 class _HeldOut:
     """Measures a model after each epoch, and keeps what belongs to the weights that `finetune` will leave in it."""
 
-    def __init__(self, predict, measure, *, metric, larger_is_better, early_stopping):
-        self.predict, self.measure = predict, measure
-        self.metric, self.larger_is_better, self.early_stopping = metric, larger_is_better, early_stopping
-        self.kept = None
+    def __init__(self, learnable, *, early_stopping):
+        self.learnable, self.early_stopping, self.kept = learnable, early_stopping, None
 
     def __call__(self, model):
         """Returns the model's figures."""
-        outputs = self.predict(model)
-        figures = self.measure(outputs)
-        if self.metric not in figures:
-            raise UserError(f"{self.metric} is not measured here; choose one of {', '.join(figures)}.")
+        outputs, metric = self.learnable.predict(model), self.learnable.metric
+        figures = self.learnable.measure(outputs)
+        if metric not in figures:
+            raise UserError(f"{metric} is not measured here; choose one of {', '.join(figures)}.")
+        larger_is_better = self.learnable.larger_is_better
         if (
             self.kept is None
             or not self.early_stopping
-            or is_better(figures[self.metric], self.kept[0][self.metric], larger_is_better=self.larger_is_better)
+            or is_better(figures[metric], self.kept[0][metric], larger_is_better=larger_is_better)
         ):
             self.kept = figures, outputs, int(model.optimizer.iterations)
         return figures

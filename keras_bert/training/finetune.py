@@ -16,6 +16,7 @@ from keras_bert.layers.fusion import any_length
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.training.class_weights import weigh_classes
 from keras_bert.training.optimizers import adamw
+from keras_bert.training.options import FineTuning
 
 # Compiling the layers' chains takes some two seconds for each new length of the batches, and saves a sixth of a step.
 FUSED_FROM_STEPS = 200
@@ -28,65 +29,35 @@ class DivergedError(UserError):
 def finetune(
     model,
     train_dataset,
+    options=None,
     *,
-    epochs=3.0,
-    num_train_steps=None,
-    learning_rate=5e-5,
-    warmup_proportion=0.1,
-    weight_decay=0.01,
-    layer_decay=None,
-    bias_correction=False,
-    class_weights=None,
     seed=12345,
     evaluate=None,
-    evaluate_each_epoch=True,
-    early_stopping=None,
     metric=None,
     larger_is_better=True,
-    loss=None,
-    metrics=None,
-    jit_compile="auto",
-    steps_per_execution=1,
-    callbacks=(),
     progress=None,
     stage="fine-tune",
     compile_model=True,
+    **given,
 ):
     """Fine-tunes a model of ours.
 
     Args:
         model: a Classifier, or another model with a head and a default loss.
         train_dataset: batches, such as `text_dataset` makes.
-        epochs: passes over the batches; a fraction ends in the midst of a pass.
-        num_train_steps: updates, instead of `epochs`. A dataset without end needs them.
-        learning_rate: the peak, reached after the warm-up, then down to 0 at the last step.
-        warmup_proportion: share of the steps over which the rate rises.
-        weight_decay: of the matrices.
-        layer_decay: a factor of the rate from each layer to the one below, such as 0.9; None for one rate.
-        bias_correction: whether Adam's moments are corrected for their start at 0. Google's code leaves that out, and a
-            small set then now and then fails to train (Mosbach et al. 2021, "On the Stability of Fine-tuning BERT").
-        class_weights: {class number: weight} or a list of weights, what the labels of each class count in the loss,
-            which is the weighted mean; None for all alike. `balanced_class_weights` makes them from labels.
+        options: a FineTuning; None for its defaults. Its seeds and its grid are for `best_of_runs`.
         seed: of dropout and of whatever draws at random without a seed of its own. The order of the
             batches comes from the dataset's.
         evaluate: callable(model) -> {name: number}, called after each epoch; the figures stand in the history
             as "val_" + name.
-        evaluate_each_epoch: False calls it after the last step alone.
-        early_stopping: this many epochs without a better `metric` end the run, and at its end the model has the
-            weights of its best epoch; None trains to the end.
-        metric: which of the figures of `evaluate` that is.
+        metric: which of these figures early stopping goes by.
         larger_is_better: False for a loss.
-        loss: None takes the model's own.
-        metrics: Keras metrics to watch on the training batches; None takes the accuracy where labels are classes.
-        jit_compile: as Keras' `compile` takes it; "auto" is XLA on one GPU and none on a CPU, where it was
-            slower and compiling took the time of a small run.
-        steps_per_execution: steps that Keras runs in one call on the device.
-        callbacks: further Keras callbacks.
         progress: called as progress(stage, done, total, "step", note) before the first step, which compiles, and after
             each.
         stage: the first argument of `progress`.
         compile_model: False takes the optimizer and the traced graph of an earlier call as they are; the numbers
             of steps and rates are then that call's.
+        **given: attributes of FineTuning that differ from `options`.
 
     Returns:
         Keras' history: `history.history` has one figure an epoch of "loss", the metrics, "val_..." and "step".
@@ -110,35 +81,33 @@ def finetune(
         >>> history.history["step"]
         [2, 3]
     """
-    steps_per_epoch, total = _count_steps(train_dataset, epochs, num_train_steps)
+    options = FineTuning.of(options, **given)
+    steps_per_epoch, total = _count_steps(train_dataset, options)
     best = None
-    if early_stopping is not None:
-        _check_early_stopping(early_stopping, metric, evaluate, evaluate_each_epoch)
-        best = BestEpoch(early_stopping, metric, larger_is_better)
-    if class_weights is not None:
+    if options.early_stopping is not None:
+        if evaluate is None or metric is None or not options.evaluate_each_epoch:
+            raise UserError("early_stopping goes by a held-out figure after each epoch; give evaluate and metric.")
+        best = BestEpoch(options.early_stopping, metric, larger_is_better)
+    if options.class_weights is not None:
         classes = None if isinstance(model.output, dict) else model.output.shape[-1]
-        train_dataset = weigh_classes(train_dataset, class_weights, classes)
+        train_dataset = weigh_classes(train_dataset, options.class_weights, classes)
     if compile_model:
-        _check_schedule(learning_rate, warmup_proportion)
-        schedule = {"num_train_steps": total, "num_warmup_steps": int(total * warmup_proportion)}
-        options = {"weight_decay": weight_decay, "layer_decay": layer_decay, "bias_correction": bias_correction}
-        how = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
-        _compile(model, adamw(learning_rate, **schedule, **options), loss, metrics, **how)
+        _compile(model, options, total)
     keras.utils.set_random_seed(seed)  # the process's, as Keras has no other: two trainings at once share its numbers
     _seed_dropout(model, seed)
     watch = _Watch(
         total,
         steps_per_epoch or total,
-        rate=learning_rate,
+        rate=options.learning_rate,
         compiles=compile_model,
         evaluate=evaluate,
-        evaluate_each_epoch=evaluate_each_epoch,
+        evaluate_each_epoch=options.evaluate_each_epoch,
         best=best,
         progress=progress,
         stage=stage,
     )
     with any_length() if total >= FUSED_FROM_STEPS else contextlib.nullcontext():
-        history = _fit(model, train_dataset, steps_per_epoch, total, [watch, *callbacks])
+        history = _fit(model, train_dataset, steps_per_epoch, total, [watch, *options.callbacks])
     history.diverged = watch.diverged
     return history
 
@@ -147,13 +116,18 @@ def finetune_runs(
     make_model,
     make_dataset,
     seeds,
+    options=None,
     *,
     model=None,
     on_start=None,
     diverged=None,
     runs_before=0,
     runs_in_all=None,
-    **options,
+    evaluate=None,
+    metric=None,
+    larger_is_better=True,
+    progress=None,
+    **given,
 ):
     """Fine-tunes once for each seed; every run is the one that `finetune` with that seed would be.
 
@@ -161,12 +135,12 @@ def finetune_runs(
         make_model: callable() -> the model as it is before training, its new weights drawn at random.
         make_dataset: callable(seed) -> batches in the order that the seed gives, as many for every seed.
         seeds: a list of int.
+        options, evaluate, metric, larger_is_better, progress, **given: see `finetune`.
         model: the model of earlier runs with other options, to be started over; None takes the first that is made.
         on_start: callable(model), called once, before the first run.
         diverged: callable(seed, DivergedError), called for a run whose loss became NaN; the next seed follows. None
             raises the error, which ends all.
         runs_before, runs_in_all: for the stage that `progress` is told: where these runs are part of more.
-        **options: those of `finetune`.
 
     Yields:
         (seed, model, history) after each run. It is the same model object each time: take what you
@@ -175,7 +149,7 @@ def finetune_runs(
     Raises:
         UserError: see `finetune`.
     """
-    total = runs_in_all or len(seeds)
+    options, total = FineTuning.of(options, **given), runs_in_all or len(seeds)
     for number, seed in enumerate(seeds, 1):
         keras.utils.set_random_seed(seed)
         fresh = make_model()
@@ -186,10 +160,19 @@ def finetune_runs(
         if on_start is not None and number == 1:
             on_start(model)
         del fresh  # a model's memory
-        stage = "fine-tune" if total == 1 else f"run {runs_before + number} of {total}, seed {seed}"
-        dataset = make_dataset(seed)
         try:
-            history = finetune(model, dataset, seed=seed, stage=stage, compile_model=number == 1, **options)
+            history = finetune(
+                model,
+                make_dataset(seed),
+                options,
+                seed=seed,
+                evaluate=evaluate,
+                metric=metric,
+                larger_is_better=larger_is_better,
+                progress=progress,
+                stage="fine-tune" if total == 1 else f"run {runs_before + number} of {total}, seed {seed}",
+                compile_model=number == 1,
+            )
         except DivergedError as error:
             if diverged is None:
                 raise
@@ -209,28 +192,41 @@ def is_better(new, old, *, larger_is_better=True):
     return new > old if larger_is_better else new < old
 
 
-def _count_steps(dataset, epochs, num_train_steps):
+def _count_steps(dataset, options):
     """Returns the batches of a pass (None if the dataset does not know) and the steps of the run."""
     try:
         steps_per_epoch = len(dataset)
     except TypeError:  # without end, or of unknown length
         steps_per_epoch = None
-    if num_train_steps is not None:
-        if num_train_steps < 1:
-            raise UserError(f"num_train_steps must be at least 1. Received: {num_train_steps}.")
-        return steps_per_epoch, int(num_train_steps)
+    if options.num_train_steps is not None:
+        return steps_per_epoch, int(options.num_train_steps)
     if steps_per_epoch is None:
         raise UserError("The dataset does not know how many batches it has; say num_train_steps.")
-    if not epochs > 0:
-        raise UserError(f"epochs must be greater than 0. Received: {epochs}.")
-    return steps_per_epoch, max(1, round(epochs * steps_per_epoch))
+    return steps_per_epoch, max(1, round(options.epochs * steps_per_epoch))
 
 
-def _compile(model, optimizer, loss, metrics, **how):
+def _compile(model, options, total):
     """Compiles a model with its built optimizer: variables made inside the graph would trace it twice."""
-    metrics = _default_metrics(model, loss) if metrics is None else list(metrics)
-    model.compile(optimizer, loss=loss, metrics=metrics, **how)
+    optimizer = adamw(
+        options.learning_rate,
+        num_train_steps=total,
+        num_warmup_steps=int(total * options.warmup_proportion),
+        **{name: getattr(options, name) for name in ("weight_decay", "layer_decay", "bias_correction")},
+    )
+    how = {name: getattr(options, name) for name in ("loss", "jit_compile", "steps_per_execution")}
+    model.compile(optimizer, metrics=_watched(model, options), **how)
     optimizer.build(model.trainable_variables)
+
+
+def _watched(model, options):
+    """Returns the metrics: as given, or the accuracy if the model's own loss reads one class an example.
+
+    Keras' accuracy knows no ignored labels.
+    """
+    if options.metrics is not None:
+        return list(options.metrics)
+    own = model.default_loss() if options.loss is None else None
+    return ["accuracy"] if isinstance(own, SparseCrossEntropy) and own.ignored_label is None else []
 
 
 def _fit(model, dataset, steps_per_epoch, total, callbacks):
@@ -248,26 +244,6 @@ def _fit(model, dataset, steps_per_epoch, total, callbacks):
             callbacks=callbacks,
             verbose=0,
         )
-
-
-def _check_schedule(learning_rate, warmup_proportion):
-    if not 0 < learning_rate < math.inf:
-        raise UserError(f"learning_rate must be greater than 0. Received: {learning_rate}.")
-    if not 0 <= warmup_proportion <= 1:
-        raise UserError(f"warmup_proportion must be from 0 to 1. Received: {warmup_proportion}.")
-
-
-def _check_early_stopping(early_stopping, metric, evaluate, evaluate_each_epoch):
-    if early_stopping < 1:
-        raise UserError(f"early_stopping must be at least 1 epoch. Received: {early_stopping}.")
-    if evaluate is None or metric is None or not evaluate_each_epoch:
-        raise UserError("early_stopping goes by a held-out figure after each epoch; give evaluate and metric.")
-
-
-def _default_metrics(model, loss):
-    """Returns the accuracy if the model's own loss reads one class an example; Keras' knows no ignored labels."""
-    own = model.default_loss() if loss is None else None
-    return ["accuracy"] if isinstance(own, SparseCrossEntropy) and own.ignored_label is None else []
 
 
 def _seed_dropout(model, seed):

@@ -150,7 +150,7 @@ def test_training_alone_measures_nothing(folder, tmp_path, capsys):
     assert BertClassifier.from_pretrained(tmp_path / "out").labels == ["0", "1"]
     capsys.readouterr()
     assert run(folder, "cola", tmp_path / "two", "--do_train", "--num_train_steps=2", "--num_runs=2") == 2
-    assert "choose by the dev set" in capsys.readouterr().err
+    assert "choose by held-out examples" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -13,7 +13,7 @@ from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer, BertTokenClassifier
 from keras_bert.models.weights import as_checkpoint, collect_arrays
 from keras_bert.tasks.predicting import predict_rows
-from keras_bert.tasks.runs import best_of_runs, model_maker, write_model, write_results
+from keras_bert.tasks.runs import Learnable, best_of_runs, model_maker, write_model, write_results
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.training.finetune import DivergedError, finetune
@@ -166,10 +166,12 @@ def scripted(figures):
 def run(config, make_dataset):
     """Runs with the figures given, in order of evaluation; by default one epoch of two batches each."""
 
-    def run(figures, seeds, **options):
-        options = {"epochs": 1, "learning_rate": 1e-2, "train_batch_size": 8} | scripted(figures) | options
+    def run(figures, seeds, *, metric="f1", larger_is_better=True, **options):
+        options = {"epochs": 1, "learning_rate": 1e-2, "train_batch_size": 8} | options
+        chosen_by = {"metric": metric, "larger_is_better": larger_is_better}
+        learnable = Learnable(make_dataset=make_dataset, **scripted(figures) | chosen_by)
         small = config.replace(num_hidden_layers=1)
-        return best_of_runs(model_maker(small, classifier), make_dataset, seeds=seeds, **options)
+        return best_of_runs(model_maker(small, classifier), learnable, seeds=seeds, **options)
 
     return run
 
@@ -261,14 +263,13 @@ def test_a_grid_of_batch_sizes_and_epochs(run, config, make_dataset):
 
     best = best_of_runs(
         model_maker(config, classifier),
-        make,
+        Learnable(make_dataset=make, **scripted([0.1, 0.2, 0.3, 0.4]) | {"predict": predict}),
         seeds=[1, 2],
         grid=[{"train_batch_size": 4, "epochs": 1}, {"epochs": 2}],
         train_batch_size=8,
         progress=lambda stage, done, total, *_: stages.append((stage, total)),
         on_start=started.append,
         evaluate_each_epoch=False,
-        **scripted([0.1, 0.2, 0.3, 0.4]) | {"predict": predict},
     )
     assert sizes == [(1, 4), (2, 4), (1, 8), (2, 8)]
     assert list(dict.fromkeys(stages)) == [(f"run {n} of 4, seed {2 - n % 2}", 4) for n in (1, 2, 3, 4)]
@@ -310,11 +311,13 @@ def test_it_learns_and_what_is_written_comes_back(config, make_dataset, tokenize
     rows = text_rows(TEXTS, tokenizer, max_seq_length=8)
     best = best_of_runs(
         model_maker(config.replace(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), classifier),
-        make_dataset,
+        Learnable(
+            make_dataset=make_dataset,
+            predict=lambda model: predict_rows(model, rows, batch_size=16, max_seq_length=8, pad_id=0),
+            measure=lambda logits: {"accuracy": float((logits.argmax(axis=1) == LABELS).mean())},
+            metric="accuracy",
+        ),
         seeds=[1],
-        predict=lambda model: predict_rows(model, rows, batch_size=16, max_seq_length=8, pad_id=0),
-        measure=lambda logits: {"accuracy": float((logits.argmax(axis=1) == LABELS).mean())},
-        metric="accuracy",
         train_batch_size=4,
         epochs=12,
         learning_rate=5e-3,

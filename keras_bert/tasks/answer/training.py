@@ -117,19 +117,7 @@ def _check_labels(features):
         raise UserError("There are no windows with labels to train on; make them with make_features(training=True).")
 
 
-def train_span_labeler(
-    make_model,
-    features,
-    tokenizer,
-    held_out=None,
-    *,
-    seeds,
-    max_seq_length=384,
-    train_batch_size=32,
-    grid=({},),
-    on_start=None,
-    **options,
-):
+def train_span_labeler(make_model, features, tokenizer, held_out=None, options=None, *, max_seq_length=384, **given):
     """Fine-tunes a SpanLabeler, once for each seed and point of a grid, and keeps the best by F1.
 
     Args:
@@ -137,9 +125,9 @@ def train_span_labeler(
         features: Features with labels.
         tokenizer: the Tokenizer that made them.
         held_out: Questions that are labelled; None for one run that is not measured.
-        seeds, train_batch_size, grid, on_start: see `best_of_runs`.
+        options: a FineTuning; None for its defaults.
         max_seq_length: that of the features.
-        **options: those of `finetune`.
+        **given: see `best_of_runs`.
 
     Returns:
         A BestRun. Its outputs are a list of Prediction, or None without `held_out`. With SQuAD 2.0's questions the
@@ -148,35 +136,15 @@ def train_span_labeler(
     Raises:
         UserError: features without labels, several runs and nothing to choose by, and what `finetune` raises.
     """
-    from keras_bert.tasks.runs import BestRun, best_of_runs
-    from keras_bert.training.finetune import finetune_runs
+    from keras_bert.tasks.runs import Learnable, best_of_runs
 
     _check_labels(features)
-    if held_out is None and (len(seeds) > 1 or len(grid) > 1 or options.get("early_stopping")):
-        raise UserError("Several runs, a grid and early_stopping choose by held-out questions; give some.")
 
-    def make_dataset(seed, batch_size=None):
-        sizes = {"batch_size": batch_size or train_batch_size, "max_seq_length": max_seq_length}
-        return dataset(features, tokenizer, seed=seed, **sizes)
+    def make_dataset(seed, batch_size):
+        return dataset(features, tokenizer, seed=seed, batch_size=batch_size, max_seq_length=max_seq_length)
 
-    if held_out is None:
-        point = dict(grid[0])
-        train_batch_size = point.pop("train_batch_size", train_batch_size)
-        options |= {"on_start": on_start, **point}
-        [(seed, model, history)] = finetune_runs(make_model, make_dataset, seeds, **options)
-        steps = history.history["step"][-1]
-        return BestRun(model, None, {"seed": seed, "global_step": steps, "history": history.history})
-    best = best_of_runs(
-        make_model,
-        make_dataset,
-        seeds=seeds,
-        predict=held_out.predict,
-        measure=held_out.measure,
-        metric="f1",
-        grid=grid,
-        train_batch_size=train_batch_size,
-        on_start=on_start,
-        **options,
-    )
-    best.model.null_score_diff_threshold = best.results.get("null_score_diff_threshold")
+    measured = {} if held_out is None else {"predict": held_out.predict, "measure": held_out.measure, "metric": "f1"}
+    best = best_of_runs(make_model, Learnable(make_dataset=make_dataset, **measured), options, **given)
+    if measured:
+        best.model.null_score_diff_threshold = best.results.get("null_score_diff_threshold")
     return best

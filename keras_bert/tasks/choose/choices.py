@@ -78,21 +78,24 @@ def choice_metrics(labels, logits):
     return {"accuracy": float(right.mean()), "loss": float(losses.mean())}
 
 
-def train_chooser(make_model, tokenizer, train, evaluation, *, max_seq_length=LONGEST, eval_batch_size=8, **options):
+def train_chooser(
+    make_model, tokenizer, train, evaluation, options=None, *, max_seq_length=LONGEST, eval_batch_size=8, **given
+):
     """Fine-tunes a MultipleChoice once for each seed and keeps the best on the held-out questions, by accuracy.
 
     Args:
         make_model: callable() -> MultipleChoice before training, such as `model_maker` gives.
         tokenizer: the Tokenizer of its vocabulary.
         train, evaluation: Questions with labels.
+        options: a FineTuning; None for its defaults.
         max_seq_length: longer rows are cut.
         eval_batch_size: held-out questions at a time.
-        **options: those of `best_of_runs`.
+        **given: see `best_of_runs`.
 
     Returns:
         A BestRun, whose outputs are the logits (N, C) of the held-out questions.
     """
-    from keras_bert.tasks.runs import best_of_runs
+    from keras_bert.tasks.runs import Learnable, best_of_runs
 
     rows, held_out = (encode_choices(each, tokenizer, max_seq_length=max_seq_length) for each in (train, evaluation))
     sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
@@ -107,7 +110,8 @@ def train_chooser(make_model, tokenizer, train, evaluation, *, max_seq_length=LO
     def measure(logits):
         return choice_metrics(evaluation.labels, logits)
 
-    return best_of_runs(make_model, make_dataset, predict=predict, measure=measure, metric="accuracy", **options)
+    learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric="accuracy")
+    return best_of_runs(make_model, learnable, options, **given)
 
 
 def choice_logits(model, tokenizer, questions, *, max_seq_length=LONGEST, batch_size=32, progress=None):

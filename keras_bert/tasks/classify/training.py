@@ -13,9 +13,10 @@ from keras_bert.models import Classifier
 from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
 from keras_bert.tasks.predicting import predict_rows
-from keras_bert.tasks.runs import best_of_runs, model_maker, write_model
+from keras_bert.tasks.runs import Learnable, best_of_runs, model_maker, write_model
 from keras_bert.tasks.table import write_table
 from keras_bert.tasks.windows import encode_texts
+from keras_bert.training.options import FineTuning
 
 
 def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoint=None, **options):
@@ -87,14 +88,16 @@ def train_classifier(
     tokenizer,
     train,
     evaluation,
+    options=None,
     *,
-    seeds,
     max_seq_length=128,
     long_texts="cut",
     doc_stride=None,
     eval_batch_size=8,
     metric=None,
-    **options,
+    on_start=None,
+    progress=None,
+    **given,
 ):
     """Fine-tunes a classifier once for each seed and keeps the best on the held-out examples.
 
@@ -105,13 +108,13 @@ def train_classifier(
         make_model: callable() -> Classifier before training, such as `classifier_maker` gives.
         tokenizer: the Tokenizer of its vocabulary.
         train, evaluation: Examples with labels; `train.weights` says what each counts in the loss.
-        seeds: a list of int; each draws the new weights, dropout and the order of the batches.
+        options: a FineTuning; None for its defaults.
         max_seq_length, long_texts, doc_stride: what becomes of a text that is longer, see `encode_texts`. Each window
             is trained on with the text's label.
         eval_batch_size: examples a batch.
         metric: the figure that chooses the best run; None takes accuracy, micro F1 of several labels, or Pearson's
             correlation of numbers.
-        **options: those of `best_of_runs` and `finetune`.
+        on_start, progress, **given: see `best_of_runs`.
 
     Returns:
         model, results, logits: the best run's Classifier; a dict of its figures, those of all runs, their mean and
@@ -120,7 +123,7 @@ def train_classifier(
     Raises:
         UserError: a metric of another kind, a length that the model cannot read, and what `finetune` raises.
     """
-    kind = KINDS[train.kind]
+    options, kind = FineTuning.of(options, **given), KINDS[train.kind]
     metric = kind.choose_metric(metric)
     reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
     rows, counts = encode_texts(train.texts, train.pairs, tokenizer, **reading)
@@ -138,16 +141,14 @@ def train_classifier(
         logits = predict_rows(model, held_rows, batch_size=eval_batch_size, **sizes)
         return scale.restore(_join_windows(model, logits, held_counts))
 
-    best = best_of_runs(
-        lambda: scale.unfold(make_model()),
-        make_dataset,
-        seeds=seeds,
+    learnable = Learnable(
+        make_dataset=make_dataset,
         predict=predict,
         measure=lambda logits: kind.measure(evaluation.labels, logits),
         metric=metric,
         larger_is_better=metric not in SMALLER_IS_BETTER,
-        **options,
     )
+    best = best_of_runs(lambda: scale.unfold(make_model()), learnable, options, on_start=on_start, progress=progress)
     counts = {"train_examples": len(train), "train_windows": len(labels), "eval_examples": len(evaluation)}
     results = {
         **best.results,

@@ -5,13 +5,11 @@ N examples, C classes.
 
 from keras_bert.data.batches import padded_batches
 from keras_bert.data.texts import text_rows
-from keras_bert.errors import UserError
 from keras_bert.models import Classifier
 from keras_bert.tasks.glue.figures import metrics
 from keras_bert.tasks.glue.rows import suffix
 from keras_bert.tasks.predicting import predict_rows
-from keras_bert.tasks.runs import best_of_runs
-from keras_bert.training.finetune import finetune_runs
+from keras_bert.tasks.runs import Learnable, best_of_runs
 
 
 def make_head(task):
@@ -66,8 +64,8 @@ class Splits:
         }
 
 
-def train_task(task, make_model, train, held_out, tokenizer, *, max_seq_length, train_batch_size=32, **options):
-    """Fine-tunes on a task, as often as `best_of_runs` is told.
+def train_task(task, make_model, train, held_out, tokenizer, options=None, *, max_seq_length, **given):
+    """Fine-tunes on a task, as often as its options say.
 
     Args:
         task: a GlueTask.
@@ -75,9 +73,9 @@ def train_task(task, make_model, train, held_out, tokenizer, *, max_seq_length, 
         train: Examples with labels.
         held_out: the Splits to measure on; None for none, and then one run, kept as it ends.
         tokenizer: the Tokenizer of the model.
+        options: a FineTuning; None for its defaults.
         max_seq_length: longer texts are cut to it.
-        train_batch_size: examples a batch.
-        **options: those of `best_of_runs`: seeds, grid, learning_rate, epochs and so on.
+        **given: see `best_of_runs`.
 
     Returns:
         model, results: the best run's model; its figures and the spread over the runs, for eval_results.json.
@@ -91,27 +89,9 @@ def train_task(task, make_model, train, held_out, tokenizer, *, max_seq_length, 
         sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length}
         return padded_batches(rows, train.labels, pad_id=tokenizer.pad_id, seed=seed, **sizes)
 
-    if held_out is None:
-        model, results = _train_once(make_model, make_dataset, train_batch_size=train_batch_size, **options)
-        return model, {"task": task.name, **results, "train_examples": len(train)}
-    best = best_of_runs(
-        make_model,
-        make_dataset,
-        predict=held_out.predict,
-        measure=held_out.measure,
-        metric=task.metrics[0],
-        train_batch_size=train_batch_size,
-        **options,
-    )
-    counts = {"train_examples": len(train), "eval_examples": held_out.counts()}
+    measured = {}
+    if held_out is not None:
+        measured = {"predict": held_out.predict, "measure": held_out.measure, "metric": task.metrics[0]}
+    best = best_of_runs(make_model, Learnable(make_dataset=make_dataset, **measured), options, **given)
+    counts = {"train_examples": len(train)} | ({"eval_examples": held_out.counts()} if measured else {})
     return best.model, {"task": task.name, **best.results, **counts}
-
-
-def _train_once(make_model, make_dataset, *, seeds, grid=({},), **options):
-    """Fine-tunes from one seed and measures nothing."""
-    if len(seeds) > 1 or len(grid) > 1 or options.get("early_stopping"):
-        raise UserError("Several runs, a grid and early stopping choose by the dev set; measure on it (--do_eval).")
-    options |= grid[0]
-    batch_size = options.pop("train_batch_size")
-    [(seed, model, history)] = finetune_runs(make_model, lambda seed: make_dataset(seed, batch_size), seeds, **options)
-    return model, {"seed": seed, "global_step": history.history["step"][-1], "history": history.history}

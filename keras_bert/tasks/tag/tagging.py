@@ -78,11 +78,14 @@ def train_tagger(
     names,
     train,
     evaluation,
+    options=None,
     *,
     max_seq_length=LONGEST,
     eval_batch_size=8,
     strict=False,
-    **options,
+    on_start=None,
+    progress=None,
+    **given,
 ):
     """Fine-tunes a tagger once for each seed and keeps the best on the held-out sentences, by F1 (or accuracy).
 
@@ -91,17 +94,21 @@ def train_tagger(
         tokenizer: the Tokenizer of its vocabulary.
         names: its tags' names, such as `tag_names` gives.
         train, evaluation: Sentences with tags among them.
+        options: a FineTuning; None for its defaults.
         max_seq_length: longer sentences become windows.
         eval_batch_size: rows of the held-out sentences at a time.
         strict: see `tagging_metrics`.
-        **options: those of `best_of_runs`.
+        on_start, progress, **given: see `best_of_runs`.
 
     Returns:
         best, tags: a BestRun, whose results have the figures of `tagging_metrics` and "loss", the mean cross-entropy
         of a word's tag; and the tags of the held-out sentences.
     """
-    from keras_bert.tasks.runs import best_of_runs
+    from keras_bert.tasks.runs import Learnable, best_of_runs
+    from keras_bert.training.options import FineTuning
 
+    # Keras' accuracy would count the pieces that have no label
+    options = FineTuning.of(options, **{"metrics": (), **given})
     taught, held_out = (
         encode_words(each.words, tokenizer, max_seq_length=max_seq_length, joined=train.joined)
         for each in (train, evaluation)
@@ -120,15 +127,8 @@ def train_tagger(
         del figures["by_type"]
         return {**figures, "loss": held_out.cross_entropy(logits, evaluation.tags, names)}
 
-    best = best_of_runs(
-        make_model,
-        make_dataset,
-        predict=predict,
-        measure=measure,
-        metric=main_metric(names),
-        metrics=(),  # Keras' accuracy would count the pieces that have no label
-        **options,
-    )
+    learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric=main_metric(names))
+    best = best_of_runs(make_model, learnable, options, on_start=on_start, progress=progress)
     tags, _ = held_out.word_tags(best.outputs, names)
     best.results["by_type"] = tagging_metrics(evaluation.tags, tags, scheme=scheme, strict=strict)["by_type"]
     return best, tags

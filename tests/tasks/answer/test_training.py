@@ -157,7 +157,7 @@ def test_what_does_not_fit_the_model_is_refused(trained, tokenizer, config, tmp_
 def test_what_cannot_be_trained_is_refused(tokenizer):
     features = make_features(make_examples(8, seed=0), tokenizer, training=True, **LENGTHS)
     for options in ({"seeds": [1, 2]}, {"seeds": [1], "grid": ({}, {})}, {"seeds": [1], "early_stopping": 1}):
-        with pytest.raises(UserError, match="choose by held-out questions"):
+        with pytest.raises(UserError, match="choose by held-out examples"):
             train_span_labeler(lambda: None, features, tokenizer, **options)
     unlabelled = make_features(make_examples(8, seed=0), tokenizer, **LENGTHS)
     with pytest.raises(UserError, match="no windows with labels"):
