@@ -63,10 +63,10 @@ def run(args):
 
     start_tensorflow()
     from keras_bert.cli.progress import Progress
-    from keras_bert.serving.embed import embed
-    from keras_bert.serving.inputs import check_length
     from keras_bert.serving.loading import load
-    from keras_bert.serving.vectors import vectors_of
+    from keras_bert.tasks.embed.embedding import embed
+    from keras_bert.tasks.embed.vectors import vectors_of
+    from keras_bert.tasks.inputs import check_length
 
     loaded = load(args.model_dir, task="embed")
     options = {name: getattr(args, name) for name in ("pooling", "normalize", "max_seq_length")}
@@ -107,7 +107,7 @@ def _read_texts(args, source):
 
 def _print_vectors(args, source, loaded, options):
     """Prints the vectors of texts as they come."""
-    from keras_bert.serving.embed import embed
+    from keras_bert.tasks.embed.embedding import embed
 
     def answer(texts):
         vectors = embed(loaded.model, loaded.tokenizer, texts, batch_size=args.batch_size, **options)
@@ -170,7 +170,7 @@ def _next(args):
 
 def _search(args, texts, vectors, queries):
     """Prints the texts nearest to each query and returns them: [{"query", "nearest": [{"line", "score", "text"}]}]."""
-    from keras_bert.serving.embed import similar
+    from keras_bert.tasks.embed.embedding import similar
 
     lines = [number for number, text in enumerate(texts) if text.strip()]  # a blank one is nobody's answer
     rows, scores = similar(queries, vectors[lines], args.top_k)

@@ -48,8 +48,8 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--task",
-        help="embed (a vector for each text), classify, ner, squad, multiple_choice or fill_mask (default: what the "
-        "model was saved for; embed for a bare encoder)",
+        help="embed (a vector for each text), classify, tag, answer, choose or fill_mask (default: what the model was "
+        "saved for; embed for a bare encoder)",
     )
     parser.add_argument(
         "--format",
@@ -99,9 +99,9 @@ def run(args):
         print(f"note: {note}", flush=True)
     start_tensorflow()
     from keras_bert.serving.export import check_output, export
-    from keras_bert.serving.heads import HEADS
     from keras_bert.serving.loading import load
-    from keras_bert.serving.vectors import vectors_of
+    from keras_bert.tasks.embed.vectors import vectors_of
+    from keras_bert.tasks.rows import TASKS
 
     check_output(args.output_dir, force=args.force, what="--output_dir")
     takes_text = (args.inputs or ("text" if args.format == "saved_model" else "ids")) == "text"
@@ -114,7 +114,7 @@ def run(args):
         vectors = vectors_of(loaded.model, **{name: given[name] for name in named if name in given})
         print(f"vectors: {vectors}")
         options["max_seq_length"] = vectors.max_seq_length
-    options.setdefault("max_seq_length", HEADS[loaded.task].length(loaded.model.bert_config))
+    options.setdefault("max_seq_length", TASKS[loaded.task].length(loaded.model.bert_config))
     options |= {name: getattr(args, name) for name in ("top_k", "inputs", "format", "precision")}
     options["pair"] = args.pair or loaded.pair
     print(f"model: {args.model_dir} ({loaded})")
@@ -153,13 +153,13 @@ def _describe_task(loaded, options):
     what = loaded.task
     labels = getattr(loaded.model, "labels", None)
     if labels:
-        kind = "tags" if loaded.task == "ner" else "classes"
+        kind = "tags" if loaded.task == "tag" else "classes"
         what += ", a score" if len(labels) == 1 else f", {len(labels)} {kind}: {_some(labels)}"
-    takes = {"squad": "questions and contexts", "multiple_choice": "contexts with choices"}
+    takes = {"answer": "questions and contexts", "choose": "contexts with choices"}
     takes = takes.get(loaded.task, "pairs of texts" if options["pair"] else "texts")
-    if loaded.task == "ner" and options.get("by_character"):
+    if loaded.task == "tag" and options.get("by_character"):
         takes = "texts, tagged character by character,"
-    in_windows = loaded.task in ("ner", "squad") or options.get("long_texts") == "windows"
+    in_windows = loaded.task in ("tag", "answer") or options.get("long_texts") == "windows"
     windows = "in windows of" if in_windows else "of up to"
     return f"{what}; {takes} {windows} {options['max_seq_length']} tokens"
 

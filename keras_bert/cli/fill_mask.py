@@ -27,9 +27,9 @@ def add_arguments(parser):
 def run(args):
     """Runs the command: what it resolved goes to stderr, the answers to stdout. Returns those to the TEXTs."""
     start_tensorflow()
-    from keras_bert.serving.inputs import check_top_k
     from keras_bert.serving.loading import load
-    from keras_bert.serving.predict import fill_mask
+    from keras_bert.tasks.fill_mask.filling import fill_mask
+    from keras_bert.tasks.inputs import check_top_k
 
     source = streams.Source(args.texts)
     loaded = load(args.model_dir, task="fill_mask")

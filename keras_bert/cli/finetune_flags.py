@@ -184,7 +184,7 @@ def find_model(args, *, pair):
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import Config
     from keras_bert.errors import UserError
-    from keras_bert.serving.inputs import check_length
+    from keras_bert.tasks.inputs import check_length
     from keras_bert.text.vocabulary import check_fits, check_padding
 
     tokenizer = None
@@ -240,7 +240,7 @@ def training_options(args):
         UserError: flags that do not go together, or a number out of range.
     """
     from keras_bert.errors import UserError
-    from keras_bert.training.options import FineTuning
+    from keras_bert.training.finetune_options import FineTuning
 
     if args.seed + args.num_runs > 2**32:
         raise UserError(f"--seed: a seed is a number below 2**32, of every run. Received: {args.seed}.")

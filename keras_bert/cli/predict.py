@@ -28,12 +28,9 @@ from pathlib import Path
 from keras_bert.cli import streams
 from keras_bert.cli.flags import add_bool, positive_int
 from keras_bert.cli.json_lines import write_json_lines
-from keras_bert.cli.predict_heads import HEADS, load_head
 from keras_bert.cli.predict_inputs import inputs_of
 from keras_bert.cli.progress import Progress, clock
 from keras_bert.cli.startup import start_tensorflow
-
-READING = tuple(dict.fromkeys(flag for head in HEADS.values() for flag in head.flags))
 
 
 def add_arguments(parser):
@@ -80,26 +77,62 @@ def run(args):
     source = streams.Source(args.texts, [args.input_file] if args.input_file else [])
     _check_files(args)
     start_tensorflow()
-    from keras_bert.serving.answers import answerer, reading_of
+    from keras_bert.tasks.asking import answerer, reading_of
 
-    head, saved, reading = load_head(args.model_dir, dtype=args.dtype)
-    reading |= _given_reading(args, head, saved)
-    inputs = inputs_of(source, args, head, saved, reading)
+    task, saved, reading = load_task(args.model_dir, dtype=args.dtype)
+    reading |= _given_reading(args, task, saved)
+    inputs = inputs_of(source, args, task, saved, reading)
     _check_length(saved, reading, inputs)
     texts = {name: reading[name] for name in reading_of(saved.model)}
     answer = answerer(saved.model, saved.tokenizer, batch_size=args.batch_size, **texts)
-    if args.output_file and head.tables:
-        count = _label(args, head, saved, reading, inputs)
+    if args.output_file and task.columns is not None:
+        count = _label(args, task, saved, reading, inputs)
     else:
-        _print_resolved(args, head, saved, reading, inputs, file=sys.stdout if args.output_file else sys.stderr)
+        _print_resolved(args, task, saved, reading, inputs, file=sys.stdout if args.output_file else sys.stderr)
         pairs = streams.answered(
             inputs.rows(), _with_ids(answer), batch_size=args.batch_size, typed=inputs.source.is_typed
         )
         if not args.output_file:
-            return streams.print_answers(pairs, head.to_read, args)
+            return streams.print_answers(pairs, task.to_read, args)
         count = write_json_lines(args.output_file, (found for _, found in pairs))
     print(f"wrote in {clock(time.monotonic() - begin)}: {args.output_file}, {count:,} predictions")
     return str(args.output_file)
+
+
+def load_task(path, *, dtype):
+    """Loads a fine-tuned model of any task.
+
+    Args:
+        path: a model directory with a task.json and a vocabulary.
+        dtype: the name of a Keras dtype policy.
+
+    Returns:
+        task, saved, reading: a Task; what has the `model` and its `tokenizer`; and how it reads texts, as its
+        training kept it, or else the task's defaults.
+
+    Raises:
+        UserError: no model is there, it is damaged, or it was not fine-tuned; then it says what can be asked of it.
+    """
+    from keras_bert.checkpoints import open_checkpoint
+    from keras_bert.errors import UserError
+    from keras_bert.serving.loading import load
+    from keras_bert.tasks.asking import reading_of
+    from keras_bert.tasks.classify.saved import load_classifier
+    from keras_bert.tasks.rows import task_saved_as
+
+    said = open_checkpoint(path).task
+    kind = said.get("task")
+    task = task_saved_as(kind)
+    if task is None or task.answerer is None:
+        why = f"was saved for {kind}" if kind else "has no task.json"
+        raise UserError(
+            f"{path} has no answers to predict, for it {why}; keras-bert embed asks it for vectors, keras-bert "
+            "fill_mask a pre-trained one for words, and classify, ner, squad and swag fine-tune it."
+        )
+    saved = load(path, dtype=dtype) if task.columns is None else load_classifier(path, dtype=dtype)
+    kept, columns = said.get("reading") or {}, task.columns or {}
+    reading = {name: value if kept.get(name) is None else kept[name] for name, value in columns.items()}
+    return task, saved, {**reading, **reading_of(saved.model)}
 
 
 def _check_files(args):
@@ -120,29 +153,31 @@ def _check_files(args):
             refuse_existing(args.output_file, what="--output_file", remedy="add --force to replace it")
 
 
-def _given_reading(args, head, saved):
+def _given_reading(args, task, saved):
     """Returns {name: value} of the flags that say how texts are read.
 
     Raises:
         UserError: one that means nothing to the model, or an output that its answers do not fit into.
     """
     from keras_bert.errors import UserError
+    from keras_bert.tasks.rows import TASKS
 
-    if args.label_column and not (args.output_file and head.tables):
-        remedy = "give --output_file" if head.tables else "leave it out"
+    if args.label_column and not (args.output_file and task.columns is not None):
+        remedy = "give --output_file" if task.columns is not None else "leave it out"
         raise UserError(f"--label_column: only a classifier's table of answers is measured; {remedy}.")
-    given = {name: getattr(args, name) for name in READING if getattr(args, name) is not None}
+    flags = dict.fromkeys(flag for each in TASKS.values() for flag in each.flags)
+    given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
     for name in given:
-        if name not in head.flags:
+        if name not in task.flags:
             kind = type(saved.model).__name__
             raise UserError(f"--{name} means nothing to {args.model_dir}, a {kind}; leave it out.")
-    if args.output_file and not head.tables and Path(args.output_file).suffix.lower() != ".jsonl":
+    if args.output_file and task.columns is None and Path(args.output_file).suffix.lower() != ".jsonl":
         raise UserError(f"--output_file: tables are for classifiers' answers; call {args.output_file} NAME.jsonl.")
     return given
 
 
 def _check_length(saved, reading, inputs):
-    from keras_bert.serving.inputs import check_length
+    from keras_bert.tasks.inputs import check_length
 
     pair = len(inputs.fields.keys() - {"id"}) > 1
     check_length(saved.model.bert_config, reading["max_seq_length"], pair=pair, layout=saved.tokenizer.layout)
@@ -160,14 +195,14 @@ def _with_ids(answer):
     return answer_with_ids
 
 
-def _label(args, head, saved, reading, inputs):
+def _label(args, task, saved, reading, inputs):
     """Labels all rows and writes them as a table. Returns how many they are."""
     from keras_bert.tasks.classify.kinds import KINDS
     from keras_bert.tasks.table import write_table
 
     examples = inputs.examples()
     what = f"{len(examples):,} {'texts' if examples.pairs is None else 'pairs'} of {inputs.source}"
-    _print_resolved(args, head, saved, reading, what)
+    _print_resolved(args, task, saved, reading, what)
     with Progress() as progress:
         logits = saved.logits(
             examples,
@@ -182,9 +217,9 @@ def _label(args, head, saved, reading, inputs):
     return len(examples)
 
 
-def _print_resolved(args, head, saved, reading, what, *, file=None):
+def _print_resolved(args, task, saved, reading, what, *, file=None):
     config = saved.model.bert_config
     shape = f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}"
-    print(f"model: {args.model_dir} ({shape}, {args.dtype}), answers with {head.says(saved.model)}", file=file)
-    longer = head.longer or ("cut" if reading["long_texts"] == "cut" else "read in windows")
+    print(f"model: {args.model_dir} ({shape}, {args.dtype}), answers with {task.says(saved.model)}", file=file)
+    longer = task.longer or ("cut" if reading["long_texts"] == "cut" else "read in windows")
     print(f"input: {what}; longer than {reading['max_seq_length']}: {longer}", file=file, flush=True)

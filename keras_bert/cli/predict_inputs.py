@@ -104,13 +104,13 @@ def _told_of_repeated(rows):
         yield each
 
 
-def inputs_of(source, args, head, saved, reading):
+def inputs_of(source, args, task, saved, reading):
     """Returns the Inputs of a model.
 
     Args:
         source: the Source.
         args: the flags.
-        head: the row of predict_heads.HEADS.
+        task: the Task.
         saved: what has the `model`.
         reading: how it reads texts.
 
@@ -119,8 +119,8 @@ def inputs_of(source, args, head, saved, reading):
     """
     from keras_bert.errors import UserError
 
-    fields = _fields(args, head, saved, reading)
-    form = _form(args, head, fields)
+    fields = _fields(args, task, saved, reading)
+    form = _form(args, task, fields)
     if args.label_column and form != "table":
         remedy = "give a .tsv, .csv or .jsonl by --input_file, and no --input_format"
         raise UserError(f"--label_column: {source} is not read as a table, which alone has columns; {remedy}.")
@@ -134,9 +134,9 @@ def inputs_of(source, args, head, saved, reading):
     return Inputs(source, form, fields, columns, assumed=args.input_format is None)
 
 
-def _fields(args, head, saved, reading):
+def _fields(args, task, saved, reading):
     """Returns {key: Field} of what the model is asked; the names are the flags', else the training's or the keys."""
-    fields = dict(head.fields)
+    fields = {key: Field((key,), kind) for key, kind in task.fields.items()}
     if "pair" in fields and not (saved.model.pair or reading["pair_column"]):
         del fields["pair"]
     for key in fields:
@@ -147,15 +147,15 @@ def _fields(args, head, saved, reading):
     return {"id": Field((args.id_column,), "a string or a number"), **fields} if args.id_column else fields
 
 
-def _form(args, head, fields):
+def _form(args, task, fields):
     """Returns what the input is; see `Inputs`."""
     from keras_bert.errors import UserError
     from keras_bert.tasks.table import is_table
 
     if args.input_format is None and args.input_file:
-        if is_table(args.input_file) and head.tables:
+        if is_table(args.input_file) and task.columns is not None:
             return "table"
-        if args.output_file and head.tables:
+        if args.output_file and task.columns is not None:
             return "text"
         if is_table(args.input_file) and ".jsonl" not in Path(args.input_file).suffixes:
             raise UserError(

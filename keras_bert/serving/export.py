@@ -1,6 +1,6 @@
 """A SavedModel that answers raw strings: tokenizer, vocabulary, model and class names in one directory.
 
-    strings -> graph tokenizer -> pack -> model -> named outputs       heads.py is the table of tasks
+    strings -> graph tokenizer -> pack -> model -> named outputs       tasks/rows.py is the table of tasks
 
 Whoever loads it needs TensorFlow and tensorflow-text's operations, and nothing of this library; of one that takes ids
 TensorFlow alone.
@@ -19,17 +19,17 @@ from keras_bert.errors import UserError, note
 from keras_bert.outputs import atomic_path, refuse_existing
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.formats import FORMATS, write_extras
-from keras_bert.serving.heads import HEADS, Options, Server, task_of
-from keras_bert.serving.inputs import check_length, check_masked_lm, check_top_k, check_vocabulary
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
 from keras_bert.serving.shapes import as_named
-from keras_bert.serving.vectors import vectors_of
+from keras_bert.tasks.embed.vectors import vectors_of
+from keras_bert.tasks.inputs import check_length, check_vocabulary
+from keras_bert.tasks.rows import task_of
+from keras_bert.tasks.served import Options, Server
 from keras_bert.text.given import check_tokenizer
-from keras_bert.text.layout import BERT
+from keras_bert.text.layout import layout_of
 from keras_bert.text.spelling import MASK
 
 INPUTS = ("text", "ids")
-TAKES_TWO = ("squad", "multiple_choice")  # tasks of two texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Exported:
     Attributes:
         path: the directory.
         format: a key of FORMATS.
-        task: a key of HEADS.
+        task: a key of TASKS.
         inputs: {name: tf.TensorSpec} of what it takes, of a SavedModel as `serving_default`, in order.
         outputs: {name: tf.TensorSpec}, likewise.
         example: {name: value} for one row of each input.
@@ -152,15 +152,14 @@ def export(
     task = task_of(model)
     if tokenizer is not None or inputs == "text":
         check_tokenizer(tokenizer)
-    head = HEADS[task]
     vectors = None
-    if task == "embed":
+    if task.name == "embed":
         given = {"pooling": pooling, "normalize": normalize, "prompt": prompt, "prompt_name": prompt_name}
         vectors = vectors_of(model, max_seq_length=max_seq_length, **given)
         max_seq_length = vectors.max_seq_length
-    length = head.length(model.bert_config) if max_seq_length is None else max_seq_length
+    length = task.length(model.bert_config) if max_seq_length is None else max_seq_length
     if max_query_length is None:
-        max_query_length = default_query_length(length, _layout(tokenizer))
+        max_query_length = default_query_length(length, layout_of(tokenizer))
     options = Options(
         max_seq_length=length,
         pair=bool(getattr(model, "pair", False)) if pair is None else pair,
@@ -168,7 +167,7 @@ def export(
         vectors=vectors,
         by_character=by_character,
         long_texts=long_texts,
-        doc_stride=head.doc_stride if doc_stride is None else doc_stride,
+        doc_stride=task.reading.get("doc_stride") if doc_stride is None else doc_stride,
         max_query_length=max_query_length,
         threshold=getattr(model, "null_score_diff_threshold", None),
     )
@@ -177,9 +176,9 @@ def export(
     path = Path(path)
     check_output(path, force=force)
 
-    module, answer = _serving_function(model, tokenizer, head, format, inputs, precision, options)
-    specs = _specs(model, head, inputs, options)
-    example = _example(head, tokenizer, inputs, specs, options)
+    module, answer = _serving_function(model, tokenizer, task.served, format, inputs, precision, options)
+    specs = _specs(model, task.served, inputs, options)
+    example = _example(task.served, tokenizer, inputs, specs, options)
     try:
         with atomic_path(path) as temporary:
             outputs = FORMATS[format].write(temporary, module, answer, specs, example)
@@ -188,12 +187,7 @@ def export(
     except tf.errors.OpError as error:
         raise UserError(f"Cannot write {path} ({error.message}); free space, or choose another place.") from error
     outputs = {name: tf.TensorSpec(each.shape, each.dtype, name) for name, each in outputs.items()}
-    return Exported(path, format, task, specs, outputs, example)
-
-
-def _layout(tokenizer):
-    """Returns the layout of a tokenizer; a model that takes ids may go without one, and then it does not matter."""
-    return BERT if tokenizer is None else tokenizer.layout
+    return Exported(path, format, task.name, specs, outputs, example)
 
 
 def check_output(path, *, force, what="export"):
@@ -207,9 +201,6 @@ def check_output(path, *, force, what="export"):
 
 def _check(model, tokenizer, task, format, inputs, precision, options):
     """Raises a UserError if the model cannot be served with such options."""
-    from keras_bert.tasks.answer.features import check_lengths
-    from keras_bert.tasks.windows import check_windows
-
     config = model.bert_config
     if format not in FORMATS:
         raise UserError(f"format must be one of {', '.join(FORMATS)}. Received: {format!r}.")
@@ -220,7 +211,7 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
     check_precision(precision)
     if precision is not None and format != "saved_model":
         raise UserError(f"precision is for SavedModels; quantize a model of format {format} by its runtime's tools.")
-    if options.pair and not HEADS[task].pairs:
+    if options.pair and not task.takes_pairs:
         raise UserError(f"{type(model).__name__} takes no pairs of texts; pair=True is for a Classifier.")
     if keras.backend.backend() != "tensorflow":
         raise UserError(
@@ -229,41 +220,28 @@ def _check(model, tokenizer, task, format, inputs, precision, options):
         )
     if tokenizer is not None or inputs == "text":
         check_vocabulary(config, tokenizer)
-    layout, takes_two = _layout(tokenizer), options.pair or task in TAKES_TWO
-    check_length(config, options.max_seq_length, pair=takes_two, layout=layout)
-    if task == "fill_mask" and inputs == "text":
-        check_masked_lm(model)
-        check_top_k(config, tokenizer, options.top_k)
-    if task == "embed":
-        if options.vectors.prompt and inputs == "ids":
-            raise UserError(
-                f"A model that takes ids cannot put the prompt {options.vectors.prompt!r:.80} before the texts; say "
-                "prompt='' (--prompt='') and put it before them yourself, or let the model take text."
-            )
-        options.vectors.check(tokenizer)
-    if task == "classify":
-        reading = (options.max_seq_length, options.long_texts, options.doc_stride)
-        check_windows(*reading, texts=1 + options.pair, layout=layout)
-    if task == "squad":
-        check_lengths(options.max_seq_length, options.doc_stride, options.max_query_length, layout=layout)
+    takes_two = options.pair or task.takes_two
+    check_length(config, options.max_seq_length, pair=takes_two, layout=layout_of(tokenizer))
+    if task.served.check is not None:
+        task.served.check(model, tokenizer, inputs, options)
 
 
-def _specs(model, head, inputs, options):
+def _specs(model, served, inputs, options):
     """Returns {name: tf.TensorSpec} of what the signature takes, in order."""
     if inputs == "text":
-        return {name: tf.TensorSpec(shape, tf.string, name) for name, shape in head.inputs(options).items()}
+        return {name: tf.TensorSpec(shape, tf.string, name) for name, shape in served.inputs(options).items()}
     return {name: tf.TensorSpec(each.shape, tf.int32, name) for name, each in model.input.items()}
 
 
-def _example(head, tokenizer, inputs, specs, options):
+def _example(served, tokenizer, inputs, specs, options):
     """Returns {name: value} of one row, to show how the signature is asked and to warm a server up with."""
     if inputs == "text":
-        return {name: [_spelled(head.examples[name], tokenizer)] for name in head.inputs(options)}
+        return {name: [_spelled(served.examples[name], tokenizer)] for name in served.inputs(options)}
     if tokenizer is None:
         row = {name: np.ones((3,), np.int32) for name in specs} | {"segment_ids": np.zeros((3,), np.int32)}
     else:
         row = tokenizer.encode(
-            _spelled(next(text for text in head.examples.values() if isinstance(text, str)), tokenizer)
+            _spelled(next(text for text in served.examples.values() if isinstance(text, str)), tokenizer)
         )
     row = {"masked_lm_positions": np.array([1], np.int32), **row}
     return {
@@ -277,30 +255,30 @@ def _spelled(example, tokenizer):
     return example.replace(MASK, tokenizer.mask_token) if isinstance(example, str) else example
 
 
-def _serving_function(model, tokenizer, head, format, inputs, precision, options):
-    """Returns a tf.Module with the model's weights, and a tf.function from the inputs to the head's outputs.
+def _serving_function(model, tokenizer, served, format, inputs, precision, options):
+    """Returns a tf.Module with the model's weights, and a tf.function from the inputs to the task's outputs.
 
     The function is not a part of the module: TensorFlow would trace and save it once more for that.
     """
-    specs = _specs(model, head, inputs, options)
+    specs = _specs(model, served, inputs, options)
     tokenize = None
     if inputs == "text":
-        tokenize = (tokenizer.keeping([tokenizer.mask_token]) if head.masks else tokenizer).graph_layer()
+        tokenize = (tokenizer.keeping([tokenizer.mask_token]) if served.masks else tokenizer).graph_layer()
         if getattr(tokenize, "ties_differ", None):
             note(f"Where two spellings of a text score equally, the graph may choose another: {tokenize.ties_differ}.")
     model = in_dtype(model, precision)
     server = Server(model, tokenizer, tokenize, options)
-    served = _served_encoder(model, precision) if format == "saved_model" else None
-    computed = contextlib.nullcontext if served is None else functools.partial(served.encoder.computed_by, served)
+    fast = _served_encoder(model, precision) if format == "saved_model" else None
+    computed = contextlib.nullcontext if fast is None else functools.partial(fast.encoder.computed_by, fast)
 
     def answer(*given):
         with computed():
             if inputs == "text":
                 named = zip(specs.items(), given, strict=True)
-                return head.answer(server, *(as_named(name, each, spec) for (name, spec), each in named))
-            return head.answer_ids(server, dict(zip(specs, given, strict=True)))
+                return served.answer(server, *(as_named(name, each, spec) for (name, spec), each in named))
+            return served.answer_ids(server, dict(zip(specs, given, strict=True)))
 
-    taken, variables = ((), []) if served is None else (served.taken, served.variables)
+    taken, variables = ((), []) if fast is None else (fast.taken, fast.variables)
     module = tf.Module(name="keras_bert")
     module.tokenize = getattr(tokenize, "graph", None)  # which may hold a resource of tensorflow-text's
     # Not the optimizer's variables, and not Keras' own objects

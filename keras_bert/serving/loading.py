@@ -6,8 +6,8 @@ import keras
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError, note, shorten
-from keras_bert.serving.heads import HEADS
-from keras_bert.serving.inputs import check_vocabulary
+from keras_bert.tasks.inputs import check_vocabulary
+from keras_bert.tasks.rows import TASKS, find_task, task_saved_as
 from keras_bert.text.tokenizer import Tokenizer
 
 # What export takes of task.json's "reading".
@@ -19,7 +19,7 @@ class Loaded:
     """A model that can answer.
 
     Attributes:
-        task: a key of HEADS.
+        task: a key of TASKS.
         model: the model, with the checkpoint's weights.
         tokenizer: its Tokenizer, or None.
         pair: whether it was trained on two texts at a time, as task.json says.
@@ -43,7 +43,7 @@ def load(path, *, task=None, dtype=None, takes_text=True):
 
     Args:
         path: what `from_pretrained` takes, with a vocabulary beside the weights.
-        task: a key of HEADS; None takes what task.json says, and "embed" without one.
+        task: a key of TASKS; None takes what task.json says, and "embed" without one.
         dtype: a Keras dtype policy or its name; the global one if None.
         takes_text: whether it will be given text. Of a model that takes ids a tokenizer that is missing, or of a kind
             that cannot be read, is said in a note and left out.
@@ -55,33 +55,30 @@ def load(path, *, task=None, dtype=None, takes_text=True):
         UserError: no model or no vocabulary there, a vocabulary of another size than the model's, an
             unknown task, or one whose weights the checkpoint lacks.
     """
-    if task is not None and task not in HEADS:
-        raise UserError(f"Unknown task {task!r}; choose one of {', '.join(HEADS)}.")
+    chosen = None if task is None else find_task(task)
     checkpoint = open_checkpoint(path)
     kind = checkpoint.task.get("task")
+    task = chosen or task_saved_as(kind)
     if task is None:
-        task = next((name for name, head in HEADS.items() if head.kind == kind), None)
-        if task is None:
-            raise UserError(f"{path}: task.json says {kind!r}, which is not one of {', '.join(HEADS)}; choose --task.")
-    head = HEADS[task]
-    missing = _missing(checkpoint, head)
+        raise UserError(f"{path}: task.json says {kind!r}, which is not one of {', '.join(TASKS)}; choose --task.")
+    missing = _missing(checkpoint, task)
     if missing:
         made_for = f"; it was saved for {kind!r}" if kind else ""
-        able = [name for name, other in HEADS.items() if not _missing(checkpoint, other)]
+        able = [name for name, other in TASKS.items() if not _missing(checkpoint, other)]
         raise UserError(
-            f"{path} cannot do {task}: it lacks {missing}{made_for}. It can do: {', '.join(able) or 'none'}."
+            f"{path} cannot do {task.name}: it lacks {missing}{made_for}. It can do: {', '.join(able) or 'none'}."
         )
     tokenizer = _tokenizer(path, takes_text=takes_text)
     if tokenizer is not None:
         check_vocabulary(checkpoint.config, tokenizer)
-    model = head.model.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
-    needed = head.weights(checkpoint.config, checkpoint.task)
+    model = task.model.from_pretrained(path, **({} if dtype is None else {"dtype": dtype}))
+    needed = task.weights(checkpoint.config, checkpoint.task)
     random = [name for name in model.load_report.new if name in needed]
     if random:
-        raise UserError(f"{path} cannot do {task}: it lacks {', '.join(random)}, or has them in another shape.")
-    reading = (checkpoint.task.get("reading") or {}) if task != "embed" else {}
+        raise UserError(f"{path} cannot do {task.name}: it lacks {', '.join(random)}, or has them in another shape.")
+    reading = (checkpoint.task.get("reading") or {}) if task.saved_as else {}
     settings = {name: reading[name] for name in SETTINGS if reading.get(name) is not None}
-    return Loaded(task, model, tokenizer, bool(checkpoint.task.get("pair", False)), settings)
+    return Loaded(task.name, model, tokenizer, bool(checkpoint.task.get("pair", False)), settings)
 
 
 def _tokenizer(path, *, takes_text):
@@ -95,11 +92,11 @@ def _tokenizer(path, *, takes_text):
         return None
 
 
-def _missing(checkpoint, head):
-    """Returns what the head needs and the checkpoint lacks first, in words, or None."""
-    needed = head.weights(checkpoint.config, checkpoint.task)
+def _missing(checkpoint, task):
+    """Returns what a task needs and the checkpoint lacks first, in words, or None."""
+    needed = task.weights(checkpoint.config, checkpoint.task)
     if missing := [name for name in needed if name not in checkpoint.shapes]:
         return f"the weights {shorten(missing, most=4)}"
-    if head.settings and checkpoint.task.get("task") != head.kind:
-        return f"a task.json that says {head.kind!r}"
+    if task.made_by_settings and checkpoint.task.get("task") != task.saved_as:
+        return f"a task.json that says {task.saved_as!r}"
     return None

@@ -20,8 +20,8 @@ from keras_bert.models.weights import assign_arrays
 from keras_bert.outputs import atomic_path
 from keras_bert.tasks.metrics import mean_and_sd
 from keras_bert.training.finetune import DivergedError, finetune_runs, is_better
+from keras_bert.training.finetune_options import FineTuning
 from keras_bert.training.logs import draw_curves
-from keras_bert.training.options import FineTuning
 
 
 def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, freeze_encoder=False):

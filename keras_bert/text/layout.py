@@ -15,6 +15,8 @@ from itertools import chain
 
 import numpy as np
 
+LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -254,3 +256,8 @@ def plan_windows(lengths, room, stride=None, *, xp=np):
     longest = sum(xp.where(read, length, 0) for read, length in zip(is_read, lengths, strict=True))
     counts = window_count(longest, width, xp.maximum(1, step), xp=xp)  # what fits may leave a window without width
     return WindowPlan(is_read, kept, width, step, counts)
+
+
+def layout_of(tokenizer):
+    """Returns the layout of a Tokenizer; a model that takes ids may go without one, and then it does not matter."""
+    return BERT if tokenizer is None else tokenizer.layout

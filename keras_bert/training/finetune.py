@@ -15,8 +15,8 @@ from keras_bert.errors import UserError
 from keras_bert.layers.fusion import any_length
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.training.class_weights import weigh_classes
+from keras_bert.training.finetune_options import FineTuning
 from keras_bert.training.optimizers import adamw
-from keras_bert.training.options import FineTuning
 
 # Compiling the layers' chains takes some two seconds for each new length of the batches, and saves a sixth of a step.
 FUSED_FROM_STEPS = 200

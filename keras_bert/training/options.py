@@ -1,133 +1,119 @@
-"""What may be chosen about fine-tuning, as one value: a call or a command makes it, and it travels whole."""
+"""What a pre-training run may be told, beside its records, its model and its devices: names, defaults and checks."""
 
 import dataclasses
-import difflib
-import math
-import numbers
-from typing import Any
 
 from keras_bert.errors import UserError
+from keras_bert.training.optimizers import adamw, lamb
+from keras_bert.training.phases import Phase, parse_phases
 
-NUMBERS = ("epochs", "num_train_steps", "learning_rate", "warmup_proportion", "weight_decay", "layer_decay")
-NUMBERS += ("early_stopping",)
+OPTIMIZERS = {"adamw": adamw, "lamb": lamb}
+CHOICES = {
+    "optimizer": tuple(OPTIMIZERS),
+    "on_divergence": ("stop", "rewind"),
+    "dtype": ("float32", "mixed_bfloat16"),
+}
+# What changes no weight, so that a run may go on with another one; and what changes its last bits or some records.
+FREE = {
+    *("eval_batch_size", "eval_every", "max_eval_steps", "steps_per_loop"),
+    *("save_checkpoints_steps", "keep_checkpoints", "on_divergence"),
+}
+INEXACT = {"jit_compile", "skip_damaged"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FineTuning:
-    """How a model is fine-tuned, whatever the task.
+class PretrainOptions:
+    """The options of `pretrain`.
 
     Attributes:
-        seeds: of the runs, one after the other; each draws the new weights, dropout and the order of the batches.
-        grid: dicts of some of these attributes ("learning_rate", "epochs", "train_batch_size"), a point each; every
-            point is trained from every seed.
-        train_batch_size: examples a batch.
-        epochs: passes over the batches; a fraction ends in the midst of a pass.
-        num_train_steps: updates, instead of `epochs`. A dataset without end needs them.
-        learning_rate: the peak, reached after the warm-up, then down to 0 at the last step.
-        warmup_proportion: share of the steps over which the rate rises.
-        weight_decay: of the matrices.
-        layer_decay: a factor of the rate from each layer to the one below, such as 0.9; None for one rate.
-        bias_correction: whether Adam's moments are corrected for their start at 0. Google's code leaves that out, and a
-            small set then now and then fails to train (Mosbach et al. 2021, "On the Stability of Fine-tuning BERT").
-        class_weights: {class number: weight} or a list of weights, what the labels of each class count in the loss,
-            which is the weighted mean; None for all alike. `balanced_class_weights` makes them from labels.
-        evaluate_each_epoch: whether held-out examples are measured after each epoch, or after the last step alone.
-        early_stopping: this many epochs without a better held-out figure end a run, and at its end the model has the
-            weights of its best epoch; None trains to the end.
-        loss: None takes the model's own.
-        metrics: Keras metrics to watch on the training batches; None takes the accuracy where labels are classes.
-        jit_compile: as Keras' `compile` takes it; "auto" is XLA on one GPU and none on a CPU, where it was slower and
-            compiling took the time of a small run.
-        steps_per_execution: steps that Keras runs in one call on the device.
-        callbacks: further Keras callbacks.
-
-    Raises:
-        UserError: a number out of range, no seed or no point.
-
-    >>> FineTuning(epochs=2).at({"learning_rate": 3e-5}).learning_rate
-    3e-05
+        train_batch_size, eval_batch_size: examples a step, over all devices.
+        learning_rate: the peak, reached after `num_warmup_steps`, then down to 0 over `num_train_steps`.
+        num_train_steps: None for what `phases` says, or 100,000.
+        num_warmup_steps: steps over which the rate rises.
+        phases: text such as "128:90%:256,512:10%:64", see `parse_phases`, or a list of Phase; None for one phase.
+        gradient_accumulation_steps: micro-batches a batch is cut into, one after the other, to need less memory.
+        optimizer: "adamw", or "lamb" for batches of thousands.
+        bias_correction: whether its moments are corrected for their start at 0, as in Adam's paper and in PyTorch.
+            google-research/bert leaves that out, so that the first thousand steps go further than the rate says (2.4
+            times at step 200); short runs of small models may stay at the unigram guess for it.
+        max_minutes: the time of training; evaluations and checkpoints are part of it, but for the last ones. The
+            schedule then goes by the share of this time that is over in place of the share of the steps, and ends
+            with it.
+        steps_per_loop: steps between two rows of the log.
+        eval_every: steps between two evaluations (the first row of the log after them); at the end alone if None.
+        max_eval_steps: batches of an evaluation; all if None.
+        max_predictions, masking, masked_lm_prob: see `pretraining_dataset`.
+        save_checkpoints_steps: steps between two checkpoints.
+        keep_checkpoints: how many of the newest stay.
+        on_divergence: "stop" where the loss is NaN or explodes; "rewind" goes back to the newest checkpoint and
+            leaves the batch out.
+        skip_damaged: leave damaged records out and count them, instead of stopping there.
+        dtype: "float32" or "mixed_bfloat16".
+        jit_compile: whether XLA compiles the step.
+        remat: whether blocks are computed again in the backward pass, to need less memory.
+        seed: of weights, dropout and the order of records.
     """
 
-    seeds: tuple[int, ...] = (12345,)
-    grid: tuple[dict, ...] = ({},)
     train_batch_size: int = 32
-    epochs: float = 3.0
-    num_train_steps: int | None = None
+    eval_batch_size: int = 32
     learning_rate: float = 5e-5
-    warmup_proportion: float = 0.1
-    weight_decay: float = 0.01
-    layer_decay: float | None = None
+    num_train_steps: int | None = None
+    num_warmup_steps: int = 10_000
+    phases: str | list[Phase] | None = None
+    gradient_accumulation_steps: int = 1
+    optimizer: str = "adamw"
     bias_correction: bool = False
-    class_weights: Any = None
-    evaluate_each_epoch: bool = True
-    early_stopping: int | None = None
-    loss: Any = None
-    metrics: Any = None
-    jit_compile: Any = "auto"
-    steps_per_execution: int = 1
-    callbacks: tuple = ()
+    max_minutes: float | None = None
+    steps_per_loop: int = 100
+    eval_every: int | None = None
+    max_eval_steps: int | None = None
+    max_predictions: int | None = None
+    masking: str | None = None
+    masked_lm_prob: float | None = None
+    save_checkpoints_steps: int = 1000
+    keep_checkpoints: int = 3
+    on_divergence: str = "stop"
+    skip_damaged: bool = False
+    dtype: str = "float32"
+    jit_compile: bool = False
+    remat: bool = False
+    seed: int = 12345
 
     def __post_init__(self):
-        for name in ("seeds", "grid", "callbacks"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        if not self.seeds or not self.grid:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} must be one of {', '.join(choices)}. Received: {getattr(self, name)!r}.")
+        for name in ("gradient_accumulation_steps", "steps_per_loop", "save_checkpoints_steps", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise UserError(f"max_minutes must be over 0. Received: {self.max_minutes}.")
+        if self.num_warmup_steps >= self.total_steps and self.max_minutes is not None:
             raise UserError(
-                f"Give at least one seed and one point of the grid. Received: {len(self.seeds)} and {len(self.grid)}."
+                "With max_minutes the warm-up is num_warmup_steps / num_train_steps of the time, which must be less "
+                f"than all of it. Received: {self.num_warmup_steps} and {self.total_steps}."
             )
-        for name in NUMBERS:
-            if not isinstance(getattr(self, name), numbers.Real | None):
-                raise UserError(f"{name} must be a number. Received: {getattr(self, name)!r:.80}.")
-        if not isinstance(self.train_batch_size, numbers.Integral) or self.train_batch_size < 1:
-            raise UserError(
-                f"train_batch_size must be a whole number of at least 1. Received: {self.train_batch_size!r:.80}."
-            )
-        if self.num_train_steps is not None and self.num_train_steps < 1:
-            raise UserError(f"num_train_steps must be at least 1. Received: {self.num_train_steps}.")
-        if not self.epochs > 0:
-            raise UserError(f"epochs must be greater than 0. Received: {self.epochs}.")
-        if not 0 < self.learning_rate < math.inf:
-            raise UserError(f"learning_rate must be greater than 0. Received: {self.learning_rate}.")
-        if not 0 <= self.warmup_proportion <= 1:
-            raise UserError(f"warmup_proportion must be from 0 to 1. Received: {self.warmup_proportion}.")
-        if self.early_stopping is not None and self.early_stopping < 1:
-            raise UserError(f"early_stopping must be at least 1 epoch. Received: {self.early_stopping}.")
-        for point in self.grid:
-            _check_names(point)
-
-    @classmethod
-    def of(cls, options=None, **given):
-        """Returns the options that a call gives, as such or by name.
-
-        Args:
-            options: a FineTuning; None for the defaults.
-            **given: attributes that differ from it.
-
-        Raises:
-            UserError: a name that is none of them; the nearest one is told.
-
-        >>> FineTuning.of(FineTuning(epochs=2), seeds=[7]).epochs
-        2
-        """
-        if not isinstance(options, cls | None):
-            raise UserError(f"options must be a FineTuning. Received: {options!r:.80}.")
-        _check_names(given)
-        return dataclasses.replace(options or cls(), **given)
-
-    def at(self, point):
-        """Returns the options at one point of a grid, a dict, without that grid."""
-        return dataclasses.replace(self, grid=({},), **point)
 
     @property
-    def chooses(self):
-        """Whether held-out figures decide something: which of several runs is the best, or when one ends."""
-        return len(self.seeds) > 1 or len(self.grid) > 1 or self.early_stopping is not None
+    def phase_list(self):
+        """The run's phases, a list of Phase."""
+        if self.phases and not isinstance(self.phases, str):
+            return list(self.phases)
+        return parse_phases(self.phases, num_train_steps=self.num_train_steps, train_batch_size=self.train_batch_size)
 
+    @property
+    def total_steps(self):
+        """The steps of all phases."""
+        return sum(phase.num_train_steps for phase in self.phase_list)
 
-def _check_names(given):
-    """Raises a UserError at the first name that is no attribute of FineTuning."""
-    known = [field.name for field in dataclasses.fields(FineTuning)]
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
-            raise UserError(f"{name} is not an option of fine-tuning; {hint}")
+    @property
+    def masks(self):
+        """What `pretraining_dataset` is told about masks."""
+        return {"max_predictions": self.max_predictions, "masking": self.masking, "masked_lm_prob": self.masked_lm_prob}
+
+    def fixed(self):
+        """Returns {name: value} of what a run must keep to when it goes on, fit for JSON."""
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE | INEXACT}
+        phases = [dataclasses.astuple(phase) for phase in self.phase_list]
+        for name in ("num_train_steps", "train_batch_size"):
+            del kept[name]
+        return {**kept, "phases": ", ".join(":".join(map(str, phase)) for phase in phases)}

@@ -9,7 +9,7 @@ import pytest
 from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder
-from keras_bert.serving.embed import embed
+from keras_bert.tasks.embed.embedding import embed
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.shell import Shell, stdin

@@ -8,7 +8,7 @@ import pytest
 from keras_bert.cli.main import dispatch
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertPretrainer
-from keras_bert.serving.predict import fill_mask
+from keras_bert.tasks.fill_mask.filling import fill_mask
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.shell import Shell, Terminal

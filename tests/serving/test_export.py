@@ -10,9 +10,9 @@ import tensorflow as tf
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
-from keras_bert.serving.embed import embed
 from keras_bert.serving.export import export
-from keras_bert.serving.predict import predict
+from keras_bert.tasks.embed.embedding import embed
+from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.serving import fresh

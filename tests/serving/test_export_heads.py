@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
-from keras_bert.serving.embed import embed
 from keras_bert.serving.export import export
-from keras_bert.serving.predict import predict
-from keras_bert.serving.vectors import POOLINGS
+from keras_bert.tasks.embed.embedding import embed
+from keras_bert.tasks.embed.vectors import POOLINGS
+from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.text.tokenizer import Tokenizer
 from tests.serving.asking import in_fresh_process
 

@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from keras_bert.config import Config
 from keras_bert.models import Encoder, Pretrainer, SpanLabeler, TokenClassifier
-from keras_bert.serving.heads import Options, Server, filled_masks, on_inputs
-from keras_bert.serving.predict import fill_mask
-from keras_bert.serving.spans import answers
-from keras_bert.serving.tags import tagged_words
 from keras_bert.tasks.answer.answering import Answerer
+from keras_bert.tasks.answer.graph import answers
+from keras_bert.tasks.fill_mask.filling import fill_mask
+from keras_bert.tasks.fill_mask.graph import filled_masks
+from keras_bert.tasks.served import Options, Server, on_inputs
+from keras_bert.tasks.tag.graph import tagged_words
 from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from tests.small import small_shape
 from tests.text.kinds import slow_but, small_tokenizer

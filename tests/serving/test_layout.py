@@ -13,15 +13,16 @@ import tensorflow as tf
 from keras_bert.config import BertConfig
 from keras_bert.data.texts import text_dataset
 from keras_bert.models import BertEncoder
-from keras_bert.serving import heads, packing
-from keras_bert.serving.embed import embed
 from keras_bert.serving.export import export
-from keras_bert.serving.predict import fill_mask, predict
-from keras_bert.serving.vectors import Vectors
 from keras_bert.tasks.answer.training import dataset as squad_dataset
 from keras_bert.tasks.choose import choices, squad, tagging
 from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.training import predict_logits
+from keras_bert.tasks.embed.embedding import embed
+from keras_bert.tasks.embed.vectors import Vectors
+from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.rows import TASKS
+from keras_bert.tasks.served import Options, Server
 from keras_bert.tasks.tag.conll import Sentences
 from keras_bert.text.layout import BERT, ROBERTA, Layout
 from keras_bert.text.tokenizer import Tokenizer
@@ -91,7 +92,7 @@ HEADS = {
     "cut": (
         lambda x: {None: np.zeros((len(x["input_ids"]), 3))},
         lambda model, t: predict(model, t, TEXTS, OTHERS, max_seq_length=SIZE),
-        lambda server: heads.classified(server, tf.constant(TEXTS), tf.constant(OTHERS)),
+        lambda server: TASKS["classify"].served.answer(server, tf.constant(TEXTS), tf.constant(OTHERS)),
         {"pair": True},
     ),
     "windows": (
@@ -99,37 +100,37 @@ HEADS = {
         lambda model, t: predict_logits(
             model, Examples(TEXTS, OTHERS), t, max_seq_length=SIZE, long_texts="windows", doc_stride=2
         ),
-        lambda server: heads.classified(server, tf.constant(TEXTS), tf.constant(OTHERS)),
+        lambda server: TASKS["classify"].served.answer(server, tf.constant(TEXTS), tf.constant(OTHERS)),
         {"pair": True, "long_texts": "windows", "doc_stride": 2},
     ),
     "embed": (
         lambda x: {"sequence_output": np.zeros((*x["input_ids"].shape, 16))},
         lambda model, t: embed(model, t, TEXTS, max_seq_length=SIZE, prompt="a b"),
-        lambda server: heads.embedded(server, tf.constant(TEXTS)),
+        lambda server: TASKS["embed"].served.answer(server, tf.constant(TEXTS)),
         {"vectors": Vectors(max_seq_length=SIZE, prompt="a b")},
     ),
     "fill_mask": (
         lambda x: {"masked_lm": np.zeros((len(x["input_ids"]), 2, 15))},
         lambda model, t: fill_mask(model, t, ["a [MASK] b", "[MASK] [MASK]"], top_k=2, max_seq_length=SIZE),
-        lambda server: heads.filled_masks(server, server.inputs(tf.constant(["a [MASK] b", "[MASK] [MASK]"]))),
+        lambda server: TASKS["fill_mask"].served.answer(server, tf.constant(["a [MASK] b", "[MASK] [MASK]"])),
         {"top_k": 2},
     ),
     "ner": (
         lambda x: {None: np.eye(3)[x["input_ids"] % 3]},
         lambda model, t: tagging.predict_tags(model, t, sentences(), max_seq_length=SIZE, joined=False),
-        lambda server: heads.tagged_words(server, tf.constant(TEXTS)),
+        lambda server: TASKS["tag"].served.answer(server, tf.constant(TEXTS)),
         {},
     ),
     "squad": (
         lambda x: {"start_logits": x["input_ids"] == 6, "end_logits": x["input_ids"] == 7},
         lambda model, t: squad.Questions(asked(), t, **SPANS).predict(model),
-        lambda server: heads.answers(server, tf.constant(TEXTS), tf.constant(CONTEXTS)),
+        lambda server: TASKS["answer"].served.answer(server, tf.constant(TEXTS), tf.constant(CONTEXTS)),
         {"doc_stride": 2, "max_query_length": 3},
     ),
     "multiple_choice": (
         lambda x: {None: np.zeros(x["input_ids"].shape[:2])},
         lambda model, t: choices.predict_choices(model, t, of_choices(), max_seq_length=SIZE),
-        lambda server: heads.choice(server, tf.constant(TEXTS), tf.constant(of_choices().choices)),
+        lambda server: TASKS["choose"].served.answer(server, tf.constant(TEXTS), tf.constant(of_choices().choices)),
         {},
     ),
 }
@@ -150,13 +151,13 @@ def layout(request, tokenizer_and_layer, monkeypatch):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_the_graph_reads_what_python_reads(tokenizer_and_layer, layout, name, monkeypatch):
-    monkeypatch.setattr(packing, "ROWS_AT_ONCE", 3)  # so that rows are missing to the last ones
+    monkeypatch.setattr("keras_bert.text.graph_packing.ROWS_AT_ONCE", 3)  # so that rows are missing to the last ones
     tokenizer, layer = tokenizer_and_layer
     answer, in_python, in_graph, options = HEADS[name]
     readers = Reader(answer), Reader(answer)
     in_python = in_python(readers[0], tokenizer)
-    options = heads.Options(**{"max_seq_length": SIZE, **options})
-    in_graph = in_graph(heads.Server(readers[1], tokenizer, layer, options))
+    options = Options(**{"max_seq_length": SIZE, **options})
+    in_graph = in_graph(Server(readers[1], tokenizer, layer, options))
     known, found = (rows_read(each, tokenizer) for each in readers)
     special = tokenizer.encode("", "" if name in ("cut", "windows", "squad", "multiple_choice") else None)["input_ids"]
     nothing = {row for row in found if len(row) == 2 * len(special) + 1}  # tagging reads no empty text in Python

@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 
 from keras_bert.serving.export import export
-from keras_bert.serving.predict import fill_mask, predict
 from keras_bert.serving.warmup import write_warmup
+from keras_bert.tasks.fill_mask.filling import fill_mask, predict
 
 LENGTH = 40
 SECONDS_TO_LOAD = 120

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_bert.serving.heads import Options, Server, classes
-from keras_bert.serving.predict import predict
+from keras_bert.tasks.classify.graph import classes
+from keras_bert.tasks.fill_mask.filling import predict
+from keras_bert.tasks.served import Options, Server
 
 LENGTH = 40
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_bert.serving.predict import fill_mask, predict
+from keras_bert.tasks.fill_mask.filling import fill_mask, predict
 
 LENGTH = 40  # as in conftest.py
 SOURCE = Path(__file__).with_name("answer.c")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_bert.serving.packing import pack
+from keras_bert.text.graph_packing import pack
 from keras_bert.text.layout import kept_lengths
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_bert.serving.places import find_characters, find_words
 from keras_bert.tasks.tag.pieces import encode_words
 from keras_bert.tasks.tag.tagging import word_pattern
 from keras_bert.text.characters import re2_class, regex_class
+from keras_bert.text.graph_words import find_characters, find_words
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

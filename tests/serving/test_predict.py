@@ -8,8 +8,8 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertPretrainer
-from keras_bert.serving.embed import embed
-from keras_bert.serving.predict import fill_mask, predict
+from keras_bert.tasks.embed.embedding import embed
+from keras_bert.tasks.fill_mask.filling import fill_mask, predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -103,7 +103,7 @@ def test_a_row_without_a_piece_is_no_answer(models):
 
 def test_a_row_without_a_piece_is_no_answer_of_a_server():
     tf = pytest.importorskip("tensorflow")
-    from keras_bert.serving.heads import filled_masks
+    from keras_bert.tasks.fill_mask.graph import filled_masks
 
     few = Tokenizer(Vocabulary([*SPECIAL_TOKENS, "the", "", "cat"]))
     logits = tf.range(10, dtype=tf.float32)[None, None]  # likeliest are two rows past the vocabulary, then "cat"

@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertSpanLabeler
-from keras_bert.serving.heads import Options, Server
-from keras_bert.serving.names import Names, numbered
-from keras_bert.serving.span_texts import NOWHERE, characters, find_first
-from keras_bert.serving.spans import answers
 from keras_bert.tasks.answer.answering import Answerer
+from keras_bert.tasks.answer.graph import answers
+from keras_bert.tasks.answer.graph_names import Names, numbered
+from keras_bert.tasks.answer.graph_texts import NOWHERE, characters, find_first
+from keras_bert.tasks.served import Options, Server
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import small_shape

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from keras_bert.config import BertConfig
 from keras_bert.models import BertEncoder, BertTokenClassifier
-from keras_bert.serving.heads import Options, Server
-from keras_bert.serving.tags import tagged_words
+from keras_bert.tasks.served import Options, Server
+from keras_bert.tasks.tag.graph import tagged_words
 from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -75,7 +75,7 @@ def test_the_graph_tags_as_python_does(model, tokenizer, max_seq_length, by_char
 
 def test_more_windows_than_are_read_at_once(model, tokenizer, monkeypatch):
     expected = serve(model, tokenizer, TEXTS, max_seq_length=8)
-    monkeypatch.setattr("keras_bert.serving.packing.ROWS_AT_ONCE", 5)
+    monkeypatch.setattr("keras_bert.text.graph_packing.ROWS_AT_ONCE", 5)
     found = serve(model, tokenizer, TEXTS, max_seq_length=8)
     for name, rows in expected.items():
         for ours, theirs in zip(found[name], rows, strict=True):

@@ -11,12 +11,13 @@ import tensorflow as tf
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.serving.export import export
-from keras_bert.serving.heads import Options, Server, classified
 from keras_bert.serving.loading import load
-from keras_bert.serving.windows import cut
 from keras_bert.tasks.classify.examples import Examples
+from keras_bert.tasks.classify.graph import classified
+from keras_bert.tasks.classify.graph_windows import cut
 from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.classify.training import predict_logits
+from keras_bert.tasks.served import Options, Server
 from keras_bert.tasks.windows import encode_texts
 
 LENGTH = 12

@@ -16,7 +16,7 @@ from keras_bert.tasks.predicting import predict_rows
 from keras_bert.tasks.runs import Learnable, best_of_runs, model_maker, write_model
 from keras_bert.tasks.table import write_table
 from keras_bert.tasks.windows import encode_texts
-from keras_bert.training.options import FineTuning
+from keras_bert.training.finetune_options import FineTuning
 
 
 def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoint=None, **options):

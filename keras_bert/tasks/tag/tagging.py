@@ -105,7 +105,7 @@ def train_tagger(
         of a word's tag; and the tags of the held-out sentences.
     """
     from keras_bert.tasks.runs import Learnable, best_of_runs
-    from keras_bert.training.options import FineTuning
+    from keras_bert.training.finetune_options import FineTuning
 
     # Keras' accuracy would count the pieces that have no label
     options = FineTuning.of(options, **{"metrics": (), **given})

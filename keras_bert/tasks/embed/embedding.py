@@ -8,8 +8,9 @@ from keras import ops
 
 from keras_bert.data.texts import text_rows
 from keras_bert.errors import UserError
-from keras_bert.serving.inputs import LENGTH_MULTIPLE, check_length, check_texts, check_vocabulary
-from keras_bert.serving.vectors import vectors_of
+from keras_bert.tasks.embed.vectors import vectors_of
+from keras_bert.tasks.inputs import check_length, check_texts, check_vocabulary
+from keras_bert.text.layout import LENGTH_MULTIPLE
 
 BLOCK = 1 << 16  # rows of the corpus that are compared at a time
 

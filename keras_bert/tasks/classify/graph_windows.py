@@ -5,7 +5,7 @@ B texts or pairs, R windows, C classes.
 
 import tensorflow as tf
 
-from keras_bert.serving.packing import pack, read_rows
+from keras_bert.text.graph_packing import pack, read_rows
 from keras_bert.text.layout import BERT, plan_windows
 
 # Kind of a classifier: (logits of the windows (R, C), the mean over each text's windows) -> logits of the texts (B, C),

@@ -7,8 +7,8 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_bert.serving.names import Names
-from keras_bert.serving.span_texts import TextKeys, WordPieceSources, characters
+from keras_bert.tasks.answer.graph_names import Names
+from keras_bert.tasks.answer.graph_texts import TextKeys, WordPieceSources, characters
 
 
 def sources_of(server, words, starts):

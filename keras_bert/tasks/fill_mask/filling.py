@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from keras_bert.errors import UserError
 from keras_bert.models.classifier import LABEL_SEPARATOR
-from keras_bert.serving.inputs import (
+from keras_bert.tasks.inputs import (
     batches,
     check_length,
     check_masked_lm,

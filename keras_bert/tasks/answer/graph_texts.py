@@ -11,7 +11,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_bert.serving.names import Names, numbered
+from keras_bert.tasks.answer.graph_names import Names, numbered
 
 PLACES_AT_ONCE = 1 << 20  # where texts are looked for: the memory that takes has a bound
 NOWHERE = tf.int32.max

@@ -7,10 +7,8 @@ import numpy as np
 
 from keras_bert.errors import UserError
 from keras_bert.text.given import check_tokenizer
-from keras_bert.text.layout import BERT
+from keras_bert.text.layout import BERT, LENGTH_MULTIPLE
 from keras_bert.text.vocabulary import MASK, check_fits, check_padding
-
-LENGTH_MULTIPLE = 16  # a batch is padded to its longest text, rounded up to this: few shapes, little padding
 
 
 def check_vocabulary(config, tokenizer):

@@ -9,13 +9,15 @@ import dataclasses
 
 import tensorflow as tf
 
-from keras_bert.serving.names import is_first
-from keras_bert.serving.packing import pack, read_rows
-from keras_bert.serving.places import find_words
-from keras_bert.serving.span_places import sources_of
 from keras_bert.tasks.answer.answers import NO_WINDOW
+from keras_bert.tasks.answer.features import check_lengths
+from keras_bert.tasks.answer.graph_names import is_first
+from keras_bert.tasks.answer.graph_places import sources_of
+from keras_bert.tasks.served import Served
+from keras_bert.text.graph_packing import pack, read_rows
 from keras_bert.text.graph_strings import drop_invalid
-from keras_bert.text.layout import window_count, window_step
+from keras_bert.text.graph_words import find_words
+from keras_bert.text.layout import layout_of, window_count, window_step
 
 WORD = r"[^ \t\r\n\x{202F}]+"  # run_squad.py's white space: these five alone
 N_BEST, MAX_ANSWER_LENGTH = 20, 30  # the defaults of find_answers
@@ -228,3 +230,17 @@ def _answer(threshold, contexts, spans, null):
         "end": tf.where(has_answer, end, -1),
         "null_score": tf.cast(odds, tf.float32),
     }
+
+
+def check(model, tokenizer, inputs, options):
+    """Raises a UserError if no context fits beside the question."""
+    lengths = (options.max_seq_length, options.doc_stride, options.max_query_length)
+    check_lengths(*lengths, layout=layout_of(tokenizer))
+
+
+SERVED = Served(
+    answer=answers,
+    inputs=lambda options: {"question": (None,), "context": (None,)},
+    examples={"question": "Who came?", "context": "Rollo came to Normandy in 911."},
+    check=check,
+)

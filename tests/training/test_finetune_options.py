@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keras_bert.errors import UserError
-from keras_bert.training.options import FineTuning
+from keras_bert.training.finetune_options import FineTuning
 
 
 def test_what_is_given_by_name_comes_before_the_options():

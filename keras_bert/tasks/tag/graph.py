@@ -5,13 +5,14 @@ B strings, W words of a string, P pieces, R windows, S positions of a window, C 
 
 import tensorflow as tf
 
-from keras_bert.serving.packing import pack, read_rows
-from keras_bert.serving.places import find_characters, find_placed_characters, find_words, nearest
+from keras_bert.tasks.served import Served
 from keras_bert.tasks.tag.conll_tags import OUTSIDE
 from keras_bert.tasks.tag.pieces import goes_on, going_on
 from keras_bert.tasks.tag.tagging import word_pattern
 from keras_bert.text.characters import re2_class
+from keras_bert.text.graph_packing import pack, read_rows
 from keras_bert.text.graph_strings import drop_invalid
+from keras_bert.text.graph_words import find_characters, find_placed_characters, find_words, nearest
 from keras_bert.text.layout import window_count, window_middle, window_step
 
 
@@ -118,3 +119,6 @@ def _answers(labels, piece, has_piece, shares, answers):
     between = tf.gather_nd(inside, tf.stack([tf.maximum(before, 0), tf.maximum(after, 0)], axis=1))
     filled = tf.where(between & (before >= 0) & (after >= 0), after, outside)
     return tf.gather(tf.constant(names), tf.where(has_piece, answers, filled))
+
+
+SERVED = Served(answer=tagged_words, examples={"text": "Rollo came to Normandy in 911."})

@@ -5,8 +5,7 @@ B batch, S sequence.
 
 import tensorflow as tf
 
-from keras_bert.serving.inputs import LENGTH_MULTIPLE
-from keras_bert.text.layout import kept_lengths
+from keras_bert.text.layout import LENGTH_MULTIPLE, kept_lengths
 
 ROWS_AT_ONCE = 64  # windows that the model reads at a time: the memory of one long text has a bound
 

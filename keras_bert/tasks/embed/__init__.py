@@ -1,0 +1,1 @@
+"""Sentence embeddings: one vector a text, and the search among them."""

@@ -1,0 +1,6 @@
+"""The row of the words behind [MASK], which a pre-trained model knows."""
+
+from keras_bert.models import Pretrainer
+from keras_bert.tasks.task import Task
+
+FILL_MASK = Task(name="fill_mask", model=Pretrainer)
