@@ -75,7 +75,8 @@ class WordPieces(Engine):
 
     def ids(self, text):
         """Returns the ids of a text, a list of int."""
-        return list(chain.from_iterable(map(self._cache.__getitem__, split_words(text, **self._split))))
+        words = split_words(text, tokenize_chinese_chars=self.rules.tokenize_chinese_chars)
+        return list(chain.from_iterable(map(self._cache.__getitem__, words)))
 
     def ids_with_offsets(self, text):
         """Returns ids, and (start, end) of each in characters of the text, without white space."""
@@ -107,7 +108,9 @@ class WordPieces(Engine):
         write_config(Path(folder), vocabulary, fields, keep=(VOCAB_NAME,))
 
     def _word_ids(self, word):
-        return tuple(chain.from_iterable(map(self._wordpiece, basic_tokens(word, **self._flags))))
+        rules = self.rules  # named one by one: unpacking a dict would take as long as a short word
+        tokens = basic_tokens(word, do_lower_case=rules.do_lower_case, strip_accents=rules.strip_accents)
+        return tuple(chain.from_iterable(map(self._wordpiece, tokens)))
 
     def _word_ids_with_offsets(self, word):
         """Returns (id, start, end) of each piece of one word, counted from the word's start."""
