@@ -33,6 +33,14 @@ READING = {
     "by_character": FLAG,
 }
 CONFIG, WEIGHTS, TASK = "bert_config.json", "model.safetensors", "task.json"
+# What task.json called tasks until version 0.1.
+OLDER_WORDS = {
+    "pretraining": "fill_mask",
+    "classification": "classify",
+    "token_classification": "tag",
+    "question_answering": "answer",
+    "multiple_choice": "choose",
+}
 OWN = "task.safetensors"  # arrays for which transformers' class has no place, by their neutral names
 TODAY = "config.json"  # today's, which goes before
 
@@ -63,7 +71,9 @@ def open_directory(folder):
 def read_task(folder):
     """Returns the contents of a directory's task.json, or {}."""
     path = folder / TASK
-    return read_json(path, what="The model's task") if path.exists() else {}
+    task = read_json(path, what="The model's task") if path.exists() else {}
+    kind = task.get("task")
+    return task | {"task": OLDER_WORDS[kind]} if isinstance(kind, str) and kind in OLDER_WORDS else task
 
 
 def checked_task(path, task, shapes):
@@ -74,7 +84,7 @@ def checked_task(path, task, shapes):
     """
     kind, num_classes, labels = task.get("task"), task.get("num_classes"), task.get("labels")
     if not isinstance(kind, str | None):
-        raise UserError(f"{path}: task must be a name such as 'classification'. Received: {kind!r}.")
+        raise UserError(f"{path}: task must be a name such as 'classify'. Received: {kind!r}.")
     if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
         raise UserError(f"{path}: num_classes must be a whole number of at least 1. Received: {num_classes!r}.")
     if not isinstance(labels, list | None):
@@ -86,7 +96,7 @@ def checked_task(path, task, shapes):
     stored = shapes.get("output_weights", (None,))[0]
     counts = {"num_classes": num_classes, "labels": None if labels is None else len(labels), "output_weights": stored}
     counts = {name: count for name, count in counts.items() if count is not None}
-    if len(set(counts.values())) > 1 and kind != "multiple_choice":
+    if len(set(counts.values())) > 1 and kind != "choose":
         said = ", ".join(f"{count} by {name}" for name, count in counts.items())
         raise UserError(f"{path} and the weights differ in the number of classes: {said}; save the model again.")
     return task

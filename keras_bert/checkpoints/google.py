@@ -29,7 +29,7 @@ NOT_GOOGLES = {
     *("positions_from_ids", "num_hidden_groups", "inner_group_num", "pooler", "tie_word_embeddings", "masked_lm_act"),
     *("classifier_act", "choice_act", "choice_pooling"),
 }
-EVIDENT = (None, "pretraining", "classification", "question_answering")  # tasks that the names of the arrays tell
+EVIDENT = (None, "fill_mask", "classify", "answer")  # tasks that the names of the arrays tell
 
 
 def find_prefix(path):

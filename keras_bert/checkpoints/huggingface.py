@@ -193,9 +193,9 @@ def _task(path, fields, row, shapes):
     head = next((head for head in row.heads if row.architecture + head.suffix in architectures), None)
     kind = head.task if head else None
     task = {"task": kind} if kind else {}
-    if kind == "pretraining" and "masked_lm" not in row.objectives and _is_masked_lm(head):
+    if kind == "fill_mask" and "masked_lm" not in row.objectives and _is_masked_lm(head):
         task["objectives"] = ["masked_lm"]  # of ELECTRA's generator
-    if "output_weights" in shapes and kind != "multiple_choice":
+    if "output_weights" in shapes and kind != "choose":
         task["num_classes"] = num_classes = shapes["output_weights"][0]
         names = fields.get("id2label") or {}
         if not isinstance(names, dict):
@@ -203,7 +203,7 @@ def _task(path, fields, row, shapes):
         labels = [names[str(index)] for index in range(num_classes) if str(index) in names]
         if len(labels) == num_classes == len(names):
             task["labels"] = class_labels(labels, what=f"{path}: id2label")
-        if kind in (None, "classification") and fields.get("problem_type") == MULTI_LABEL:
+        if kind in (None, "classify") and fields.get("problem_type") == MULTI_LABEL:
             task["multi_label"] = True
     return task
 
@@ -299,7 +299,7 @@ def _plan(checkpoint):
         names = checkpoint.task.get("labels") or [f"LABEL_{i}" for i in range(shapes["output_weights"][0])]
         fields["id2label"] = {str(index): name for index, name in enumerate(names)}
         fields["label2id"] = {name: index for index, name in enumerate(names)}
-    if checkpoint.task.get("multi_label") and head and head.task == "classification":
+    if checkpoint.task.get("multi_label") and head and head.task == "classify":
         fields["problem_type"] = MULTI_LABEL
     told = _task(Path(CONFIG), fields, row, shapes)
     rest = {name: value for name, value in checkpoint.task.items() if told.get(name) != value}

@@ -159,14 +159,14 @@ def head_weights(config, task, *, classes=1, objectives=None):
         classes: the number of classes.
         objectives: what a Pretrainer is made for; None for the family's own.
     """
-    if task == "pretraining":
+    if task == "fill_mask":
         yield from pretraining_weights(config, objectives)
-    elif task == "question_answering":
+    elif task == "answer":
         yield from span_weights(config)
-    elif task == "multiple_choice":
+    elif task == "choose":
         yield from classifier_weights(config, 1, hidden_layer=config.choice_act is not None)
     elif task is not None:
-        hidden_layer = task == "classification" and config.classifier_act is not None
+        hidden_layer = task == "classify" and config.classifier_act is not None
         yield from classifier_weights(config, classes, hidden_layer=hidden_layer)
 
 
@@ -188,7 +188,7 @@ def needed_weights(config, task, *, classes=1, objectives=None):
 
     Of pre-training these are the first objective's.
     """
-    if task == "pretraining":
+    if task == "fill_mask":
         objectives = own_objectives(config, objectives)[:1]
         pooled = False
     else:

@@ -15,7 +15,7 @@ from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_opt
 from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
 # google-research/bert's program for a task; others begin with run_classifier.py.
-SCRIPTS = {"question_answering": "run_squad.py", "pretraining": "run_pretraining.py"}
+SCRIPTS = {"answer": "run_squad.py", "fill_mask": "run_pretraining.py"}
 
 
 def add_arguments(parser):
@@ -163,6 +163,6 @@ def _can_be_served(checkpoint):
     if task not in {head.task for head in family.heads}:
         return task is None
     objectives = checkpoint.task.get("objectives") or family.objectives
-    if task == "pretraining" and "masked_lm" not in objectives:
+    if task == "fill_mask" and "masked_lm" not in objectives:
         return False
     return set(needed_weights(config, task, objectives=objectives)) <= checkpoint.shapes.keys()

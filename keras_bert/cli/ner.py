@@ -89,7 +89,7 @@ def _names_of(args, checkpoint):
     """Returns the tags of a fine-tuned checkpoint, or raises a UserError if it is none."""
     from keras_bert.errors import UserError
 
-    if checkpoint.task.get("task") != "token_classification" or not checkpoint.task.get("labels"):
+    if checkpoint.task.get("task") != "tag" or not checkpoint.task.get("labels"):
         raise UserError(
             f"Nothing to tag with: {args.init_checkpoint} was not taught any tags; give --train_file, or as "
             "--init_checkpoint what `keras-bert ner` wrote."

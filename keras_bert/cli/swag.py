@@ -107,7 +107,7 @@ def _run_folds(args, folds):
 def _check_chooser(args, checkpoint):
     from keras_bert.errors import UserError
 
-    if checkpoint.task.get("task") != "multiple_choice":
+    if checkpoint.task.get("task") != "choose":
         raise UserError(
             f"Nothing to answer with: {args.init_checkpoint} was not taught to choose; give --train_file, or as "
             "--init_checkpoint what `keras-bert swag` wrote."

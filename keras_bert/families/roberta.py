@@ -34,13 +34,13 @@ ROBERTA = Family(
     sizes={"roberta-base": sized(12, 768, **SHARED), "roberta-large": sized(24, 1024, **SHARED)},
     names=dataclasses.replace(BERT.names, prefix="roberta."),
     heads=(
-        Head("ForMaskedLM", "pretraining", (LM,), MASKED_LM),
-        Head("ForQuestionAnswering", "question_answering", (SQUAD,), output("qa_outputs", "cls/squad/output")),
-        Head("ForSequenceClassification", "classification", (OUTPUT,), SEQUENCE),
-        Head("ForTokenClassification", "token_classification", (OUTPUT,), output("classifier", "output")),
+        Head("ForMaskedLM", "fill_mask", (LM,), MASKED_LM),
+        Head("ForQuestionAnswering", "answer", (SQUAD,), output("qa_outputs", "cls/squad/output")),
+        Head("ForSequenceClassification", "classify", (OUTPUT,), SEQUENCE),
+        Head("ForTokenClassification", "tag", (OUTPUT,), output("classifier", "output")),
         Head(
             "ForMultipleChoice",
-            "multiple_choice",
+            "choose",
             (OUTPUT,),
             output("classifier", "output"),
             pooler=True,

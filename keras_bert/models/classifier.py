@@ -35,7 +35,7 @@ class Classifier(HeadedModel):
         ValueError: another number of labels than of classes.
     """
 
-    TASK = "classification"
+    TASK = "classify"
     FIELDS = ("num_classes", "labels", "pair", "multi_label")
 
     def __init__(

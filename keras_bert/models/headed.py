@@ -81,7 +81,7 @@ def head_dropout(config, task):
 
     >>> from keras_bert.config import Config
     >>> config = Config.of_family("distilbert", hidden_dropout_prob=0.3)
-    >>> [head_dropout(config, task) for task in ("classification", "token_classification")]
+    >>> [head_dropout(config, task) for task in ("classify", "tag")]
     [0.2, 0.3]
     """
     return getattr(config, find_family(config.family).head(task).dropout)

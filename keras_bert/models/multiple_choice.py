@@ -26,7 +26,7 @@ class MultipleChoice(HeadedModel):
         name: the model's name.
     """
 
-    TASK = "multiple_choice"
+    TASK = "choose"
 
     def __init__(self, encoder, *, name="bert_multiple_choice", **kwargs):
         # Layers

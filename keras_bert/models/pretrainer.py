@@ -47,7 +47,7 @@ class Pretrainer(HeadedModel):
         (None, None, 100)
     """
 
-    TASK = "pretraining"
+    TASK = "fill_mask"
     FIELDS = ("objectives",)
 
     def __init__(self, encoder, *, objectives=None, name="bert_pretrainer", **kwargs):

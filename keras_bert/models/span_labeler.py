@@ -39,7 +39,7 @@ class SpanLabeler(HeadedModel):
         ['end_logits', 'start_logits']
     """
 
-    TASK = "question_answering"
+    TASK = "answer"
     FIELDS = ("null_score_diff_threshold",)
 
     def __init__(self, encoder, *, null_score_diff_threshold=None, name="bert_span_labeler", **kwargs):

@@ -31,7 +31,7 @@ class TokenClassifier(HeadedModel):
         ValueError: another number of labels than of classes.
     """
 
-    TASK = "token_classification"
+    TASK = "tag"
     FIELDS = ("num_classes", "labels")
 
     def __init__(self, encoder, num_classes, *, labels=None, name="bert_token_classifier", **kwargs):

@@ -24,7 +24,7 @@ def tokenizer():
 
 
 def test_what_was_saved_is_opened(tmp_path, arrays, tokenizer):
-    task = {"task": "classification", "labels": ["nein", "vielleicht", "schön"]}
+    task = {"task": "classify", "labels": ["nein", "vielleicht", "schön"]}
     save_checkpoint(tmp_path / "deep" / "model", BERT_CONFIG, arrays, task=task, tokenizer=tokenizer)
     checkpoint = open_checkpoint(tmp_path / "deep" / "model")
     assert checkpoint.config == BERT_CONFIG
@@ -43,19 +43,19 @@ def test_what_was_saved_is_opened(tmp_path, arrays, tokenizer):
 def test_without_a_task_or_a_tokenizer_their_files_are_not_written(tmp_path, arrays):
     save_checkpoint(tmp_path / "model", BERT_CONFIG, arrays)
     assert sorted(os.listdir(tmp_path / "model")) == ["config.json", "model.safetensors"]
-    assert open_checkpoint(tmp_path / "model").task == {"task": "pretraining"}  # the architecture in config.json
+    assert open_checkpoint(tmp_path / "model").task == {"task": "fill_mask"}  # the architecture in config.json
 
 
 def test_a_folder_that_stands_there_keeps_what_else_it_holds(tmp_path, arrays, tokenizer):
     folder = tmp_path / "model"
-    save_checkpoint(folder, BERT_CONFIG, arrays, task={"task": "classification"}, tokenizer=tokenizer)
+    save_checkpoint(folder, BERT_CONFIG, arrays, task={"task": "classify"}, tokenizer=tokenizer)
     (folder / "train_log.jsonl").write_text("{}")
     other = {name: array + 1 for name, array in arrays.items()}
     save_checkpoint(folder, BERT_CONFIG, other)
     assert sorted(os.listdir(folder)) == [
         *("config.json", "model.safetensors", "tokenizer_config.json", "train_log.jsonl", "vocab.txt")
     ]
-    assert open_checkpoint(folder).task == {"task": "pretraining"}  # task.json was the earlier model's
+    assert open_checkpoint(folder).task == {"task": "fill_mask"}  # task.json was the earlier model's
     np.testing.assert_array_equal(
         open_checkpoint(folder).read("cls/predictions/output_bias"), other["cls/predictions/output_bias"]
     )
@@ -111,7 +111,7 @@ def test_a_damaged_task_is_a_user_error(tmp_path, arrays):
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ({"task": 3}, r"task must be a name such as 'classification'\. Received: 3\."),
+        ({"task": 3}, r"task must be a name such as 'classify'\. Received: 3\."),
         ({"num_classes": "3"}, r"num_classes must be a whole number of at least 1\. Received: '3'\."),
         ({"num_classes": True}, r"num_classes must be a whole number of at least 1\. Received: True\."),
         ({"labels": "abc"}, r"labels must be a list of names\. Received: 'abc'\."),

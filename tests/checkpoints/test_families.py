@@ -33,7 +33,7 @@ def config_of(family, **fields):
 def arrays_of(config):
     """Returns {neutral name: array} of a model for masked words, as most files on the Hub are."""
     rng = np.random.default_rng(3)
-    weights = (*encoder_weights(config), *head_weights(config, "pretraining", objectives=("masked_lm",)))
+    weights = (*encoder_weights(config), *head_weights(config, "fill_mask", objectives=("masked_lm",)))
     return {weight.name: rng.normal(0, 0.3, weight.shape).astype(np.float32) for weight in weights}
 
 
@@ -43,7 +43,7 @@ def model(request, tmp_path):
     config = config_of(request.param)
     arrays = arrays_of(config)
     folder = tmp_path / "model"
-    save_checkpoint(folder, config, arrays, task={"task": "pretraining"}, format="huggingface", log=lambda _: None)
+    save_checkpoint(folder, config, arrays, task={"task": "fill_mask"}, format="huggingface", log=lambda _: None)
     return folder, config, arrays
 
 
@@ -123,7 +123,7 @@ def test_a_pooler_that_the_head_does_not_read_is_the_encoder_s(tmp_path, family)
     config = config_of(family, architectures=["RobertaForMaskedLM"])
     arrays = arrays_of(config)
     pooler = {weight.name: np.ones(weight.shape, np.float32) for weight in pooler_weights(config, "")}
-    save_checkpoint(tmp_path / "model", config, arrays, task={"task": "pretraining"}, format="huggingface")
+    save_checkpoint(tmp_path / "model", config, arrays, task={"task": "fill_mask"}, format="huggingface")
     more = {"roberta.pooler.dense.weight": np.ones((8, 8), "f4"), "roberta.pooler.dense.bias": np.ones(8, "f4")}
     rewrite(tmp_path / "model", lambda stored: {**stored, **more})
     encoder = Encoder.from_pretrained(tmp_path / "model")
@@ -249,7 +249,7 @@ def test_a_config_without_model_type_goes_by_its_class(classes, family):
 def test_what_a_config_json_cannot_say_is_kept_and_told(tmp_path, family, fields, own):
     config, said = config_of(family).replace(**fields), []
     arrays = arrays_of(config)
-    save_checkpoint(tmp_path, config, arrays, task={"task": "pretraining"}, log=said.append)
+    save_checkpoint(tmp_path, config, arrays, task={"task": "fill_mask"}, log=said.append)
     assert open_checkpoint(tmp_path).config == config
     check_same(tmp_path, arrays)
     name = next(iter(fields))
@@ -269,7 +269,7 @@ def test_a_head_that_the_family_does_not_have_is_one_sentence(tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["DistilBertForNextSentence"]}))
     [note] = open_checkpoint(tmp_path).notes
     assert note.startswith("its head is a DistilBertForNextSentence, which is not known here; DistilBERT's are Distil")
-    with pytest.raises(UserError, match=r"^DistilBERT has no head for next_sentence; it has heads for pretraining, "):
+    with pytest.raises(UserError, match=r"^DistilBERT has no head for next_sentence; it has heads for fill_mask, "):
         find_family("distilbert").head("next_sentence")
     with pytest.raises(UserError, match="DistilBERT has no pooler"):
         Pretrainer.from_pretrained(tmp_path, objectives=("masked_lm", "next_sentence"))
@@ -290,9 +290,9 @@ def test_segments_that_the_config_denies_are_an_error(model):
 @pytest.mark.parametrize("architectures", [["ElectraForMaskedLM"], ["ElectraForPreTraining"]])
 def test_electra_s_class_says_which_net_it_is_and_not_the_arrays(tmp_path, architectures):
     config = config_of("electra", tie_word_embeddings=False)
-    weights = head_weights(config, "pretraining", objectives=("masked_lm", "replaced_tokens"))
+    weights = head_weights(config, "fill_mask", objectives=("masked_lm", "replaced_tokens"))
     arrays = {weight.name: np.full(weight.shape, 0.5, np.float32) for weight in (*encoder_weights(config), *weights)}
-    task = {"task": "pretraining", "objectives": ["replaced_tokens", "masked_lm"]}
+    task = {"task": "fill_mask", "objectives": ["replaced_tokens", "masked_lm"]}
     save_checkpoint(tmp_path, config, arrays, task=task, log=lambda _: None)
     (tmp_path / "task.json").unlink()
     fields = json.loads((tmp_path / "config.json").read_text())
@@ -304,7 +304,7 @@ def test_electra_s_class_says_which_net_it_is_and_not_the_arrays(tmp_path, archi
 
 def test_a_generator_whose_head_is_not_loaded_is_a_generator_still(tmp_path):
     config = config_of("electra")
-    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "pretraining", "objectives": ["masked_lm"]})
+    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "fill_mask", "objectives": ["masked_lm"]})
     rewrite(tmp_path, lambda stored: {**stored, "generator_lm_head.weight": np.ones((11, 6), np.float32)})
     model = Pretrainer.from_pretrained(tmp_path)
     assert model.objectives == ["masked_lm"] and "cls/predictions/output_bias" in model.load_report.new
@@ -327,10 +327,10 @@ def test_a_class_of_another_family_is_named_with_both(model):
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
 def test_a_regression_to_several_numbers_gives_its_head_to_no_model(tmp_path, family):
     config = config_of(family)
-    names = head_weights(config, "classification", classes=3)
+    names = head_weights(config, "classify", classes=3)
     weights = (*encoder_weights(config), *pooler_weights(config, ""), *names)
     arrays = {weight.name: np.ones(weight.shape, np.float32) for weight in weights}
-    save_checkpoint(tmp_path, config, arrays, task={"task": "classification", "num_classes": 3}, log=lambda _: None)
+    save_checkpoint(tmp_path, config, arrays, task={"task": "classify", "num_classes": 3}, log=lambda _: None)
     (tmp_path / "task.json").unlink(missing_ok=True)
     fields = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**fields, "problem_type": "regression"}))
@@ -340,7 +340,7 @@ def test_a_regression_to_several_numbers_gives_its_head_to_no_model(tmp_path, fa
 
 def test_google_s_format_says_what_google_s_code_computes_otherwise(tmp_path):
     config = Config.from_name("tiny", **SIZES, tie_word_embeddings=False)
-    weights = (*encoder_weights(config), *head_weights(config, "pretraining"))
+    weights = (*encoder_weights(config), *head_weights(config, "fill_mask"))
     arrays = {weight.name: np.ones(weight.shape, np.float32) for weight in weights}
     notes = []
     save_checkpoint(tmp_path / "model", config, arrays, format="google", log=notes.append)
@@ -365,8 +365,8 @@ def test_a_tokenizer_gives_transformers_no_segments_that_the_model_does_not_have
 @pytest.mark.parametrize("objectives", [5, "masked_lm", [["masked_lm"]]])
 def test_objectives_that_are_no_list_of_names_are_an_error(tmp_path, objectives):
     config = config_of("electra")
-    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "pretraining", "objectives": ["masked_lm"]})
-    (tmp_path / "task.json").write_text(json.dumps({"task": "pretraining", "objectives": objectives}))
+    save_checkpoint(tmp_path, config, arrays_of(config), task={"task": "fill_mask", "objectives": ["masked_lm"]})
+    (tmp_path / "task.json").write_text(json.dumps({"task": "fill_mask", "objectives": objectives}))
     with pytest.raises(UserError, match=r"task.json: objectives must be a list of names\. Received: "):
         Pretrainer.from_pretrained(tmp_path)
     if isinstance(objectives, str):

@@ -190,7 +190,7 @@ def test_a_format_goes_over_itself(tmp_path, arrays, format):
 def test_our_format_goes_over_a_model_directory_and_leaves_no_half_of_it(huggingface_folder, arrays, older):
     if older:
         (huggingface_folder / "config.json").unlink()
-        write_older(huggingface_folder, CONFIG, arrays, task={"task": "pretraining"})
+        write_older(huggingface_folder, CONFIG, arrays, task={"task": "fill_mask"})
     (huggingface_folder / "tokenizer.json").write_text("{}")
     (huggingface_folder / "notes.txt").write_text("kept")
     save_checkpoint(huggingface_folder, BERT_CONFIG, arrays, tokenizer=TOKENIZER)

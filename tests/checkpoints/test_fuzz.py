@@ -20,7 +20,7 @@ HOSTILE = (
     *([], [[]], {}, {"0": "a", "1": "a"}, [1, "a"], [2**62, 0, 2**62], [10**12, 0], [0, 2**60], ["BertModel", 5]),
 )
 TASK = {
-    "task": "classification",
+    "task": "classify",
     "num_classes": 3,
     "labels": ["a", "b", "c"],
     "reading": {"max_seq_length": 8, "text_column": "a"},

@@ -190,10 +190,10 @@ def test_what_google_s_code_computes_otherwise_is_said(tmp_path, google_folder):
 @pytest.mark.parametrize(
     ("task", "lost"),
     [
-        ({"task": "classification", "num_classes": 2, "labels": ["0", "1"]}, []),
-        ({"task": "pretraining"}, []),
-        ({"task": "classification", "num_classes": 2, "labels": ["no", "yes"], "pair": True}, ["labels=", "pair=True"]),
-        ({"task": "token_classification", "num_classes": 2}, ["task=token_classification"]),
+        ({"task": "classify", "num_classes": 2, "labels": ["0", "1"]}, []),
+        ({"task": "fill_mask"}, []),
+        ({"task": "classify", "num_classes": 2, "labels": ["no", "yes"], "pair": True}, ["labels=", "pair=True"]),
+        ({"task": "tag", "num_classes": 2}, ["task=tag"]),
     ],
 )
 def test_what_a_task_says_beyond_the_weights_is_said_to_be_lost(tmp_path, google_folder, task, lost):

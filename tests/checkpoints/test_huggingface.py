@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_bert.checkpoints import open_checkpoint, write_checkpoint
+from keras_bert.checkpoints.directory import OLDER_WORDS
 from keras_bert.checkpoints.huggingface import MULTI_LABEL
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
@@ -74,7 +75,7 @@ def test_a_classifier_tells_its_classes(tmp_path, arrays):
     assert checkpoint.shapes["output_weights"] == (3, 8)
     assert checkpoint.task == {"num_classes": 3, "labels": ["no", "maybe", "yes"]}
     write_huggingface(folder, {**arrays, **head}, architectures=["BertForTokenClassification"])
-    assert open_checkpoint(folder).task == {"task": "token_classification", "num_classes": 3}
+    assert open_checkpoint(folder).task == {"task": "tag", "num_classes": 3}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_what_the_configuration_says_of_the_head_and_is_not_used_is_noted(tmp_pa
     fields = {"architectures": ["BertForSequenceClassification"], **fields}
     checkpoint = open_checkpoint(write_huggingface(tmp_path, {**arrays, **head}, **fields))
     assert note in "; ".join(checkpoint.notes)
-    assert checkpoint.task == ({"task": "classification", **task} if task else {})
+    assert checkpoint.task == ({"task": "classify", **task} if task else {})
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_our_golden_directories_are_written_as_they_were_made(golden, tmp_path, 
 @pytest.mark.parametrize("head", HEADS)
 def test_heads_and_their_tasks_travel_through_every_format(golden, tmp_path, head):
     source = open_checkpoint(golden / "huggingface" / head)
-    assert source.task["task"] == head.replace("sequence_", "")
+    assert source.task["task"] == OLDER_WORDS[head.replace("sequence_", "")]
     assert source.task.get("labels") == ([f"LABEL_{i}" for i in range(len(source.task.get("labels", ())))] or None)
     write_checkpoint(source, tmp_path / "ours")
     write_checkpoint(open_checkpoint(tmp_path / "ours"), tmp_path / "google", format="google", log=lambda _: None)
@@ -222,9 +223,9 @@ def test_heads_and_their_tasks_travel_through_every_format(golden, tmp_path, hea
     ("task", "heads", "architecture", "lost"),
     [
         ({}, ("cls/predictions/", "cls/seq_relationship/"), "BertForPreTraining", None),
-        ({"task": "pretraining"}, ("cls/predictions/",), "BertForMaskedLM", "bert/pooler/dense/bias, "),
+        ({"task": "fill_mask"}, ("cls/predictions/",), "BertForMaskedLM", "bert/pooler/dense/bias, "),
         ({}, (), "BertModel", None),
-        ({"task": "classification"}, ("cls/predictions/",), "BertModel", "the task's task=classification, cls/pred"),
+        ({"task": "classify"}, ("cls/predictions/",), "BertModel", "the task's task=classify, cls/pred"),
     ],
 )
 def test_the_architecture_is_what_task_and_weights_make_it(tmp_path, google_folder, task, heads, architecture, lost):

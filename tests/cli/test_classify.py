@@ -84,7 +84,7 @@ def test_it_writes_a_model_directory_with_pictures(trained):
         **{"text_column": "text", "pair_column": None, "label_column": "label", "label_separator": ","},
         **{"max_seq_length": 16, "long_texts": "cut", "doc_stride": None},
     }
-    assert task == {"task": "classification", "num_classes": 4, "labels": sorted(COLOURS), "reading": table}
+    assert task == {"task": "classify", "num_classes": 4, "labels": sorted(COLOURS), "reading": table}
 
 
 def test_the_saved_model_answers_as_the_predictions_say(folder, trained):

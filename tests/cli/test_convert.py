@@ -61,7 +61,7 @@ def test_labels_travel_and_what_has_no_place_is_named(golden, tmp_path, capsys):
     source = golden / "huggingface" / "token_classification"
     convert("--init_checkpoint", source, "--output_dir", tmp_path / "ours", "--format", "keras_bert")
     output = capsys.readouterr().out
-    assert "head: token_classification, output_bias, output_weights, 5 classes" in output
+    assert "head: tag, output_bias, output_weights, 5 classes" in output
     assert "vocabulary: none beside the checkpoint" in output
     assert f"next: keras-bert inspect {tmp_path / 'ours'}" in output
     convert("--init_checkpoint", tmp_path / "ours", "--output_dir", tmp_path / "theirs", "--format", "huggingface")
@@ -71,7 +71,7 @@ def test_labels_travel_and_what_has_no_place_is_named(golden, tmp_path, capsys):
     convert("--init_checkpoint", tmp_path / "ours", "--output_dir", tmp_path / "google", "--format", "google")
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
     assert "gelu is the exact one (erf)" in notes[0]
-    assert "no place for the task's task=token_classification, labels=" in notes[1]
+    assert "no place for the task's task=tag, labels=" in notes[1]
     assert len(notes) == 2
 
 

@@ -97,10 +97,10 @@ def test_the_figures_as_json(inspect):
 
 
 def test_a_model_directory(inspect, model_dir):
-    path = model_dir(task={"task": "pretraining"})
+    path = model_dir(task={"task": "fill_mask"})
     output = inspect(path, "--train_batch_size=2")
     assert f"model: {path}, a Hugging Face directory" in output
-    assert "task: pretraining" in output
+    assert "task: fill_mask" in output
     assert "vocabulary: 9 tokens, cased\n" in output
     assert "arrays: 46, of the encoder 39 of 39" in output
     assert "missing" not in output
@@ -120,9 +120,9 @@ def test_flags_before_and_behind_the_model(inspect, model_dir):
 
 def test_a_model_without_a_pooler_and_with_a_vocabulary_of_another_size(inspect, model_dir):
     changes = {"bert/pooler/dense/bias": None, "output_weights": (3, 8), "generator/dense/bias": (8,)}
-    path = model_dir(changes=changes, task={"task": "classification", "num_classes": 3}, words=("a", "b"))
+    path = model_dir(changes=changes, task={"task": "classify", "num_classes": 3}, words=("a", "b"))
     output = inspect(path)
-    assert "task: classification, num_classes 3" in output
+    assert "task: classify, num_classes 3" in output
     assert "vocabulary: 7 tokens, cased; the model has 2 more rows, which are never looked up" in output
     assert "arrays: 47, of the encoder 38 of 39" in output
     assert "missing: bert/pooler/dense/bias\n" in output
@@ -230,7 +230,7 @@ def test_a_bare_encoder_is_counted_with_the_heads_that_its_pre_training_takes(in
 
 
 def test_a_model_as_json(inspect, model_dir):
-    task = {"task": "classification", "num_classes": 3}
+    task = {"task": "classify", "num_classes": 3}
     path = model_dir(changes={"output_weights": (3, 8), "output_bias": (3,)}, task=task)
     figures = json.loads(inspect(path, "--json"))
     assert figures["model"] == {

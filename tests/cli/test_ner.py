@@ -84,7 +84,7 @@ def test_it_writes_a_model_directory_and_predictions_as_the_files_are(folder, tr
         "vocab.txt",
     ]
     task = open_checkpoint(trained).task
-    assert task["task"] == "token_classification"
+    assert task["task"] == "tag"
     assert task["labels"] == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert task["reading"] == {"max_seq_length": 12, "by_character": False}
     rows = [line.split("\t") for line in (trained / "test_predictions.txt").read_text().split("\n") if line]

@@ -246,7 +246,7 @@ def test_a_slip_while_typing_does_not_end_the_conversation(shell):
     [
         ("nowhere", ["it"], b"", "nowhere does not exist", 0),
         ("encoder", ["it"], b"", "encoder has no answers to predict, for it has no task.json; keras-bert embed", 0),
-        ("pretrained", ["it"], b"", "for it was saved for pretraining; keras-bert embed asks it for vectors", 0),
+        ("pretrained", ["it"], b"", "for it was saved for fill_mask; keras-bert embed asks it for vectors", 0),
         ("reader", [], lines(QUESTIONS) + b"Who?\n", "standard input, line 4: not JSON", 3),
         ("reader", [], lines(QUESTIONS[:2]) + b'\n{"question": "Who?"}\n', "line 4: 'context' is missing", 2),
         (

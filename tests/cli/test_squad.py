@@ -94,7 +94,7 @@ def test_it_learns_and_writes(trained):
     assert not (trained / "null_odds.json").exists()
     assert (trained / "curves.png").stat().st_size > 1000
     reading = {"max_seq_length": 16, "doc_stride": 6, "max_query_length": 4}
-    assert open_checkpoint(trained).task == {"task": "question_answering", "reading": reading}
+    assert open_checkpoint(trained).task == {"task": "answer", "reading": reading}
     assert Answerer.from_pretrained(trained)("When?", "a (911). c").start == 3
 
 

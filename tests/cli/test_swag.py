@@ -85,7 +85,7 @@ def test_it_learns_and_says_so(trained):
         *("config.json", "curves.png", "eval_predictions.tsv", "eval_results.json", "model.safetensors"),
         *("task.json", "test_predictions.tsv", "tokenizer_config.json", "vocab.txt"),
     ]
-    assert open_checkpoint(trained).task["task"] == "multiple_choice"
+    assert open_checkpoint(trained).task["task"] == "choose"
 
 
 def test_the_saved_model_answers_as_the_predictions_say(folder, trained):

@@ -31,12 +31,12 @@ OWN = {
 CONFIGS = {name: Config.from_name(size, **{**SMALL, **OWN.get(name, {})}) for name, size in SIZES.items()}
 # {a model's name in the tests: (task, what its class takes)}
 KINDS = {
-    "pretraining": ("pretraining", {}),
-    "generator": ("pretraining", {"objectives": ["masked_lm"]}),
-    "question_answering": ("question_answering", {}),
-    "classification": ("classification", {"num_classes": CLASSES}),
-    "token_classification": ("token_classification", {"num_classes": CLASSES}),
-    "multiple_choice": ("multiple_choice", {}),
+    "fill_mask": ("fill_mask", {}),
+    "generator": ("fill_mask", {"objectives": ["masked_lm"]}),
+    "answer": ("answer", {}),
+    "classify": ("classify", {"num_classes": CLASSES}),
+    "tag": ("tag", {"num_classes": CLASSES}),
+    "choose": ("choose", {}),
 }
 
 
@@ -49,7 +49,7 @@ def kinds_of(family):
 NEW = [family for family in CONFIGS if family not in ("bert", "xlm-roberta")]
 PAIRS = [(family, kind) for family in CONFIGS for kind in kinds_of(family)]
 NEW_PAIRS = [pair for pair in PAIRS if pair[0] in NEW]
-FIRST_PAIRS = [(family, "classification") for family in ("bert", *NEW)]
+FIRST_PAIRS = [(family, "classify") for family in ("bert", *NEW)]
 
 
 def model_params(fast, pairs=PAIRS):
@@ -61,7 +61,7 @@ def model_params(fast, pairs=PAIRS):
 # tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both run nightly here, or left out.
 EVERY_MODEL = model_params([*FIRST_PAIRS, *NEW_PAIRS])
 SOME_MODELS = model_params(FIRST_PAIRS, [*FIRST_PAIRS[:1], *NEW_PAIRS])
-ODD_MODELS = model_params([("albert", "classification"), ("roberta", "classification")], NEW_PAIRS)
+ODD_MODELS = model_params([("albert", "classify"), ("roberta", "classify")], NEW_PAIRS)
 
 
 def build(family, kind, **options):
@@ -98,7 +98,7 @@ def batch(model, *, length=LENGTH, seed=0):
     x = {"input_ids": ids, "input_mask": mask, "segment_ids": segments}
     x |= {"masked_lm_positions": np.array([[1, 3], [2, 5], [1, 3], [0, 1]])}
     x = {name: x[name].astype(np.int32) for name in model.input}
-    return {n: a.reshape(2, 2, length) for n, a in x.items()} if model.task().get("task") == "multiple_choice" else x
+    return {n: a.reshape(2, 2, length) for n, a in x.items()} if model.task().get("task") == "choose" else x
 
 
 def labels(model):
@@ -110,11 +110,11 @@ def labels(model):
         "replaced_tokens": np.arange(4 * LENGTH).reshape(4, LENGTH) % 2,
     }
     return {
-        "pretraining": lambda: {name: of_objective[name] for name in model.objectives},
-        "question_answering": lambda: {"start_logits": places, "end_logits": places},
-        "classification": lambda: one,
-        "token_classification": lambda: np.where(np.arange(LENGTH) < 2, -100, np.arange(4 * LENGTH).reshape(4, -1) % 3),
-        "multiple_choice": lambda: np.array([1, 0]),
+        "fill_mask": lambda: {name: of_objective[name] for name in model.objectives},
+        "answer": lambda: {"start_logits": places, "end_logits": places},
+        "classify": lambda: one,
+        "tag": lambda: np.where(np.arange(LENGTH) < 2, -100, np.arange(4 * LENGTH).reshape(4, -1) % 3),
+        "choose": lambda: np.array([1, 0]),
     }[model.TASK]()
 
 

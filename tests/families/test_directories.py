@@ -17,11 +17,11 @@ from keras_bert.models import Classifier, Encoder, MultipleChoice, Pretrainer, S
 from keras_bert.models.walk import walk
 
 KINDS = {
-    "pretraining": Pretrainer,
-    "classification": Classifier,
-    "token_classification": TokenClassifier,
-    "question_answering": SpanLabeler,
-    "multiple_choice": MultipleChoice,
+    "fill_mask": Pretrainer,
+    "classify": Classifier,
+    "tag": TokenClassifier,
+    "answer": SpanLabeler,
+    "choose": MultipleChoice,
 }
 
 TOLERANCE = 2e-5

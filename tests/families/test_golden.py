@@ -43,7 +43,7 @@ def case(request, shared):
         arrays = dict(file)
     task = open_checkpoint(folder).task["task"]
     own = {"objectives": OBJECTIVES[folder.name]} if folder.name in OBJECTIVES else {}
-    if task == "pretraining" and not own and "out/prediction_logits" not in arrays:
+    if task == "fill_mask" and not own and "out/prediction_logits" not in arrays:
         own = {"objectives": ["masked_lm"]}
     model = HEADS[task].from_pretrained(folder, return_all_layers=True, **own)
     assert {*model.load_report.new} <= POOLER and model.load_report.unused == []  # some of transformers' have none

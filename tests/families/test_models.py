@@ -75,7 +75,7 @@ def test_depths_go_from_bottom_to_top(family, kind):
 
 
 def test_a_shared_block_has_the_depth_at_which_it_is_last_run():
-    found = {f.weight.name: f.weight.depth for f in walk(model_of("albert", "classification"))}
+    found = {f.weight.name: f.weight.depth for f in walk(model_of("albert", "classify"))}
     assert CONFIGS["albert"].passes == (0, 1, 0, 1)
     assert [found[f"bert/encoder/layer_{i}/output/dense/bias"] for i in range(2)] == [3, 4]
 
@@ -156,15 +156,15 @@ def test_the_names_with_bert_are_the_same_classes():
 
 # What transformers' classes have before their output weights, of the fields of Config.
 DROPOUTS = {
-    ("roberta", "multiple_choice"): "hidden_dropout_prob",
-    ("xlm-roberta", "multiple_choice"): "hidden_dropout_prob",
-    ("distilbert", "token_classification"): "hidden_dropout_prob",
-    ("electra", "multiple_choice"): "choice_dropout_prob",
+    ("roberta", "choose"): "hidden_dropout_prob",
+    ("xlm-roberta", "choose"): "hidden_dropout_prob",
+    ("distilbert", "tag"): "hidden_dropout_prob",
+    ("electra", "choose"): "choice_dropout_prob",
 }
 
 
 @pytest.mark.parametrize("family", CONFIGS)
-@pytest.mark.parametrize("kind", ["classification", "token_classification", "multiple_choice"])
+@pytest.mark.parametrize("kind", ["classify", "tag", "choose"])
 def test_a_head_s_dropout_is_that_of_the_family_s_code(family, kind):
     rates = {"hidden_dropout_prob": 0.1, "classifier_dropout_prob": 0.2, "choice_dropout_prob": None}
     rates |= {"choice_dropout_prob": 0.3} if family == "electra" else {}

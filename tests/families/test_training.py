@@ -39,7 +39,7 @@ def test_every_head_learns(family, kind):
     moved = {id(v) for v, old in zip(model.weights, before, strict=True) if np.abs(np.array(v) - old).max() > 0}
     kernels = [f for f in walk(model) if f.variable.name == "kernel"]  # there are biases that no loss depends on
     unmoved = {f.weight.name for f in kernels if id(f.variable) not in moved}
-    reads_pooler = kind in ("classification", "multiple_choice") or "next_sentence" in getattr(model, "objectives", ())
+    reads_pooler = kind in ("classify", "choose") or "next_sentence" in getattr(model, "objectives", ())
     assert unmoved <= (set() if reads_pooler else {"bert/pooler/dense/kernel"})
 
 

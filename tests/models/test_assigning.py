@@ -53,7 +53,7 @@ def test_a_masked_lm_s_next_sentence_head_is_new(config, tmp_path):
     masked_lm = {n: shape for n, shape in checkpoint.shapes.items() if "seq_relationship" not in n and n not in POOLER}
     arrays = {name: checkpoint.read(name) for name in masked_lm}
     save_checkpoint(tmp_path, config, arrays, task=model.task(), format="huggingface")
-    assert open_checkpoint(tmp_path).task == {"task": "pretraining"}
+    assert open_checkpoint(tmp_path).task == {"task": "fill_mask"}
     report = BertPretrainer.from_pretrained(tmp_path).load_report
     assert report.new == [*POOLER, "cls/seq_relationship/output_weights", "cls/seq_relationship/output_bias"]
     assert (len(report.loaded), report.unused) == (len(masked_lm), [])

@@ -132,12 +132,12 @@ def test_every_head_learns_its_labels(config, batch, kind):
 
 
 TASKS = {
-    "pretrainer": {"task": "pretraining"},
-    "classifier": {"task": "classification", "num_classes": 3, "labels": ["a", "b", "c"]},
-    "regressor": {"task": "classification", "num_classes": 1, "labels": ["0"], "pair": True},
-    "span_labeler": {"task": "question_answering"},
-    "token_classifier": {"task": "token_classification", "num_classes": 4, "labels": ["O", "B", "I", "E"]},
-    "multiple_choice": {"task": "multiple_choice"},
+    "pretrainer": {"task": "fill_mask"},
+    "classifier": {"task": "classify", "num_classes": 3, "labels": ["a", "b", "c"]},
+    "regressor": {"task": "classify", "num_classes": 1, "labels": ["0"], "pair": True},
+    "span_labeler": {"task": "answer"},
+    "token_classifier": {"task": "tag", "num_classes": 4, "labels": ["O", "B", "I", "E"]},
+    "multiple_choice": {"task": "choose"},
 }
 
 

@@ -70,7 +70,7 @@ def test_it_comes_back_from_every_file(config, tokens, tmp_path):
     assert model.kind == "multi_label"
     model.save(tmp_path / "model.keras")
     model.save_pretrained(tmp_path / "model")
-    task = {"task": "classification", "num_classes": 3, "labels": ["a", "b", "c"], "pair": True, "multi_label": True}
+    task = {"task": "classify", "num_classes": 3, "labels": ["a", "b", "c"], "pair": True, "multi_label": True}
     assert open_checkpoint(tmp_path / "model").task == task == model.task()
     for again in (
         keras.saving.load_model(tmp_path / "model.keras"),

@@ -229,7 +229,7 @@ def test_a_size_that_no_memory_holds_is_one_sentence_at_once(config):
 def test_numpy_s_numbers_go_into_task_json(config, tmp_path):
     BertClassifier(BertEncoder(config), np.int64(3)).save_pretrained(tmp_path)
     assert BertClassifier.from_pretrained(tmp_path).task() == {
-        "task": "classification",
+        "task": "classify",
         "num_classes": 3,
         "labels": ["0", "1", "2"],
     }

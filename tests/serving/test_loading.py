@@ -62,12 +62,12 @@ def test_task_json_says_whether_texts_come_in_pairs(models, tokenizer, tmp_path)
         (
             "classify",
             "fill_mask",
-            r"cls/predictions/.* and 1 more; it was saved for 'classification'. It can do: embed, classify",
+            r"cls/predictions/.* and 1 more; it was saved for 'classify'. It can do: embed, classify",
         ),
         (
             "fill_mask",
             "classify",
-            r"output_weights, output_bias; it was saved for 'pretraining'. It can do: embed, fill_mask",
+            r"output_weights, output_bias; it was saved for 'fill_mask'. It can do: embed, fill_mask",
         ),
         ("embed", "translate", "Unknown task 'translate'; choose one of embed, classify, fill_mask"),
         ("nowhere", None, "nowhere does not exist"),
@@ -106,7 +106,7 @@ def test_a_classifier_without_its_task_json(models, tokenizer, tmp_path):
     arrays, path = collect_arrays(models["classify"]), tmp_path / "m"  # Google's checkpoints have none
     save_checkpoint(path, models["classify"].bert_config, arrays, tokenizer=tokenizer, format="google")
     assert load(path).task == "embed"
-    with pytest.raises(UserError, match=r"cannot do classify: it lacks a task\.json that says 'classification'"):
+    with pytest.raises(UserError, match=r"cannot do classify: it lacks a task\.json that says 'classify'"):
         load(path, task="classify")
 
 

@@ -17,7 +17,7 @@ from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 CONFIG = Config(family="roberta", vocab_size=9, positions_from_ids=True, pad_token_id=0, max_position_embeddings=20)
 MODEL = types.SimpleNamespace(
-    bert_config=CONFIG, sentence_vectors=None, TASK="classification", null_score_diff_threshold=None
+    bert_config=CONFIG, sentence_vectors=None, TASK="classify", null_score_diff_threshold=None
 )
 LONGEST = 19
 

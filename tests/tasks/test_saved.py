@@ -99,7 +99,7 @@ def test_a_bare_encoder_and_a_classifier_without_its_weights(config, tokenizer, 
         save_checkpoint(tmp_path / lacking[-4:], config, arrays, task=model.task(), tokenizer=tokenizer)
         with pytest.raises(UserError, match=f"lacks {lacking}"):  # whose answers would be random
             load_classifier(tmp_path / lacking[-4:])
-        with pytest.warns(UserNote, match=f"was saved for classification but lacks {lacking}"):
+        with pytest.warns(UserNote, match=f"was saved for classify but lacks {lacking}"):
             BertClassifier.from_pretrained(tmp_path / lacking[-4:])
     with pytest.raises(UserError, match="nowhere does not exist"):
         load_classifier(tmp_path / "nowhere")

@@ -12,10 +12,10 @@ from keras_bert.text.tokenizer import Tokenizer
 
 # What task.json calls the other heads: the command that asks them.
 ELSEWHERE = {
-    "pretraining": "fill_mask",
-    "question_answering": "squad",
-    "token_classification": "ner",
-    "multiple_choice": "swag",
+    "fill_mask": "fill_mask",
+    "answer": "squad",
+    "tag": "ner",
+    "choose": "swag",
 }
 
 

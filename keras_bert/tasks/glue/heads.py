@@ -6,7 +6,7 @@ C classes.
 from keras_bert.checkpoints.parts import needed_weights
 from keras_bert.errors import UserError
 
-KIND = "classification"  # models/classifier.py, Classifier.TASK
+KIND = "classify"  # models/classifier.py, Classifier.TASK
 
 
 def label_columns(task, checkpoint):

@@ -84,7 +84,7 @@ def test_the_threshold_is_saved_with_the_model(trained, tokenizer, tmp_path):
     best.model.save_pretrained(tmp_path / "model", tokenizer=tokenizer)
     again = BertSpanLabeler.from_pretrained(tmp_path / "model")
     assert again.null_score_diff_threshold == pytest.approx(threshold)
-    assert again.task() == {"task": "question_answering", "null_score_diff_threshold": threshold}
+    assert again.task() == {"task": "answer", "null_score_diff_threshold": threshold}
     best.model.save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").null_score_diff_threshold == threshold
     answerer = kb.squad.Answerer.from_pretrained(tmp_path / "model", **LENGTHS)
