@@ -81,11 +81,6 @@ PRIVATE_NAMES = (
         reason="joblib ships loky there, and hands on nothing that takes tasks one by one",
     ),
     PrivateName(
-        *("python", "argparse.ArgumentParser", "_actions"),
-        purpose="a misspelt flag is answered by the nearest one, and --flag does not take the next word as its value",
-        reason="a parser does not say which flags it has, those of its groups among them",
-    ),
-    PrivateName(
         *("python", "concurrent.futures.ProcessPoolExecutor", "_processes"),
         purpose="Ctrl-C ends the worker processes, and does not wait for what they are doing",
         reason="`terminate_workers` came with Python 3.14",

@@ -1,14 +1,12 @@
 """The pages of docs/ and README.md as tests see them: blocks with their markers, commands, names, links."""
 
-import argparse
 import dataclasses
 import functools
-import importlib
 import re
 import shlex
 from pathlib import Path
 
-from keras_bert.cli.main import COMMANDS
+from keras_bert.cli.main import COMMANDS, command_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -99,21 +97,12 @@ def spans_of(path):
 
 @functools.cache
 def parser_of(words):
-    """Returns the argparse parser that a command line's first words, after "keras-bert", come to; None for none.
+    """Returns the parser that a command line's first words, after "keras-bert", come to; None for none.
 
     >>> parser_of(("inspect", "records", "wiki.tfrecord")).prog
     'keras-bert inspect records'
     """
-    if not words or words[0] not in COMMANDS:
-        return None
-    from keras_bert.cli.inspect import SUBJECTS
-
-    name, prog = words[0], f"keras-bert {words[0]}"
-    if name == "inspect" and words[1:2] and words[1] in SUBJECTS:
-        name, prog = SUBJECTS[words[1]], f"{prog} {words[1]}"
-    parser = argparse.ArgumentParser(prog=prog, allow_abbrev=False)
-    importlib.import_module(f"keras_bert.cli.{name}").add_arguments(parser)
-    return parser
+    return command_parser(words)[0] if words and words[0] in COMMANDS else None
 
 
 def our_command(line):

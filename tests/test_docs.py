@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import keras_bert as kb
+from keras_bert.cli.main import every_command
 from tests.pages import (
     ALL,
     DOCS,
@@ -70,7 +71,7 @@ def test_every_command_line_is_one_that_its_parser_takes(path):
 
 @each_page
 def test_every_command_and_flag_in_a_sentence_exists(path):
-    known = {flag for name in known_commands() for flag in parser_of(name)._option_string_actions}
+    known = {flag for words in every_command() for flag in parser_of(tuple(words)).flags()}
     for span in spans_of(path):
         words = our_command(span) or []
         if words and words[0].islower():
@@ -85,20 +86,12 @@ def check_command(words, where, *, whole):
     parser = parser_of(tuple(words[:2]))
     assert parser is not None, f"there is no command {words[0]} ({where})"
     for flag in flags_of(words[1:]):
-        assert flag in parser._option_string_actions, f"{parser.prog} has no {flag} ({where})"
+        assert flag in parser.flags(), f"{parser.prog} has no {flag} ({where})"
     if whole:
         try:
             parser.parse_args(words[len(parser.prog.split()) - 1 :])
         except SystemExit:
             pytest.fail(f"{parser.prog} does not take {where}")
-
-
-def known_commands():
-    """Returns the first words of every command."""
-    from keras_bert.cli.inspect import SUBJECTS
-    from keras_bert.cli.main import COMMANDS
-
-    return [*((name,) for name in COMMANDS), *(("inspect", subject) for subject in SUBJECTS)]
 
 
 @each_page

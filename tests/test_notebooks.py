@@ -1,8 +1,6 @@
 """The notebooks of colab/: what can be read off them, and (slow) each one run on a CPU in its small setting."""
 
-import argparse
 import ast
-import importlib
 import json
 import os
 import re
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import keras_bert as kb
-from keras_bert.cli.main import COMMANDS
+from keras_bert.cli.main import COMMANDS, command_parser
 from tests.notebook_cell import METADATA, with_cell
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -157,11 +155,7 @@ def test_its_commands_have_the_flags_that_they_are_given(name):
     assert commands
     for command, *words in commands:
         assert command in COMMANDS
-        if command == "inspect":
-            command, words = f"inspect_{words[0]}", words[1:]
-        parser = argparse.ArgumentParser(allow_abbrev=False)
-        importlib.import_module(f"keras_bert.cli.{command}").add_arguments(parser)
-        known = {option for action in parser._actions for option in action.option_strings}
+        known = command_parser([command, *words])[0].flags()
         for word in words:
             assert not word.startswith("--") or FLAG.fullmatch(word)[1] in known, (command, word)
 

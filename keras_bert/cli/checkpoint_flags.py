@@ -1,19 +1,20 @@
 """The flags that say of a Google checkpoint what no file does: ELECTRA's have two nets and no configuration."""
 
-from keras_bert.cli.flags import positive_int
+from keras_bert.cli.flags import Group, positive_int
 
 
 def add_checkpoint_flags(parser):
     """Adds the flags."""
-    parser.add_argument(
+    model = Group(parser, "model", rare=True)
+    model.add_argument(
         "--electra_net",
         choices=("discriminator", "generator"),
-        help="of a Google ELECTRA checkpoint, which holds both (default: discriminator)",
+        help="of a Google ELECTRA checkpoint, which has both: discriminator or generator (default: discriminator)",
     )
-    parser.add_argument(
+    model.add_argument(
         "--num_attention_heads",
         type=positive_int,
-        help="of a Google ELECTRA checkpoint, which does not say (default: hidden size / 64, as its code has it)",
+        help="of a Google ELECTRA checkpoint, which does not say it (default: hidden size / 64, as in its code)",
     )
 
 

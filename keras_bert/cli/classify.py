@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 from keras_bert.cli.finetune_flags import add_model_flags, add_old_flags, add_output_flags, add_training_flags
-from keras_bert.cli.flags import add_bool, positive_int
+from keras_bert.cli.flags import Group, add_bool, positive_int
 from keras_bert.cli.startup import start_tensorflow
 
 PREDICTIONS = "predictions.tsv"
+MAIN = ("train_file", "eval_file", "text_column", "label_column", "init_checkpoint", "output_dir")
 
 
 def add_arguments(parser):
@@ -26,51 +27,49 @@ def add_arguments(parser):
     add_model_flags(parser)
     add_training_flags(parser)
     add_old_flags(parser)
-    parser.add_argument(
+    training = Group(parser, "training")
+    training.add_argument(
         "--long_texts",
         choices=("cut", "windows"),
         default="cut",
-        help="what becomes of texts past --max_seq_length: cut, or read in overlapping windows (default: cut)",
+        help="longer texts than --max_seq_length are cut, or read in overlapping windows",
     )
-    parser.add_argument(
+    Group(parser, "training", rare=True).add_argument(
         "--doc_stride", type=positive_int, help="tokens from one window to the next (default: half a window)"
     )
-    parser.add_argument(
+    training.add_argument(
         "--class_weights",
         type=parse_class_weights,
-        help="what the classes count in training: none, balanced, or weights, 'a=1,b=3' (default: none)",
+        metavar="WEIGHTS",
+        help="weights of the classes in training: none, balanced, or 'a=1,b=3' (default: none)",
     )
-    parser.add_argument(
+    Group(parser, "runs").add_argument(
         "--metric",
-        help="the held-out figure that chooses the best run (default: accuracy; f1_micro of several labels, pearson "
-        "of numbers)",
+        help="metric that chooses the best run (default: accuracy; f1_micro of several labels, pearson of numbers)",
     )
     add_output_flags(parser)
 
 
 def _add_tables(parser):
-    parser.add_argument("--train_file", required=True, help="table to train on: .tsv (unquoted), .csv or .jsonl")
-    parser.add_argument("--eval_file", help="held-out table to measure on (default: a share of --train_file)")
-    parser.add_argument(
-        "--eval_share", type=float, default=0.1, help="that share, each class in its proportion (default: 0.1)"
+    data, rare = Group(parser, "data"), Group(parser, "data", rare=True)
+    data.add_argument("--train_file", required=True, help="table to train on: .tsv (unquoted), .csv or .jsonl")
+    data.add_argument("--eval_file", help="table for validation (default: --eval_share of --train_file)")
+    rare.add_argument(
+        "--eval_share", type=float, default=0.1, help="without --eval_file: share of each class for validation"
     )
-    parser.add_argument("--predict_file", help="table to label, needs no label column; or one text a line")
-    parser.add_argument(
+    data.add_argument("--predict_file", help="table to label, without a label column; or one text a line")
+    rare.add_argument(
         "--predictions_file", help="where its labels go: .tsv or .jsonl (default: predictions.tsv in --output_dir)"
     )
-    parser.add_argument("--text_column", default="text", help="column of the text (default: text)")
-    parser.add_argument("--pair_column", help="column of a second text, for pairs of texts")
-    parser.add_argument(
-        "--label_column",
-        default="label",
-        help="column of the label, or with --multi_label of each label, 0 or 1, as a,b,c (default: label)",
+    data.add_argument("--text_column", default="text", help="column of the text")
+    data.add_argument("--pair_column", help="column of a second text, for pairs of texts")
+    data.add_argument(
+        "--label_column", default="label", help="column of the label; with --multi_label also 0/1 columns, as a,b,c"
     )
-    parser.add_argument("--id_column", help="column of --predict_file to copy beside the predictions")
-    add_bool(parser, "multi_label", default=False, help="a row may have several labels, or none")
-    parser.add_argument(
-        "--label_separator", default=",", help="what stands between them; JSON lists need none (default: a comma)"
-    )
-    add_bool(parser, "regression", default=False, help="the labels are numbers")
+    rare.add_argument("--id_column", help="column of --predict_file to copy next to the predictions")
+    add_bool(data, "multi_label", default=False, help="a row may have several labels, or none")
+    rare.add_argument("--label_separator", default=",", help="text between several labels; JSON lists need none")
+    add_bool(data, "regression", default=False, help="the labels are numbers")
 
 
 def parse_class_weights(text):

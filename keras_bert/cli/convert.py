@@ -12,32 +12,32 @@ import shlex
 from pathlib import Path
 
 from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
+from keras_bert.cli.flags import Group
 from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
 # google-research/bert's program for a task; others begin with run_classifier.py.
 SCRIPTS = {"answer": "run_squad.py", "fill_mask": "run_pretraining.py"}
 
+MAIN = ("init_checkpoint", "output_dir", "format", "vocab_file")
+
 
 def add_arguments(parser):
     """Adds the flags."""
-    parser.add_argument(
+    model, output = Group(parser, "model"), Group(parser, "output")
+    model.add_argument(
         "--init_checkpoint",
         required=True,
-        help="what to convert: our model directory, a Google checkpoint (directory or prefix) or a Hugging Face "
-        "directory",
+        help="our model directory, a Google checkpoint (directory or prefix) or a Hugging Face directory",
     )
-    parser.add_argument("--output_dir", required=True, help="directory to write")
-    parser.add_argument(
-        "--format",
-        required=True,
-        help="keras_bert (a Hugging Face directory, and task.json for what it cannot say), huggingface or google",
+    output.add_argument("--output_dir", required=True, help="directory to write")
+    output.add_argument(
+        "--format", required=True, help="keras_bert (a Hugging Face directory and task.json), huggingface or google"
     )
-    parser.add_argument("--vocab_file", help="the vocabulary (default: the one beside the checkpoint)")
+    model.add_argument("--vocab_file", help="vocabulary (default: the one next to the checkpoint)")
     add_checkpoint_flags(parser)
     add_rule_flags(
         parser,
-        do_lower_case="whether the vocabulary is lower-cased; by default what the checkpoint or else the vocabulary "
-        "says",
+        do_lower_case="whether the vocabulary is lower-cased (default: as the checkpoint or its vocabulary says)",
     )
 
 

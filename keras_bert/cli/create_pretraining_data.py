@@ -11,80 +11,88 @@ where a run was killed, or the disk was full, the same command continues.
 import shlex
 import time
 
-from keras_bert.cli.flags import add_bool, add_text_format, positive_int
+from keras_bert.cli.flags import Group, add_bool, add_text_format, positive_int
 from keras_bert.cli.startup import start_tensorflow
 from keras_bert.cli.tokenizer_flags import add_rule_flags
+
+MAIN = ("input_file", "vocab_file", "output_file", "max_seq_length", "masking", "dynamic", "do_lower_case")
 
 
 def add_arguments(parser):
     """Adds google-research/bert's flags of create_pretraining_data.py, and ours."""
-    parser.add_argument(
+    data, output, records = Group(parser, "data"), Group(parser, "output"), Group(parser, "records")
+    rare = Group(parser, "output", rare=True)
+    data.add_argument(
         "--input_file",
         required=True,
-        help="paths, quoted globs and directories, commas between them; for --input_format=tfds names such as "
-        "wiki40b/ko:train",
+        help="paths, quoted globs and directories, commas between them; for tfds names such as wiki40b/ko:train",
     )
-    parser.add_argument(
+    output.add_argument(
         "--output_file",
         required=True,
-        help="TFRecord file to write, such as data/wiki.tfrecord (or a comma-separated list)",
+        help="TFRecord file to write, such as data/wiki.tfrecord, or several with commas",
     )
-    parser.add_argument(
-        "--vocab_file",
-        required=True,
-        help="the vocabulary (keras-bert train_vocab): vocab.txt, or a directory with the files of any tokenizer",
+    data.add_argument("--vocab_file", required=True, help="vocab.txt, or a directory with the files of any tokenizer")
+    add_rule_flags(
+        parser,
+        do_lower_case="lower-case the text; off for cased vocabularies (default: the directory's rule, or true)",
+        group="data",
     )
-    add_rule_flags(parser, do_lower_case="lower-case the text (default: True); off for cased vocabularies")
-    add_bool(parser, "do_whole_word_mask", default=False, help="Google's flag for --masking=whole_word")
-    parser.add_argument(
+    add_bool(
+        Group(parser, "records", rare=True),
+        "do_whole_word_mask",
+        default=False,
+        help="Google's flag for --masking=whole_word",
+    )
+    records.add_argument(
         "--masking",
         choices=("token", "whole_word", "ngram"),
         default="token",
-        help="what is masked together: a token, a word with all of its pieces, one to three words (default: token)",
+        help="masked together: token, whole_word (a word with all its pieces) or ngram (1 to 3 words)",
     )
-    parser.add_argument(
+    records.add_argument(
         "--sentence_task",
         choices=("nsp", "sop", "none"),
         default="nsp",
-        help="nsp: is b the next of a or random; sop: are a and b in order or swapped; none: full sentences packed to "
-        "the length (default: nsp)",
+        help="nsp: is b the next of a or random; sop: are a and b in order; none: sentences packed to the length",
     )
-    parser.add_argument(
-        "--dynamic", action="store_true", help="write unmasked records, to be masked anew in each epoch of the training"
+    add_bool(
+        records,
+        "dynamic",
+        default=False,
+        aliases=("--static",),
+        help="write unmasked records, to be masked anew in each epoch; --static is --nodynamic",
     )
-    parser.add_argument("--static", dest="dynamic", action="store_false", help="write masked records (the default)")
-    parser.add_argument("--max_seq_length", type=positive_int, default=128, help="tokens an instance (default: 128)")
-    parser.add_argument(
+    records.add_argument("--max_seq_length", type=positive_int, default=128, help="tokens an instance")
+    records.add_argument(
         "--max_predictions_per_seq",
         type=positive_int,
         default=20,
-        help="most masked tokens an instance (default: 20); set it to max_seq_length * masked_lm_prob, rounded up",
+        help="most masked tokens an instance; best max_seq_length * masked_lm_prob, rounded up",
     )
-    parser.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes (default: 12345)")
-    parser.add_argument(
+    records.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes")
+    records.add_argument(
         "--dupe_factor",
         type=positive_int,
-        help="copies of the input, each masked and cut anew (default: 10; 1 with --dynamic, which masks in training)",
+        help="copies of the input, each masked and cut anew (default: 10, or 1 with --dynamic)",
     )
-    parser.add_argument("--masked_lm_prob", type=float, default=0.15, help="share of tokens to predict (default: 0.15)")
-    parser.add_argument(
-        "--short_seq_prob", type=float, default=0.1, help="share of documents cut into shorter instances (default: 0.1)"
+    records.add_argument("--masked_lm_prob", type=float, default=0.15, help="share of the tokens to predict")
+    records.add_argument(
+        "--short_seq_prob", type=float, default=0.1, help="share of documents cut into shorter instances"
     )
     add_text_format(parser)
-    parser.add_argument(
-        "--num_shards", type=positive_int, default=1, help="files to spread the instances over (default: 1)"
-    )
-    parser.add_argument(
+    output.add_argument("--num_shards", type=positive_int, default=1, help="files to spread the instances over")
+    output.add_argument(
         "--num_workers",
         type=positive_int,
-        help="processes (default: a core each, and one for less than 4 MiB); same bytes for any",
+        help="processes; same bytes for any (default: one a core, one below 4 MiB)",
     )
-    parser.add_argument(
-        "--compression", choices=("none", "gzip"), default="none", help="of the TFRecord files (default: none)"
+    output.add_argument("--compression", choices=("none", "gzip"), default="none", help="of the TFRecord files")
+    rare.add_argument("--runner", help="work as an Apache Beam pipeline on this runner, such as DirectRunner")
+    rare.add_argument(
+        "--beam_options", default="", metavar="FLAGS", help="flags for Beam, in quotes: '--direct_num_workers=2 ...'"
     )
-    parser.add_argument("--runner", help="work as an Apache Beam pipeline on this runner, such as DirectRunner")
-    parser.add_argument("--beam_options", default="", help="flags for Beam, in quotes: '--direct_num_workers=2 ...'")
-    add_bool(parser, "force", default=False, help="replace output files that exist")
+    add_bool(output, "force", default=False, help="replace output files that exist")
 
 
 def run(args):

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 from keras_bert.cli import streams
-from keras_bert.cli.flags import add_bool, positive_int
+from keras_bert.cli.flags import Group, add_bool, positive_int
 from keras_bert.cli.json_lines import write_json_lines
 from keras_bert.cli.startup import start_tensorflow
 
@@ -26,26 +26,33 @@ KINDS = (".npy", ".jsonl")
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 SHOWN = 200  # characters of a text that was found
 SHOWN_NUMBERS = 6  # of a vector on a terminal
+MAIN = ("model_dir", "input_file", "output_file", "query", "top_k", "pooling")
 
 
 def add_arguments(parser):
     """Adds the flags."""
-    parser.add_argument(
+    model, answers, output = Group(parser, "model"), Group(parser, "answers"), Group(parser, "output")
+    model.add_argument(
         "--model_dir", required=True, help="the model: our directory, a Google checkpoint or a Hugging Face directory"
     )
     streams.add_stream_flags(parser, "a text")
-    parser.add_argument("--input_file", help="texts, one a line; files, also packed, and quoted globs")
-    parser.add_argument("--output_file", help="where to write the vectors: NAME.npy or NAME.jsonl")
-    parser.add_argument("--pooling", choices=POOLINGS, help="of the last hidden states (default: the model's, or mean)")
-    add_bool(parser, "normalize", default=None, help="give each vector length 1; None: as the model's own, or true")
-    parser.add_argument("--prompt", help="what to put before each text; '' for nothing (default: the model's)")
-    parser.add_argument("--prompt_name", help="instead, one of the model's prompts by name, such as query or document")
-    parser.add_argument(
-        "--max_seq_length", type=positive_int, help="longer texts are cut (default: the model's own, or 128)"
+    data = Group(parser, "data")
+    data.add_argument("--input_file", help="texts, one a line; files, also compressed, and quoted globs")
+    output.add_argument("--output_file", help="where to write the vectors: NAME.npy or NAME.jsonl")
+    answers.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        help=f"{', '.join(POOLINGS)}: of the last hidden states (default: the model's, or mean)",
     )
-    parser.add_argument("--query", action="append", default=[], help="find the texts nearest to it; may be repeated")
-    parser.add_argument("--top_k", type=positive_int, default=5, help="texts to find for a query (default: 5)")
-    add_bool(parser, "force", default=False, help="replace --output_file")
+    add_bool(answers, "normalize", default=None, help="give each vector length 1 (default: as the model, or true)")
+    answers.add_argument("--prompt", metavar="TEXT", help="text before each text; '' for none (default: the model's)")
+    answers.add_argument("--prompt_name", help="instead, one of the model's prompts by name, such as query or document")
+    data.add_argument("--max_seq_length", type=positive_int, help="longer texts are cut (default: the model's, or 128)")
+    answers.add_argument(
+        "--query", action="append", default=[], metavar="TEXT", help="find the nearest texts; may be repeated"
+    )
+    answers.add_argument("--top_k", type=positive_int, default=5, help="texts to find for each query")
+    add_bool(output, "force", default=False, help="replace --output_file")
 
 
 def run(args):

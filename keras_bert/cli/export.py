@@ -10,7 +10,7 @@ file takes ids and has the vocabulary beside it.
 import textwrap
 
 from keras_bert.cli.embed import POOLINGS
-from keras_bert.cli.flags import add_bool, positive_int
+from keras_bert.cli.flags import Group, add_bool, positive_int
 from keras_bert.cli.startup import start_tensorflow
 
 # A Python program for each format that asks what was written.
@@ -37,58 +37,64 @@ QUERIES = {
         """,
 }
 
+MAIN = ("model_dir", "output_dir", "task", "format", "precision", "max_seq_length")
+
 
 def add_arguments(parser):
     """Adds the flags."""
-    parser.add_argument(
+    model, answers, output = Group(parser, "model"), Group(parser, "answers"), Group(parser, "output")
+    model.add_argument(
         "--model_dir", required=True, help="the model: our directory, a Google checkpoint or a Hugging Face directory"
     )
-    parser.add_argument(
+    output.add_argument(
         "--output_dir", required=True, help="directory to make; TF Serving wants a number last: serving/sentiment/1"
     )
-    parser.add_argument(
+    model.add_argument(
         "--task",
-        help="embed (a vector for each text), classify, tag, answer, choose or fill_mask (default: what the model was "
-        "saved for; embed for a bare encoder)",
+        help="embed, classify, tag, answer, choose or fill_mask (default: what the model was saved for, or embed)",
     )
-    parser.add_argument(
+    output.add_argument(
         "--format",
         choices=tuple(QUERIES),
         default="saved_model",
-        help="a SavedModel, or a file for onnxruntime or LiteRT (default: saved_model)",
+        help="saved_model, or a file for ONNX Runtime (onnx) or LiteRT (litert)",
     )
-    parser.add_argument(
+    output.add_argument(
         "--precision",
         choices=("float32", "bfloat16", "int8"),
-        help="numbers of a SavedModel: bfloat16 is half the file, int8, with bfloat16's arithmetic, a quarter "
-        "(default: float32)",
+        help="of a SavedModel's numbers: bfloat16 is half the size of float32, int8 a quarter (default: float32)",
     )
-    parser.add_argument(
+    output.add_argument(
         "--inputs",
         choices=("text", "ids"),
-        help="raw strings, or ids for who tokenizes and has no tensorflow-text (default: text if the format can)",
+        help="text: raw strings; ids: for clients that tokenize themselves (default: text if the format can)",
     )
-    parser.add_argument(
+    model.add_argument(
         "--max_seq_length",
         type=positive_int,
-        help="longer texts are cut, or read in windows (default: what the model was trained with, else 128, for squad "
-        "384, or all that it can read)",
+        help="longer texts are cut or read in windows (default: as in training, or 128, for squad 384)",
     )
-    parser.add_argument("--top_k", type=positive_int, default=5, help="fill_mask: guesses for a [MASK] (default: 5)")
-    add_bool(parser, "pair", default=False, help="classify: two texts at a time, even if task.json does not say so")
-    parser.add_argument(
-        "--pooling", choices=POOLINGS, help="embed: of the last hidden states (default: the model's, or mean)"
+    answers.add_argument("--top_k", type=positive_int, default=5, help="fill_mask: guesses for a [MASK]")
+    add_bool(answers, "pair", default=False, help="classify: two texts at a time, even if task.json does not say so")
+    answers.add_argument(
+        "--pooling",
+        choices=POOLINGS,
+        help=f"embed: {', '.join(POOLINGS)} of the last hidden states (default: the model's, or mean)",
     )
-    parser.add_argument("--prompt", help="embed: what to put before each text; '' for nothing (default: the model's)")
-    parser.add_argument("--prompt_name", help="embed: instead, one of the model's prompts by name")
-    add_bool(parser, "normalize", default=None, help="embed: give each vector length 1; None: as the model's, or true")
-    add_bool(parser, "by_character", default=None, help="ner: tag characters; None: as the model was taught")
-    parser.add_argument(
+    answers.add_argument(
+        "--prompt", metavar="TEXT", help="embed: text before each text; '' for none (default: the model's)"
+    )
+    answers.add_argument("--prompt_name", help="embed: instead, one of the model's prompts by name")
+    add_bool(
+        answers, "normalize", default=None, help="embed: give each vector length 1 (default: as the model, or true)"
+    )
+    add_bool(answers, "by_character", default=None, help="ner: tag characters, not words (default: as in training)")
+    answers.add_argument(
         "--long_texts",
         choices=("cut", "windows"),
-        help="classify: what becomes of longer texts; default: as in training",
+        help="classify: longer texts are cut, or read in overlapping windows (default: as in training)",
     )
-    add_bool(parser, "force", default=False, help="replace an exported model that stands at --output_dir")
+    add_bool(output, "force", default=False, help="replace an exported model that is already in --output_dir")
 
 
 def run(args):

@@ -4,23 +4,25 @@
     cat texts.txt | keras-bert fill_mask --model_dir model > answers.jsonl
 
 Texts come from the command line, or from standard input, one a line; the model is loaded once for all of
-them, and blank lines are passed over. Answers are lines to read on a terminal, and JSON lines into a file or a pipe:
+them, and blank lines are skipped. Answers are lines to read on a terminal, and JSON lines into a file or a pipe:
 {"text": ..., "masks": [[{"token": ..., "probability": ...}, ...], ...]}.
 """
 
 import sys
 
 from keras_bert.cli import streams
-from keras_bert.cli.flags import positive_int
+from keras_bert.cli.flags import Group, positive_int
 from keras_bert.cli.startup import start_tensorflow
+
+MAIN = ("model_dir", "top_k", "format")
 
 
 def add_arguments(parser):
     """Adds the flags and the texts."""
-    parser.add_argument(
+    Group(parser, "model").add_argument(
         "--model_dir", required=True, help="the model: our directory, a Google checkpoint or a Hugging Face directory"
     )
-    parser.add_argument("--top_k", type=positive_int, default=5, help="guesses for each [MASK] (default: 5)")
+    Group(parser, "answers").add_argument("--top_k", type=positive_int, default=5, help="guesses for each [MASK]")
     streams.add_stream_flags(parser, "a text with [MASK]")
 
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
-from keras_bert.cli.flags import add_bool, natural_number, nearest, positive_int
+from keras_bert.cli.flags import Group, add_bool, natural_number, nearest, positive_int
 from keras_bert.cli.saved_models import add_reading_flag, find_configuration, settle_reading
 from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer
 
@@ -30,30 +30,29 @@ FEW_STEPS = 100
 
 def add_model_flags(parser):
     """Adds the flags that say which model is fine-tuned."""
-    parser.add_argument(
+    model, rare = Group(parser, "model"), Group(parser, "model", rare=True)
+    model.add_argument(
         "--init_checkpoint",
         help="the model to fine-tune: our directory, a Google checkpoint or a Hugging Face directory",
     )
-    add_bool(parser, "from_scratch", default=False, help="take its config and vocabulary alone, and fresh weights")
-    parser.add_argument(
-        "--bert_config_file", help="without --init_checkpoint: a bert_config.json, or a size, tiny ... large"
+    model.add_argument(
+        "--bert_config_file", help="without --init_checkpoint: a bert_config.json or a size, such as tiny"
     )
-    parser.add_argument("--vocab_file", help="the vocabulary, where none lies beside the checkpoint")
+    model.add_argument("--vocab_file", help="vocabulary (default: the one next to the checkpoint)")
+    add_rule_flags(parser, do_lower_case="lower-case the text (default: as the checkpoint or its vocabulary says)")
+    add_bool(rare, "from_scratch", default=False, help="take the checkpoint's config and vocabulary, but new weights")
     add_checkpoint_flags(parser)
-    add_rule_flags(parser, do_lower_case="lower-case the text; None takes what the checkpoint or its vocabulary says")
-    parser.add_argument(
-        "--dropout", type=float, help="rate of dropout, everywhere; the model keeps it (default: the config's rates)"
-    )
-    parser.add_argument(
-        "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic (default: float32)"
+    rare.add_argument("--dropout", type=float, help="dropout rate, kept with the model (default: the config's rates)")
+    Group(parser, "devices").add_argument(
+        "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic"
     )
 
 
 def add_old_flags(parser):
-    """Adds the flags of run_classifier.py and run_squad.py that mean nothing here; --use_tpu is refused."""
-    add_bool(parser, "use_tpu", default=False, help="refused: fine-tuning takes the GPU or CPU that is there")
+    """Adds the flags of run_classifier.py and run_squad.py that mean nothing here; --use_tpu=true is refused."""
+    add_bool(parser, "use_tpu", default=False, help=argparse.SUPPRESS)
     for name in OLD_FLAGS:
-        parser.add_argument(f"--{name}", help="taken for old command lines; without effect")
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
 
 
 def add_training_flags(
@@ -67,51 +66,63 @@ def add_training_flags(
 ):
     """Adds the flags of the training; the defaults are Google's for the task."""
     add_reading_flag(parser, "max_seq_length", max_seq_length, "tokens that the model reads at once")
-
-    def add(name, kind, default, help):
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{help} (default: {default})")
-
-    add("train_batch_size", positive_int, train_batch_size, "examples a step")
-    add("eval_batch_size", positive_int, 8, "examples a batch")
-    add("predict_batch_size", positive_int, 8, "examples a batch")
-    add("learning_rate", float, learning_rate, "peak learning rate")
-    add("num_train_epochs", float, num_train_epochs, "passes over the examples")
-    parser.add_argument("--num_train_steps", type=positive_int, help="steps, instead of --num_train_epochs")
-    add("warmup_proportion", float, warmup_proportion, "share of the steps with a rising rate")
-    add("num_runs", positive_int, 1, "seeds to train, one after the other; the best is saved")
-    add("seed", natural_number, 12345, "the first of them")
+    training, rare = Group(parser, "training"), Group(parser, "training", rare=True)
+    training.add_argument("--train_batch_size", type=positive_int, default=train_batch_size, help="examples a step")
+    training.add_argument("--learning_rate", type=float, default=learning_rate, help="peak learning rate")
+    training.add_argument(
+        "--num_train_epochs", type=float, default=num_train_epochs, help="passes over the training examples"
+    )
+    rare.add_argument("--num_train_steps", type=positive_int, help="steps, instead of --num_train_epochs")
+    rare.add_argument(
+        "--warmup_proportion", type=float, default=warmup_proportion, help="share of the steps with a rising rate"
+    )
+    rare.add_argument("--eval_batch_size", type=positive_int, default=8, help="examples a batch of validation")
+    rare.add_argument("--predict_batch_size", type=positive_int, default=8, help="examples a batch of prediction")
     add_bool(
-        parser,
+        rare,
         "bias_correction",
         default=False,
-        help="correct Adam's moments for their start at 0, which Google's code does not: steadier on small sets",
+        help="correct Adam's moments for their start at 0, unlike Google's code: steadier on small sets",
     )
-    parser.add_argument("--layer_decay", type=float, help="factor of the rate from each layer to the one below: 0.9")
-    add("reinit_layers", natural_number, 0, "blocks at the top that begin anew, the pooler with them: 1 to 3")
-    add_bool(parser, "freeze_encoder", default=False, help="train the head alone, on the encoder's features")
-    parser.add_argument(
-        "--early_stopping", type=positive_int, help="epochs without a better held-out figure that end a run: 1 or 2"
+    rare.add_argument(
+        "--layer_decay", type=float, help="factor of the rate from each layer to the one below, such as 0.9"
     )
-    parser.add_argument(
+    rare.add_argument(
+        "--reinit_layers",
+        type=natural_number,
+        default=0,
+        help="top blocks that start from new weights, with the pooler: 1 to 3",
+    )
+    add_bool(rare, "freeze_encoder", default=False, help="train the head alone, on the encoder's features")
+    runs, rare = Group(parser, "runs"), Group(parser, "runs", rare=True)
+    runs.add_argument("--num_runs", type=positive_int, default=1, help="seeds to train one by one; the best is saved")
+    runs.add_argument("--seed", type=natural_number, default=12345, help="the first seed")
+    runs.add_argument(
+        "--early_stopping", type=positive_int, help="stop a run after so many epochs without a better metric: 1 or 2"
+    )
+    runs.add_argument(
         "--grid",
         type=parse_grid,
-        help="train at every combination and keep the best: paper (batch 16 and 32, rate 5e-5, 3e-5 and 2e-5, 2 to 4 "
-        "epochs), or values of one's own, 'learning_rate=5e-5,3e-5;num_train_epochs=2,3'",
+        metavar="GRID",
+        help="train every combination, keep the best: paper (18 of them), or 'learning_rate=5e-5,3e-5;"
+        "num_train_epochs=2,3'",
     )
-    add_bool(parser, "eval_each_epoch", default=True, help="measure after each epoch, not at the end alone")
+    add_bool(rare, "eval_each_epoch", default=True, help="measure after each epoch, not only at the end")
 
 
 def add_do_flags(parser, **kinds):
     """Adds --do_train, --do_eval and --do_predict; `kinds` says what they do, where it is not what most commands do."""
-    kinds = {"train": "fine-tune", "eval": "measure on held-out examples", "predict": "answer --predict_file"} | kinds
+    kinds = {"train": "fine-tune", "eval": "measure on validation data", "predict": "answer --predict_file"} | kinds
+    runs = Group(parser, "runs", rare=True)
     for name, what in kinds.items():
-        add_bool(parser, f"do_{name}", default=None, help=f"{what}; None does what the files at hand allow")
+        add_bool(runs, f"do_{name}", default=None, help=f"{what} (default: if the given files allow it)")
 
 
 def add_output_flags(parser):
     """Adds --output_dir and --force."""
-    parser.add_argument("--output_dir", required=True, help="folder for the model directory, figures and pictures")
-    add_bool(parser, "force", default=False, help="replace a model that stands in --output_dir")
+    output = Group(parser, "output")
+    output.add_argument("--output_dir", required=True, help="folder for the model directory, metrics and pictures")
+    add_bool(output, "force", default=False, help="replace a model that is already in --output_dir")
 
 
 def parse_grid(text):

@@ -1,10 +1,8 @@
-"""Flags as google-research/bert's users type them, underscores and absl's booleans; mistakes told in a sentence."""
+"""Flags as google-research/bert's users type them: underscores, absl's booleans, groups for the help."""
 
 import argparse
 import contextlib
 import difflib
-import os
-import sys
 
 TRUE, FALSE = {"true", "t", "1", "yes", "y"}, {"false", "f", "0", "no", "n"}
 
@@ -20,33 +18,66 @@ def parse_bool(text):
     raise argparse.ArgumentTypeError(f"expected true or false, received {text!r}")
 
 
-class _BoolAction(argparse.Action):
+class BoolAction(argparse.Action):
     """Stores True for `--flag`, False for `--noflag`, and the value of `--flag=value`."""
 
     def __call__(self, parser, namespace, value, option_string=None):
-        negated = option_string is not None and option_string[2:] == "no" + self.dest
-        setattr(namespace, self.dest, not negated if value is None else value != negated)
+        setattr(namespace, self.dest, (value is not False) != self.negates(option_string))
+
+    def negates(self, flag):
+        """Says whether a flag of this action is a --noflag."""
+        return flag != f"--{self.dest}"
 
 
-def add_bool(parser, name, *, default, help):
+def add_bool(parser, name, *, default, help, aliases=()):
     """Adds a boolean flag in absl's forms: --NAME, --noNAME, --NAME=false.
 
+    Args:
+        parser: the parser, or a Group of its flags.
+        name: of the flag.
+        default: True, False, or None where something else decides, which `help` says.
+        help: what it does.
+        aliases: further names of --noNAME.
+
     >>> parser = argparse.ArgumentParser()
-    >>> add_bool(parser, "do_lower_case", default=True, help="")
+    >>> _ = add_bool(parser, "do_lower_case", default=True, help="")
     >>> [parser.parse_args(a).do_lower_case for a in ([], ["--nodo_lower_case"], ["--do_lower_case=False"])]
     [True, False, False]
     """
-    parser.add_argument(
-        f"--{name}",
-        f"--no{name}",
+    return parser.add_argument(
+        *(f"--{name}", f"--no{name}", *aliases),
         dest=name,
-        action=_BoolAction,
+        action=BoolAction,
         nargs="?",
         type=parse_bool,
         default=default,
         metavar="BOOL",
-        help=f"{help} (default: {default})",
+        help=help,
     )
+
+
+class Group:
+    """A group of a parser's flags, by which the help orders them (keras_bert/cli/help.py).
+
+    Attributes:
+        parser: the parser, of any class of argparse's.
+        name: of the group.
+        rare: whether --help leaves these flags to --help_all.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> flag = Group(parser, "data", rare=True).add_argument("--id_column")
+    >>> flag.group, flag.rare, parser.parse_args(["--id_column=id"])
+    ('data', True, Namespace(id_column='id'))
+    """
+
+    def __init__(self, parser, name, *, rare=False):
+        self.parser, self.name, self.rare = parser, name, rare
+
+    def add_argument(self, *names, **options):
+        """Adds a flag to the parser. Returns it, as argparse does."""
+        action = self.parser.add_argument(*names, **options)
+        action.group, action.rare = self.name, self.rare
+        return action
 
 
 TEXT_FORMATS = ("auto", "sentences", "text", "lines", "jsonl", "csv", "tsv", "tfds")  # of tfrecords.documents
@@ -60,97 +91,48 @@ def add_text_format(parser, *, data_sets=True):
     >>> vars(parser.parse_args(["--input_format=csv", "--text_field=body"]))
     {'input_format': 'csv', 'text_field': 'body'}
     """
-    parser.add_argument(
+    data = Group(parser, "data")
+    data.add_argument(
         "--input_format",
         choices=TEXT_FORMATS if data_sets else TEXT_FORMATS[:-1],
         default="auto",
-        help="sentences: one a line, text: prose, a paragraph a line, both with blank lines between documents; lines: "
-        f"a document a line; jsonl: a JSON object a line; csv, tsv: a document a row; {'tfds: data sets; ' * data_sets}"
-        "auto looks at the files, and never takes lines (default: auto)",
+        help="sentences: one a line; text: a paragraph a line; lines: a document a line; jsonl, csv, tsv"
+        f"{', tfds' * data_sets}: a document a row; auto: any but lines",
     )
     where = "jsonl, csv, tsv and tfds" if data_sets else "jsonl, csv and tsv"
-    parser.add_argument(
-        "--text_field", default="text", help=f"the documents' field or column in {where} (default: text)"
-    )
+    data.add_argument("--text_field", default="text", help=f"{where}: column or field of the text")
 
 
-def with_values(parser, arguments):
-    """Gives each boolean flag its value, so that what follows it is not taken for one.
-
-    >>> parser = argparse.ArgumentParser()
-    >>> add_bool(parser, "normalize", default=True, help="")
-    >>> with_values(parser, ["--nonormalize", "A text", "--normalize", "false"])
-    ['--nonormalize=true', 'A text', '--normalize', 'false']
-    """
-    booleans = {flag for action in parser._actions if isinstance(action, _BoolAction) for flag in action.option_strings}
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    spelled = [
-        f"{each}=true" if each in booleans and after.lower() not in TRUE | FALSE else each
-        for each, after in zip(arguments[:end], [*arguments, ""][1 : end + 1], strict=True)
-    ]
-    return spelled + arguments[end:]
-
-
-def nearest(name, known):
+def nearest(name, known, *, cutoff=0.6):
     """Returns what to add to the sentence about an unknown name: the nearest known one, if any is near.
 
     >>> nearest("--trainfile", ["--train_file", "--force"]), nearest("xyzzy", ["classify"])
     ('; did you mean --train_file?', '')
     """
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake by one sentence, a misspelt flag before what is missing for want of it.
+def whole_number(text):
+    """An argparse type: an int.
 
-    >>> parser = Parser(prog="keras-bert classify")
-    >>> _ = parser.add_argument("--train_file", required=True)
-    >>> try:
-    ...     parser.parse_args(["--trainfile=a.tsv"])
-    ... except SystemExit as end:
-    ...     end.code
-    2
+    >>> whole_number("-1")
+    -1
     """
+    with contextlib.suppress(ValueError):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number, received {text!r}")
 
-    def __init__(self, **options):
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
-    def parse_args(self, args=None, namespace=None):
-        if all(action.nargs != argparse.REMAINDER for action in self._actions):  # else the rest is another parser's
-            args = with_values(self, args)
-            self._check_names(args)
-        namespace, extra = self.parse_known_args(args, namespace)
-        if extra:
-            self._refuse(extra, sys.argv[1:] if args is None else args)
-        return namespace
+def number(text):
+    """An argparse type: a float.
 
-    def _refuse(self, extra, arguments):
-        """Names what is not an argument; more files after a flag's value are a glob that the shell expanded."""
-        place = arguments.index(extra[0])
-        before = arguments[max(0, place - 2) : place]
-        both = [*before[1:], extra[0]]
-        if len(before) == 2 and before[0] in self._flags() and all(map(os.path.exists, both)):
-            globs = {os.path.join(os.path.dirname(path), "*" + os.path.splitext(path)[1]) for path in both}
-            remedy = f": {before[0]}='{globs.pop()}'" if len(globs) == 1 else ", or put commas between several files"
-            self.error(
-                f"{before[0]} takes one value, and {before[1]!r} is followed by {extra[0]!r}; quote the glob, so that "
-                f"the shell does not expand it{remedy}"
-            )
-        self.error(f"unexpected arguments: {' '.join(extra)}")
-
-    def _check_names(self, arguments):
-        known = self._flags()
-        for each in arguments[: arguments.index("--") if "--" in arguments else None]:
-            name = each.partition("=")[0]
-            if name.startswith("--") and " " not in name and name not in known:
-                self.error(f"unknown flag {name}{nearest(name, known)}")
-
-    def _flags(self):
-        return [flag for action in self._actions for flag in action.option_strings]
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")
+    >>> number("5e-5")
+    5e-05
+    """
+    with contextlib.suppress(ValueError):
+        return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number, received {text!r}")
 
 
 def positive_int(text):

@@ -21,35 +21,35 @@ from keras_bert.cli.finetune_flags import (
     add_output_flags,
     add_training_flags,
 )
-from keras_bert.cli.flags import add_bool
+from keras_bert.cli.flags import Group, add_bool
 from keras_bert.cli.saved_models import settle_reading, update_results, with_saved_model
 from keras_bert.cli.startup import start_tensorflow
 
+MAIN = ("task_name", "data_dir", "init_checkpoint", "output_dir", "num_runs", "submission")
 KINDS = {"train": "train", "eval": "dev", "predict": "test"}
 
 
 def add_arguments(parser):
     """Adds run_classifier.py's flags, and ours."""
-    parser.add_argument(
+    data = Group(parser, "data")
+    data.add_argument(
         "--task_name",
-        help="CoLA, SST-2, MRPC, STS-B, QQP, MNLI, QNLI, RTE, WNLI, AX (asked of MNLI's model) or XNLI, in any case",
+        help="CoLA, SST-2, MRPC, STS-B, QQP, MNLI, QNLI, RTE, WNLI, AX (with a model of MNLI) or XNLI, in any case",
     )
-    parser.add_argument("--data_dir", help="the task's directory as GLUE ships it, or the one with all of them")
+    data.add_argument("--data_dir", help="the task's directory as GLUE ships it, or the one with all of them")
     add_bool(
-        parser,
+        data,
         "tfds",
         default=False,
-        help="take tensorflow_datasets, with --data_dir as its directory; --data_dir=tfds for its default one",
+        help="take tensorflow_datasets; --data_dir is its directory, or tfds for its default one",
     )
-    parser.add_argument("--language", help="XNLI: of the texts (default: zh, as in run_classifier.py)")
-    parser.add_argument(
-        "--eval_split", choices=("dev", "test"), default="dev", help="what --do_eval measures on (default: dev)"
-    )
-    parser.add_argument(
+    data.add_argument("--language", help="XNLI: language of the texts (default: zh, as in run_classifier.py)")
+    data.add_argument("--eval_split", choices=("dev", "test"), default="dev", help="data that --do_eval measures on")
+    Group(parser, "output").add_argument(
         "--submission",
         nargs="+",
         metavar="DIR",
-        help="nothing but this: put the files of these output directories into --output_dir's submission.zip",
+        help="do only this: pack the files of these output directories into --output_dir's submission.zip",
     )
     add_do_flags(parser, predict="label the test set")
     add_output_flags(parser)

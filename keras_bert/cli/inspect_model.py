@@ -6,7 +6,7 @@ import os
 import re
 
 from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
-from keras_bert.cli.flags import positive_int
+from keras_bert.cli.flags import Group, positive_int
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -29,6 +29,7 @@ MEMORY_ROWS = {
 }
 SHOWN_ARRAYS = 5
 PRETRAINING = "the heads of pre-training"
+MAIN = ("bert_config_file", "max_seq_length", "train_batch_size", "optimizer", "memory")
 DEFAULT_LENGTH = 128  # max_seq_length of run_pretraining.py
 
 
@@ -46,23 +47,27 @@ def memory_size(text):
 
 def add_arguments(parser):
     """Adds the flags."""
-    parser.add_argument(
+    model, training = Group(parser, "model"), Group(parser, "training")
+    model.add_argument(
         "--bert_config_file",
-        help="a configuration file or a size (tiny ... large, L-4_H-256, roberta-base, ...) in the place of MODEL",
+        help="instead of MODEL: a configuration file, or a size such as base, L-4_H-256 or roberta-base",
     )
-    parser.add_argument(
-        "--max_seq_length", type=positive_int, help="tokens an example (default: 128, or the most the model can read)"
+    training.add_argument(
+        "--max_seq_length", type=positive_int, help="tokens an example (default: 128, or the model's maximum)"
     )
-    parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
-    parser.add_argument(
+    training.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step")
+    training.add_argument(
         "--max_predictions_per_seq", type=positive_int, help="masked positions an example (default: 15%% of its tokens)"
     )
-    parser.add_argument("--optimizer", choices=("adamw", "lamb"), default="adamw", help="(default: adamw)")
-    parser.add_argument(
-        "--memory", type=memory_size, help="find the largest batch for so much, 16GB say (default: this machine's)"
+    training.add_argument("--optimizer", choices=("adamw", "lamb"), default="adamw", help="optimizer")
+    training.add_argument(
+        "--memory",
+        type=memory_size,
+        metavar="SIZE",
+        help="find the largest batch for this memory, such as 16GB (default: this machine's)",
     )
     add_checkpoint_flags(parser)
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    Group(parser, "output").add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
 def run(args):

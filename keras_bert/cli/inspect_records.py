@@ -12,8 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-from keras_bert.cli.flags import natural_number, positive_int
+from keras_bert.cli.flags import Group, add_bool, natural_number, positive_int
 
+MAIN = ("vocab_file", "num_examples", "skip", "max_records")
 BARS, BAR_WIDTH = 8, 40  # of the histogram of the lengths
 MOST_FREQUENT = 12
 BESIDE = (".manifest.json", ".vocab.txt")  # what a glob over a folder of records also finds
@@ -26,17 +27,14 @@ LABELS = {"random_next": "next sentence: {:.1%} random", "swapped": "sentence or
 def add_arguments(parser):
     """Adds the flags and the files."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="TFRecord files: paths and quoted globs")
-    parser.add_argument(
-        "--vocab_file", help="the vocabulary of the records (default: the one beside them; without any, ids are shown)"
+    data, shown = Group(parser, "data"), Group(parser, "output")
+    data.add_argument(
+        "--vocab_file", help="the records' vocabulary (default: the one next to them; without any, ids are shown)"
     )
-    parser.add_argument("--num_examples", type=natural_number, default=3, help="records to show as text (default: 3)")
-    parser.add_argument(
-        "--skip", type=natural_number, default=0, help="records to pass over before the examples (default: 0)"
-    )
-    parser.add_argument(
-        "--nostatistics", dest="statistics", action="store_false", help="show the examples and count nothing"
-    )
-    parser.add_argument("--max_records", type=positive_int, help="count no more records than these (default: all)")
+    shown.add_argument("--num_examples", type=natural_number, default=3, help="records to show as text")
+    shown.add_argument("--skip", type=natural_number, default=0, help="records to skip before the examples")
+    add_bool(shown, "statistics", default=True, help="count what the records hold, and not only show examples")
+    shown.add_argument("--max_records", type=positive_int, help="count no more records than this (default: all)")
 
 
 def run(args):

@@ -11,7 +11,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from keras_bert.cli.flags import Parser, nearest
+from keras_bert.cli.flags import nearest
+from keras_bert.cli.help import in_columns, page_width
+from keras_bert.cli.parser import Parser
 
 COMMANDS = {
     "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
@@ -45,33 +47,57 @@ RESUMED = {
 
 def build_parser():
     """Returns the top-level parser: the list of commands and nothing that imports them."""
-    width = max(map(len, COMMANDS))
     return Parser(
         prog="keras-bert",
-        usage="keras-bert COMMAND [--flags]",
-        description="BERT on Keras 3 and TensorFlow, from raw text to a served model.",
+        usage="keras-bert COMMAND [flags]",
+        description="BERT on Keras 3 and TensorFlow, from raw text to a served model.\n\n    keras-bert quickstart\n",
         epilog="commands:\n"
-        + "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
-        + "\n\nkeras-bert COMMAND --help shows the flags of one command.",
+        + in_columns(COMMANDS.items(), page_width())
+        + "\n\nkeras-bert COMMAND --help shows the flags of a command, --help_all all of them.",
     )
+
+
+def command_parser(words):
+    """Returns the Parser of the command that a line's first words name, and that command's module.
+
+    >>> parser, module = command_parser(["inspect", "records", "wiki.tfrecord"])
+    >>> parser.prog, module.__name__
+    ('keras-bert inspect records', 'keras_bert.cli.inspect_records')
+    """
+    module, prog = importlib.import_module(f"keras_bert.cli.{words[0]}"), f"keras-bert {words[0]}"
+    subjects = getattr(module, "SUBJECTS", {})
+    if words[1:2] and words[1] in subjects:
+        module, prog = importlib.import_module(f"keras_bert.cli.{subjects[words[1]]}"), f"{prog} {words[1]}"
+    main_flags = getattr(module, "MAIN", ())
+    parser = Parser(prog=prog, description=module.__doc__, main=main_flags, elsewhere=commands_with)
+    module.add_arguments(parser)
+    return parser, module
+
+
+def every_command():
+    """Returns the words of each command, those of `inspect records` and its like too."""
+    subjects = importlib.import_module("keras_bert.cli.inspect").SUBJECTS
+    return [*([name] for name in COMMANDS), *(["inspect", subject] for subject in subjects)]
+
+
+def commands_with(flag):
+    """Returns the commands on which a flag has an effect.
+
+    >>> commands_with("--doc_stride")
+    ['classify', 'predict', 'squad']
+    """
+    return [" ".join(words) for words in every_command() if flag in command_parser(words)[0].flags(hidden=False)]
 
 
 def dispatch(argv):
     """Parses and runs one command line in this process. Returns what the command's `run` returns."""
-    return run_module(argv[0], f"keras-bert {argv[0]}", argv[1:])
-
-
-def run_module(name, prog, arguments):
-    """Parses the arguments of a module of this package and runs it. Returns what its `run` returns."""
-    module = importlib.import_module(f"keras_bert.cli.{name}")
-    parser = Parser(prog=prog, description=module.__doc__)
-    module.add_arguments(parser)
-    args = parser.parse_args(arguments)
+    parser, module = command_parser(argv)
+    args = parser.parse_args(argv[len(parser.prog.split()) - 1 :])
     try:
-        with _alone(name, getattr(args, "output_dir", None)):
+        with _alone(argv[0], getattr(args, "output_dir", None)):
             return module.run(args)
     except KeyboardInterrupt as error:
-        resumed = getattr(module, "resumed", lambda _: RESUMED.get(name))(args)
+        resumed = getattr(module, "resumed", lambda _: RESUMED.get(argv[0]))(args)
         error.then = resumed or "it cannot be resumed: the same command starts over"
         raise
 
@@ -100,9 +126,11 @@ def main(argv=None):
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or argv[0] in ("-h", "--help", "--help_all"):
         parser.print_help()
         return 0 if argv else 2
+    if argv[0].startswith("-"):
+        parser.error(f"a command comes first, {argv[0]} after it")
     if argv[0] not in COMMANDS:
         parser.error(f"unknown command {argv[0]}{nearest(argv[0], COMMANDS)}")
     try:

@@ -13,12 +13,14 @@ import time
 from pathlib import Path
 
 from keras_bert.cli import finetune_flags
-from keras_bert.cli.flags import add_bool
+from keras_bert.cli.flags import Group, add_bool
 from keras_bert.cli.saved_models import update_results, with_saved_model
 from keras_bert.cli.split_files import add_file_flags, find_files
 from keras_bert.cli.startup import start_tensorflow
 
 EVAL, TEST, TAGS, ENTITIES = "eval_predictions.txt", "test_predictions.txt", "predictions.txt", "predictions.jsonl"
+
+MAIN = ("data_dir", "train_file", "eval_file", "predict_file", "init_checkpoint", "output_dir")
 
 
 def add_arguments(parser):
@@ -26,24 +28,23 @@ def add_arguments(parser):
     add_file_flags(
         parser,
         kind="CoNLL-style file",
-        unlabelled="file to tag: CoNLL-style, whose tags are not needed, or raw texts (.jsonl or .csv), whose entities "
-        "are found with their places",
+        unlabelled="CoNLL-style file, whose tags are not needed, or raw texts (.jsonl or .csv) to find entities in",
     )
-    parser.add_argument(
+    data, rare = Group(parser, "data"), Group(parser, "data", rare=True)
+    data.add_argument(
         "--scheme",
         choices=("BIO", "IOB1", "IOBES", "BILOU", "none"),
-        help="how the files write tags; none for tags of single words, such as parts of speech (default: found out)",
+        help="how the files write tags: BIO, IOB1, IOBES, BILOU, or none for single words (default: found out)",
     )
-    add_bool(parser, "strict", default=False, help="count what breaks the scheme's rules as no entity")
-    parser.add_argument("--token_column", type=int, default=0, help="column of the word, from 0 (default: 0)")
-    parser.add_argument("--tag_column", type=int, default=-1, help="column of the tag; -1 is the last (default: -1)")
-    parser.add_argument("--text_column", default="text", help="column of raw texts in a table (default: text)")
+    add_bool(data, "strict", default=False, help="count what breaks the scheme's rules as no entity")
+    data.add_argument("--token_column", type=int, default=0, help="column of the word, from 0")
+    data.add_argument("--tag_column", type=int, default=-1, help="column of the tag; -1 is the last one")
+    rare.add_argument("--text_column", default="text", help="column of raw texts in a table")
     add_bool(
-        parser,
+        rare,
         "by_character",
         default=None,
-        help="tag the characters of raw texts; None does so where the files that the model was trained on have spaces "
-        "among their words",
+        help="tag the characters of raw texts (default: if the training files have spaces among their words)",
     )
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser)

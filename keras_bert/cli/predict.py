@@ -9,16 +9,19 @@
 Without --input_file texts come from the command line or from standard input; without --output_file answers go to
 standard output, one for each text and in order, as soon as no more has come. The model is loaded once.
 
-    head             asked by                     answers with
-    classify, glue   a text; {"text", "pair"}     {"text", "label", "probability", "probabilities": {class: p}},
-                                                  several {"labels"}, or {"score"}
-    ner              a text                       {"text", "tokens": [{"token", "start", "end", "label", "score"}]}
-    squad            {"question", "context"}      {"text", "score", "start", "end"}, with SQuAD 2.0 {"null_score"}
-    swag             {"context", "choices"}       {"choice", "probabilities"}
+    head            asked by                 answers with
+    classify, glue  a text; {"text", "pair"} {"text", "label", "probability",
+                                             "probabilities": {class: p}};
+                                             several {"labels"}, or {"score"}
+    ner             a text                   {"text", "tokens": [{"token",
+                                             "start", "end", "label", "score"}]}
+    squad           {"question", "context"}  {"text", "score", "start", "end"},
+                                             SQuAD 2.0 {"null_score"} too
+    swag            {"context", "choices"}   {"choice", "probabilities"}
 
-A line is a text as it stands, blank or beginning with a brace as it may, or with --input_format=json an object (blank
-lines are then passed over). Lengths, windows and columns are those of the training (task.json keeps them), unless flags
-say otherwise. Answers to a table with labels are measured by --label_column.
+A line is a text, even if it is blank or begins with a brace; with --input_format=json it is an object, and blank lines
+are skipped. Lengths, windows and columns are those of the training (task.json keeps them), unless flags say otherwise.
+Answers to a table with labels are measured by --label_column.
 """
 
 import sys
@@ -26,45 +29,51 @@ import time
 from pathlib import Path
 
 from keras_bert.cli import streams
-from keras_bert.cli.flags import add_bool, positive_int
+from keras_bert.cli.flags import Group, add_bool, positive_int
 from keras_bert.cli.json_lines import write_json_lines
 from keras_bert.cli.predict_inputs import inputs_of
 from keras_bert.cli.progress import Progress, clock
 from keras_bert.cli.startup import start_tensorflow
 
+MAIN = ("model_dir", "input_file", "output_file", "input_format", "label_column", "format")
+
 
 def add_arguments(parser):
     """Adds the flags; None takes what the model was trained with."""
-    parser.add_argument("--model_dir", required=True, help="a model that classify, glue, ner, squad or swag fine-tuned")
+    data, model = Group(parser, "data"), Group(parser, "model")
+    output, trained = Group(parser, "output"), "(default: as in training)"
+    rare = Group(parser, "model", rare=True)
+    model.add_argument("--model_dir", required=True, help="a model that classify, glue, ner, squad or swag fine-tuned")
     streams.add_stream_flags(parser, "a text, or an object", batch_size=("--batch_size", "--predict_batch_size"))
-    parser.add_argument(
+    data.add_argument(
         "--input_file", help="a table (.tsv, .csv, .jsonl) for classifiers, or any other file with one text a line"
     )
-    parser.add_argument("--output_file", help="where to write the answers: .tsv of classifiers, or .jsonl")
-    parser.add_argument(
+    output.add_argument("--output_file", help="where to write the answers: .tsv of classifiers, or .jsonl")
+    data.add_argument(
         "--input_format",
         choices=("text", "json"),
-        help="what a line, or a text of the command line, is (default: text; json for what takes more than one, for "
-        ".jsonl files, and for pairs that go to standard output)",
+        help="what a line or TEXT is (default: text; json for .jsonl files, and for models that take more than a text)",
     )
-    parser.add_argument("--text_column", help="column, or name in an object, of the text")
-    parser.add_argument("--pair_column", help="likewise of the second text, for pairs")
-    parser.add_argument("--id_column", help="likewise of what is to be copied beside the answers")
-    parser.add_argument(
+    data.add_argument("--text_column", help=f"column, or key of an object, of the text {trained}")
+    data.add_argument("--pair_column", help=f"the same of the second text, for pairs {trained}")
+    data.add_argument("--id_column", help="the same of what is copied next to the answers")
+    data.add_argument(
         "--label_column",
-        help="tables of classifiers: column of the labels to measure the answers by, or columns of several, as a,b,c",
+        help="tables of classifiers: column of the labels to measure the answers by, or several columns as a,b,c",
     )
-    parser.add_argument("--max_seq_length", type=positive_int, help="tokens that the model reads at a time")
-    parser.add_argument("--long_texts", choices=("cut", "windows"), help="classifiers: what becomes of longer texts")
-    parser.add_argument("--doc_stride", type=positive_int, help="tokens from one window to the next")
-    parser.add_argument(
-        "--max_query_length", type=positive_int, help="squad: tokens of a longer question that are read"
+    model.add_argument("--max_seq_length", type=positive_int, help=f"tokens that the model reads at once {trained}")
+    model.add_argument(
+        "--long_texts",
+        choices=("cut", "windows"),
+        help=f"classifiers: longer texts are cut, or read in overlapping windows {trained}",
     )
-    add_bool(parser, "by_character", default=None, help="ner: tag characters; None: as the model was taught")
-    parser.add_argument(
-        "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic (default: float32)"
+    rare.add_argument("--doc_stride", type=positive_int, help=f"tokens from one window to the next {trained}")
+    rare.add_argument("--max_query_length", type=positive_int, help=f"squad: longer questions are cut {trained}")
+    add_bool(rare, "by_character", default=None, help=f"ner: tag characters, not words {trained}")
+    Group(parser, "devices").add_argument(
+        "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic"
     )
-    add_bool(parser, "force", default=False, help="replace the output file if it is there")
+    add_bool(output, "force", default=False, help="replace --output_file")
 
 
 def run(args):

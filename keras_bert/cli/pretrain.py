@@ -6,7 +6,7 @@
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
 Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
 BERT and ALBERT learn masked tokens and the records' sentence task, RoBERTa, XLM-R and DistilBERT masked tokens alone.
-The same command, given again after whatever has stopped it, goes on where the run stood.
+The same command resumes a run that was interrupted.
 Flags and defaults are those of google-research/bert's run_pretraining.py, but that it trains without --do_train,
 measures all of --eval_file, 32 examples at a time, and logs every 100 steps.
 """
@@ -19,6 +19,9 @@ from keras_bert.cli.pretrain_flags import OPTIONS, add_flags
 from keras_bert.cli.progress import Progress
 from keras_bert.cli.saved_models import find_configuration
 from keras_bert.cli.startup import start_tensorflow
+
+MAIN = ("input_file", "eval_file", "output_dir", "bert_config_file", "train_batch_size", "learning_rate")
+MAIN += ("num_train_steps",)
 
 
 def add_arguments(parser):

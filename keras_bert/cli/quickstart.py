@@ -13,7 +13,7 @@ import os
 import platform
 from pathlib import Path
 
-from keras_bert.cli.flags import add_text_format, positive_int
+from keras_bert.cli.flags import Group, add_text_format, positive_int
 from keras_bert.cli.recipes import RECIPES
 
 VERSIONED = (
@@ -28,26 +28,29 @@ VERSIONED = (
     "tensorflow-datasets",
 )
 
+MAIN = ("output_dir", "family", "input_file", "bert_config_file", "num_train_steps")
+
 
 def add_arguments(parser):
     """Adds the flags of the chain."""
-    parser.add_argument("--output_dir", default="quickstart_output", help="where all goes (default: quickstart_output)")
-    parser.add_argument(
+    data, model, training = Group(parser, "data"), Group(parser, "model"), Group(parser, "training")
+    Group(parser, "output").add_argument("--output_dir", default="quickstart_output", help="folder for everything")
+    model.add_argument(
         "--family",
         choices=sorted(RECIPES),
         default="bert",
-        help="the family, with the tokenizer and the sentence task that are usual for it (default: bert)",
+        help="model family, with its usual tokenizer and sentence task",
     )
-    parser.add_argument("--input_file", help="your own text instead: paths, quoted globs, commas")
+    data.add_argument("--input_file", help="your own text instead: paths, quoted globs, commas")
     add_text_format(parser, data_sets=False)
-    parser.add_argument("--vocab_size", type=positive_int, default=8000, help="entries (default: 8000)")
-    parser.add_argument(
-        "--bert_config_file", help="another shape: a bert_config.json or a size (default: 2 layers, H 128)"
+    model.add_argument("--vocab_size", type=positive_int, default=8000, help="entries of the vocabulary")
+    model.add_argument(
+        "--bert_config_file", help="another size: a bert_config.json or a name (default: 2 layers, hidden size 128)"
     )
-    parser.add_argument("--max_seq_length", type=positive_int, default=64, help="tokens an example (default: 64)")
-    parser.add_argument("--num_train_steps", type=positive_int, default=5500, help="of pre-training (default: 5500)")
-    parser.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step (default: 32)")
-    parser.add_argument("--learning_rate", type=float, default=1e-3, help="peak of pre-training (default: 1e-3)")
+    training.add_argument("--max_seq_length", type=positive_int, default=64, help="tokens an example")
+    training.add_argument("--num_train_steps", type=positive_int, default=5500, help="steps of pre-training")
+    training.add_argument("--train_batch_size", type=positive_int, default=32, help="examples a step")
+    training.add_argument("--learning_rate", type=float, default=1e-3, help="peak learning rate of pre-training")
 
 
 def run(args):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_bert.cli.flags import positive_int
+from keras_bert.cli.flags import Group, positive_int
 
 CONFIGURATIONS = ("config.json", "bert_config.json")  # today's, and that of older directories and Google's
 
@@ -13,14 +13,14 @@ def find_configuration(folder):
     return next((place for place in places if place.exists()), None)
 
 
-def add_reading_flag(parser, name, default, help):
+def add_reading_flag(parser, name, default, help, *, rare=False):
     """Adds a flag that says how texts are read, a number.
 
     What it comes to is kept with the model and is its default from then on; see `settle_reading`.
     """
     parser.set_defaults(reading={**(parser.get_default("reading") or {}), name: default})
-    parser.add_argument(
-        f"--{name}", type=positive_int, help=f"{help} (default: {default}, or what a saved model was trained with)"
+    Group(parser, "training", rare=rare).add_argument(
+        f"--{name}", type=positive_int, help=f"{help} (default: {default}, or a fine-tuned model's own)"
     )
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from keras_bert.cli.flags import Group
+
 # flag: what its file is called, up to the first dot
 NAMES = {
     "train_file": ("train",),
@@ -19,17 +21,15 @@ def add_file_flags(parser, *, kind, unlabelled):
         kind: what they are, as "CoNLL-style file".
         unlabelled: what --predict_file may be.
     """
-    parser.add_argument("--data_dir", help="folder with the files train.*, dev.* (or val.*) and test.*")
-    parser.add_argument("--train_file", help=f"{kind} to train on")
-    parser.add_argument("--eval_file", help=f"held-out {kind} to measure on")
-    parser.add_argument(
-        "--eval_share",
-        type=float,
-        default=0.1,
-        help="share of the training file that is held out where there is no --eval_file (default: 0.1)",
+    data = Group(parser, "data")
+    data.add_argument("--data_dir", help="folder with the files train.*, dev.* (or val.*) and test.*")
+    data.add_argument("--train_file", help=f"{kind} to train on")
+    data.add_argument("--eval_file", help=f"{kind} for validation (default: --eval_share of the training file)")
+    data.add_argument("--test_file", help=f"{kind} to measure the best model on, once")
+    data.add_argument("--predict_file", help=unlabelled)
+    Group(parser, "data", rare=True).add_argument(
+        "--eval_share", type=float, default=0.1, help="without --eval_file: share of the training file for validation"
     )
-    parser.add_argument("--test_file", help=f"{kind} to measure the best model on, once")
-    parser.add_argument("--predict_file", help=unlabelled)
 
 
 def find_files(args):

@@ -13,38 +13,45 @@ import time
 from pathlib import Path
 
 from keras_bert.cli import finetune_flags
-from keras_bert.cli.flags import add_bool, positive_int
+from keras_bert.cli.flags import Group, add_bool, positive_int
 from keras_bert.cli.saved_models import add_reading_flag, settle_reading, update_results, with_saved_model
 from keras_bert.cli.startup import start_tensorflow
 
 SHOWN_LOST = 5  # of the answers that were not found; --verbose_logging shows all
+MAIN = ("train_file", "predict_file", "init_checkpoint", "output_dir", "version_2_with_negative", "num_train_epochs")
 WRITTEN = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 
 
 def add_arguments(parser):
     """Adds run_squad.py's flags, and ours."""
-    parser.add_argument("--train_file", help="SQuAD JSON to train on, such as train-v1.1.json")
-    parser.add_argument("--predict_file", help="SQuAD JSON to answer, and to measure on where it has answers")
+    data, answers = Group(parser, "data"), Group(parser, "answers")
+    data.add_argument("--train_file", help="SQuAD JSON to train on, such as train-v1.1.json")
+    data.add_argument("--predict_file", help="SQuAD JSON to answer, and to measure on if it has answers")
     finetune_flags.add_output_flags(parser)
     finetune_flags.add_do_flags(parser, eval="measure on --predict_file, where it has answers")
     finetune_flags.add_model_flags(parser)
     finetune_flags.add_training_flags(parser, max_seq_length=384)
     finetune_flags.add_old_flags(parser)
-    add_reading_flag(parser, "doc_stride", 128, "tokens by which a long context's next window begins later")
+    add_reading_flag(parser, "doc_stride", 128, "tokens from one window of a long context to the next")
     add_reading_flag(parser, "max_query_length", 64, "longer questions are cut to so many tokens")
     for name, default, help in (
         ("n_best_size", 20, "positions to look at, and answers in nbest_predictions.json"),
         ("max_answer_length", 30, "tokens of the longest answer"),
     ):
-        parser.add_argument(f"--{name}", type=positive_int, default=default, help=f"{help} (default: {default})")
-    add_bool(parser, "version_2_with_negative", default=False, help="some questions have no answer, as in SQuAD 2.0")
-    parser.add_argument(
+        answers.add_argument(f"--{name}", type=positive_int, default=default, help=help)
+    add_bool(answers, "version_2_with_negative", default=False, help="some questions have no answer, as in SQuAD 2.0")
+    answers.add_argument(
         "--null_score_diff_threshold",
         type=float,
-        help="there is no answer where its score lies so far over the best answer's (default: the best on "
-        "--predict_file when training, then what the model keeps, or 0.0)",
+        help="no answer if its score is so far over the best answer's (default: the best in training, then the "
+        "model's, or 0.0)",
     )
-    add_bool(parser, "verbose_logging", default=False, help="list all answers that are not where the file says")
+    add_bool(
+        Group(parser, "data", rare=True),
+        "verbose_logging",
+        default=False,
+        help="list all answers that are not where the file says",
+    )
 
 
 def run(args):

@@ -8,7 +8,7 @@ import dataclasses
 import select
 import sys
 
-from keras_bert.cli.flags import positive_int
+from keras_bert.cli.flags import Group, positive_int
 from keras_bert.cli.json_lines import check_text, to_json
 
 BLOCK_BYTES = 1 << 16  # of standard input, read at a time
@@ -26,14 +26,13 @@ def add_stream_flags(parser, what, *, batch_size=("--batch_size",)):
     parser.add_argument(
         "texts", nargs="*", metavar="TEXT", help=f"{what}; if none is given, each line of standard input is one"
     )
-    parser.add_argument(
-        *batch_size, type=positive_int, default=32, help="texts that the model reads at a time (default: 32)"
-    )
-    parser.add_argument(
+    answers = Group(parser, "answers")
+    answers.add_argument(*batch_size, type=positive_int, default=32, help="texts that the model reads at a time")
+    answers.add_argument(
         "--format",
         choices=("auto", "text", "json"),
         default="auto",
-        help="answers as lines to read, or as JSON lines (default: auto, to read on a terminal and else JSON)",
+        help="text: lines to read; json: JSON lines; auto: text on a terminal, else json",
     )
 
 

@@ -14,11 +14,13 @@ import time
 from pathlib import Path
 
 from keras_bert.cli import finetune_flags
+from keras_bert.cli.flags import Group
 from keras_bert.cli.saved_models import settle_reading, update_results, with_saved_model
 from keras_bert.cli.split_files import add_file_flags, find_files, find_folds
 from keras_bert.cli.startup import start_tensorflow
 
 EVAL, TEST, ANSWERS = "eval_predictions.tsv", "test_predictions.tsv", "predictions.tsv"
+MAIN = ("data_dir", "train_file", "eval_file", "predict_file", "init_checkpoint", "output_dir")
 COLUMNS = {"context": "context", "start": None, "choices": "choices", "label": "label"}
 
 
@@ -30,8 +32,11 @@ def add_arguments(parser):
         unlabelled="file of questions to answer, whose labels are not needed",
     )
     for name, default in COLUMNS.items():
-        what = "what each choice begins with, as SWAG's sent2" if name == "start" else f"the {name}"
-        parser.add_argument(f"--{name}_column", help=f"of .jsonl: {what} (default: {default})")
+        what = "column of what each choice begins with, as SWAG's sent2" if name == "start" else f"column of the {name}"
+        # no default of argparse's, by which it shows whether a flag was given
+        Group(parser, "data", rare=True).add_argument(
+            f"--{name}_column", help=f".jsonl: {what} (default: {default or 'none'})"
+        )
     finetune_flags.add_model_flags(parser)
     # Devlin et al. 2018, section 4.4
     finetune_flags.add_training_flags(parser, learning_rate=2e-5, train_batch_size=16)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from shlex import quote
 
-from keras_bert.cli.flags import add_bool
+from keras_bert.cli.flags import Group, add_bool
 
 RULES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 
@@ -21,29 +21,34 @@ def token_list(text):
     return tokens
 
 
-def add_rule_flags(parser, *, do_lower_case, default=None):
+def add_rule_flags(parser, *, do_lower_case, default=None, group="model", common=True):
     """Adds a flag for each rule.
 
     Args:
-        parser: the parser, or a group of one.
+        parser: the parser.
         do_lower_case: help on that flag.
         default: of do_lower_case; None means what the vocabulary was made for.
+        group: of the help that has the flags.
+        common: whether --help shows do_lower_case; the others are rare.
     """
-    add_bool(parser, "do_lower_case", default=default, help=do_lower_case)
-    add_bool(parser, "strip_accents", default=None, help="drop accents; None follows do_lower_case, or the checkpoint")
+    rare = Group(parser, group, rare=True)
+    add_bool(Group(parser, group, rare=not common), "do_lower_case", default=default, help=do_lower_case)
     add_bool(
-        parser,
+        rare, "strip_accents", default=None, help="drop accents (default: the checkpoint's rule, or as do_lower_case)"
+    )
+    add_bool(
+        rare,
         "tokenize_chinese_chars",
         default=None,
-        help="make each CJK ideograph a word; None is yes, or as the checkpoint does",
+        help="make each CJK ideograph a word (default: the checkpoint's rule, or true)",
     )
-    parser.add_argument(
+    rare.add_argument(
         "--special_tokens",
         type=token_list,
         default=(),
         metavar="TOKENS",
-        help="tokens to keep whole where they occur in a text, such as [SUBJ],[OBJ]; those that the vocabulary lacks "
-        "get ids after it (default: those of the checkpoint alone)",
+        help="tokens never to split, such as [SUBJ],[OBJ]; new ones get ids after the vocabulary's (default: the "
+        "checkpoint's)",
     )
 
 

@@ -11,13 +11,16 @@ that save the most pieces take its [unusedN] entries, and with --vocab_size more
 its id, so that a checkpoint can grow with it (keras-bert pretrain --init_checkpoint). Korean, Japanese, Hindi, Thai and
 the like want --do_lower_case=False: lower-casing drops accents, and with them parts of their letters. --model=bpe and
 --model=unigram write a folder with the files of a family's tokenizer, as transformers reads them.
+
+Families: bert, distilbert, electra and mobilebert for wordpiece; roberta, longformer, deberta and modernbert for bpe;
+albert, big-bird, camembert, deberta-v2, kobert and xlm-roberta for unigram.
 """
 
 import functools
 import time
 from pathlib import Path
 
-from keras_bert.cli.flags import add_bool, add_text_format, natural_number, positive_int, positive_share
+from keras_bert.cli.flags import Group, add_bool, add_text_format, natural_number, positive_int, positive_share
 from keras_bert.cli.saved_models import find_configuration
 from keras_bert.cli.startup import start_tensorflow
 from keras_bert.cli.tokenizer_flags import add_rule_flags, as_flags, given_rules
@@ -32,79 +35,77 @@ from keras_bert.cli.vocabulary_text import (
     next_command,
 )
 
+MAIN = ("input_file", "vocab_file", "vocab_size", "model", "family", "do_lower_case")
 VOCAB_SIZE = DEFAULT_SIZES[WORDPIECE]
 
 
 def add_arguments(parser):
     """Adds the flags."""
-    parser.add_argument(
+    data, vocabulary, rare = Group(parser, "data"), Group(parser, "vocabulary"), Group(parser, "vocabulary", rare=True)
+    data.add_argument(
         "--input_file",
         required=True,
-        help="paths, quoted globs and directories, commas between them; for --input_format=tfds names such as "
-        "wiki40b/ko:train",
+        help="paths, quoted globs and directories, commas between them; for tfds names such as wiki40b/ko:train",
     )
-    parser.add_argument(
+    Group(parser, "output").add_argument(
         "--vocab_file",
         required=True,
         help="vocabulary file to write, one token a line; a folder for --model=bpe and unigram",
     )
-    parser.add_argument(
-        "--model", choices=tuple(FAMILIES), default=WORDPIECE, help=f"the kind of tokenizer (default: {WORDPIECE})"
-    )
-    parser.add_argument(
+    vocabulary.add_argument("--model", choices=tuple(FAMILIES), default=WORDPIECE, help="kind of tokenizer")
+    vocabulary.add_argument(
         "--family",
-        help="whose special tokens, ids and rules: "
-        + "; ".join(f"for {model} {', '.join(names).replace('_', '-')}" for model, names in FAMILIES.items())
-        + " (default: the first)",
+        help="model family of that kind, whose special tokens, ids and rules it has (default: bert, roberta or albert)",
     )
-    parser.add_argument(
+    vocabulary.add_argument(
         "--vocab_size",
         type=positive_int,
-        help=f"entries, specials included (default: {VOCAB_SIZE}, {DEFAULT_SIZES['bpe']} for bpe, "
-        f"{DEFAULT_SIZES['unigram']} for unigram; with --init_vocab_file as many as that has)",
+        help=f"entries with specials (default: {VOCAB_SIZE}, for bpe {DEFAULT_SIZES['bpe']}, unigram "
+        f"{DEFAULT_SIZES['unigram']}, with --init_vocab_file as many as that has)",
     )
     add_rule_flags(
         parser,
-        do_lower_case="lower-case the text and drop its accents; None is yes for wordpiece, no for bpe, and for "
-        "unigram as the family does",
+        do_lower_case="lower-case the text and drop accents (default: true for wordpiece, false for bpe, for unigram "
+        "as the family)",
+        group="vocabulary",
     )
-    parser.add_argument(
+    vocabulary.add_argument(
         "--init_vocab_file", help="a vocabulary to extend: its [unusedN] entries are filled, then others appended"
     )
-    parser.add_argument(
+    data.add_argument(
         "--heldout_file",
-        help="text to measure the vocabulary on (default: one line in 256 of the input, at most 5,000, held out)",
+        help="text to measure the vocabulary on (default: one line in 256 of the input, at most 5,000)",
     )
-    parser.add_argument(
+    rare.add_argument(
         "--num_unused",
         type=natural_number,
-        help="[unusedN] entries to leave for words of your own; from 99 on the special tokens have Google's ids "
-        "(default: one entry in fifty, at most 99)",
+        help="[unusedN] entries for words of your own; from 99 on special tokens have Google's ids (default: 1 in 50, "
+        "at most 99)",
     )
-    parser.add_argument(
+    rare.add_argument(
         "--min_frequency",
         type=positive_int,
         help=f"how often a piece of several characters must occur in the text (default: {MIN_FREQUENCY})",
     )
-    parser.add_argument(
+    rare.add_argument(
         "--min_char_frequency",
         type=positive_int,
-        help="how often a character must stand in the text to be covered (default: as often as the least frequent word "
-        "of a vocabulary of whole words would, and at least --min_frequency)",
+        help="how often a character must occur (default: as often as the rarest word of a vocabulary of whole words, "
+        "at least --min_frequency)",
     )
-    parser.add_argument(
+    rare.add_argument(
         "--character_coverage",
         type=positive_share,
-        help="for unigram: the share of the text's characters that must be covered (default: 0.9995, which suits "
-        "Chinese, Japanese and Korean, with their thousands of characters; 1.0 suits an alphabet)",
+        help="unigram: share of the text's characters to cover (default: 0.9995, for thousands of characters; 1.0 "
+        "suits an alphabet)",
     )
     add_text_format(parser)
-    parser.add_argument(
+    data.add_argument(
         "--num_workers",
         type=positive_int,
-        help="processes (default: a core each, and one for less than 4 MiB); same file for any",
+        help="processes; same file for any (default: one a core, one below 4 MiB)",
     )
-    add_bool(parser, "force", default=False, help="replace --vocab_file if it exists")
+    add_bool(Group(parser, "output"), "force", default=False, help="replace --vocab_file")
 
 
 def run(args):

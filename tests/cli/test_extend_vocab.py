@@ -6,6 +6,7 @@ from keras_bert.cli.main import dispatch, main
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tests.cli.vocabularies import expect_error
+from tests.running import last_ones
 
 
 @pytest.fixture
@@ -20,13 +21,8 @@ def old_file(tmp_path):
 
 def extending(text_file, old_file, *more):
     vocab_file = old_file.with_name("new.txt")
-    return [
-        "train_vocab",
-        f"--input_file={text_file}",
-        f"--init_vocab_file={old_file}",
-        f"--vocab_file={vocab_file}",
-        *more,
-    ]
+    named = [f"--input_file={text_file}", f"--init_vocab_file={old_file}", f"--vocab_file={vocab_file}"]
+    return last_ones(["train_vocab", *named, *more])
 
 
 def test_a_vocabulary_is_extended(text_file, old_file, capsys):
@@ -91,7 +87,7 @@ def test_vocabularies_that_cannot_be_extended(text_file, old_file, capsys):
     expect_error(capsys, extending(text_file, old_file), "no [unusedN] entries to fill", "--vocab_size")
     Vocabulary([*tokens, "The", "##ED"]).save(old_file)
     expect_error(capsys, extending(text_file, old_file), "such as 'The'", "pass --do_lower_case=False.")
-    expect_error(capsys, [*extending(text_file, old_file), f"--vocab_file={old_file}"], "is --vocab_file too")
+    expect_error(capsys, extending(text_file, old_file, f"--vocab_file={old_file}"), "is --vocab_file too")
     assert Vocabulary.from_file(old_file).tokens == (*tokens, "The", "##ED")
     old_file.unlink()
     expect_error(capsys, extending(text_file, old_file), "--init_vocab_file", "does not exist")

@@ -34,9 +34,10 @@ def modules_after(*arguments):
 
 def test_help_lists_every_command_and_imports_nothing_heavy():
     output, modules = modules_after("--help")
+    shown = " ".join(output.split())
     for name, text in COMMANDS.items():
         assert f"  {name} " in output
-        assert text in output
+        assert text in shown
     assert not modules & {"tensorflow", "keras", "numpy", "tfrecords", "tensorflow_text"}
 
 
@@ -76,7 +77,7 @@ def test_an_unknown_command_far_from_any(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["xyzzy"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "keras-bert: unknown command xyzzy (keras-bert --help lists what there is)\n"
+    assert capsys.readouterr().err == "keras-bert: unknown command xyzzy (keras-bert --help_all lists what there is)\n"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_mistake_in_the_flags_is_one_line_that_names_it(capsys, arguments, mes
     assert caught.value.code == 2
     error = capsys.readouterr().err
     prog = " ".join(["keras-bert", *arguments[: 1 + (arguments[1] == "records")]])
-    assert error == f"{prog}: {message} ({prog} --help lists what there is)\n"
+    assert error == f"{prog}: {message} ({prog} --help_all lists what there is)\n"
 
 
 def test_a_glob_that_the_shell_expanded_is_told_to_be_quoted(capsys, tmp_path, monkeypatch):

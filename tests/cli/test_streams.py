@@ -13,7 +13,6 @@ import pytest
 from keras_bert import files
 from keras_bert.cli import streams
 from keras_bert.cli.json_lines import Field, read_object, to_json, write_json_lines
-from keras_bert.cli.main import main
 from keras_bert.errors import UserError
 from tests.cli.shell import Terminal, stdin
 
@@ -229,20 +228,3 @@ def test_an_object_that_does_not_fit_is_one_sentence(line, words):
     assert sentence.startswith("line 7")
     assert "\n" not in sentence
     assert all(word in sentence for word in words), sentence
-
-
-@pytest.mark.parametrize("command", ["fill_mask", "predict", "embed"])
-def test_the_lines_of_the_help_are_lines_that_run(command, capsys):
-    from tests.pages import commands_of, flags_of, our_command, parser_of
-
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    shown = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
-    parts = [part for line in commands_of("\n".join(shown)) if "keras-bert" in line for part in line.split(" | ")]
-    words = [our_command(part.split(" > ")[0]) for part in parts]
-    words = [each for each in words if each]
-    assert len(words) > 1
-    for each in words:
-        assert each[0] == command
-        parser_of((command,)).parse_args(each[1:])
-        assert flags_of(each)

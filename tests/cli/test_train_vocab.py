@@ -12,18 +12,21 @@ from pathlib import Path
 import pytest
 
 from keras_bert.cli.main import dispatch, main
+from keras_bert.cli.vocabulary_models import FAMILIES
 from keras_bert.text.learning.counting import HeldOut
 from keras_bert.text.learning.wordpiece import learn_vocab
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.vocabularies import expect_error
+from tests.running import last_ones
 
 SIZE = 300
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def arguments(text_file, vocab_file, *more):
-    return ["train_vocab", f"--input_file={text_file}", f"--vocab_file={vocab_file}", f"--vocab_size={SIZE}", *more]
+    named = [f"--input_file={text_file}", f"--vocab_file={vocab_file}", f"--vocab_size={SIZE}"]
+    return last_ones(["train_vocab", *named, *more])
 
 
 def test_end_to_end(text_file, tmp_path, capsys):
@@ -283,9 +286,11 @@ def test_many_unknown_words_are_told_with_a_remedy(text_file, tmp_path, capsys):
 def test_the_help_says_what_the_code_does(capsys):
     """default_min_char_frequency counts as often as the least frequent word, see tests/text/test_learning.py."""
     with pytest.raises(SystemExit):
-        main(["train_vocab", "--help"])
+        main(["train_vocab", "--help_all"])
     told = " ".join(capsys.readouterr().out.split())
-    assert "(default: as often as the least frequent word of a vocabulary of whole words would, and at least" in told
+    assert "(default: as often as the rarest word of a vocabulary of whole words, at least --min_frequency)" in told
+    for families in FAMILIES.values():
+        assert all(f" {family.replace('_', '-')}" in told for family in families)
 
 
 def test_a_full_disk_is_one_sentence_and_changes_nothing(text_file, tmp_path, capsys, monkeypatch):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tests.running import last_ones
+
 REPOSITORY = Path(__file__).parents[2]
 SMALL = {"max_seq_length": 32, "max_predictions_per_seq": 5}
 
@@ -17,4 +19,5 @@ def small_pieces(monkeypatch):
 def command(corpus_file, vocab_file, output, *more):
     """Returns the command line that writes `output`, but for the program's name."""
     flags = {"input_file": corpus_file, "vocab_file": vocab_file, "output_file": output, "max_seq_length": 32}
-    return ["create_pretraining_data", *(f"--{name}={value}" for name, value in flags.items()), *more]
+    named = [f"--{name}={value}" for name, value in flags.items()]
+    return last_ones(["create_pretraining_data", *named, *more])
