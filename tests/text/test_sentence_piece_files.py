@@ -159,7 +159,9 @@ def write_json(folder, name, **changes):
     normalizers += [{"type": "Lowercase"}] if engine.rules.do_lower_case else []
     charsmap = base64.b64encode(engine.model.charsmap).decode()
     fields = {
-        "added_tokens": [{"content": token, "special": True} for token in engine.special.values()],
+        "added_tokens": [
+            {"id": engine.tokens.index(token), "content": token, "special": True} for token in engine.special.values()
+        ],
         "normalizer": {
             "type": "Sequence",
             "normalizers": [*normalizers, {"type": "Precompiled", "precompiled_charsmap": charsmap}],
