@@ -58,10 +58,9 @@ def as_added_tokens(tokens):
     >>> [token.content for token in as_added_tokens(["[A]", AddedToken("[B]"), "[A]"])]
     ['[A]', '[B]']
     """
-    tokens = (tokens,) if isinstance(tokens, (str, AddedToken)) else tokens
-    made = [AddedToken(**token) if isinstance(token, dict) else token for token in tokens]
-    made = [token if isinstance(token, AddedToken) else AddedToken(token) for token in made]
-    return tuple({token.content: token for token in reversed(made)}[content] for content in _contents(made))
+    made = [token if isinstance(token, AddedToken) else _made(token) for token in as_tokens(tokens)]
+    first = {token.content: token for token in reversed(made)}
+    return tuple(first[content] for content in dict.fromkeys(token.content for token in made))
 
 
 def _contents(tokens):
