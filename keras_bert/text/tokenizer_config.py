@@ -79,7 +79,7 @@ def read_config(folder):
             raise UserError(f"{place}: {name} must be true or false, without quotes. Found: {value!r:.80}; correct it.")
     added = _added_tokens(folder, fields)
     special = {*SPECIAL_TOKENS, *(token.content for token, _ in added if token.special)}
-    never_split = [token for token in _listed(fields, "never_split", place) if token not in special]
+    never_split = [token for token in _listed(fields, "never_split", place) if token not in [*special]]
     if never_split:
         raise UserError(
             f"{place} asks never to split {never_split[0]!r}, which is not done here; list it under "

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.files import read_json
+from keras_bert.files import read_json, read_lines
 from keras_bert.outputs import atomic_path
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.sentence_piece.pieces import SentencePiece
@@ -184,7 +184,10 @@ def _rules(folder, fields):
             continue
         if fields.get(name) not in values:
             raise _refusal(place, name, fields[name], values)
-    for name, value in (fields.get("sp_model_kwargs") or {}).items():
+    kwargs = fields.get("sp_model_kwargs") or {}
+    if not isinstance(kwargs, dict):
+        raise UserError(f"{place}: sp_model_kwargs must be an object of fields. Found: {kwargs!r:.80}; correct it.")
+    for name, value in kwargs.items():
         if name not in SAMPLING or (SAMPLING[name] is not None and value not in SAMPLING[name]):
             raise _refusal(place, f"sp_model_kwargs.{name}", value, SAMPLING.get(name) or (None,))
     stated = {}
@@ -202,8 +205,7 @@ def _rules(folder, fields):
         stated = {"do_lower_case": lower}
     rules = rules.replaced(**stated)
     if family == "kobert" and (folder / VOCAB_NAME).is_file():
-        rows = (folder / VOCAB_NAME).read_text(encoding="utf-8").split("\n")
-        rules = rules.replaced(rows=tuple(rows[:-1] if rows and not rows[-1] else rows))
+        rules = rules.replaced(rows=tuple(read_lines(folder / VOCAB_NAME)))
     return rules
 
 
