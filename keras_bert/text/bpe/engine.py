@@ -104,12 +104,13 @@ class BytePairEngine(Engine):
         if self.model.normalizer is None and vocabulary.layout in CLASSES:
             write_vocab_and_merges(self.model, folder)
             fields = {"tokenizer_class": CLASSES[vocabulary.layout], "add_prefix_space": self.model.add_prefix_space}
-            write_config(folder, vocabulary, fields, keep=(VOCAB_JSON, MERGES))
+            keep = (VOCAB_JSON, MERGES)
         else:
             write_tokenizer_json(self.model, vocabulary, folder / JSON_NAME)
             fields = {"tokenizer_class": "PreTrainedTokenizerFast"}  # a class without special tokens of its own
-            fields |= {f"{role}_token": token for role, token in zip(ROLES, self.spelling.special, strict=True)}
-            write_config(folder, vocabulary, fields, keep=(JSON_NAME,))
+            keep = (JSON_NAME,)
+        fields |= {f"{role}_token": token for role, token in zip(ROLES, self.spelling.special, strict=True)}
+        write_config(folder, vocabulary, fields, keep=keep)
 
 
 def read_byte_pairs(folder):

@@ -88,9 +88,9 @@ class SentencePieceEngine(Engine):
         return GraphSentencePiece(self.model)
 
     def save(self, folder, vocabulary):
-        """Writes the model under the name that its family gives it, and tokenizer_config.json."""
-        path = save_sentence_piece(self.model, folder)
-        write_config(Path(folder), vocabulary, config_fields(self.model), keep=(path.name,))
+        """Writes the model under the name that its family gives it, with what numbers its pieces, and the rules."""
+        names = save_sentence_piece(self.model, folder)
+        write_config(Path(folder), vocabulary, config_fields(self.model), keep=names)
 
 
 def _as_tuple(value):

@@ -139,18 +139,27 @@ def read_sentence_piece(folder):
 
 
 def save_sentence_piece(engine, folder):
-    """Writes a SentencePiece's model into a directory, by the name that transformers looks for; returns the path."""
-    path = Path(folder) / NAMES[engine.rules.family]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(engine.model.data)
-    return path
+    """Writes a SentencePiece's model into a directory, by the name that transformers looks for.
+
+    A vocab.txt that numbers the pieces of KoBERT's model is written beside it.
+
+    Returns:
+        The names of the files.
+    """
+    files = {NAMES[engine.rules.family]: engine.model.data}
+    if engine.rules.rows is not None:
+        files[VOCAB_NAME] = "".join(f"{row}\n" for row in engine.rules.rows).encode()
+    for name, data in files.items():
+        with atomic_path(Path(folder) / name) as temporary:
+            temporary.write_bytes(data)
+    return tuple(files)
 
 
 def config_fields(engine):
     """Returns what tokenizer_config.json says of a SentencePiece, added tokens aside."""
     rules, name = engine.rules, next(name for name, family in CLASSES.items() if family == engine.rules.family)
     fields = {"tokenizer_class": name} | {f"{role}_token": token for role, token in engine.special.items()}
-    if rules.joins_spaces:
+    if FAMILIES[rules.family].joins_spaces:
         fields |= {theirs: getattr(rules, ours) for theirs, ours in FLAGS.items()}
     elif rules.do_lower_case:
         fields["do_lower_case"] = True
