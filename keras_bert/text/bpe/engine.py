@@ -18,7 +18,14 @@ from keras_bert.text.engine import Engine, as_it_is, with_places
 from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.spelling import ANGLED, ROLES, SPECIAL_TOKENS, Spelling
-from keras_bert.text.tokenizer_config import CONFIG_NAME, JSON_NAME, read_config_fields, read_special, write_config
+from keras_bert.text.tokenizer_config import (
+    CONFIG_NAME,
+    JSON_NAME,
+    is_generic,
+    read_config_fields,
+    read_special,
+    write_config,
+)
 from keras_bert.text.units import widened
 from keras_bert.text.vocabulary import Vocabulary
 
@@ -129,7 +136,7 @@ def read_byte_pairs(folder):
     name = str(fields.get("tokenizer_class")).removesuffix("Fast")
     defaults, layout = (BRACKETED, BERT) if name == "DebertaTokenizer" else (SPECIAL, ROBERTA)
     special, added = read_special(folder, defaults)
-    if (folder / VOCAB_JSON).is_file():
+    if (folder / VOCAB_JSON).is_file() and not (is_generic(folder) and (folder / JSON_NAME).is_file()):
         prefix = fields.get("add_prefix_space", False)
         if not isinstance(prefix, bool):
             raise UserError(f"{folder / CONFIG_NAME}: add_prefix_space must be true or false. Found: {prefix!r:.80}.")
