@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from keras_bert.text.given import as_str
+from keras_bert.text.given import as_texts
 
 STRETCH = -1  # in place of an id: ordinary text, not an added token
 
@@ -35,7 +35,7 @@ class BulkStretches:
         Returns:
             ids, uint16 (N,), or int32 with a vocabulary over 65,536, and lengths, int64 (len(texts),), whose sum is N.
         """
-        texts, engine = list(map(as_str, texts)), self.tokenizer.engine
+        texts, engine = as_texts(texts, what="texts"), self.tokenizer.engine
         if self._may_hold is None or not any(map(self._may_hold.search, texts)):
             ids, lengths = engine.bulk(texts)
             return ids.astype(self.dtype, copy=False), lengths
