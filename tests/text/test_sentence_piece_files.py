@@ -302,6 +302,19 @@ def test_the_cleaning_is_saved_whatever_of_it_is_left(tmp_path, flags):
     assert again.fingerprint == tokenizer.fingerprint
 
 
+def test_damaged_tables_and_numbers_where_bytes_belong(tmp_path):
+    data, path = small_model("albert"), make(tmp_path, "albert") / FILES["albert"]
+    charsmap = small_engine("albert").model.charsmap
+    begin = data.index(charsmap)
+    texts = begin + 4 + int.from_bytes(charsmap[:4], "little")
+    damaged = [data[: texts + 1] + b"\xff" + data[texts + 2 :]]
+    damaged += [b"\x0d" + data[1:], data + b"\x15\0\0\0\0", data + b"\x1a\x05\x15\0\0\0\0"]
+    for changed in damaged:  # the last three: a float for a piece, for trainer_spec and for precompiled_charsmap
+        path.write_bytes(changed)
+        with pytest.raises(UserError, match=r"spiece\.model is damaged"):
+            read_sentence_piece(tmp_path)
+
+
 def test_no_model_damaged_models_and_huge_ones(tmp_path):
     make(tmp_path, "xlm_roberta")
     path = tmp_path / FILES["xlm_roberta"]
