@@ -10,6 +10,7 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.text.kinds import kind_of
+from keras_bert.text.rules import AddedToken
 from keras_bert.text.spelling import ANGLED, ROLES, SPECIAL_TOKENS
 from keras_bert.text.tokenizer import Tokenizer
 from tests.text.kinds import KINDS, TEXTS, folder_of, fuzzed, small_tokenizer
@@ -58,6 +59,24 @@ def test_bulk_and_offsets_give_the_same_ids(tokenizer):
         assert found == ids
         assert all(0 <= start <= end <= len(text) for start, end in offsets)
         assert [start for start, _ in offsets] == sorted(start for start, _ in offsets)
+
+
+def test_lone_surrogates_have_places(tokenizer):
+    for text in ("\ud800", "a\udc00b \ud800", "e\ud800\u0301 \u00e9", "한\ud800 \u1112\u1161\udfff\u11ab"):
+        ids, offsets = tokenizer.token_ids_with_offsets(text)
+        assert ids == tokenizer.token_ids(text) == tokenizer.bulk().token_ids([text])[0].tolist()
+        assert all(0 <= start <= end <= len(text) for start, end in offsets)
+
+
+def test_added_tokens_are_found_beside_lone_surrogates():
+    tokenizer = small_tokenizer("modern")
+    vocabulary = tokenizer.vocabulary.with_added([AddedToken("caf\u00e9", special=False)])
+    tokenizer = Tokenizer.of_engine(tokenizer.engine, vocabulary)
+    text = "x\ud800cafe\u0301\udc00 y"
+    ids, offsets = tokenizer.token_ids_with_offsets(text)
+    assert ids == tokenizer.token_ids(text)
+    assert len(tokenizer) - 1 in ids
+    assert offsets[ids.index(len(tokenizer) - 1)] == (2, 8)
 
 
 def test_a_pickle_and_what_is_saved_give_the_same_ids(tokenizer, tmp_path):
