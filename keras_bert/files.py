@@ -75,6 +75,8 @@ def _files_below(folder, *, what):
 
 def require_file(path, *, what):
     """Returns `path` as a Path, or raises a UserError that names `what` if no file stands there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise UserError(f"{what}: the path of a file was expected. Received: {path!r:.80}.")
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{what}: {path} is a directory where a file was expected; name the file itself.")

@@ -10,7 +10,7 @@ from array import array
 
 import numpy as np
 
-from keras_bert.text.given import as_str
+from keras_bert.text.given import as_texts
 from keras_bert.text.wordtable import KEY_BYTES, WordTable, word_keys
 
 BATCH_CHARS = 1 << 18  # what is worked on at once; its arrays should fit in a processor's cache
@@ -46,7 +46,7 @@ class BulkWords:
             ids, uint16 (N,), or int32 with a vocabulary over 65,536, and lengths, int64 (len(texts),), whose sum is N.
         """
         ids, ends, total = [np.zeros(0, self.dtype)], [np.zeros(1, np.int64)], 0
-        for batch in _batches(list(map(as_str, texts))):
+        for batch in _batches(as_texts(texts, what="texts")):
             data = self.encode(batch)
             for starts, lengths in _chunks(*self.cut(data)):
                 of_chunk, ends_of_chunk = self._look_up(data, starts, lengths)

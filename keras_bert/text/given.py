@@ -27,6 +27,12 @@ def as_str(text):
     raise UserError(f"text must be a string. Received: {received(text)}{hint}.")
 
 
+def check_str(text):
+    """Raises a UserError if a text is not a str."""
+    if not isinstance(text, str):
+        raise UserError(f"text must be a string. Received: {received(text)}.")
+
+
 def as_texts(texts, *, what):
     """Returns one string or several (any iterable but a dict or a set) as a list of str, or raises a UserError.
 

@@ -85,7 +85,7 @@ def kind_at(path, *, what="vocab_file"):
 
 def _type_of(path):
     """Returns the kind that a tokenizer.json says, or None; a damaged file is left to whoever reads it."""
-    with contextlib.suppress(UserError, LookupError, TypeError):
+    with contextlib.suppress(UserError, LookupError, TypeError, AttributeError):
         model = read_json(path, what="The tokenizer")["model"]
         kind = model.get("type", "WordPiece" if "max_input_chars_per_word" in model else None)
         return TYPES.get(kind, kind)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.text.given import received
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,8 @@ class AddedToken:
     def __post_init__(self):
         if not isinstance(self.content, str) or not self.content:
             raise UserError(f"An added token must be a string such as '[SUBJ]'. Received: {self.content!r:.80}.")
+        if any("\ud800" <= char <= "\udfff" for char in self.content):
+            raise UserError(f"An added token must be text that UTF-8 has. Received: {self.content!r:.80}.")
         if self.normalized is None:
             object.__setattr__(self, "normalized", not self.special)
         for name in ("special", "single_word", "lstrip", "rstrip", "normalized"):
@@ -58,14 +61,31 @@ def as_added_tokens(tokens):
     >>> [token.content for token in as_added_tokens(["[A]", AddedToken("[B]"), "[A]"])]
     ['[A]', '[B]']
     """
-    tokens = (tokens,) if isinstance(tokens, (str, AddedToken)) else tokens
-    made = [AddedToken(**token) if isinstance(token, dict) else token for token in tokens]
-    made = [token if isinstance(token, AddedToken) else AddedToken(token) for token in made]
-    return tuple({token.content: token for token in reversed(made)}[content] for content in _contents(made))
+    made = [token if isinstance(token, AddedToken) else _made(token) for token in as_tokens(tokens)]
+    first = {token.content: token for token in reversed(made)}
+    return tuple(first[content] for content in dict.fromkeys(token.content for token in made))
 
 
-def _contents(tokens):
-    return dict.fromkeys(token.content for token in tokens)
+def as_tokens(tokens):
+    """Returns one token or several as a tuple, or raises a UserError if they are something else.
+
+    >>> as_tokens("[A]"), as_tokens(["[A]", {"content": "[B]"}])
+    (('[A]',), ('[A]', {'content': '[B]'}))
+    """
+    if isinstance(tokens, (str, AddedToken, dict)):
+        return (tokens,)
+    if isinstance(tokens, (bytes, set, frozenset)) or not hasattr(tokens, "__iter__"):  # a set has no order
+        raise UserError(f"Tokens must be given as a list, such as ['[SUBJ]']. Received: {received(tokens)}.")
+    return tuple(tokens)
+
+
+def _made(token):
+    """Makes an AddedToken of a str, or of a dict of its fields."""
+    fields = token if isinstance(token, dict) else {"content": token}
+    unknown = fields.keys() - {field.name for field in dataclasses.fields(AddedToken)}
+    if unknown or "content" not in fields:
+        raise UserError(f"An added token has a content, and flags such as lstrip. Received: {received(token)}.")
+    return AddedToken(**fields)
 
 
 @dataclasses.dataclass(frozen=True)

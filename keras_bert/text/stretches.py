@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from keras_bert.text.given import as_str
+from keras_bert.text.given import as_texts
 
 STRETCH = -1  # in place of an id: ordinary text, not an added token
 
@@ -21,6 +21,7 @@ class BulkStretches:
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
+        self.dtype = np.dtype(np.uint16 if len(tokenizer) <= 1 << 16 else np.int32)
         kept = tokenizer.kept
         # A text that has none of these has no added token. Any text may have a normalized one.
         self._may_hold = re.compile("" if kept.normalized else "|".join(map(re.escape, kept.raw))) if kept else None
@@ -34,9 +35,10 @@ class BulkStretches:
         Returns:
             ids, uint16 (N,), or int32 with a vocabulary over 65,536, and lengths, int64 (len(texts),), whose sum is N.
         """
-        texts, engine = list(map(as_str, texts)), self.tokenizer.engine
+        texts, engine = as_texts(texts, what="texts"), self.tokenizer.engine
         if self._may_hold is None or not any(map(self._may_hold.search, texts)):
-            return engine.bulk(texts)
+            ids, lengths = engine.bulk(texts)
+            return ids.astype(self.dtype, copy=False), lengths
         stretches, kept_ids, counts = [], [], []
         for text in texts:
             before = len(kept_ids)
@@ -53,7 +55,7 @@ class BulkStretches:
         sizes = np.ones(len(kept_ids), np.int64)
         sizes[is_stretch] = lengths
         of_stretch = np.repeat(is_stretch, sizes)
-        joined = np.empty(len(of_stretch), ids.dtype)
+        joined = np.empty(len(of_stretch), self.dtype)
         joined[of_stretch] = ids
         joined[~of_stretch] = kept_ids[~is_stretch]
         upto = np.concatenate([[0], np.cumsum(sizes)])

@@ -18,14 +18,15 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.text.added import KeptTokens
 from keras_bert.text.engines import read_engine
-from keras_bert.text.given import as_ids, as_str, as_texts, check_length, received
+from keras_bert.text.given import as_ids, as_str, as_texts, check_length, check_str, received
 from keras_bert.text.kinds import WORDPIECE
 from keras_bert.text.layout import padded, truncated
-from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
+from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens, as_tokens
 from keras_bert.text.stretches import BulkStretches
 from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.text.wordpiece.bulk import BulkTokenizer
 from keras_bert.text.wordpiece.engine import WordPieces
+from keras_bert.text.wordpiece.files import as_directory
 
 
 class Tokenizer:
@@ -75,7 +76,7 @@ class Tokenizer:
 
     def _hold(self, engine, vocabulary, keep):
         self.engine, self.kind, self.vocabulary = engine, engine.kind, vocabulary
-        self.keep = (keep,) if isinstance(keep, str) else tuple(keep)
+        self.keep = as_tokens(keep)
         self.kept = KeptTokens(as_added_tokens([*vocabulary.added, *self.keep]), *engine.normalizers)
         self._special_tokens = {*vocabulary.spelling.special, *(token.content for token in vocabulary.added)}
         self._kept_ids = {token.content: vocabulary.id(token.content) for token in self.kept.tokens}
@@ -94,7 +95,7 @@ class Tokenizer:
 
     def keeping(self, tokens):
         """Returns a Tokenizer that keeps some tokens of the vocabulary whole as well, or this one if it does."""
-        missing = [token for token in tokens if token not in self._kept_ids]
+        missing = [token for token in as_added_tokens(tokens) if token.content not in self._kept_ids]
         if not missing:
             return self
         return Tokenizer.of_engine(self.engine, self.vocabulary, keep=(*self.keep, *missing))
@@ -175,8 +176,7 @@ class Tokenizer:
         Returns:
             ids, a list of int, and offsets, a list of as many (start, end).
         """
-        if not isinstance(text, str):
-            raise UserError(f"text must be a string. Received: {received(text)}.")
+        check_str(text)
         ids, offsets = [], []
         for position, end, token in self.kept.split(text) if self.kept else [(0, len(text), None)]:
             if token:
@@ -190,10 +190,11 @@ class Tokenizer:
 
     def word_ids(self, word):
         """Returns the ids of a word as it stands inside a text, where white space comes before it."""
-        return self.token_ids(self.engine.word_start + word)
+        return self.token_ids(self.engine.word_start + as_str(word))
 
     def word_ids_with_offsets(self, word):
         """Returns the ids of `word_ids`, and (start, end) of each in the word."""
+        check_str(word)
         before = len(self.engine.word_start)
         ids, offsets = self.token_ids_with_offsets(self.engine.word_start + word)
         return ids, [(max(0, start - before), max(0, end - before)) for start, end in offsets]
@@ -259,16 +260,17 @@ class Tokenizer:
         >>> tokenizer.decode([2, 5, 6, 7, 8, 3])
         'unaffable !'
         """
-        vocabulary = self.vocabulary
+        vocabulary, ids = self.vocabulary, as_ids(ids)
+        tokens = list(map(vocabulary.token, ids))
         added = {vocabulary.id(token.content): token for token in vocabulary.added}
         special = {*self.layout.special_ids(self), *(index for index, token in added.items() if token.special)}
         skipped = special - {self.unk_id, self.mask_id} if skip_special_tokens else ()
         parts, run = [], []
-        for index in as_ids(ids):
+        for index, token in zip(ids, tokens, strict=True):
             if index in skipped:
                 continue
             if index in added:
-                parts += [self.engine.text(run)] * bool(run) + [vocabulary.token(index)]
+                parts += [self.engine.text(run)] * bool(run) + [token]
                 run = []
             else:
                 run.append(index)
@@ -305,7 +307,7 @@ class Tokenizer:
 
     def save_pretrained(self, directory):
         """Writes its own files (vocab.txt, say) and tokenizer_config.json, in place of another tokenizer's."""
-        self.engine.save(directory, self.vocabulary)
+        self.engine.save(as_directory(directory), self.vocabulary)
 
     def graph_layer(self, *, keep=None, **kwargs):
         """Returns the Keras layer from strings (B,) to ragged int32 ids (B, None): the same ids, in the graph.

@@ -54,6 +54,7 @@ OWN_FILES = (VOCAB_NAME, "vocab.json", "merges.txt", "spiece.model", "sentencepi
 OWN_FILES += (JSON_NAME, ADDED_NAME, SPECIAL_NAME)
 MOST_DIGITS = 18  # of an id, which is an int64
 TOKEN_FLAGS = ("special", "single_word", "lstrip", "rstrip", "normalized")
+FIRST = ("bos_token", "eos_token")  # get ids before the others
 NAMED = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
 
 
@@ -78,7 +79,7 @@ def read_config(folder):
             raise UserError(f"{place}: {name} must be true or false, without quotes. Found: {value!r:.80}; correct it.")
     added = _added_tokens(folder, fields)
     special = {*SPECIAL_TOKENS, *(token.content for token, _ in added if token.special)}
-    never_split = [token for token in _listed(fields, "never_split", place) if token not in special]
+    never_split = [token for token in _listed(fields, "never_split", place) if token not in [*special]]
     if never_split:
         raise UserError(
             f"{place} asks never to split {never_split[0]!r}, which is not done here; list it under "
@@ -125,13 +126,15 @@ def special_tokens(folder, fields, defaults):
     Raises:
         UserError: a file is damaged.
     """
-    place, said = folder / CONFIG_NAME, {**_read(folder / SPECIAL_NAME, "The special tokens"), **fields}
-    named = {role: _token(said[f"{role}_token"], place, special=True) for role in ROLES if said.get(f"{role}_token")}
+    said = _said(_sources(folder, fields))
+    given = {role: said[f"{role}_token"] for role in ROLES if f"{role}_token" in said}
+    named = {role: _token(value, path, special=True) for role, (value, path) in given.items() if value}
+    named = {role: token for role, token in named.items() if token is not None}
     special = {role: named[role].content if role in named else token.content for role, token in defaults.items()}
     found = dict(_all_added(folder, fields, named={}))
     # A class's own flags, such as that a mask takes the space before it, hold unless a file writes a token out.
     written = {content for content, (_, index) in found.items() if index is not None}
-    written |= {named[role].content for role in named if isinstance(said[f"{role}_token"], dict)}
+    written |= {named[role].content for role in named if isinstance(given[role][0], dict)}
     for role, token in defaults.items():
         if special[role] not in written:
             index = found.get(special[role], (None, None))[1]
@@ -200,11 +203,10 @@ def _added_tokens(folder, fields):
 
 def _all_added(folder, fields, *, named):
     """Returns [(content, (AddedToken, id or None))], each content once; see `_named`."""
-    names = _named(fields, folder / CONFIG_NAME, named)
+    names = _named(_sources(folder, fields), named)
     if "added_tokens_decoder" in fields:
         found = _numbered(fields["added_tokens_decoder"], folder / CONFIG_NAME)
     else:
-        names |= _named(_read(folder / SPECIAL_NAME, "The special tokens"), folder / SPECIAL_NAME, named)
         found = _in_added_json(folder / ADDED_NAME, names) | _in_tokenizer_json(folder / JSON_NAME)
     tokens = dict(sorted(found.items(), key=lambda item: item[1][1]))
     for content, token in names.items():
@@ -212,23 +214,41 @@ def _all_added(folder, fields, *, named):
     return list(tokens.items())
 
 
-def _named(fields, path, named):
-    """Returns {content: AddedToken} of the special tokens that a file names or lists, in transformers' order.
+def _sources(folder, fields):
+    """Returns [(fields, path)] of the files that name special tokens; what a later one says counts more.
+
+    Like transformers, which writes special_tokens_map.json for older releases and reads it where there is no
+    added_tokens_decoder.
+    """
+    sources = [(fields, folder / CONFIG_NAME)]
+    if "added_tokens_decoder" not in fields:
+        sources.append((_read(folder / SPECIAL_NAME, "The special tokens"), folder / SPECIAL_NAME))
+    return sources
+
+
+def _said(sources):
+    """Returns {field: (value, path)} of what `_sources` gave."""
+    return {name: (fields[name], path) for fields, path in sources for name in fields if fields[name] is not None}
+
+
+def _named(sources, named):
+    """Returns {content: AddedToken} of the special tokens that files name or list, in transformers' order.
 
     Args:
-        fields, path: the file's.
+        sources: what `_sources` gave.
         named: {field: the one content that it may have}.
     """
-    found = {}
-    for name in sorted(fields, key=lambda name: name not in ("bos_token", "eos_token")):
-        if name.endswith("_token") and isinstance(fields[name], (str, dict)):
-            _put(found, fields[name], path)
-            content = next(reversed(found), None)
+    found, said = {}, _said(sources)
+    for name in sorted(said, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+        value, path = said[name]
+        if name.endswith("_token") and isinstance(value, (str, dict)):
+            content = _put(found, value, path)
             if content != named.get(name, content):
                 raise _refusal(path, name, content, repr(named[name]))
     for name in ("extra_special_tokens", "additional_special_tokens"):
-        for value in _listed(fields, name, path):
-            _put(found, value, path)
+        for fields, path in sources:
+            for value in _listed(fields, name, path):
+                _put(found, value, path)
     return found
 
 
@@ -242,10 +262,12 @@ def _listed(fields, name, path):
 
 
 def _put(found, value, path):
-    """Puts the special token that a string or an object stands for at the end of {content: AddedToken}."""
+    """Puts the special token that a value stands for at the end of {content: AddedToken}. Returns its content."""
     token = _token(value, path, special=True)
-    if token is not None:
-        found[token.content] = found.pop(token.content, token)
+    if token is None:
+        return ""
+    found[token.content] = found.pop(token.content, token)
+    return token.content
 
 
 def _numbered(fields, path):

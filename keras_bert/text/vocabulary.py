@@ -10,13 +10,15 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import numbers
 
 import numpy as np
 
 from keras_bert.errors import UserError, note
 from keras_bert.files import read_lines, require_file
 from keras_bert.outputs import atomic_path
-from keras_bert.text.layout import BERT
+from keras_bert.text.given import received
+from keras_bert.text.layout import BERT, Layout
 from keras_bert.text.normalize import decompose, drop_marks, lower
 from keras_bert.text.rules import as_added_tokens
 from keras_bert.text.spelling import CLS, MASK, PAD, ROLES, SEP, SPECIAL_TOKENS, UNK, WORDPIECE, is_unused
@@ -125,6 +127,8 @@ class Vocabulary:
 
     def with_layout(self, layout):
         """Returns a vocabulary of the same tokens whose sequences have another Layout."""
+        if not isinstance(layout, Layout):
+            raise UserError(f"layout must be a Layout, such as layout.BERT. Received: {received(layout)}.")
         new = copy.copy(self)
         new.layout = layout
         return new
@@ -139,11 +143,13 @@ class Vocabulary:
         """Returns the id of a token; a token that is not in the vocabulary is a UserError."""
         try:
             return self._ids[token]
-        except KeyError:
-            raise UserError(f"The token {token!r} is not among the {len(self)} of the vocabulary.") from None
+        except (KeyError, TypeError):  # TypeError: a list, say
+            raise UserError(f"The token {token!r:.80} is not among the {len(self)} of the vocabulary.") from None
 
     def token(self, index):
-        """Returns the token of an id; an id out of range is a UserError."""
+        """Returns the token of an id; an id out of range, or something else than an id, is a UserError."""
+        if not isinstance(index, numbers.Integral) or isinstance(index, bool):
+            raise UserError(f"An id must be a whole number. Received: {received(index)}.")
         if not 0 <= index < len(self):
             raise UserError(f"The id {index} is outside of the vocabulary, which has {len(self)} tokens.")
         return self.tokens[index]

@@ -7,7 +7,7 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.text.normalize import normalized_text
-from keras_bert.text.rules import AddedToken
+from keras_bert.text.rules import AddedToken, as_added_tokens
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from keras_bert.text.wordpiece.alignment import normalized_with_places
@@ -117,3 +117,9 @@ def test_transformers_gives_these_ids(do_lower_case):
         theirs.add_tokens([tokenizers.AddedToken(**token.to_dict()) for token in ours.vocabulary.added])
         for text in texts:
             assert ours.token_ids(text) == theirs(text, add_special_tokens=False)["input_ids"], text
+
+
+def test_of_several_tokens_with_one_content_the_first_counts_however_many_there_are():
+    tokens = [AddedToken(f"<{number % 50_000}>", lstrip=number < 50_000) for number in range(100_000)]
+    made = as_added_tokens(tokens)  # hours, if each took a pass over all
+    assert made == tuple(tokens[:50_000])

@@ -131,6 +131,12 @@ def test_harmless_fields(tmp_path):
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
 ROBERTA_POST = {"type": "RobertaProcessing", "sep": ["</s>", 5], "cls": ["<s>", ENGINE.token_ids["<s>"]]}
+WRITTEN_POST = {
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+    "special_tokens": {"<s>": {"id": "<s>", "ids": {"x": 5}, "tokens": ["<s>"]}},
+}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +169,11 @@ ROBERTA_POST = {"type": "RobertaProcessing", "sep": ["</s>", 5], "cls": ["<s>", 
         ({"post_processor": ROBERTA_POST}, "'</s>' has the id 5, but in its vocabulary it is"),
         ({"post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 5]}}, "post_processor's cls must be"),
         ({"post_processor": {"type": "TemplateProcessing", "single": []}}, "its post_processor must be templates"),
+        ({"post_processor": WRITTEN_POST}, "its post_processor must be templates"),
+        (
+            {"added_tokens": [{"content": "<s>", "id": ENGINE.token_ids["<s>"], "lstrip": 1}]},
+            "lstrip of the added token",
+        ),
         ({"added_tokens": {}}, "added_tokens must be a list"),
         ({"added_tokens": ["<s>"]}, "added_tokens must be tokens with content and id"),
         ({"added_tokens": [{"content": "<s>", "id": 3}]}, "'<s>' has two ids"),

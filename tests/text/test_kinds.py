@@ -10,6 +10,8 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.text.kinds import kind_of
+from keras_bert.text.rules import AddedToken
+from keras_bert.text.spelling import ANGLED, ROLES, SPECIAL_TOKENS
 from keras_bert.text.tokenizer import Tokenizer
 from tests.text.kinds import KINDS, TEXTS, folder_of, fuzzed, small_tokenizer
 
@@ -57,6 +59,24 @@ def test_bulk_and_offsets_give_the_same_ids(tokenizer):
         assert found == ids
         assert all(0 <= start <= end <= len(text) for start, end in offsets)
         assert [start for start, _ in offsets] == sorted(start for start, _ in offsets)
+
+
+def test_lone_surrogates_have_places(tokenizer):
+    for text in ("\ud800", "a\udc00b \ud800", "e\ud800\u0301 \u00e9", "한\ud800 \u1112\u1161\udfff\u11ab"):
+        ids, offsets = tokenizer.token_ids_with_offsets(text)
+        assert ids == tokenizer.token_ids(text) == tokenizer.bulk().token_ids([text])[0].tolist()
+        assert all(0 <= start <= end <= len(text) for start, end in offsets)
+
+
+def test_added_tokens_are_found_beside_lone_surrogates():
+    tokenizer = small_tokenizer("modern")
+    vocabulary = tokenizer.vocabulary.with_added([AddedToken("caf\u00e9", special=False)])
+    tokenizer = Tokenizer.of_engine(tokenizer.engine, vocabulary)
+    text = "x\ud800cafe\u0301\udc00 y"
+    ids, offsets = tokenizer.token_ids_with_offsets(text)
+    assert ids == tokenizer.token_ids(text)
+    assert len(tokenizer) - 1 in ids
+    assert offsets[ids.index(len(tokenizer) - 1)] == (2, 8)
 
 
 def test_a_pickle_and_what_is_saved_give_the_same_ids(tokenizer, tmp_path):
@@ -140,6 +160,81 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, files, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         Tokenizer.from_pretrained(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["null", "5", "[]", '"x"', '{"type": []}'])
+def test_a_tokenizer_json_without_a_model_is_one_sentence(tmp_path, model):
+    (tmp_path / "tokenizer.json").write_text(f'{{"model": {model}}}')
+    with pytest.raises(UserError, match=r"tokenizer\.json is not a BERT tokenizer: its model's type is"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_a_class_of_no_kind_reads_tokenizer_json_alone(tmp_path):
+    modern = folder_of(small_tokenizer("modern"), tmp_path / "modern")
+    roberta = folder_of(small_tokenizer("roberta"), tmp_path / "roberta")
+    text = "e\u0301 a"
+    assert small_tokenizer("modern").token_ids(text) != small_tokenizer("roberta").token_ids(text)
+    for name in ("vocab.json", "merges.txt"):
+        (modern / name).write_bytes((roberta / name).read_bytes())
+    tokenizer = Tokenizer.from_pretrained(modern)
+    assert tokenizer.token_ids(text) == small_tokenizer("modern").token_ids(text)
+    assert tokenizer.layout == small_tokenizer("modern").layout
+
+
+def test_special_tokens_of_another_family_are_saved(tmp_path):
+    """A DeBERTa that transformers 5 saves has RoBERTa's template and its own [CLS]."""
+    folder = folder_of(small_tokenizer("roberta"), tmp_path / "roberta")
+    fields = json.loads((folder / "vocab.json").read_text())
+    names = dict(zip(ANGLED, SPECIAL_TOKENS, strict=True))
+    (folder / "vocab.json").write_text(json.dumps({names.get(token, token): i for token, i in fields.items()}))
+    named = {f"{role}_token": token for role, token in zip(ROLES, SPECIAL_TOKENS, strict=True)}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer", **named}))
+    tokenizer = Tokenizer.from_pretrained(folder)
+    tokenizer.save_pretrained(tmp_path / "again")
+    again = Tokenizer.from_pretrained(tmp_path / "again")
+    assert again.vocabulary.spelling.special == SPECIAL_TOKENS
+    assert again.token_ids("a [MASK] b") == tokenizer.token_ids("a [MASK] b")
+
+
+@pytest.mark.parametrize("name", [pytest.param("roberta"), pytest.param("albert", marks=pytest.mark.slow)])
+def test_special_tokens_map_counts_more_than_the_class_s_configuration(tmp_path, name):
+    """As in transformers, but not where there is an added_tokens_decoder, which newer releases write."""
+    tokenizer = small_tokenizer(name)
+    folder, token = folder_of(tokenizer, tmp_path / name), tokenizer.vocabulary.token(40)
+    path = folder / "tokenizer_config.json"
+    fields = json.loads(path.read_text())
+    shown = {"content": token, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+    for said in (token, shown):
+        (folder / "special_tokens_map.json").write_text(json.dumps({"mask_token": said}))
+        path.write_text(json.dumps(fields | {"mask_token": tokenizer.mask_token}))
+        assert "added_tokens_decoder" in fields
+        assert Tokenizer.from_pretrained(folder).mask_token == tokenizer.mask_token
+        path.write_text(
+            json.dumps({k: v for k, v in fields.items() if k not in ("mask_token", "added_tokens_decoder")})
+        )
+        assert Tokenizer.from_pretrained(folder).mask_token == token
+    rest = {k: v for k, v in fields.items() if k not in ("mask_token", "added_tokens_decoder")}
+    path.write_text(json.dumps(rest | {"mask_token": tokenizer.mask_token}))
+    assert Tokenizer.from_pretrained(folder).mask_token == token
+    path.write_text(json.dumps({k: v for k, v in fields.items() if k != "mask_token"}))
+    assert Tokenizer.from_pretrained(folder).mask_token == tokenizer.mask_token
+    (folder / "special_tokens_map.json").write_text(json.dumps({"mask_token": {"content": ""}}))
+    path.write_text(json.dumps(rest))
+    assert Tokenizer.from_pretrained(folder).mask_token == tokenizer.mask_token
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["roberta", "albert"])
+def test_ids_of_added_tokens_past_16_bits_in_bulk(name):
+    small = small_tokenizer(name)
+    vocabulary = small.vocabulary.with_added([f"<extra{number}>" for number in range(66000)])
+    tokenizer = Tokenizer.of_engine(small.engine, vocabulary)
+    last = len(tokenizer) - 1
+    assert last > 1 << 16
+    ids, _ = tokenizer.bulk().token_ids(["a", "a <extra65999>"])
+    assert ids.tolist() == tokenizer.token_ids("a") + tokenizer.token_ids("a <extra65999>")
+    assert ids[-1] == last
+    assert ids.dtype == tokenizer.bulk().token_ids(["a"])[0].dtype == np.int32
 
 
 def test_lower_casing_is_a_rule_of_wordpiece(tmp_path):

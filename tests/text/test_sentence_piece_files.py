@@ -14,6 +14,8 @@ from keras_bert.text.sentence_piece.files import (
     save_sentence_piece,
 )
 from keras_bert.text.sentence_piece.model import CONTROL, UNKNOWN, write_model
+from keras_bert.text.tokenizer import Tokenizer
+from tests.text.kinds import small_tokenizer
 from tests.text.sentence_piece_models import small_engine, small_model
 
 FILES = {"albert": "spiece.model", "xlm_roberta": "sentencepiece.bpe.model", "deberta_v2": "spm.model"}
@@ -142,9 +144,9 @@ def test_added_tokens(tmp_path):
 def test_saved_files_are_read_again(tmp_path):
     engine = read_sentence_piece(make(tmp_path, "albert", file="30k-clean.model", do_lower_case=False)).engine
     out = tmp_path / "out"
-    path = save_sentence_piece(engine, out)
+    names = save_sentence_piece(engine, out)
     (out / "tokenizer_config.json").write_text(json.dumps(config_fields(engine)))
-    assert path == out / "spiece.model"
+    assert names == ("spiece.model",)
     again = read_sentence_piece(out).engine
     assert again.rules == engine.rules
     assert again.ids(TEXT) == engine.ids(TEXT)
@@ -154,12 +156,15 @@ def write_json(folder, name, **changes):
     """Writes a tokenizer.json as transformers 5 does of a small model, and nothing of the model itself."""
     engine = small_engine(name)
     scores = dict(zip(engine.model.pieces, engine.model.scores.tolist(), strict=True))
-    normalizers = [{"type": "Replace", "pattern": {"String": "``"}, "content": '"'}] if engine.rules.cleans else []
+    quotes = [{"type": "Replace", "pattern": {"String": string}, "content": '"'} for string in ("``", "''")]
+    normalizers = quotes if engine.rules.cleans else []
     normalizers += [{"type": "NFKD"}, {"type": "StripAccents"}] if not engine.rules.keeps_accents else []
     normalizers += [{"type": "Lowercase"}] if engine.rules.do_lower_case else []
     charsmap = base64.b64encode(engine.model.charsmap).decode()
     fields = {
-        "added_tokens": [{"content": token, "special": True} for token in engine.special.values()],
+        "added_tokens": [
+            {"id": engine.tokens.index(token), "content": token, "special": True} for token in engine.special.values()
+        ],
         "normalizer": {
             "type": "Sequence",
             "normalizers": [*normalizers, {"type": "Precompiled", "precompiled_charsmap": charsmap}],
@@ -191,15 +196,33 @@ def test_a_tokenizer_json_alone_is_the_model(tmp_path, name):
     ("part", "value", "message"),
     [
         ("normalizer", None, "no precompiled_charsmap"),
-        ("normalizer", {"type": "NFC"}, "its normalizer has a part of type 'NFC'"),
+        ("normalizer", {"type": "NFC"}, 'its normalizer has the part {"type": "NFC"}'),
+        ("normalizer", {"type": "Sequence", "normalizers": 5}, "its normalizers must be a list of objects, not 5"),
+        ("normalizer", {"type": "Sequence", "normalizers": ["NFC"]}, "its normalizers must be a list of objects"),
+        (
+            "normalizer",
+            {"type": "Replace", "pattern": {"String": "a"}, "content": "b"},
+            "has the part .*Replace.*do not",
+        ),
         ("normalizer", {"type": "Precompiled", "precompiled_charsmap": "%"}, "precompiled_charsmap; save it again"),
         ("pre_tokenizer", {"type": "ByteLevel"}, 'its pre_tokenizer has {"type": "ByteLevel"}'),
         ("pre_tokenizer", None, "its pre_tokenizer has no Metaspace"),
         ("model", {"type": "BPE"}, "its model's type is 'BPE'"),
+        ("model", None, "its model's type is None"),
+        ("model", {"type": "Unigram", "vocab": [["<unk>", 0.0]], "unk_id": 0, "alpha": 1}, "has a field 'alpha'"),
+        ("model", {"type": "Unigram", "vocab": [["<unk>", 1e300]], "unk_id": 0}, "each score a finite number"),
+        ("model", {"type": "Unigram", "vocab": [["<unk>", float("nan")]], "unk_id": 0}, "each score a finite number"),
+        ("model", {"type": "Unigram", "vocab": [["", 0.0]], "unk_id": 0}, "no piece empty"),
+        ("model", {"type": "Unigram", "vocab": [["<unk>", 0.0]] * 2, "unk_id": 0}, "has the piece '<unk>' twice"),
         ("model", {"type": "Unigram", "vocab": {}, "unk_id": 0}, "must be a list of"),
         ("model", {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 5}, "unk_id is 5"),
         ("model", {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0, "byte_fallback": True}, "byte_fallback"),
-        ("model", {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0}, "must begin with <s>, <pad>"),
+        (
+            "model",
+            {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0},
+            "unk_id is the id of 'a', and that of '<unk>'",
+        ),
+        ("model", {"type": "Unigram", "vocab": [["<unk>", 0.0]], "unk_id": 0}, "must begin with <s>, <pad>"),
     ],
 )
 def test_a_tokenizer_json_of_another_form_is_refused(tmp_path, part, value, message):
@@ -213,8 +236,83 @@ def test_a_tokenizer_json_that_cleans_in_another_way_is_refused(tmp_path):
     fields = write_json(tmp_path, "albert")
     fields["normalizer"]["normalizers"] = fields["normalizer"]["normalizers"][-1:]
     write_json(tmp_path, "albert", normalizer=fields["normalizer"])
-    with pytest.raises(UserError, match="its normalizer lacks NFKD, against what"):
+    with pytest.raises(UserError, match=r"its normalizer lacks {.*``.*}, against what"):
         read_sentence_piece(tmp_path)
+
+
+def test_the_parts_of_a_normalizer_have_their_order(tmp_path):
+    fields = write_json(tmp_path, "albert")
+    parts = fields["normalizer"]["normalizers"]
+    spaces = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+    for order in ([*parts, spaces], [{"type": "Strip", "strip_left": True, "strip_right": True}, *parts]):
+        write_json(tmp_path, "albert", normalizer={"type": "Sequence", "normalizers": order})
+        assert read_sentence_piece(tmp_path)
+    for order in (parts[::-1], [*parts, parts[0]]):
+        write_json(tmp_path, "albert", normalizer={"type": "Sequence", "normalizers": order})
+        with pytest.raises(UserError, match="its normalizer has its parts in another order, or twice"):
+            read_sentence_piece(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "model_type"), [("xlm_roberta", "xlm-roberta"), ("albert", "albert")])
+def test_a_class_without_a_family_takes_its_template_from_tokenizer_json(tmp_path, name, model_type):
+    layout, special = small_tokenizer(name).layout, small_engine(name).special
+    cls, sep = ({"SpecialToken": {"id": special[role], "type_id": 0}} for role in ("cls", "sep"))
+    first, second = ({"Sequence": {"id": text, "type_id": layout.segments * (text == "B")}} for text in "AB")
+    last = {"SpecialToken": {"id": special["sep"], "type_id": int(layout.segments)}}
+    single, pair = [cls, first, sep], [cls, first, *[sep] * len(layout.between), second, last]
+    post = {"type": "TemplateProcessing", "single": single, "pair": pair}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    for given in (post, None, {**post, "pair": [*single, second]}, {**post, "single": [first]}, {"type": "ByteLevel"}):
+        write_json(tmp_path, name, post_processor=given)
+        assert Tokenizer.from_pretrained(tmp_path)  # the family's class puts its tokens whatever the file says
+        (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+        if given == post:
+            assert Tokenizer.from_pretrained(tmp_path).layout == layout
+            continue
+        with pytest.raises(UserError, match=r"tokenizer\.json: its post_processor does not put the special tokens"):
+            Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("kwargs", [5, ["nbest_size"], "alpha", True])
+def test_options_of_sentencepiece_are_an_object(tmp_path, kwargs):
+    with pytest.raises(UserError, match=r"tokenizer_config\.json: sp_model_kwargs must be an object"):
+        read_sentence_piece(make(tmp_path, "albert", sp_model_kwargs=kwargs))
+
+
+def test_a_vocabulary_beside_kobert_is_checked_and_saved(tmp_path):
+    folder = make(tmp_path / "kobert", "kobert")
+    pieces = small_engine("kobert").tokens
+    (folder / "vocab.txt").write_text("\n".join([*reversed(pieces), ""]), encoding="utf-8")
+    tokenizer = Tokenizer.from_pretrained(folder)
+    tokenizer.save_pretrained(tmp_path / "again")
+    again = Tokenizer.from_pretrained(tmp_path / "again")
+    assert again.token_ids(TEXT) == tokenizer.token_ids(TEXT) != small_engine("kobert").ids(TEXT)
+    assert again.fingerprint == tokenizer.fingerprint
+    (folder / "vocab.txt").write_bytes(b"[PAD]\n\xff\n")
+    with pytest.raises(UserError, match=r"vocab\.txt is not UTF-8 text: line 2"):
+        Tokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("flags", [{"remove_space": False}, {"remove_space": False, "keep_accents": True}])
+def test_the_cleaning_is_saved_whatever_of_it_is_left(tmp_path, flags):
+    tokenizer = Tokenizer.from_pretrained(make(tmp_path / "albert", "albert", **flags))
+    tokenizer.save_pretrained(tmp_path / "again")
+    again = Tokenizer.from_pretrained(tmp_path / "again")
+    assert again.engine.model.rules == tokenizer.engine.model.rules
+    assert again.fingerprint == tokenizer.fingerprint
+
+
+def test_damaged_tables_and_numbers_where_bytes_belong(tmp_path):
+    data, path = small_model("albert"), make(tmp_path, "albert") / FILES["albert"]
+    charsmap = small_engine("albert").model.charsmap
+    begin = data.index(charsmap)
+    texts = begin + 4 + int.from_bytes(charsmap[:4], "little")
+    damaged = [data[: texts + 1] + b"\xff" + data[texts + 2 :]]
+    damaged += [b"\x0d" + data[1:], data + b"\x15\0\0\0\0", data + b"\x1a\x05\x15\0\0\0\0"]
+    for changed in damaged:  # the last three: a float for a piece, for trainer_spec and for precompiled_charsmap
+        path.write_bytes(changed)
+        with pytest.raises(UserError, match=r"spiece\.model is damaged"):
+            read_sentence_piece(tmp_path)
 
 
 def test_no_model_damaged_models_and_huge_ones(tmp_path):

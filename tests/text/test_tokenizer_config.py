@@ -79,6 +79,8 @@ def test_google_s_five_are_taken_literally(folder):
         ({"do_basic_tokenize": False}, "its do_basic_tokenize is False, and True was expected"),
         ({"do_split_on_punc": False}, "its do_split_on_punc is False"),
         ({"never_split": ["[MASK]", "ann"]}, "never to split 'ann'"),
+        ({"never_split": [["ann"]]}, "never to split ['ann']"),
+        ({"mask_token": {"content": ""}}, "its mask_token is '', and '[MASK]' was expected"),
         ({"do_lower_case": "false"}, "do_lower_case must be true or false, without quotes. Found: 'false'"),
         ({"do_lower_case": None}, "do_lower_case must be true or false"),
         ({"tokenize_chinese_chars": 1}, "tokenize_chinese_chars must be true or false"),

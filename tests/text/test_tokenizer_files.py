@@ -189,3 +189,11 @@ def test_what_is_no_json_is_one_sentence(tmp_path):
         (tmp_path / "tokenizer.json").write_text(content)
         with pytest.raises(UserError, match=f"tokenizer.json {sentence}"):
             Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("rule", "value"), [("lowercase", None), ("strip_accents", "no"), ("handle_chinese_chars", 1)])
+def test_a_rule_that_is_neither_true_nor_false_is_refused_by_name(tmp_path, rule, value):
+    path = write_tokenizer(tmp_path, TOKENS, **{rule: value})
+    with pytest.raises(UserError) as caught:
+        Tokenizer.from_pretrained(tmp_path)
+    assert str(caught.value) == f"{path}: its normalizer's {rule} must be true or false. Found: {value!r}; correct it."

@@ -115,7 +115,7 @@ class BytePairs:
 
     def ids(self, text):
         """Returns the ids of a text, a str, as a list of int; lone surrogates, which are not UTF-8, are dropped."""
-        return self.library.encode(_without_surrogates(text), add_special_tokens=False).ids
+        return self.library.encode(without_surrogates(text), add_special_tokens=False).ids
 
     def ids_with_offsets(self, text):
         """Returns the ids of a text and where each token is in it.
@@ -130,7 +130,7 @@ class BytePairs:
         Returns:
             ids, a list of int, and offsets, a list of as many (start, end).
         """
-        clean = _without_surrogates(text)
+        clean = without_surrogates(text)
         encoding = self.library.encode(clean, add_special_tokens=False)
         ids, offsets = encoding.ids, encoding.offsets
         if self.normalizer is not None and not unicodedata.is_normalized(self.normalizer, clean):
@@ -160,7 +160,7 @@ class BytePairs:
 
     def prepared(self, text):
         """Returns a text as it is cut to words: valid, normalized, with a space before it if that is asked for."""
-        text = _without_surrogates(text)
+        text = without_surrogates(text)
         if self.normalizer is not None and not text.isascii():
             text = self.library.normalizer.normalize_str(text)
         return f" {text}" if self.add_prefix_space and text and not text.startswith(" ") else text
@@ -238,7 +238,8 @@ def _is_surrogate(char):
     return "\ud800" <= char <= "\udfff"
 
 
-def _without_surrogates(text):
+def without_surrogates(text):
+    """Drops lone surrogates, which UTF-8 does not have."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_bert.errors import UserError
 from keras_bert.outputs import atomic_path
-from keras_bert.text.bpe.byte_pairs import BytePairs
+from keras_bert.text.bpe.byte_pairs import BytePairs, without_surrogates
 from keras_bert.text.bpe.files import (
     MERGES,
     VOCAB_JSON,
@@ -18,7 +18,14 @@ from keras_bert.text.engine import Engine, as_it_is, with_places
 from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.spelling import ANGLED, ROLES, SPECIAL_TOKENS, Spelling
-from keras_bert.text.tokenizer_config import CONFIG_NAME, JSON_NAME, read_config_fields, read_special, write_config
+from keras_bert.text.tokenizer_config import (
+    CONFIG_NAME,
+    JSON_NAME,
+    is_generic,
+    read_config_fields,
+    read_special,
+    write_config,
+)
 from keras_bert.text.units import widened
 from keras_bert.text.vocabulary import Vocabulary
 
@@ -30,6 +37,7 @@ LAYOUTS = {  # what a template makes of a pair, in roles: its layout
     (("cls", 0), ("A", 0), ("sep", 0), ("B", 0), ("sep", 0)): BERT.without_segments(),
     (("cls", 0), ("A", 0), ("sep", 0), ("sep", 0), ("B", 0), ("sep", 0)): ROBERTA,
 }
+_INSIDE = ("Mn", "Mc", "Me", "Cs")  # marks, and lone surrogates, which are dropped from between a letter and its marks
 _HANGUL = ((0x1161, 0x1175), (0x11A8, 0x11C2))  # vowels and final consonants
 
 
@@ -56,9 +64,10 @@ class BytePairEngine(Engine):
         Tokens of characters that NFC composes or sorts share the place of all of these.
         """
         ids, offsets = self.model.ids_with_offsets(text)
-        if self.model.normalizer is None or nfc(text) == text:
+        if self.model.normalizer is None or nfc(text) == without_surrogates(text):
             return ids, offsets
-        changed = [(start, end) for start, end in clusters(text) if nfc(text[start:end]) != text[start:end]]
+        parts = [(start, end, text[start:end]) for start, end in clusters(text)]
+        changed = [(start, end) for start, end, part in parts if nfc(part) != without_surrogates(part)]
         return ids, [widened(*offset, changed) for offset in offsets]
 
     def __reduce__(self):
@@ -104,12 +113,13 @@ class BytePairEngine(Engine):
         if self.model.normalizer is None and vocabulary.layout in CLASSES:
             write_vocab_and_merges(self.model, folder)
             fields = {"tokenizer_class": CLASSES[vocabulary.layout], "add_prefix_space": self.model.add_prefix_space}
-            write_config(folder, vocabulary, fields, keep=(VOCAB_JSON, MERGES))
+            keep = (VOCAB_JSON, MERGES)
         else:
             write_tokenizer_json(self.model, vocabulary, folder / JSON_NAME)
             fields = {"tokenizer_class": "PreTrainedTokenizerFast"}  # a class without special tokens of its own
-            fields |= {f"{role}_token": token for role, token in zip(ROLES, self.spelling.special, strict=True)}
-            write_config(folder, vocabulary, fields, keep=(JSON_NAME,))
+            keep = (JSON_NAME,)
+        fields |= {f"{role}_token": token for role, token in zip(ROLES, self.spelling.special, strict=True)}
+        write_config(folder, vocabulary, fields, keep=keep)
 
 
 def read_byte_pairs(folder):
@@ -128,7 +138,7 @@ def read_byte_pairs(folder):
     name = str(fields.get("tokenizer_class")).removesuffix("Fast")
     defaults, layout = (BRACKETED, BERT) if name == "DebertaTokenizer" else (SPECIAL, ROBERTA)
     special, added = read_special(folder, defaults)
-    if (folder / VOCAB_JSON).is_file():
+    if (folder / VOCAB_JSON).is_file() and not (is_generic(folder) and (folder / JSON_NAME).is_file()):
         prefix = fields.get("add_prefix_space", False)
         if not isinstance(prefix, bool):
             raise UserError(f"{folder / CONFIG_NAME}: add_prefix_space must be true or false. Found: {prefix!r:.80}.")
@@ -184,10 +194,10 @@ def _layout(template, special, source):
 
 
 def nfc(text):
-    """Normalizes a text to NFC, as the tokenizers library does."""
+    """Normalizes a text to NFC, as the tokenizers library does; lone surrogates, which are not UTF-8, are dropped."""
     import tokenizers
 
-    return text if text.isascii() else tokenizers.normalizers.NFC().normalize_str(text)
+    return text if text.isascii() else tokenizers.normalizers.NFC().normalize_str(without_surrogates(text))
 
 
 def nfc_with_places(text):
@@ -209,7 +219,7 @@ def clusters(text):
     [(0, 2), (2, 3)]
     """
     inside = [
-        unicodedata.category(char)[0] == "M" or any(first <= ord(char) <= last for first, last in _HANGUL)
+        unicodedata.category(char) in _INSIDE or any(first <= ord(char) <= last for first, last in _HANGUL)
         for char in text
     ]
     starts = [place for place, is_inside in enumerate(inside) if not is_inside or place == 0]

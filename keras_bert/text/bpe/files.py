@@ -225,7 +225,10 @@ def _added(fields, ids, path):
             raise UserError(
                 f"{path}: its added token {content!r:.60} has a field {unknown!r:.60}, which is not supported."
             )
-        added[content] = (AddedToken(**{name: value for name, value in entry.items() if name != "id"}), index)
+        try:
+            added[content] = (AddedToken(**{name: value for name, value in entry.items() if name != "id"}), index)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
     return sorted(added.values(), key=lambda pair: pair[1])
 
 
@@ -271,7 +274,8 @@ def _written_template(post, ids, path):
         used = {token for part in parts.values() for kind, token, _ in part if kind == "SpecialToken"}
         sound = texts == {"single": ["A"], "pair": ["A", "B"]} and used.isdisjoint({"A", "B"})
         sound = sound and all(type(segment) is int for part in parts.values() for *_, segment in part)
-        sound = sound and all(named[token][0] == [token] and len(named[token][1]) == 1 for token in used)
+        sound = sound and all(named[token][0] == [token] for token in used)
+        sound = sound and all(isinstance(named[token][1], list) and len(named[token][1]) == 1 for token in used)
     except (AttributeError, TypeError, KeyError):
         sound = False
     if not sound:

@@ -14,8 +14,9 @@ from keras_bert.text.layout import BERT, ROBERTA
 from keras_bert.text.sentence_piece.files import config_fields, read_sentence_piece, save_sentence_piece
 from keras_bert.text.sentence_piece.pieces import SentencePiece
 from keras_bert.text.sentence_piece.rules import SentencePieceRules
+from keras_bert.text.sentence_piece.tokenizer_json import check_template
 from keras_bert.text.spelling import ROLES, Spelling
-from keras_bert.text.tokenizer_config import write_config
+from keras_bert.text.tokenizer_config import JSON_NAME, is_generic, write_config
 from keras_bert.text.units import unit_pattern, widened
 from keras_bert.text.vocabulary import Vocabulary
 
@@ -87,9 +88,9 @@ class SentencePieceEngine(Engine):
         return GraphSentencePiece(self.model)
 
     def save(self, folder, vocabulary):
-        """Writes the model under the name that its family gives it, and tokenizer_config.json."""
-        path = save_sentence_piece(self.model, folder)
-        write_config(Path(folder), vocabulary, config_fields(self.model), keep=(path.name,))
+        """Writes the model under the name that its family gives it, with what numbers its pieces, and the rules."""
+        names = save_sentence_piece(self.model, folder)
+        write_config(Path(folder), vocabulary, config_fields(self.model), keep=names)
 
 
 def _as_tuple(value):
@@ -112,5 +113,7 @@ def read_sentence_pieces(folder):
     read = read_sentence_piece(folder)
     engine = SentencePieceEngine(read.engine)
     vocabulary = Vocabulary(read.engine.tokens, source=str(read.path), spelling=engine.spelling).with_added(read.kept)
-    layout = LAYOUTS.get(read.engine.rules.family, BERT)
+    layout, path = LAYOUTS.get(read.engine.rules.family, BERT), folder / JSON_NAME
+    if is_generic(folder) and path.is_file():  # the family's own class puts its tokens whatever the file says
+        check_template(path, layout, read.engine.special)
     return engine, vocabulary.with_layout(layout), [(token, read.ids[token.content]) for token in read.kept]

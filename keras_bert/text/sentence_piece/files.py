@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from keras_bert.errors import UserError
-from keras_bert.files import read_json
+from keras_bert.files import read_json, read_lines
 from keras_bert.outputs import atomic_path
 from keras_bert.text.rules import AddedToken
 from keras_bert.text.sentence_piece.pieces import SentencePiece
@@ -139,18 +139,27 @@ def read_sentence_piece(folder):
 
 
 def save_sentence_piece(engine, folder):
-    """Writes a SentencePiece's model into a directory, by the name that transformers looks for; returns the path."""
-    path = Path(folder) / NAMES[engine.rules.family]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(engine.model.data)
-    return path
+    """Writes a SentencePiece's model into a directory, by the name that transformers looks for.
+
+    A vocab.txt that numbers the pieces of KoBERT's model is written beside it.
+
+    Returns:
+        The names of the files.
+    """
+    files = {NAMES[engine.rules.family]: engine.model.data}
+    if engine.rules.rows is not None:
+        files[VOCAB_NAME] = "".join(f"{row}\n" for row in engine.rules.rows).encode()
+    for name, data in files.items():
+        with atomic_path(Path(folder) / name) as temporary:
+            temporary.write_bytes(data)
+    return tuple(files)
 
 
 def config_fields(engine):
     """Returns what tokenizer_config.json says of a SentencePiece, added tokens aside."""
     rules, name = engine.rules, next(name for name, family in CLASSES.items() if family == engine.rules.family)
     fields = {"tokenizer_class": name} | {f"{role}_token": token for role, token in engine.special.items()}
-    if rules.joins_spaces:
+    if FAMILIES[rules.family].joins_spaces:
         fields |= {theirs: getattr(rules, ours) for theirs, ours in FLAGS.items()}
     elif rules.do_lower_case:
         fields["do_lower_case"] = True
@@ -184,7 +193,10 @@ def _rules(folder, fields):
             continue
         if fields.get(name) not in values:
             raise _refusal(place, name, fields[name], values)
-    for name, value in (fields.get("sp_model_kwargs") or {}).items():
+    kwargs = fields.get("sp_model_kwargs") or {}
+    if not isinstance(kwargs, dict):
+        raise UserError(f"{place}: sp_model_kwargs must be an object of fields. Found: {kwargs!r:.80}; correct it.")
+    for name, value in kwargs.items():
         if name not in SAMPLING or (SAMPLING[name] is not None and value not in SAMPLING[name]):
             raise _refusal(place, f"sp_model_kwargs.{name}", value, SAMPLING.get(name) or (None,))
     stated = {}
@@ -202,8 +214,7 @@ def _rules(folder, fields):
         stated = {"do_lower_case": lower}
     rules = rules.replaced(**stated)
     if family == "kobert" and (folder / VOCAB_NAME).is_file():
-        rows = (folder / VOCAB_NAME).read_text(encoding="utf-8").split("\n")
-        rules = rules.replaced(rows=tuple(rows[:-1] if rows and not rows[-1] else rows))
+        rules = rules.replaced(rows=tuple(read_lines(folder / VOCAB_NAME)))
     return rules
 
 

@@ -63,7 +63,7 @@ def read_model(data, *, source="The SentencePiece model"):
     try:
         pieces, scores, types, trainer, normalizer = _parse(bytes(data))
         pieces = tuple(piece.decode() for piece in pieces)
-    except (IndexError, ValueError, struct.error) as error:
+    except (IndexError, ValueError, TypeError, struct.error) as error:  # TypeError: a number where bytes belong
         raise UserError(f"{source} is damaged or no SentencePiece model ({error}); fetch it again.") from error
     if not pieces:
         raise UserError(f"{source} is damaged or no SentencePiece model: it has no pieces; fetch it again.")
@@ -85,7 +85,20 @@ def read_model(data, *, source="The SentencePiece model"):
     flags = {name: bool(normalizer.get(field, 1)) for name, field in _NORMALIZER_FLAGS.items()}
     scores = np.array(scores, np.float32)
     charsmap = normalizer.get(_CHARSMAP, b"")
+    if not _is_charsmap(charsmap):
+        raise UserError(f"{source} is damaged: its normalizer_spec's precompiled_charsmap; fetch it again.")
     return PieceModel(bytes(data), pieces, scores, types, kind, int(unknown[0]), charsmap, **flags)
+
+
+def _is_charsmap(data):
+    """Says whether a charsmap is empty, or a trie, its size before it, with UTF-8 texts after it."""
+    if not isinstance(data, bytes) or 0 < len(data) < 4:
+        return False
+    try:
+        data[4 + int.from_bytes(data[:4], "little") :].decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 _NORMALIZER_FLAGS = {

@@ -79,8 +79,13 @@ class SentencePiece:
         self.prefix = SPACE if self.model.add_dummy_prefix else ""
         self._same_ids = np.array_equal(self.table, np.arange(len(self.table)))
         joins = self.model.remove_extra_whitespaces and self.model.escape_whitespaces
-        odd = self.odd_spaces() if joins else None
-        self._cleaner = BulkCleaner(rules, odd_spaces=odd, composes=self.composes_hangul)
+        try:
+            odd = self.odd_spaces() if joins else None
+            self._cleaner = BulkCleaner(rules, odd_spaces=odd, composes=self.composes_hangul)
+        except UnicodeDecodeError as error:  # its table points into the middle of characters
+            raise UserError(
+                f"{source} is damaged: its normalizer makes text that is not UTF-8; fetch it again."
+            ) from error
 
     def __reduce__(self):
         return _restore, (self.model.data, self.rules, self.source)

@@ -154,7 +154,7 @@ def read_wordpiece(folder):
         if generic:  # BERT's own class puts [CLS] and [SEP] whatever the file says
             _check_template(fields.get("post_processor"), path)
         vocabulary = _vocabulary(fields, path)
-        rules = {ours: fields["normalizer"][theirs] for ours, theirs in RULES.items() if theirs in fields["normalizer"]}
+        rules = _rules(fields["normalizer"], path)
     stated, added = read_config(folder)
     vocabulary = vocabulary.with_added([token for token, _ in added])
     check_added_ids(vocabulary, added, folder, by=path.name)
@@ -204,6 +204,17 @@ def _check_kind(fields, path):
                 f"{path} is not a BERT tokenizer: its {part}'s {field} is {value!r}, and "
                 f"{' or '.join(map(repr, expected))} was expected."
             )
+
+
+def _rules(normalizer, path):
+    """Returns {rule: value} of what the normalizer of a tokenizer.json states."""
+    for ours, theirs in RULES.items():
+        value = normalizer.get(theirs, True)
+        if not isinstance(value, bool) and not (value is None and ours == "strip_accents"):
+            raise UserError(
+                f"{path}: its normalizer's {theirs} must be true or false. Found: {value!r:.80}; correct it."
+            )
+    return {ours: normalizer[theirs] for ours, theirs in RULES.items() if theirs in normalizer}
 
 
 def _check_template(post, path):

@@ -22,7 +22,7 @@ from keras_bert.text.characters import re2_class
 from keras_bert.text.graph_added import GraphKept, interleave
 from keras_bert.text.graph_strings import any_has, drop_invalid, lower_sigmas, lower_texts, split_around
 from keras_bert.text.normalize import LONG_RUN
-from keras_bert.text.rules import FLAGS, AddedToken, TokenizerRules
+from keras_bert.text.rules import FLAGS, AddedToken, TokenizerRules, as_added_tokens, as_tokens
 from keras_bert.text.vocabulary import UNK, Vocabulary
 from keras_bert.text.wordpiece.pieces import MAX_CHARS_PER_WORD
 
@@ -88,12 +88,13 @@ class GraphTokenizer(keras.layers.Layer):
         rules = TokenizerRules(do_lower_case, strip_accents, tokenize_chinese_chars)
         for name in FLAGS:
             setattr(self, name, getattr(rules, name))
-        self.keep, self.added_tokens = tuple(keep), [dict(token) for token in added_tokens]
+        self.keep, self.added_tokens = as_tokens(keep), [dict(token) for token in added_tokens]
         checked = Vocabulary(self.vocabulary)
         ids = {token["content"]: token["id"] for token in self.added_tokens}
         tokens = [AddedToken(**{k: v for k, v in token.items() if k != "id"}) for token in self.added_tokens]
-        kept = tokens + [AddedToken(token) for token in self.keep if token not in ids]
-        ids |= {token: checked.id(token) for token in self.keep if token not in ids}
+        more = [token for token in as_added_tokens(self.keep) if token.content not in ids]
+        kept = tokens + more
+        ids |= {token.content: checked.id(token.content) for token in more}
         self._kept = GraphKept(KeptTokens(kept, *normalizers(rules)), ids)
         self._unk_id = checked.unk_id
         self._wordpiece = _wordpiece_tokenizer(checked, split=False)
@@ -181,7 +182,7 @@ class GraphTokenizer(keras.layers.Layer):
             "do_lower_case": self.do_lower_case,
             "strip_accents": self.strip_accents,
             "tokenize_chinese_chars": self.tokenize_chinese_chars,
-            "keep": list(self.keep),
+            "keep": [token.to_dict() if isinstance(token, AddedToken) else token for token in self.keep],
             "added_tokens": self.added_tokens,
         }
 
