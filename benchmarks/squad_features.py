@@ -43,7 +43,10 @@ OURS = """
 from keras_bert.tasks.answer import make_features, read_examples
 from keras_bert.text.tokenizer import Tokenizer
 
-tokenizer = Tokenizer(vocab_file, do_lower_case=do_lower_case)
+if os.path.isdir(vocab_file):
+    tokenizer = Tokenizer.from_pretrained(vocab_file)
+else:
+    tokenizer = Tokenizer(vocab_file, do_lower_case=do_lower_case)
 begin = time.perf_counter()
 examples = read_examples(input_file, training=True)
 read = time.perf_counter()
@@ -102,7 +105,9 @@ def main():
     """Runs the peer, then us, on the same file, and prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input_file", required=True, help="SQuAD 1.1 JSON to train on, plain or packed")
-    parser.add_argument("--vocab_file", required=True)
+    parser.add_argument(
+        "--vocab_file", required=True, help="vocab.txt, or without a peer a directory with a tokenizer of any kind"
+    )
     parser.add_argument("--do_lower_case", choices=("true", "false"), default="true")
     parser.add_argument("--peer_python", help="the interpreter of the peer's environment; without it only we run")
     parser.add_argument("--peer_path", help="a checkout of google-research/bert, to run in that environment instead")

@@ -9,6 +9,7 @@ import bisect
 import collections
 import dataclasses
 import functools
+import itertools
 import json
 import lzma
 import re
@@ -62,6 +63,7 @@ class Example:
         is_impossible: whether a file of SQuAD 2.0 says that the context has no answer.
         answer: of a training example, the text of the answer to learn, "" for no answer.
         span: of a training example with an answer, the numbers of its first and its last word.
+        start: the character of the context that this answer begins with, as the file says; None if nobody says.
     """
 
     id: str
@@ -71,6 +73,37 @@ class Example:
     is_impossible: bool = False
     answer: str | None = None
     span: tuple[int, int] | None = None
+    start: int | None = None
+
+    def answer_ends(self):
+        """Returns where the answer to learn begins and ends among its words.
+
+        White space counts as one space, whatever there is. Of several places the one nearest to `start` is taken, and
+        the first if that is None.
+
+        Returns:
+            (word, character), (word, character): the number of the word and the place in it, from which on and before
+            which the answer stands; all of its words if it is not in them.
+
+        Example:
+            >>> context = Context("It was (very)  Rollo-Rollo.")
+            >>> Example("q", "Who?", context, answer="very) Rollo", span=(2, 3)).answer_ends()
+            ((2, 1), (3, 5))
+            >>> Example("q", "Who?", context, answer="Rollo", span=(3, 3), start=21).answer_ends()
+            ((3, 6), (3, 11))
+        """
+        first, last = self.span
+        words, answer = self.context.words[first : last + 1], " ".join(self.answer.split())
+        text = " ".join(words)
+        wanted = 0
+        if self.start is not None:
+            wanted = self.start + len(self.answer) - len(self.answer.lstrip()) - self.context.starts[first]
+        place = _nearest(text, answer, max(0, wanted)) if answer else -1
+        if place < 0 or text == answer:
+            return (first, 0), (last, len(words[-1]))
+        begins = list(itertools.accumulate((len(word) + 1 for word in words), initial=0))[:-1]
+        start, end = (bisect.bisect_right(begins, at) - 1 for at in (place, place + len(answer) - 1))
+        return (first + start, place - begins[start]), (first + end, place + len(answer) - begins[end])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,6 +271,7 @@ def _learns(example, qa, examples, where, version_2_with_negative):
     first = qa["answers"][0]
     example.answer, start = example.answers[0], _field(first, "answer_start", int, where)
     examples.several += len(example.answers) > 1
+    example.start = start
     example.span, found = _find_words(example.context, example.answer, start)
     if example.span is None:
         examples.lost.append(LostAnswer(example.id, example.answer, found))
@@ -254,6 +288,17 @@ def _no_answer(qa, where, version_2_with_negative):
     remedy = f"set is_impossible to true if the context has none{'' if version_2_with_negative else f' and add {flag}'}"
     more = "" if "answers" in qa else " A file without answers can be answered (--predict_file), not learnt."
     return f"{lacks}, and its is_impossible {said}; give its answer, or {remedy}.{more}"
+
+
+def _nearest(text, part, place):
+    """Returns where in a text a part begins that stands as near as can be to a place; -1 if it is not there.
+
+    >>> _nearest("ha-ha-ha", "ha", 4), _nearest("ha-ha-ha", "ha", 0), _nearest("ha", "he", 0)
+    (3, 0, -1)
+    """
+    before, after = text.rfind(part, 0, place + len(part)), text.find(part, place)
+    is_before = before >= 0 and (after < 0 or place - before <= after - place)
+    return before if is_before else after
 
 
 def _note_repeated(path, examples, training):

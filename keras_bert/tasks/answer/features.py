@@ -14,6 +14,8 @@ from itertools import chain
 import numpy as np
 
 from keras_bert.errors import UserError
+from keras_bert.tasks.answer.word_places import WordPlaces
+from keras_bert.text.kinds import WORDPIECE
 from keras_bert.text.layout import BERT, Layout, window_count, window_step
 
 BULK_EXAMPLES = 100  # from here on a BulkTokenizer is worth its tables
@@ -125,7 +127,7 @@ def make_features(examples, tokenizer, *, max_seq_length=384, doc_stride=128, ma
         span_index=windows.numbers.astype(np.int32),
         starts=windows.starts.astype(np.int32),
         question_lengths=windows.question_lengths.astype(np.int32),
-        labels=windows.labels(_answers(examples, documents, spell_words)) if training else None,
+        labels=windows.labels(_answers(examples, documents, tokenizer, spell_words)) if training else None,
         layout=layout,
     )
 
@@ -297,21 +299,58 @@ def _best_windows(tokens, room, step):
     return best
 
 
-def _answers(examples, documents, spell):
+def _answers(examples, documents, tokenizer, spell):
     """Returns the first and the last token of each answer in its context, int64 (E, 2); -1, -1 for no answer.
 
-    They are those of the answer's words or, where the answer's own tokens stand among them, these: of the word
-    "(1895-1943)." the token "1895" (run_squad.py, _improve_answer_span).
+    Args:
+        examples: list of E Example.
+        documents: the _Documents.
+        tokenizer: the Tokenizer. WordPiece's answers are found by their tokens, the others' by the tokens' places.
+        spell: what gives words their tokens.
     """
     found = np.full((len(examples), 2), -1, np.int64)
     learnt = [number for number, example in enumerate(examples) if example.span is not None]
-    if not learnt:
-        return found
-    context = documents.of_example[learnt]
-    spans = np.array([examples[number].span for number in learnt]) + documents.word_bounds[context][:, None]
+    if learnt:
+        chosen, context = [examples[number] for number in learnt], documents.of_example[learnt]
+        before = documents.word_bounds[context]  # (learnt,), the words of other contexts
+        if tokenizer.kind == WORDPIECE:
+            spans = _spelled_spans(chosen, documents, before, spell)
+        else:
+            spans = _placed_spans(chosen, documents, before, tokenizer)
+        found[learnt] = spans - documents.bounds[context][:, None]
+    return found
+
+
+def _placed_spans(examples, documents, before, tokenizer):
+    """Returns the tokens that hold all of each answer, by their places in its first and its last word.
+
+    A token like "▁" that has no character of its own counts as part of what follows it.
+    """
+    places = WordPlaces(tokenizer)
+    spans = np.empty((len(examples), 2), np.int64)
+    for row, (example, words) in enumerate(zip(examples, before.tolist(), strict=True)):
+        (first_word, start), (last_word, end) = example.answer_ends()
+        ends = documents.tokens_of_words[[words + first_word, words + last_word + 1]]
+        before_it = after_it = 0  # tokens of its first word that come before the answer, and of its last one after it
+        texts = example.context.words
+        if start:
+            before_it = sum(place[0] < start and place[1] <= start for place in places[texts[first_word]])
+        if end < len(texts[last_word]):
+            after_it = sum(place[0] >= end for place in places[texts[last_word]])
+        first, last = ends[0] + before_it, ends[1] - 1 - after_it
+        spans[row] = (first, last) if first <= last else (ends[0], ends[1] - 1)  # none is of the answer: all of them
+    return spans
+
+
+def _spelled_spans(examples, documents, before, spell):
+    """Returns the tokens of each answer's words or, where the answer's own tokens stand among them, these.
+
+    Of the word "(1895-1943)." that is the token "1895" (run_squad.py, _improve_answer_span).
+    """
+    spans = np.array([example.span for example in examples]) + before[:, None]
     first = documents.tokens_of_words[spans[:, 0]]
     last = documents.tokens_of_words[spans[:, 1] + 1] - 1
-    answers, lengths = spell([examples[number].answer for number in learnt])
+    answers, lengths = spell([example.answer for example in examples])
     ends = np.cumsum(lengths)
     for row, (low, high, start, end) in enumerate(
         zip(first.tolist(), last.tolist(), (ends - lengths).tolist(), ends.tolist(), strict=True)
@@ -322,5 +361,4 @@ def _answers(examples, documents, spell):
             if words[skipped : skipped + size] == answer:
                 first[row], last[row] = low + skipped, low + skipped + size - 1
                 break
-    found[learnt] = np.stack([first, last], axis=1) - documents.bounds[context][:, None]
-    return found
+    return np.stack([first, last], axis=1)

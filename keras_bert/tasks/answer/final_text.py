@@ -11,6 +11,8 @@ of other kinds stand where their offsets say.
 
 import bisect
 
+from keras_bert.tasks.answer.word_places import WordPlaces
+
 
 def texts_for(tokenizer, *, log=None):
     """Returns what finds the texts of a Tokenizer's tokens; see `Texts`."""
@@ -71,34 +73,37 @@ class Texts:
 
 
 class PlacedTexts:
-    """Finds texts by the tokens' offsets; where the tokens of a word stand is kept from one to the next.
+    """Finds texts by where tokens stand in their words.
 
     Args:
         tokenizer: the Tokenizer that made the tokens.
     """
 
     def __init__(self, tokenizer):
-        self.tokenizer = tokenizer
-        self._offsets = {}  # word -> (start, end) of each of its tokens
+        self._places = WordPlaces(tokenizer)
 
     def find(self, features, context, first, last):
-        """Returns the text of tokens and where it stands; see `Texts.find`."""
-        words = [features.words[place].item() for place in (first, last)]
-        offsets = [self._of_word(context.words[word]) for word in words]
-        start, _ = offsets[0][features.pieces[first]]
-        _, end = offsets[1][features.pieces[last]]
-        parts = context.words[words[0] : words[1] + 1]
-        if words[0] == words[1] and start >= end:  # a piece that is of no character: its word
-            start, end = 0, len(parts[0])
+        """Returns the text of tokens and where it stands; see `Texts.find`.
+
+        Tokens at either end that have no character of their own, such as "▁", count for nothing: "Normandy ▁" is
+        "Normandy". Of tokens that have none at all the words are the text.
+        """
+        tokens = [
+            (word, *self._places[context.words[word]][piece])
+            for word, piece in zip(
+                *(each[first : last + 1].tolist() for each in (features.words, features.pieces)), strict=True
+            )
+        ]
+        filled = [(word, start, end) for word, start, end in tokens if start < end]
+        if filled:
+            (first_word, start, _), (last_word, _, end) = filled[0], filled[-1]
+        else:
+            first_word, last_word, start = tokens[0][0], tokens[-1][0], 0
+            end = len(context.words[last_word])
+        parts = context.words[first_word : last_word + 1]
         parts[-1] = parts[-1][:end]
         parts[0] = parts[0][start:]
-        return " ".join(parts), context.starts[words[0]] + start, context.starts[words[1]] + end
-
-    def _of_word(self, word):
-        offsets = self._offsets.get(word)
-        if offsets is None:
-            offsets = self._offsets[word] = self.tokenizer.word_ids_with_offsets(word)[1]
-        return offsets
+        return " ".join(parts), context.starts[first_word] + start, context.starts[last_word] + end
 
 
 def final_text(predicted, original, tokenizer):

@@ -36,6 +36,8 @@ class PlacedSources:
         starts: int32 (W,), the character of its context that each word begins with.
         original: Codes of the words as they stand, each with a space after it.
         first, last: int32 (P,), the characters of its word from which on and before which each piece stands.
+        filled: int32 (K,), the pieces that have a character of their own, which "▁" may not have.
+        counts: int32 (P + 1,), how many of these there are before each piece.
     """
 
     word_of: tf.Tensor
@@ -44,13 +46,18 @@ class PlacedSources:
     original: object
     first: tf.Tensor
     last: tf.Tensor
+    filled: tf.Tensor
+    counts: tf.Tensor
 
     @classmethod
     def of(cls, server, words, starts):
         """Takes the words of all contexts, string (W,), and where each begins. Returns their pieces' ids too."""
         ids, first, last = server.tokenize.pieces_of_words(words)
         word_of = tf.cast(ids.value_rowids(), tf.int32)
-        return ids, cls(word_of, words, starts, characters(words + " "), first.values, last.values)
+        first, last = first.values, last.values
+        filled = tf.cast(tf.reshape(tf.where(first < last), [-1]), tf.int32)
+        counts = tf.concat([[0], tf.cumsum(tf.cast(first < last, tf.int32))], 0)
+        return ids, cls(word_of, words, starts, characters(words + " "), first, last, filled, counts)
 
     def keys(self, first, last):
         """Returns columns of numbers of spans of pieces, (M,) each, all equal only where `find` finds equal texts."""
@@ -66,9 +73,18 @@ class PlacedSources:
         return keys, *in_context
 
     def _bounds(self, first, last):
-        """Returns the words of spans' ends, and the characters of these from which on and before which they stand."""
+        """Returns the words of spans' ends, and the characters of these from which on and before which they stand.
+
+        Pieces at either end that have no character count for nothing; if none has any, the words are the text.
+        """
         words = tf.gather(self.word_of, first), tf.gather(self.word_of, last)
-        start, end = tf.gather(self.first, first), tf.gather(self.last, last)
-        is_empty = (words[0] == words[1]) & (start >= end)  # a piece that is of no character: its word
         size = tf.gather(self.original.ends - self.original.starts - 1, words[1])
-        return words, tf.where(is_empty, 0, start), tf.where(is_empty, size, end)
+        start, end = tf.gather(self.counts, first), tf.gather(self.counts, last + 1) - 1  # among the filled
+        has_any, filled = start <= end, tf.concat([self.filled, [0]], 0)
+        first, last = (tf.gather(filled, tf.where(has_any, each, 0)) for each in (start, end))
+        words = [
+            tf.where(has_any, tf.gather(self.word_of, piece), word)
+            for piece, word in zip((first, last), words, strict=True)
+        ]
+        start, end = tf.gather(self.first, first), tf.gather(self.last, last)
+        return words, tf.where(has_any, start, 0), tf.where(has_any, end, size)

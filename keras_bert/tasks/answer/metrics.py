@@ -6,11 +6,11 @@ KorQuAD's characters. All figures are per cent.
 
 import collections
 import dataclasses
-import math
 import re
 import string
 from collections.abc import Callable
 
+ROOM = 0.1  # past the odds that a threshold must not lose: more than float32 rounds off, and less than matters
 _PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII's alone
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _KOREAN_QUOTES = str.maketrans(dict.fromkeys("'\"《》<>〈〉()‘’", " "))
@@ -142,10 +142,21 @@ def find_threshold(examples, answers, null_odds, *, metric="squad"):
         answers: {id: text}, the best answer to each question, whatever its null odds.
 
     Returns:
-        float. Where nothing beats giving no answer at all, it lies below all odds; the official script says 0.0 then.
+        float, ROOM past the null odds of the last question that is to be answered, or halfway to the next one's where
+        these are nearer. The official script gives the former's odds themselves, over which the rounding of another
+        batch size, or of the served graph, would carry them. Where nothing beats giving no answer at all, it lies below
+        all odds; the official script says 0.0 then.
+
+    Example:
+        >>> from keras_bert.tasks.answer.examples import Context, Example
+        >>> examples = [Example("a", "Who?", Context("Rollo"), ("Rollo",)), Example("b", "Who?", Context("Oslo"), ())]
+        >>> find_threshold(examples, {"a": "Rollo", "b": "Oslo"}, {"a": -2.0, "b": 3.0})
+        -1.9
     """
-    _, threshold = _best_threshold(examples, answers, null_odds, 1, metric)
-    return math.nextafter(min(null_odds.values()), -math.inf) if threshold is None else threshold
+    _, last = _best_threshold(examples, answers, null_odds, 1, metric)
+    if last is None:
+        return min(null_odds.values()) - ROOM
+    return last + min([ROOM, *((odds - last) / 2 for odds in null_odds.values() if odds > last)])
 
 
 def _scores_v2(examples, texts, metric):

@@ -59,7 +59,9 @@ def test_it_learns_where_the_answer_is_and_that_there_is_none(trained):
     results = best.results
     assert results["HasAns_total"] + results["NoAns_total"] == results["total"] == 24
     assert results["f1"] == results["best_f1"] == results["exact_match"] == results["exact"] == 100.0
-    assert best.model.null_score_diff_threshold == results["null_score_diff_threshold"] == results["best_f1_thresh"]
+    threshold = results["null_score_diff_threshold"]
+    assert best.model.null_score_diff_threshold == threshold
+    assert results["best_f1_thresh"] < threshold <= results["best_f1_thresh"] + 0.1
     texts = kb.squad.texts_of(best.outputs, best.model.null_score_diff_threshold)
     assert texts == {example.id: "".join(example.answers) for example in questions.examples}
 
