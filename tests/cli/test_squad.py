@@ -190,7 +190,7 @@ def test_what_was_there_before_is_removed(folder, tmp_path):
         ([], {"train_file": "train2.json"}, ["has no answer", "--version_2_with_negative"]),
         (["--max_query_length=13"], {"train_file": "train.json"}, ["max_query_length + 3", "16 and 13"]),
         (["--max_seq_length=33"], {"train_file": "train.json"}, ["to 32", "33"]),
-        (["--num_runs=2"], {"train_file": "train.json"}, ["held-out questions"]),
+        (["--num_runs=2"], {"train_file": "train.json"}, ["held-out examples"]),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(folder, tmp_path, capsys, flags, files, words):
