@@ -48,6 +48,10 @@ def test_the_help_of_a_command_imports_nothing_heavy(name):
     assert not modules & {"tensorflow", "keras", "numpy", "tfrecords", "tensorflow_text"}
 
 
+def test_the_search_for_a_flag_s_command_imports_nothing_heavy():
+    assert not modules_after("ner", "--doc_stride=3")[1] & {"tensorflow", "keras", "numpy", "tfrecords"}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_a_module_with_flags_and_a_run(name):
     tree = ast.parse((CLI / f"{name}.py").read_text(encoding="utf-8"))
