@@ -5,8 +5,8 @@ import os
 import re
 import sys
 
-from keras_bert.cli.flags import FALSE, TRUE, BoolAction, nearest, number, parse_bool, whole_number
-from keras_bert.cli.help import help_page, positionals, shown
+from keras_bert.cli.flags import FALSE, TRUE, BoolAction, nearest, number, whole_number
+from keras_bert.cli.help import help_page, positionals
 
 NUMBERS = {int: whole_number, float: number}  # {type: one whose complaint is a sentence}
 UNICODE_DASHES = "‐‑‒–—―−﹘﹣－"
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, main=(), elsewhere=None, **options):
-        self.main, self.elsewhere, self.arguments, self._repeated = main, elsewhere, [], set()
+        self.main, self.elsewhere, self.arguments = main, elsewhere, []
         super().__init__(allow_abbrev=False, add_help=False, **options)
         self.add_argument("-h", "--help", action=HelpAction, everything=False)
         self.add_argument("--help_all", action=HelpAction, everything=True)
@@ -45,8 +45,6 @@ class Parser(argparse.ArgumentParser):
             options["type"] = NUMBERS.get(options["type"], options["type"])
         action = super().add_argument(*names, **options)
         self.arguments.append(action)
-        if options.get("action") == "append":
-            self._repeated.add(action)
         return action
 
     def format_help(self):
@@ -61,7 +59,6 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         end = words.index("--") if "--" in words else len(words)
         self._check_names(words[:end])
-        self._check_once(words[:end])
         namespace, extra = self.parse_known_args(self._with_values(words[:end]) + words[end:], namespace)
         if extra:
             self._refuse(extra, words)
@@ -98,27 +95,6 @@ class Parser(argparse.ArgumentParser):
         texts = positionals(self.arguments)
         behind = f"; a {texts[0].metavar} that begins with a hyphen goes behind --" if texts and name[1] != "-" else ""
         return f"unknown flag {name}{nearest(name, known) or behind}"
-
-    def _check_once(self, words):
-        """Refuses a flag with two values; the same one twice does no harm."""
-        known, given = self.flags(), {}
-        for word, after in zip(words, [*words, ""][1:], strict=True):
-            name, has_value, value = word.partition("=")
-            action = known.get(name)
-            if action is None or action in self._repeated or action.nargs in ("+", "*", 0):
-                continue
-            value = value if has_value else after
-            if isinstance(action, BoolAction):
-                value = value.lower() if has_value or value.lower() in TRUE | FALSE else "true"
-                if value not in TRUE | FALSE:
-                    continue  # which is told by its type
-                value = parse_bool(value) != action.negates(name)
-            first, before = given.setdefault(action, (name, value))
-            if before != value and first == name:
-                twice = " and ".join(f"as {shown(each)}" for each in (before, value))
-                self.error(f"{name} is given twice, {twice}; leave one of them out")
-            if before != value:
-                self.error(f"{first} and {name} contradict each other; leave one of them out")
 
     def _with_values(self, words):
         """Gives each boolean flag its value, so that what follows it is not taken for one.

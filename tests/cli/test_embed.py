@@ -13,7 +13,6 @@ from keras_bert.tasks.embed.embedding import embed
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.shell import Shell, stdin
-from tests.running import last_ones
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -44,7 +43,7 @@ def expected(folder):
 
 def run(folder, *flags):
     places = [f"--model_dir={folder / 'model'}", f"--input_file={folder / 'texts.txt'}"]
-    return main(last_ones(["embed", *places, *map(str, flags)]))
+    return main(["embed", *places, *map(str, flags)])
 
 
 def test_an_array_a_row_for_each_line(folder, expected, tmp_path, capsys):

@@ -6,7 +6,6 @@ from keras_bert.cli.main import dispatch, main
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from tests.cli.vocabularies import expect_error
-from tests.running import last_ones
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def old_file(tmp_path):
 def extending(text_file, old_file, *more):
     vocab_file = old_file.with_name("new.txt")
     named = [f"--input_file={text_file}", f"--init_vocab_file={old_file}", f"--vocab_file={vocab_file}"]
-    return last_ones(["train_vocab", *named, *more])
+    return ["train_vocab", *named, *more]
 
 
 def test_a_vocabulary_is_extended(text_file, old_file, capsys):

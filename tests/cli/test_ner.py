@@ -13,7 +13,6 @@ from keras_bert.tasks.tag import tag, tagging_metrics
 from keras_bert.tasks.tag.conll import read_conll
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from tests.running import last_ones
 from tests.small import small_shape
 
 PEOPLE = ["ann", "bob", "cem", "dora"]
@@ -52,7 +51,7 @@ def folder(tmp_path_factory):
 def ner(folder, output, *flags, model="pretrained"):
     """Runs the command with short sentences."""
     start = [f"--init_checkpoint={folder / model}"] if model else []
-    return main(last_ones(["ner", f"--output_dir={output}", *start, "--max_seq_length=12", *flags]))
+    return main(["ner", f"--output_dir={output}", *start, "--max_seq_length=12", *flags])
 
 
 @pytest.fixture(scope="module")

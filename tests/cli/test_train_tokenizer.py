@@ -14,7 +14,6 @@ from keras_bert.text.learning.bpe import FAMILIES as BPE_FAMILIES
 from keras_bert.text.learning.sentence_piece import FAMILIES as UNIGRAM_FAMILIES
 from keras_bert.text.tokenizer import Tokenizer
 from tests.cli.vocabularies import expect_error
-from tests.running import last_ones
 
 SIZE = 300
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def arguments(text_file, vocab_file, *more):
     named = [f"--input_file={text_file}", f"--vocab_file={vocab_file}", f"--vocab_size={SIZE}"]
-    return last_ones(["train_vocab", *named, *more])
+    return ["train_vocab", *named, *more]
 
 
 FILES = {
@@ -34,7 +33,7 @@ FILES = {
 def kind_arguments(model, text_file, folder, *more):
     size = {"bpe": SIZE, "unigram": 120}[model]
     named = [f"--model={model}", f"--input_file={text_file}", f"--vocab_file={folder}", f"--vocab_size={size}"]
-    return last_ones(["train_vocab", *named, *more])
+    return ["train_vocab", *named, *more]
 
 
 @pytest.mark.parametrize("model", FILES)

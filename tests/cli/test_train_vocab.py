@@ -18,7 +18,6 @@ from keras_bert.text.learning.wordpiece import learn_vocab
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.cli.vocabularies import expect_error
-from tests.running import last_ones
 
 SIZE = 300
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def arguments(text_file, vocab_file, *more):
     named = [f"--input_file={text_file}", f"--vocab_file={vocab_file}", f"--vocab_size={SIZE}"]
-    return last_ones(["train_vocab", *named, *more])
+    return ["train_vocab", *named, *more]
 
 
 def test_end_to_end(text_file, tmp_path, capsys):
