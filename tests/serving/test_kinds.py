@@ -17,7 +17,13 @@ from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from tests.small import small_shape
 from tests.text.kinds import slow_but, small_tokenizer
 
-SIZES = {"roberta": "roberta-base", "xlm_roberta": "xlm-roberta-base", "albert": "albert-base", "kobert": "base"}
+SIZES = {
+    "roberta": "roberta-base",
+    "xlm_roberta": "xlm-roberta-base",
+    "albert": "albert-base",
+    "kobert": "base",
+    "big_bird": "base",
+}
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 TEXTS = ["Paris isn't in the U.S.", "", "   ", "한국은 東京!", "a\x00b \u200b é e\u0301", "one two three " * 12, "ﾊﾟ ½x"]
 CONTEXTS = [

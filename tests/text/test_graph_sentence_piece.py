@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_bert.errors import UserError
+from keras_bert.text.sentence_piece.engine import SentencePieceEngine
 from keras_bert.text.sentence_piece.fast_model import unfit
 from keras_bert.text.sentence_piece.graph import GraphSentencePiece
 from keras_bert.text.sentence_piece.model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, read_model, write_model
@@ -92,9 +92,75 @@ def test_places(name):
     assert exact > len(texts) / 2
 
 
-def test_places_of_a_bpe_model_are_refused():
-    with pytest.raises(UserError, match="cannot place its pieces in a text, since its model_type is bpe"):
-        GraphSentencePiece(small_engine("big_bird")).pieces(tf.constant(["a"]))
+def changed(name, family="big_bird", **flags):
+    """Returns a small model as one of another family, or one without its normalization or with other flags."""
+    model = small_engine(name).model
+    fields = {"kind": model.kind, "unk_id": model.unk_id, "charsmap": model.charsmap} | flags
+    space = "▁" if fields.get("escape_whitespaces", True) else " "
+    data = write_model([piece.replace("▁", space) for piece in model.pieces], model.scores, model.types, **fields)
+    return SentencePiece(data, FAMILIES[family])
+
+
+MARKS = pytest.mark.slow, pytest.mark.nightly
+# Models whose ids come from SentencepieceTokenizer.
+OFFSETS = {
+    "big_bird": lambda: small_engine("big_bird"),
+    "albert_bpe": lambda: changed("big_bird", "albert"),
+    "albert_bpe_without_normalization": lambda: changed("big_bird", "albert", charsmap=b""),
+    "xlnet_bpe_that_keeps_spaces": lambda: changed("big_bird", "xlnet", remove_extra_whitespaces=False),
+    "bpe_without_prefix": lambda: changed("big_bird", add_dummy_prefix=False, remove_extra_whitespaces=False),
+    "unigram_without_normalization": lambda: changed("xlm_roberta", "xlm_roberta", charsmap=b""),
+    "unigram_that_does_not_escape_spaces": lambda: changed("xlm_roberta", "xlm_roberta", escape_whitespaces=False),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name != "big_bird"]) for name in OFFSETS])
+def test_places_by_offsets_are_those_of_python(name):
+    engine = SentencePieceEngine(OFFSETS[name]())
+    layer = GraphSentencePiece(engine.model)
+    assert layer.why_slow
+    texts = [" \t a \t", "a \u0301 b", "x ''  ``y", "▁\u0487 ▁", "9,\u035e10²", "\u0326\u030b \u200a ㄳ ½", "  "]
+    for each in (TIES + SEEN + texts, *map(NastyTexts(random.Random(8), engine.model.tokens).batch, [1, 32, 3000])):
+        check_places(engine, layer, each)
+    assert [each.to_list() for each in layer.pieces(tf.constant([], tf.string))] == [[]] * 3
+
+
+def check_places(engine, layer, texts):
+    function = tf.function(layer.pieces, input_signature=[STRINGS])
+    found = (each.to_list() for each in function(tf.constant(texts)))
+    same_ids = 0
+    for text, ids, starts, ends in zip(texts, *found, strict=True):
+        expected, offsets = engine.ids_with_offsets(text)
+        if engine.model.model.kind == "bpe":
+            assert ids == expected, text
+        if ids == expected:  # Unigram's ties may be told apart in another way
+            assert list(zip(starts, ends, strict=True)) == offsets, text
+            same_ids += 1
+    assert same_ids > 0.9 * len(texts)
+
+
+@pytest.mark.slow
+def test_golden_places_of_a_bpe_model(shared):
+    name = "big_bird_selftrained"
+    engine = SentencePieceEngine(golden_engine(shared, name))
+    layer = GraphSentencePiece(engine.model)
+    check_places(engine, layer, [text for text, _ in golden_cases(shared, name)])
+    lines = (shared / "data/corpora/wikitext-2/valid.txt").read_text(encoding="utf-8").splitlines()
+    check_places(engine, layer, lines[:1500])
+    check_places(engine, layer, NastyTexts(random.Random(9), engine.model.tokens).batch(3000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["big_bird", "albert"])
+def test_blanks_are_all_characters_that_leave_no_text(name):
+    engine = small_engine(name)
+    joins, prefix, blanks = engine.rules.joins_spaces, engine.prefix, set()
+    for code in [*range(0xD800), *range(0xE000, 0x110000)]:
+        left = engine.normalize(f"a{chr(code)}a").removeprefix(prefix)
+        if left in ("aa", "a▁a") or (joins and chr(code).isspace()):
+            blanks.add(code)
+    assert set(engine.blanks()) == blanks
+    assert {0x20, 0x200B, 0x2581, 0x3000} <= blanks
 
 
 def test_every_unigram_family_sums_as_sentencepiece_does():

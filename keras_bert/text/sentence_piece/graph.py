@@ -81,25 +81,29 @@ class GraphSentencePiece(tf.Module):
     def pieces(self, texts):
         """Tokenizes, and says where each piece stands, as `ids_with_offsets` of the engine does.
 
-        The places are the same but where several combining marks, or a mark and a letter that becomes several, stand
-        together: there each piece gets the place of the whole cluster.
+        The places are the same with `why_slow`. Without it they differ where several combining marks, or a mark and a
+        letter that becomes several, stand together: there each piece gets the place of the whole cluster.
 
         Args:
             texts: string (N,), valid UTF-8.
 
         Returns:
             ids, starts, ends: ragged int32 (N, L); starts and ends count characters.
-
-        Raises:
-            UserError: `why_slow` is not None.
         """
+        from keras_bert.text.sentence_piece.graph_offsets import GraphOffsets
         from keras_bert.text.sentence_piece.graph_places import GraphPlaces
 
-        if self._places is None:
-            self._places = GraphPlaces(self.engine, self._clean, self.why_slow)
+        if self._places is None and self.why_slow:
+            self._places = GraphOffsets(self.engine, self._op)
+        elif self._places is None:
+            self._places = GraphPlaces(self.engine, self._clean)
         ids, starts, ends = self._places(texts)
-        if not len(self._commas):
-            return ids, starts, ends
+        if len(self._commas):
+            ids, starts, ends = self._placed_commas(ids, starts, ends)
+        return (ids, *self._places.widened(texts, starts, ends)) if self.why_slow else (ids, starts, ends)
+
+    def _placed_commas(self, ids, starts, ends):
+        """Puts several pieces in the place of one that ends in a comma: ids and places, ragged int32 (N, L) each."""
         splits = tf.cast(ids.row_splits, tf.int64)
         parts, row_of = self._comma_parts(ids.values)
         sizes = tf.where(parts >= 0, tf.gather(self._token_sizes, tf.maximum(parts, 0)), 0)

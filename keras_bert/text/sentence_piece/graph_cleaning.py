@@ -42,6 +42,20 @@ class GraphCleaning:
         plain = tf.strings.regex_full_match(tf.strings.reduce_join(texts), "[ -~]*")
         return tf.cond(plain, lambda: self._of_ascii(texts), lambda: self._of_any(texts))
 
+    def lengths(self, units):
+        """Returns how many characters units of texts become where nothing is left composed, int32 of all.
+
+        Args:
+            units: ragged string (N, U): white space up to the next word, the two characters of a quote, or a character.
+        """
+        lengths = tf.strings.length(self(units.values), unit="UTF8_CHAR")
+        if not self._joins:
+            return lengths
+        is_space, rows = tf.strings.regex_full_match(units.values, f"[{_WHITE_SPACE}]+"), units.value_rowids()
+        places = tf.range(tf.size(rows, tf.int64))
+        is_inside = (places > tf.gather(units.row_starts(), rows)) & (places + 1 < tf.gather(units.row_limits(), rows))
+        return tf.where(is_space, tf.cast(is_inside, tf.int32), lengths)  # at the ends of a text nothing is left
+
     def _of_ascii(self, texts):
         if self._joins:
             texts = self._joined(texts)

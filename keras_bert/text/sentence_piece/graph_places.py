@@ -1,8 +1,8 @@
-"""Where a SentencePiece tokenizer's pieces stand in raw strings, inside the graph.
+"""Where a Unigram model's pieces stand in raw strings, inside the graph.
 
-The op says no places. Each piece's length counts characters of the normalized text, and so does a second model of the
-same normalization whose pieces are single characters; it is asked about units of the raw text, characters with what
-normalization may join to them. Both counts together give the units of a piece.
+FastSentencepieceTokenizer says no places. Each piece's length counts characters of the normalized text, and so does a
+second model of the same normalization whose pieces are single characters; it is asked about units of the raw text,
+characters with what normalization may join to them. Both counts together give the units of a piece.
 Shapes: N strings, L pieces of a string, U units of a string.
 """
 
@@ -11,7 +11,6 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_bert.errors import UserError
 from keras_bert.text.characters import re2_class
 from keras_bert.text.graph_strings import split_around
 from keras_bert.text.sentence_piece.fast_model import fast_model
@@ -25,18 +24,11 @@ class GraphPlaces:
     Args:
         engine: the SentencePiece.
         clean: its GraphCleaning.
-
-        why_slow: its GraphSentencePiece's.
-
-    Raises:
-        UserError: the model's ids cannot be had from the fast op.
     """
 
-    def __init__(self, engine, clean, why_slow):
+    def __init__(self, engine, clean):
         import tensorflow_text as tf_text
 
-        if why_slow:
-            raise UserError(f"{engine.source}: the graph cannot place its pieces in a text, since {why_slow}.")
         model, self._clean = engine.model, clean
         fast = fast_model(model, apart=True)
         added = np.full(fast.size - len(engine.table), engine.unk_id, np.int32)

@@ -19,6 +19,7 @@ from keras_bert.text.sentence_piece.cleaning_bulk import BulkCleaner
 from keras_bert.text.sentence_piece.model import CONTROL, UNKNOWN, read_model
 
 SPACE = "▁"  # what SentencePiece writes for a space, U+2581
+SPACES = f"{SPACE} "  # of which a model that does not escape spaces writes the second
 BATCH = 4096  # texts to encode at once
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -38,7 +39,7 @@ class SentencePiece:
         special: {role: token} of pad, unk, cls, sep, mask.
         added: AddedTokens that transformers' class keeps whole in a text; the caller splits a text at them.
         table: int32 (P,), from a piece's id to the family's.
-        prefix: what the model puts before a text, "▁" or nothing.
+        prefix: what the model puts before a text, "▁", " " or nothing.
         unk_id: the id that an unknown piece gets.
         is_continuation: bool (V,), whether a token does not begin a word and is not special.
         commas: {id: ids of the pieces that take its place}.
@@ -76,7 +77,7 @@ class SentencePiece:
         self._has_comma = np.isin(np.arange(len(self.tokens)), list(self.commas))
         self._blank = _Blanks(self)
         self._encode_all = _batch_encoder(self.processor)
-        self.prefix = SPACE if self.model.add_dummy_prefix else ""
+        self.prefix = self.processor.normalize("a").removesuffix("a")
         self._same_ids = np.array_equal(self.table, np.arange(len(self.table)))
         joins = self.model.remove_extra_whitespaces and self.model.escape_whitespaces
         try:
@@ -166,6 +167,17 @@ class SentencePiece:
         spaces = [chr(code) for first, last in WHITE_SPACE for code in range(first, last + 1)]
         return [space for space in spaces if self.processor.normalize(f"a{space}a") != f"{self.prefix}a{SPACE}a"]
 
+    def blanks(self):
+        """Returns the code points, in order, of the characters of which white space or nothing becomes."""
+        codes = {ord(SPACE), *(code for first, last in WHITE_SPACE for code in range(first, last + 1))}
+        for page in range(0, 0x110000, 64):
+            if 0xD800 <= page < 0xE000:
+                continue
+            text = "a".join(map(chr, range(page, page + 64)))
+            if self.processor.normalize(f"a{text}a") != f"{self.prefix}a{text}a":  # in one call: most stay as they are
+                codes.update(range(page, page + 64))
+        return sorted(code for code in codes if self._blank[chr(code)])
+
     def _batch(self, texts):
         try:
             ids, lengths = self._encode_all(self._cleaner(texts) if self.rules.cleans else texts)
@@ -229,7 +241,7 @@ class SentencePiece:
                 start += 1
             while start < end and self._blank[text[end - 1]]:
                 end -= 1
-            if start == end and piece.strip(SPACE) and start < len(text):
+            if start == end and piece.strip(SPACES) and start < len(text):
                 end = start + 1  # one of the first pieces of a character that becomes several
             spans.append((start, end))
         return spans
@@ -248,7 +260,7 @@ class _Blanks(dict):
     def __missing__(self, char):
         engine = self._engine
         spelt = engine.normalize(f"a{char}a").removeprefix(engine.prefix)
-        self[char] = blank = spelt in ("aa", f"a{SPACE}a") or (engine.rules.joins_spaces and char.isspace())
+        self[char] = blank = spelt in ("aa", f"a{SPACE}a", "a a") or (engine.rules.joins_spaces and char.isspace())
         return blank
 
 
