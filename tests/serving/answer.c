@@ -7,8 +7,8 @@
 
      {"label": "good", "labels": ["bad", "good"], "probabilities": [0.0180416293, 0.981958389]}
 
-   --ops      a library of operations that the model uses, once for each. Raw text needs two of tensorflow-text's:
-              _fast_wordpiece_tokenizer.so and _normalize_ops.so. A model of ids needs none.
+   --ops      a library of operations that the model uses, once for each. Raw text needs one or two of
+              tensorflow-text's, by the tokenizer: docs/serving.md has a table. A model of ids needs none.
    --input    where a model takes several strings, their names in the order in which the texts come:
               `--input text --input pair` reads text, pair, text, pair, ...
 
@@ -54,6 +54,13 @@ _Noreturn static void fail(const char *format, ...)
 static void check(const TF_Status *status, const char *what)
 {
     if (TF_GetCode(status) != TF_OK) fail("%s: %s", what, TF_Message(status));
+}
+
+/* The same, of a graph that may need an operation nobody has loaded: one in a branch is missed where it runs. */
+static void check_graph(const TF_Status *status, const char *what)
+{
+    int unknown = strstr(TF_Message(status), "Op type not registered") != NULL;
+    check(status, unknown ? "the model has an operation that is in no library given by --ops" : what);
 }
 
 /* Gives memory, until the program ends, for so many items of a size, and a byte for the NUL behind a string. */
@@ -247,7 +254,7 @@ static TF_Tensor **run(TF_Session *session, Slots inputs, Slots outputs, Texts t
     }
     for (int i = 0; i < outputs.count; i++) to[i] = outputs.items[i].place;
     TF_SessionRun(session, NULL, from, given, inputs.count, to, answers, outputs.count, NULL, 0, NULL, status);
-    check(status, "the model refused the texts");
+    check_graph(status, "the model refused the texts");
     for (int i = 0; i < inputs.count; i++) TF_DeleteTensor(given[i]);
     return answers;
 }
@@ -353,8 +360,7 @@ static TF_Session *load(const char *folder, TF_Graph *graph, TF_Buffer *meta_gra
     const char *const tags[] = {"serve"};
     TF_SessionOptions *options = TF_NewSessionOptions();
     TF_Session *session = TF_LoadSessionFromSavedModel(options, NULL, folder, tags, 1, graph, meta_graph, status);
-    int unknown = strstr(TF_Message(status), "Op type not registered") != NULL;
-    check(status, unknown ? "the model has an operation that is in no library given by --ops" : folder);
+    check_graph(status, folder);
     TF_DeleteSessionOptions(options);
     return session;
 }

@@ -3,6 +3,7 @@
 Requests and answers are those of fresh.py: {input: rows}, and a list of {output: value}, one a row.
 """
 
+import functools
 import json
 import subprocess
 import sys
@@ -18,18 +19,19 @@ from keras_bert.tasks.choose.files import Questions
 from keras_bert.tasks.fill_mask.filling import fill_mask, predict
 from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from keras_bert.text.vocabulary import MASK
-from tests.serving.conftest import MAX_SEQ_LENGTH
+from tests.serving.conftest import MAX_SEQ_LENGTH, OPTIONS
 
 PROGRAM = Path(__file__).with_name("fresh.py")
 SIZES = {"max_seq_length": MAX_SEQ_LENGTH}
 
 
-def requests(texts, pairs=None):
+def requests(texts, pairs=None, mask=MASK):
     """Returns {name of a model of conftest.py: its request}, made of texts.
 
     Args:
         texts: list of str.
         pairs: list of (question, context); None makes them of the texts.
+        mask: the tokenizer's mask token.
     """
     others = texts[::-1]
     one = {"text": texts}
@@ -38,7 +40,7 @@ def requests(texts, pairs=None):
     return {
         **dict.fromkeys(("embed", "classify", "score", "multi_label", "ner"), one),
         "pair": {"text": texts, "pair": others},
-        "fill_mask": {"text": [text if MASK in text else f"{MASK} {text}" for text in texts]},
+        "fill_mask": {"text": [text if mask in text else f"{mask} {text}" for text in texts]},
         "squad": {"question": questions, "context": contexts},
         "multiple_choice": {
             "context": texts,
@@ -56,14 +58,15 @@ def in_fresh_process(requests, folder, *flags):
         *flags: those of fresh.py.
 
     Returns:
-        A list of answers, in the order of the requests.
+        A list of answers, in the order of the requests; with `--together` two of them.
     """
     files = [folder / name for name in ("requests.json", "answers.json")]
     files[0].write_text(json.dumps({str(path): inputs for path, inputs in requests.items()}))
     done = subprocess.run([sys.executable, PROGRAM, *files, *flags], capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     answers = json.loads(files[1].read_text())
-    return [answers[str(path)] for path in requests]
+    found = [[each[str(path)] for path in requests] for each in answers]
+    return found if "--together" in flags else found[0]
 
 
 def known(text):
@@ -85,8 +88,8 @@ def _by_row(columns):
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _embeddings(model, tokenizer, text):
-    return _by_row({"embedding": kb.embed(model, tokenizer, text, **SIZES)})
+def _embeddings(model, tokenizer, text, **options):
+    return _by_row({"embedding": kb.embed(model, tokenizer, text, **SIZES, **options)})
 
 
 def _classes(model, tokenizer, text, pair=None):
@@ -144,6 +147,7 @@ def _choices(model, tokenizer, context, choices):
 
 PYTHON = {
     "embed": _embeddings,
+    "sentence": functools.partial(_embeddings, **OPTIONS["sentence"]),
     "classify": _classes,
     "pair": _classes,
     "score": _classes,

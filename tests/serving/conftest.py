@@ -1,11 +1,15 @@
 """Small models with random weights and a vocabulary of our own, and their SavedModels."""
 
+import dataclasses
+import functools
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_bert.config import BertConfig
+from keras_bert.config import BertConfig, Config
 from keras_bert.models import (
     BertClassifier,
     BertEncoder,
@@ -18,6 +22,8 @@ from keras_bert.serving.export import export
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.sharing import made_once
+from tests.small import small_shape
+from tests.text.kinds import small_tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("the", "capital", "of", "paris", "france", "is", "한국", "東", "京")
@@ -26,6 +32,8 @@ MARKS = '"#$%&()*+-/:;<=>@\\^_`{|}~。、'
 SCRIPTS = [(0x30, 0x39), (0x3B1, 0x3C9), (0x430, 0x44F), (0x1100, 0x1112), (0x1161, 0x1175), (0x11A8, 0x11C2)]
 SPELLED = [*(chr(code) for first, last in SCRIPTS for code in range(first, last + 1)), *"日本語中国人のはい"]
 MAX_SEQ_LENGTH = 40  # no multiple of 16, and less than the models' positions
+OPTIONS = {"sentence": {"pooling": ["cls", "max"], "normalize": True, "prompt": "the "}}
+SHAPES = {"roberta": "roberta-base", "albert": "albert-base"}  # by the kind of tokenizer
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
@@ -52,6 +60,11 @@ def config(tokenizer):
 @pytest.fixture(scope="session")
 def models(config):
     """{name: model} of every kind of head."""
+    return every_head(config)
+
+
+def every_head(config):
+    """Returns {name: model} of every kind of head, with the same weights each time."""
     keras.utils.set_random_seed(7)
     return {
         "embed": BertEncoder(config),
@@ -70,7 +83,8 @@ def tagger(config):
     """Returns a model that says every tag of some word or other."""
     model = BertTokenClassifier(BertEncoder(config), len(TAGS), labels=TAGS)
     ids = np.random.default_rng(0).integers(5, config.vocab_size, (8, 16))
-    inputs = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+    inputs = {"input_ids": ids, "input_mask": np.ones_like(ids)}
+    inputs |= {"segment_ids": np.zeros_like(ids)} if "segment_ids" in model.input else {}
     model.head.bias.assign(-np.mean(model(inputs), axis=(0, 1)))
     return model
 
@@ -78,15 +92,46 @@ def tagger(config):
 @pytest.fixture(scope="session")
 def exported(models, tokenizer, tmp_path_factory):
     """{name: Exported} of the same models, which have the same weights in every process."""
+    return made_once(tmp_path_factory, "serving", lambda folder: export_all(models, tokenizer, folder))[1]
+
+
+def export_all(models, tokenizer, folder):
+    """Exports {name: model} into a folder. Returns {name: Exported}."""
     sizes = {"max_seq_length": MAX_SEQ_LENGTH, "top_k": 4}
+    return {
+        name: export(model, tokenizer, folder / name / "1", pair=name == "pair", **sizes, **OPTIONS.get(name, {}))
+        for name, model in models.items()
+    }
 
-    def make(folder):
-        return {
-            name: export(model, tokenizer, folder / name / "1", pair=name == "pair", **sizes)
-            for name, model in models.items()
-        }
 
-    return made_once(tmp_path_factory, "serving", make)[1]
+@dataclasses.dataclass(frozen=True)
+class OfKind:
+    """Models of all heads with one kind of tokenizer; `exported(name)` writes one when first asked for its Exported."""
+
+    tokenizer: Tokenizer
+    models: dict
+    exported: Callable
+
+
+@pytest.fixture(scope="session")
+def of_kind(tmp_path_factory):
+    """A function from a kind of tokenizer (tests/text/kinds.py) to its OfKind."""
+
+    @functools.cache
+    def made(kind):
+        tokenizer = small_tokenizer(kind)
+        sizes = small_shape(max_position_embeddings=70, initializer_range=0.5, vocab_size=len(tokenizer))
+        models = every_head(Config.from_name(SHAPES.get(kind, "base"), **sizes, pad_token_id=tokenizer.pad_id))
+        models["sentence"] = models["embed"]
+
+        @functools.cache
+        def exported(name):
+            make = functools.partial(export_all, {name: models[name]}, tokenizer)
+            return made_once(tmp_path_factory, f"serving_{kind}_{name}", make)[1][name]
+
+        return OfKind(tokenizer, models, exported)
+
+    return made
 
 
 @pytest.fixture(scope="session")

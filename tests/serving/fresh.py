@@ -1,10 +1,13 @@
 """Asks SavedModels with TensorFlow alone: a program of its own, which knows nothing of this library.
 
-    python fresh.py requests.json answers.json [--ids] [--rows 64] [--room BYTES]
+    python fresh.py requests.json answers.json [--ids] [--rows 64] [--room BYTES] [--together]
 
 A request is {input: rows} by the SavedModel's path. Its answer is a list of {output: value}, one a row, without the
 padding that comes of other rows of the batch. A byte that is not UTF-8 is a lone surrogate in a string here, as
 `bytes.decode(errors="surrogateescape")` has it.
+
+The file gets a list of {path: answer}: one of them or, with `--together`, which loads all models before it asks the
+first, two: loaded in the order of the requests and in the other.
 """
 
 import argparse
@@ -72,6 +75,11 @@ def limit_memory(room):
     resource.setrlimit(resource.RLIMIT_DATA, (taken + room, taken + room))
 
 
+def loaded(path):
+    """Returns the signature of a SavedModel."""
+    return tf.saved_model.load(path).signatures["serving_default"]
+
+
 def main():
     """Runs the program."""
     parser = argparse.ArgumentParser()
@@ -80,15 +88,21 @@ def main():
     parser.add_argument("--ids", action="store_true")
     parser.add_argument("--rows", type=int)
     parser.add_argument("--room", type=int)
+    parser.add_argument("--together", action="store_true")
     options = parser.parse_args()
     if not options.ids:
         import tensorflow_text  # noqa: F401
     if options.room:
         limit_memory(options.room)
-    answers = {}
-    for path, inputs in json.loads(options.requests.read_text()).items():
-        signature = tf.saved_model.load(path).signatures["serving_default"]
-        answers[path] = ask(signature, inputs, options.rows)
+    requests = json.loads(options.requests.read_text())
+    if options.together:
+        every = [{path: loaded(path) for path in order} for order in (list(requests), list(requests)[::-1])]
+    else:
+        every = [dict.fromkeys(requests)]
+    answers = [
+        {path: ask(models[path] or loaded(path), inputs, options.rows) for path, inputs in requests.items()}
+        for models in every
+    ]
     foreign = {name.split(".")[0] for name in sys.modules} & {*FOREIGN, *(["tensorflow_text"] if options.ids else [])}
     assert not foreign, foreign
     options.answers.write_text(json.dumps(answers))

@@ -5,21 +5,22 @@ import json
 import re
 import shutil
 import subprocess
+from inspect import isfunction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from tests.text.kinds import KINDS, slow_but, small_tokenizer
 
 LENGTH = 40  # as in conftest.py
 SOURCE = Path(__file__).with_name("answer.c")
 TENSORFLOW = Path(tf.sysconfig.get_lib())
-OPS = [
-    Path(importlib.util.find_spec("tensorflow_text").origin).parent / "python/ops" / name
-    for name in ("_fast_wordpiece_tokenizer.so", "_normalize_ops.so")
-]
+OPS_FOLDER = Path(importlib.util.find_spec("tensorflow_text").origin).parent / "python/ops"
+OPS = [OPS_FOLDER / name for name in ("_fast_wordpiece_tokenizer.so", "_normalize_ops.so")]
 WITH_OPS = [word for path in OPS for word in ("--ops", str(path))]
 TEXTS = [
     b"Paris is the [MASK] of France.",
@@ -36,6 +37,7 @@ INPUTS = {
     "two": [tf.TensorSpec((None,), tf.string, "text"), tf.TensorSpec((None,), tf.string, "pair")],
     "numbers": [tf.TensorSpec((None, 2), tf.float32, "values")],
 }
+STRINGS = tf.TensorSpec([None], tf.string)
 FLOATS = np.array([1 / 3, -16777217.0, 1e-45, np.inf, np.nan], np.float32)
 
 
@@ -163,18 +165,85 @@ def test_every_model_of_texts_answers_as_with_tensorflow(program, exported, sign
     }
     assert len(served) >= 8
     for name, each in served.items():
-        columns = {key: [*TEXTS[i:], *TEXTS[:i]] for i, key in enumerate(each.inputs)}
-        options = [word for key in columns for word in ("--input", key)]
-        lines = b"\n".join(text for row in zip(*columns.values(), strict=True) for text in row)
-        answers = answers_of(run(program, *WITH_OPS, *options, each.path, lines=lines))
-        expected = signatures[name](**{key: tf.constant(texts) for key, texts in columns.items()})
-        assert answers.keys() == expected.keys(), name
-        for key, tensor in expected.items():
-            if tensor.dtype.is_floating:
-                np.testing.assert_allclose(answers[key], tensor, atol=1e-5, err_msg=f"{name}: {key}")
-            else:
-                values = tensor.numpy().tolist()
-                assert answers[key] == (read(values) if tensor.dtype == tf.string else values), f"{name}: {key}"
+        assert_as_with_tensorflow(program, WITH_OPS, each, signatures[name], name)
+
+
+def assert_as_with_tensorflow(program, options, exported, signature, what, mask="[MASK]"):
+    texts = [text.replace(b"[MASK]", mask.encode()) for text in TEXTS]
+    columns = {key: [*texts[i:], *texts[:i]] for i, key in enumerate(exported.inputs)}
+    options = [*options, *(word for key in columns for word in ("--input", key))]
+    lines = b"\n".join(text for row in zip(*columns.values(), strict=True) for text in row)
+    answers = answers_of(run(program, *options, exported.path, lines=lines))
+    expected = signature(**{key: tf.constant(texts) for key, texts in columns.items()})
+    assert answers.keys() == expected.keys(), what
+    for key, tensor in expected.items():
+        if tensor.dtype.is_floating:
+            np.testing.assert_allclose(answers[key], tensor, atol=1e-5, err_msg=f"{what}: {key}")
+        else:
+            values = tensor.numpy().tolist()
+            assert answers[key] == (read(values) if tensor.dtype == tf.string else values), f"{what}: {key}"
+
+
+NIGHTLY_KINDS = [pytest.param(kind, marks=pytest.mark.nightly) for kind in ("modern", "big_bird")]
+# {kind of tests/text/kinds.py: how the table of docs/serving.md names its tokenizer}
+GUIDE = {
+    "wordpiece": "WordPiece (BERT",
+    "roberta": "byte-level BPE (RoBERTa",
+    "modern": "byte-level BPE of normalized text (ModernBERT",
+    "xlm_roberta": "SentencePiece Unigram (XLM-RoBERTa",
+    "deberta_v2": "SentencePiece Unigram (XLM-RoBERTa",
+    "albert": "SentencePiece Unigram of cleaned text (ALBERT",
+    "kobert": "SentencePiece Unigram of cleaned text (ALBERT",
+    "big_bird": "SentencePiece BPE (BigBird",
+}
+
+
+def libraries_in_guide(kind):
+    """Returns the paths of the libraries that the guide names for a kind of tokenizer."""
+    guide = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+    [row] = [line for line in guide.splitlines() if line.startswith(f"| {GUIDE[kind]}")]
+    return [OPS_FOLDER / name for name in re.findall(r"`(_\w+\.so)`", row)]
+
+
+@pytest.mark.parametrize("kind", [*slow_but((), ["roberta", "albert"]), *NIGHTLY_KINDS])
+def test_every_kind_of_tokenizer_answers_by_the_libraries_that_the_guide_names(program, of_kind, kind):
+    made, libraries = of_kind(kind), libraries_in_guide(kind)
+    for name in ("classify", "ner", "squad", "fill_mask"):
+        exported = made.exported(name)
+        signature = tf.saved_model.load(str(exported.path)).signatures["serving_default"]
+        options = [word for path in libraries for word in ("--ops", path)]
+        mask = made.tokenizer.mask_token
+        assert_as_with_tensorflow(program, options, exported, signature, f"{kind}, {name}", mask)
+    for missing in libraries:
+        options = [word for path in libraries if path != missing for word in ("--ops", path)]
+        done = run(program, *options, made.exported("classify").path, "text")
+        assert done.returncode == 2 and b"an operation that is in no library" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_guide_names_the_libraries_of_every_kind(tmp_path):
+    assert GUIDE.keys() == set(KINDS)
+    modules = {path: vars(tf.load_op_library(str(path))) for path in OPS_FOLDER.glob("*.so")}
+    libraries = {path: {name for name, each in names.items() if isfunction(each)} for path, names in modules.items()}
+    for kind in KINDS:
+        layer = small_tokenizer(kind).graph_layer()
+        module = tf.Module()
+        module.graph = layer.graph if hasattr(layer, "graph") else layer
+        module.ids = ids_and_pieces(layer)
+        tf.saved_model.save(module, str(tmp_path / kind))
+        used = {path for name in operations(tmp_path / kind) for path, names in libraries.items() if name in names}
+        assert used == set(libraries_in_guide(kind)), kind
+
+
+def ids_and_pieces(layer):
+    return tf.function(lambda text: (layer(text), layer.pieces(text)), input_signature=[STRINGS])
+
+
+def operations(path):
+    """Returns the names of all operations of a SavedModel, as the modules of op libraries have them."""
+    [graph] = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    nodes = [*graph.graph_def.node, *(node for each in graph.graph_def.library.function for node in each.node_def)]
+    return {node.op.replace(">", "_") for node in nodes}
 
 
 def test_every_type_is_written_as_json(program, paths):

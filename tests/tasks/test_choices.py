@@ -20,6 +20,7 @@ from keras_bert.tasks.choose.choices import (
     train_chooser,
 )
 from keras_bert.tasks.choose.files import Questions, read_choices, split_choices, write_answers
+from keras_bert.text.layout import BERT
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -36,6 +37,21 @@ def config(tokenizer):
     return BertConfig.from_name(
         "L-1_H-16", vocab_size=tokenizer.vocab_size, max_position_embeddings=16, initializer_range=0.3
     )
+
+
+def test_white_space_of_a_choice_is_left_to_the_tokenizer():
+    class Spelled:
+        """Spells a text by its characters, of which a byte-level tokenizer has white space too."""
+
+        layout, cls_id, sep_id = BERT, 1, 2
+
+        def token_ids(self, text):
+            return list(map(ord, text))
+
+    questions = Questions(["a", "a"], ["", "b "], [[" c ", ""], ["d", ""]])
+    rows = encode_choices(questions, Spelled())["input_ids"]
+    ends = [" c ", "", "b  d", "b "]
+    assert [row.tolist() for row in rows] == [[1, 97, 2, *map(ord, end), 2] for end in ends]
 
 
 def write(path, text):

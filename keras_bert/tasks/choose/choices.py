@@ -24,6 +24,8 @@ LONGEST = 128  # pieces of a row, where nobody says
 def encode_choices(questions, tokenizer, *, max_seq_length=LONGEST):
     """Returns the rows of all questions, N * C of them: the context and, as the second text, start and choice.
 
+    Without a start the second text is the choice as it is, white space included, as for a served model.
+
     Args:
         questions: Questions.
         tokenizer: a Tokenizer.
@@ -33,7 +35,9 @@ def encode_choices(questions, tokenizer, *, max_seq_length=LONGEST):
         {"input_ids", "segment_ids"}: lists of N * C int32 arrays, the choices of a question following one another.
     """
     parts = zip(questions.contexts, questions.starts, questions.choices, strict=True)
-    texts = [(context, f"{start} {choice}".strip()) for context, start, choices in parts for choice in choices]
+    texts = [
+        (context, " ".join(filter(None, (start, choice)))) for context, start, choices in parts for choice in choices
+    ]
     return text_rows(texts, tokenizer, max_seq_length=max_seq_length)
 
 
