@@ -11,6 +11,7 @@ from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.training.finetune_options import FineTuning
 
 
 def parse(*flags, **defaults):
@@ -56,20 +57,9 @@ def test_a_saved_model_is_asked_with_the_length_it_was_trained_with():
 
 def test_flags_as_options_of_the_runs():
     args = parse("--num_runs=3", "--seed=5", "--layer_decay=0.9", "--early_stopping=2", "--train_batch_size=16")
-    options = finetune_flags.training_options(args)
-    assert list(options.pop("seeds")) == [5, 6, 7]
-    assert options == {
-        "grid": ({},),
-        "train_batch_size": 16,
-        "learning_rate": 5e-5,
-        "epochs": 3.0,
-        "num_train_steps": None,
-        "warmup_proportion": 0.1,
-        "layer_decay": 0.9,
-        "bias_correction": False,
-        "early_stopping": 2,
-        "evaluate_each_epoch": True,
-    }
+    assert finetune_flags.training_options(args) == FineTuning(
+        seeds=(5, 6, 7), train_batch_size=16, layer_decay=0.9, early_stopping=2
+    )
     args = parse("--reinit_layers=2", "--freeze_encoder", "--dtype=mixed_bfloat16")
     made = {"dtype": "mixed_bfloat16", "reinit_layers": 2, "freeze_encoder": True}
     assert finetune_flags.maker_options(args) == made
@@ -82,7 +72,7 @@ def test_a_seed_is_a_natural_number(capsys):
 
 
 def test_every_run_s_seed_is_one_that_numpy_takes():
-    assert list(finetune_flags.training_options(parse("--seed=4294967294", "--num_runs=2"))["seeds"])[-1] == 2**32 - 1
+    assert finetune_flags.training_options(parse("--seed=4294967294", "--num_runs=2")).seeds[-1] == 2**32 - 1
     with pytest.raises(UserError, match="--seed: a seed is a number below 2"):
         finetune_flags.training_options(parse("--seed=4294967295", "--num_runs=2"))
 
@@ -100,7 +90,7 @@ def test_the_paper_s_grid():
     assert {point["train_batch_size"] for point in points} == {16, 32}
     assert {point["learning_rate"] for point in points} == {5e-5, 3e-5, 2e-5}
     assert {point["epochs"] for point in points} == {2.0, 3.0, 4.0}
-    assert finetune_flags.training_options(parse("--grid=paper"))["grid"] == points
+    assert finetune_flags.training_options(parse("--grid=paper")).grid == points
 
 
 def test_a_grid_of_one_s_own():

@@ -14,8 +14,10 @@ from keras_bert.config import BertConfig
 from keras_bert.data.texts import text_dataset
 from keras_bert.models import BertEncoder
 from keras_bert.serving.export import export
+from keras_bert.tasks import answer as squad
+from keras_bert.tasks import choose as choices
+from keras_bert.tasks import tag as tagging
 from keras_bert.tasks.answer.training import dataset as squad_dataset
-from keras_bert.tasks.choose import choices, squad, tagging
 from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.training import predict_logits
 from keras_bert.tasks.embed.embedding import embed

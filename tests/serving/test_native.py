@@ -184,7 +184,7 @@ def assert_as_with_tensorflow(program, options, exported, signature, what, mask=
             assert answers[key] == (read(values) if tensor.dtype == tf.string else values), f"{what}: {key}"
 
 
-NIGHTLY_KINDS = [pytest.param(kind, marks=pytest.mark.nightly) for kind in ("modern", "big_bird")]
+NIGHTLY_KINDS = [pytest.param(kind, marks=pytest.mark.nightly) for kind in ("albert", "modern", "big_bird")]
 # {kind of tests/text/kinds.py: how the table of docs/serving.md names its tokenizer}
 GUIDE = {
     "wordpiece": "WordPiece (BERT",
@@ -205,7 +205,7 @@ def libraries_in_guide(kind):
     return [OPS_FOLDER / name for name in re.findall(r"`(_\w+\.so)`", row)]
 
 
-@pytest.mark.parametrize("kind", [*slow_but((), ["roberta", "albert"]), *NIGHTLY_KINDS])
+@pytest.mark.parametrize("kind", [*slow_but((), ["roberta"]), *NIGHTLY_KINDS])
 def test_every_kind_of_tokenizer_answers_by_the_libraries_that_the_guide_names(program, of_kind, kind):
     made, libraries = of_kind(kind), libraries_in_guide(kind)
     for name in ("classify", "ner", "squad", "fill_mask"):

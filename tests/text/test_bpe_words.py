@@ -10,8 +10,8 @@ from tests.text.byte_pairs import small_engine
 def words(text):
     """Cuts a text as the bulk tokenizer does."""
     bulk = BulkBytePairs(small_engine())
-    data = bulk._encode([text])
-    pairs = zip(*(array.tolist() for array in bulk._cut(data)), strict=True)
+    data = bulk.encode([text])
+    pairs = zip(*(array.tolist() for array in bulk.cut(data)), strict=True)
     return [data[start : start + length].decode() for start, length in pairs if data[start] != 0xFF]
 
 

@@ -9,7 +9,8 @@ import tokenizers
 
 from keras_bert.errors import UserError
 from keras_bert.text.bpe.byte_pairs import ALPHABET
-from keras_bert.text.learning import counting, learning_byte_pairs
+from keras_bert.text.learning import bpe as learning_bpe
+from keras_bert.text.learning import counting
 from keras_bert.text.learning.bpe import FAMILIES as BPE_FAMILIES
 from keras_bert.text.learning.bpe import byte_pairs_from_counts, count_byte_words
 from keras_bert.text.learning.counting import coverage
@@ -89,10 +90,10 @@ def test_what_is_too_long_to_learn_from():
 def test_the_counts_of_a_large_corpus_are_divided(monkeypatch):
     counts = count_byte_words(LINES)
     expected = byte_pairs_from_counts(counts, vocab_size=400).engine.model.merges
-    monkeypatch.setattr(learning_byte_pairs, "MAX_OCCURRENCES", counts.total() + 1)
+    monkeypatch.setattr(learning_bpe, "MAX_OCCURRENCES", counts.total() + 1)
     thousandfold = Counter({word: 1000 * count for word, count in counts.items()})
-    seen, repeated = [], learning_byte_pairs.repeated
-    monkeypatch.setattr(learning_byte_pairs, "repeated", lambda words: (seen.append(dict(words)), repeated(words))[1])
+    seen, repeated = [], learning_bpe.repeated
+    monkeypatch.setattr(learning_bpe, "repeated", lambda words: (seen.append(dict(words)), repeated(words))[1])
     assert byte_pairs_from_counts(thousandfold, vocab_size=400).engine.model.merges == expected
     assert sum(seen[0].values()) <= counts.total() + 1
 
