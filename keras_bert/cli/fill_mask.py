@@ -55,9 +55,11 @@ def to_read(text, answer):
     >>> list(to_read("a [MASK]", answer))
     ['a [MASK]', '  cat 50.0 %, dog 12.5 %']
     """
+    from keras_bert.tasks.task import percent
+
     yield text
     masks = answer["masks"]
     for number, guesses in enumerate(masks, 1):
         which = f"[MASK] {number}: " if len(masks) > 1 else ""
-        shares = (f"{guess['token']} {streams.percent(guess['probability'])}" for guess in guesses)
+        shares = (f"{guess['token']} {percent(guess['probability'])}" for guess in guesses)
         yield f"  {which}{', '.join(shares)}"

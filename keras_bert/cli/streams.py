@@ -272,12 +272,3 @@ def print_answers(pairs, to_read, args):
         for line in [to_json(answer, sys.stdout)] if as_json else to_read(row, answer):
             print(line, flush=True)
     return given
-
-
-def percent(share):
-    """Writes a share.
-
-    >>> percent(0.125)
-    '12.5 %'
-    """
-    return f"{100 * share:.1f} %"

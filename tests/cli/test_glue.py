@@ -13,7 +13,7 @@ from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.tasks import glue
-from keras_bert.tasks.fill_mask.filling import predict
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.small import NO_DROPOUT, small_shape

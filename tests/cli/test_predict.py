@@ -7,10 +7,10 @@ import pytest
 
 from keras_bert.cli.main import main
 from keras_bert.models import BertClassifier
+from keras_bert.tasks.classify.arrays import predict as ask
 from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.classify.saved import load_classifier
-from keras_bert.tasks.fill_mask.filling import predict as ask
 from keras_bert.tasks.table import read_table, write_tsv
 from keras_bert.text.tokenizer import Tokenizer
 from tests.cli.classifiers import TEXTS, expected, make_classifiers

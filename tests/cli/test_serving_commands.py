@@ -13,8 +13,9 @@ from keras_bert.cli.main import main
 from keras_bert.config import BertConfig
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.models.weights import collect_arrays
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.embed.embedding import embed
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

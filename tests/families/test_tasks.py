@@ -12,9 +12,9 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.cli.main import main
 from keras_bert.config import Config
 from keras_bert.errors import UserError
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.classify.saved import load_classifier
 from keras_bert.tasks.embed.embedding import embed
-from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.tasks.glue.heads import label_columns
 from keras_bert.tasks.glue.rows import find_task
 from keras_bert.text.tokenizer import Tokenizer

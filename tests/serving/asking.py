@@ -16,7 +16,8 @@ from keras_bert.tasks.answer.answering import Answerer
 from keras_bert.tasks.answer.examples import Context
 from keras_bert.tasks.choose.choices import predict_choices
 from keras_bert.tasks.choose.files import Questions
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.classify.arrays import predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 from keras_bert.tasks.tag.tagging import predict_tags, word_places
 from keras_bert.text.vocabulary import MASK
 from tests.serving.conftest import MAX_SEQ_LENGTH, OPTIONS

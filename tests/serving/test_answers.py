@@ -6,7 +6,7 @@ import pytest
 import keras_bert as kb
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.models import BertClassifier, BertSpanLabeler
-from keras_bert.tasks.fill_mask.filling import predict as ask
+from keras_bert.tasks.classify.arrays import predict as ask
 
 TEXTS = ["Paris is the capital of France.", "", "the " * 30]
 CONTEXT = "Paris is the capital. " * 20

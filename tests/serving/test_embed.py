@@ -10,10 +10,10 @@ import pytest
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.serving.loading import load
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.embed import embedding as module
 from keras_bert.tasks.embed.embedding import embed, similar
 from keras_bert.tasks.embed.vectors import POOLINGS
-from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.serving.conftest import MAX_SEQ_LENGTH

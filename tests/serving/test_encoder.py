@@ -13,7 +13,7 @@ from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.export import export
 from keras_bert.serving.precision import In8Bits, in_dtype, kernels_of
-from keras_bert.tasks.fill_mask.filling import predict
+from keras_bert.tasks.classify.arrays import predict
 
 LENGTHS = (7, 1, 20, 3)
 

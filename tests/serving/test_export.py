@@ -11,8 +11,8 @@ from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.serving.export import export
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.embed.embedding import embed
-from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.serving import fresh

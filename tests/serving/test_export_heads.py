@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
 from keras_bert.serving.export import export
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.embed.embedding import embed
 from keras_bert.tasks.embed.vectors import POOLINGS
-from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.text.tokenizer import Tokenizer
 from tests.serving.asking import in_fresh_process
 

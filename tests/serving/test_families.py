@@ -12,7 +12,8 @@ from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.export import export
 from keras_bert.serving.loading import load
 from keras_bert.serving.precision import in_dtype
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.classify.arrays import predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 
 SIZES = {
     "vocab_size": 60,

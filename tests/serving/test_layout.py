@@ -18,11 +18,12 @@ from keras_bert.tasks import answer as squad
 from keras_bert.tasks import choose as choices
 from keras_bert.tasks import tag as tagging
 from keras_bert.tasks.answer.training import dataset as squad_dataset
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.training import predict_logits
 from keras_bert.tasks.embed.embedding import embed
 from keras_bert.tasks.embed.vectors import Vectors
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 from keras_bert.tasks.rows import TASKS
 from keras_bert.tasks.served import Options, Server
 from keras_bert.tasks.tag.conll import Sentences

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from keras_bert.serving.export import export
 from keras_bert.serving.warmup import write_warmup
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.classify.arrays import predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 
 LENGTH = 40
 SECONDS_TO_LOAD = 120

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.classify.graph import classes
-from keras_bert.tasks.fill_mask.filling import predict
 from keras_bert.tasks.served import Options, Server
 
 LENGTH = 40

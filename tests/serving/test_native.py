@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.classify.arrays import predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 from tests.text.kinds import KINDS, slow_but, small_tokenizer
 
 LENGTH = 40  # as in conftest.py

@@ -8,8 +8,9 @@ import pytest
 
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertPretrainer
+from keras_bert.tasks.classify.arrays import predict
 from keras_bert.tasks.embed.embedding import embed
-from keras_bert.tasks.fill_mask.filling import fill_mask, predict
+from keras_bert.tasks.fill_mask.filling import fill_mask
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

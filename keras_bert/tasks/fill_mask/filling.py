@@ -1,13 +1,12 @@
-"""Filled masks and classes in Python, as arrays: the same numbers as the exported SavedModel gives.
+"""Filled masks in Python: the same numbers as the exported SavedModel gives.
 
-Runs on any Keras backend. B batch, S sequence, H hidden, C classes, M masks, V vocabulary.
+Runs on any Keras backend. B batch, S sequence, M masks, V vocabulary.
 """
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import softmax
 
 from keras_bert.errors import UserError
-from keras_bert.models.classifier import LABEL_SEPARATOR
 from keras_bert.tasks.inputs import (
     batches,
     check_length,
@@ -50,7 +49,8 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
     check_masked_lm(model)
     texts = check_texts(texts)
     max_seq_length = model.bert_config.max_length if max_seq_length is None else max_seq_length
-    _check(model, tokenizer, max_seq_length)
+    check_vocabulary(model.bert_config, tokenizer)
+    check_length(model.bert_config, max_seq_length, layout=tokenizer.layout)
     check_top_k(model.bert_config, tokenizer, top_k)
     mask = tokenizer.mask_token
     for text in texts:
@@ -72,57 +72,12 @@ def fill_mask(model, tokenizer, texts, *, top_k=5, max_seq_length=None, batch_si
                 )
             positions[row, : counts[row]] = np.flatnonzero(chosen)
         logits = model.predict_on_batch({**inputs, "masked_lm_positions": positions})["masked_lm"]  # (B, M, V)
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits, axis=-1)
         answers += [
             [_best(np.where(has_piece, each, -1.0), tokenizer, top_k) for each in row[:count]]
             for row, count in zip(probabilities, counts, strict=True)
         ]
     return answers
-
-
-def predict(model, tokenizer, texts, pairs=None, *, max_seq_length=128, batch_size=32):
-    """Classifies texts, or pairs of texts, into arrays. `kb.predict` answers for every kind of model, a dict a text.
-
-    Args:
-        model: a Classifier.
-        tokenizer: its Tokenizer.
-        texts: list of str.
-        pairs: list of as many second texts, or None.
-        max_seq_length: longer texts are cut to it.
-        batch_size: texts that the model reads at a time.
-
-    Returns:
-        {"label": list of str, "probabilities": float32 (B, C)}, B being all texts; of a regressor
-        {"score": float32 (B,)}. Where a text may have several labels, "label" is those of a probability of 0.5 or
-        more, with commas between them.
-    """
-    texts = check_texts(texts)
-    if pairs is not None:
-        pairs = check_texts(pairs, what="pairs")
-        if len(pairs) != len(texts):
-            raise UserError(f"pairs must be as many as texts. Received: {len(pairs)} and {len(texts)}.")
-    _check(model, tokenizer, max_seq_length, pair=pairs is not None)
-    logits = [np.zeros((0, model.num_classes), np.float32)]
-    for inputs in batches(tokenizer, texts, pairs, max_seq_length=max_seq_length, batch_size=batch_size):
-        logits.append(np.asarray(model.predict_on_batch(inputs), np.float32))
-    logits = np.concatenate(logits)  # (B, C)
-    if model.kind == "regression":
-        return {"score": logits[:, 0]}
-    names = [str(label) for label in model.labels]
-    if model.multi_label:
-        chosen = [[name for name, logit in zip(names, row, strict=True) if logit >= 0] for row in logits]
-        return {"label": [LABEL_SEPARATOR.join(each) for each in chosen], "probabilities": expit(logits)}
-    return {"label": [names[i] for i in logits.argmax(axis=1)], "probabilities": _softmax(logits)}
-
-
-def _check(model, tokenizer, max_seq_length, *, pair=False):
-    check_vocabulary(model.bert_config, tokenizer)
-    check_length(model.bert_config, max_seq_length, pair=pair, layout=tokenizer.layout)
-
-
-def _softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def _best(probabilities, tokenizer, top_k):
