@@ -13,7 +13,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --use-pep517 --disable-pip-versi
 VERSION_TESTS := tests/test_private_names.py tests/layers tests/text/test_golden.py tests/text/test_graph.py \
   $(patsubst %,tests/models/test_%.py,golden saving cloning checking precision heads) \
   $(patsubst %,tests/training/test_%.py,optimizers optimizer_contract layer_decay lamb xla) \
-  tests/tasks/answer/test_golden.py tests/serving/test_export.py tests/serving/test_export_heads.py
+  $(patsubst %,tests/text/test_%.py,bpe graph_bpe sentence_piece graph_sentence_piece kinds graph_kinds) \
+  tests/tasks/answer/test_golden.py $(patsubst %,tests/serving/test_%.py,export export_heads kinds) \
+  $(patsubst %,tests/families/test_%.py,models rows)
 # A file's tests run in one process, for they share what they made; tests/conftest.py says which files begin.
 PYTEST_FLAGS := --dist=loadfile --no-loadscope-reorder --durations=25
 PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)

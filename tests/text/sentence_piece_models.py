@@ -46,7 +46,7 @@ SMALL = {
 
 @functools.cache
 def small_engine(name):
-    """Returns a SentencePiece whose model is trained on this project's README and a few lines in other scripts."""
+    """Returns a SentencePiece whose model is trained on prose.txt and a few lines in other scripts."""
     return SentencePiece(small_model(name), FAMILIES[SMALL[name][0]])
 
 
@@ -55,8 +55,7 @@ def small_model(name):
     """Returns the bytes of a small model."""
     import sentencepiece
 
-    readme = Path(__file__).parents[2] / "README.md"
-    lines = readme.read_text(encoding="utf-8").splitlines()
+    lines = Path(__file__).with_name("prose.txt").read_text(encoding="utf-8").splitlines()
     lines += ["나는 학교에 간다. 한국어 글자를 읽는다.", "555 55 1999, 2,000,"] * 9
     lines += ["東京は日本の首都です。 パソコン", "été Zürich straße"] * 9
     lines = [line.lower() for line in lines] + lines

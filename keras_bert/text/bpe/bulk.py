@@ -58,7 +58,8 @@ class BulkBytePairs(BulkWords):
         if values.max(initial=0) >= 0x80 and not data.translate(None, END).isascii():
             classes, places = self._classes_beyond_ascii(values, classes)
         classes = np.concatenate([np.zeros(_BEFORE, np.uint8), classes, np.zeros(_AFTER, np.uint8)])
-        pairs = classes[:-1] * np.uint8(_MANY) + classes[1:]
+        # numpy 1 would let an array of uint8 stay one, whatever small number it is multiplied by
+        pairs = (classes[:-1] * np.uint8(_MANY) + classes[1:]).astype(np.uint16)
         begins = self._begins[pairs[:-2] * np.uint16(_MANY**2) + pairs[2:]]  # of all characters but 1 and 2
         begins = (begins[3:] > 0) & (begins[2:-1] < 2) | (begins[1:-2] == 2) | (begins[:-3] == 3)
         starts = np.flatnonzero(begins)
