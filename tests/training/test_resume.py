@@ -103,7 +103,7 @@ NIGHTLY = pytest.mark.nightly
 
 
 @pytest.mark.parametrize(
-    "way", [way if way == "unmasked records" else pytest.param(way, marks=NIGHTLY) for way in WAYS]
+    "way", [pytest.param(way, marks=pytest.mark.slow if way == "unmasked records" else NIGHTLY) for way in WAYS]
 )
 def test_however_it_trains(records, dynamic_records, noisy, tmp_path, way):
     files = dynamic_records if way == "unmasked records" else records
@@ -115,7 +115,7 @@ def test_however_it_trains(records, dynamic_records, noisy, tmp_path, way):
     assert_same_end(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("killed", "logged"), [("evaluate", 5), ("train", 10)])
+@pytest.mark.parametrize(("killed", "logged"), [("evaluate", 5), pytest.param("train", 10, marks=pytest.mark.slow)])
 def test_killed_while_it_measures_or_right_after(records, noisy, whole, tmp_path, monkeypatch, killed, logged):
     arguments, lines = {"eval_files": records[1], "eval_every": 10, **RUN}, []
     work = getattr(TensorFlowTrainer, killed)
