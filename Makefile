@@ -14,7 +14,8 @@ VERSION_TESTS := tests/test_private_names.py tests/layers tests/text/test_golden
   $(patsubst %,tests/models/test_%.py,golden saving cloning checking precision heads) \
   $(patsubst %,tests/training/test_%.py,optimizers optimizer_contract layer_decay lamb xla) \
   $(patsubst %,tests/text/test_%.py,bpe graph_bpe sentence_piece graph_sentence_piece kinds graph_kinds) \
-  tests/tasks/answer/test_golden.py $(patsubst %,tests/serving/test_%.py,export export_heads kinds) \
+  $(patsubst %,tests/tasks/%.py,answer/test_golden answer/test_training glue/test_from_tfds) \
+  $(patsubst %,tests/serving/test_%.py,export export_heads kinds) \
   $(patsubst %,tests/families/test_%.py,models rows)
 # A file's tests run in one process, for they share what they made; tests/conftest.py says which files begin.
 PYTEST_FLAGS := --dist=loadfile --no-loadscope-reorder --durations=25

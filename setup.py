@@ -22,8 +22,8 @@ setup(
         "tensorflow-text>=2.20,<2.22",  # each release wants the TensorFlow of its own number
         "keras>=3.12,<3.16",  # what TensorFlow 2.21 asks for
         "tensorboard>=2.20",  # tf.summary.scalar lives in it; TensorFlow 2.21 no longer brings it along
-        "tensorflow-datasets>=4.9",
-        "importlib_resources",  # which 4.9.10 of it needs and does not ask for
+        "tensorflow-datasets>=4.9.10",  # earlier ones fail with protobuf 7, which TensorFlow 2.20 lets in
+        "importlib_resources",  # which it needs and does not ask for
         "numpy>=1.26",
         "google-crc32c>=1.5",  # the checksums of TFRecord files, without TensorFlow
         "joblib>=1.3,<2",  # its loky starts worker processes where a fork is not safe

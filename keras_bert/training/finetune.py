@@ -219,14 +219,14 @@ def _compile(model, options, total):
 
 
 def _watched(model, options):
-    """Returns the metrics: as given, or the accuracy if the model's own loss reads one class an example.
+    """Returns the metrics: as given, or the accuracy if the model's own loss reads one class an example; None for none.
 
-    Keras' accuracy knows no ignored labels.
+    Keras' accuracy knows no ignored labels. An empty list is an error to Keras 3.12 where a model has two outputs.
     """
     if options.metrics is not None:
-        return list(options.metrics)
+        return list(options.metrics) or None
     own = model.default_loss() if options.loss is None else None
-    return ["accuracy"] if isinstance(own, SparseCrossEntropy) and own.ignored_label is None else []
+    return ["accuracy"] if isinstance(own, SparseCrossEntropy) and own.ignored_label is None else None
 
 
 def _fit(model, dataset, steps_per_epoch, total, callbacks):
