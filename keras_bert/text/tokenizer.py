@@ -4,9 +4,7 @@
 
 An engine is what a kind of tokenizer is: it knows nothing of added tokens, of layouts and of padding.
 
-    wordpiece/           WordPiece, by google-research/bert's rules
-    bpe/                 byte-level BPE
-    sentence_piece/      SentencePiece, Unigram and BPE
+    wordpiece/ by google-research/bert's rules, bpe/ (byte-level), sentence_piece/ (Unigram and BPE)
 """
 
 import hashlib

@@ -103,7 +103,7 @@ class FineTuning:
             **given: attributes that differ from it.
 
         Raises:
-            UserError: a name that is none of them; the nearest one is told.
+            UserError: an unknown name; the message suggests the nearest one.
 
         >>> FineTuning.of(FineTuning(epochs=2), seeds=[7]).epochs
         2
@@ -124,7 +124,7 @@ class FineTuning:
 
 
 def _check_names(given):
-    """Raises a UserError at the first name that is no attribute of FineTuning."""
+    """Raises a UserError if a name is not an attribute of FineTuning."""
     known = [field.name for field in dataclasses.fields(FineTuning)]
     for name in given:
         if name not in known:

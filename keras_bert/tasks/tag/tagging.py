@@ -1,14 +1,6 @@
-"""Tags for words, as in named-entity recognition (Devlin et al. 2018, section 5.3), from files to entities in raw text.
+"""Tags for words in Python: batches, training, tags of words, measuring, and entities in raw text.
 
-    train = kb.ner.read_conll("train.txt")
-    names = kb.ner.tag_names(train.tags)
-    model = kb.TokenClassifier.from_pretrained("uncased_L-12_H-768_A-12", labels=names)
-    model.compile(kb.adamw(5e-5, num_train_steps=1200, num_warmup_steps=120))
-    model.fit(kb.ner.dataset(train, tokenizer, names), epochs=3)
-    kb.ner.evaluate(model, tokenizer, kb.ner.read_conll("test.txt", labels=names))["f1"]
-    kb.ner.tag(model, tokenizer, "Jim Henson was a puppeteer.")
-
-Legend: N sentences.
+N sentences.
 """
 
 import re
