@@ -12,6 +12,8 @@ import sys
 
 import wrapt
 
+from keras_bert.lazy import lazy_names
+
 __version__ = "0.1.0"
 
 _EXPORTS = {
@@ -50,9 +52,10 @@ _SUBMODULES = {
     "ner": "keras_bert.tasks.tag",
     "squad": "keras_bert.tasks.answer",
     "swag": "keras_bert.tasks.choose",
+    "tasks": "keras_bert.tasks",
 }
-_MODULE_OF = {name: module for module, names in _EXPORTS.items() for name in names}
-__all__ = [*sorted([*_MODULE_OF, *_SUBMODULES]), "__version__"]
+__getattr__, __dir__, _NAMES = lazy_names(__name__, _EXPORTS, _SUBMODULES)
+__all__ = [*_NAMES, "__version__"]
 
 try:
     importlib.metadata.version("keras-bert")
@@ -64,21 +67,6 @@ else:
         "are imported as keras_bert. Run: pip uninstall keras-bert keras3-bert; then install this one again "
         "(in its clone: pip install .)."
     )
-
-
-def __getattr__(name):
-    if name in _SUBMODULES:
-        value = importlib.import_module(_SUBMODULES[name])
-    elif name in _MODULE_OF:
-        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
-    else:
-        raise AttributeError(f"module 'keras_bert' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return __all__
 
 
 @wrapt.when_imported("keras")

@@ -14,7 +14,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("keras_bert", "tfrecords")
 # In the order in which data flow: a room imports only from itself and from rooms before it.
 ROOMS = (
-    *("errors", "private_names", "locks", "outputs", "kinds", "files", "cells", "progress", "families", "config"),
+    *(
+        "errors",
+        "lazy",
+        "private_names",
+        "locks",
+        "outputs",
+        "kinds",
+        "files",
+        "cells",
+        "progress",
+        "families",
+        "config",
+    ),
     *("text", "data", "layers", "checkpoints", "models", "training", "tasks", "serving", "cli"),
 )
 OPEN_TO_TFRECORDS = {"errors", "locks", "outputs", "files", "cells", "families", "config", "text", "data"}

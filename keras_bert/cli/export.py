@@ -107,7 +107,7 @@ def run(args):
     from keras_bert.serving.export import check_output, export
     from keras_bert.serving.loading import load
     from keras_bert.tasks.embed.vectors import vectors_of
-    from keras_bert.tasks.rows import TASKS
+    from keras_bert.tasks.rows import tasks
 
     check_output(args.output_dir, force=args.force, what="--output_dir")
     takes_text = (args.inputs or ("text" if args.format == "saved_model" else "ids")) == "text"
@@ -120,7 +120,7 @@ def run(args):
         vectors = vectors_of(loaded.model, **{name: given[name] for name in named if name in given})
         print(f"vectors: {vectors}")
         options["max_seq_length"] = vectors.max_seq_length
-    options.setdefault("max_seq_length", TASKS[loaded.task].length(loaded.model.bert_config))
+    options.setdefault("max_seq_length", tasks()[loaded.task].length(loaded.model.bert_config))
     options |= {name: getattr(args, name) for name in ("top_k", "inputs", "format", "precision")}
     options["pair"] = args.pair or loaded.pair
     print(f"model: {args.model_dir} ({loaded})")

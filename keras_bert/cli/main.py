@@ -1,7 +1,7 @@
 """The `keras-bert` command: finds the subcommand, runs it, and turns user errors into one sentence.
 
-Each subcommand is a module of this package with `add_arguments(parser)` and `run(args)`; it is
-imported only when it is called, and itself imports the library only inside `run`.
+Each subcommand is a module of this package with `add_arguments(parser)` and `run(args)`, or a task's Job behind the
+same; it is imported only when it is called, and itself imports the library only inside `run`.
 """
 
 import contextlib
@@ -14,18 +14,23 @@ from pathlib import Path
 from keras_bert.cli.flags import nearest
 from keras_bert.cli.help import in_columns, page_width
 from keras_bert.cli.parser import Parser
+from keras_bert.tasks.rows import fine_tuned
 
+FINE_TUNED = fine_tuned()
+OLDER = {
+    "squad": "answer, for SQuAD and KorQuAD, under its older name",
+    "ner": "tag, for named entities, under its older name",
+    "swag": "choose, for SWAG and CODAH, under its older name",
+}
 COMMANDS = {
     "quickstart": "the whole chain on the docstrings of the installed packages, or on your own text",
     "train_vocab": "raw text -> vocabulary: WordPiece, byte-level BPE or Unigram",
     "create_pretraining_data": "raw text -> masked TFRecords",
     "pretrain": "TFRecords -> pre-trained BERT",
-    "glue": "fine-tune on a GLUE task or XNLI, measure, and write what the GLUE server takes",
-    "classify": "fine-tune a classifier on your own table",
+    **FINE_TUNED,
     "predict": "a fine-tuned model -> its answers, for files, lines of text or objects",
-    "squad": "fine-tune on SQuAD or KorQuAD, and answer questions from a text",
-    "ner": "fine-tune a tagger of named entities, or of other tags, on CoNLL-style files",
-    "swag": "fine-tune on questions with several answers, as SWAG or CODAH",
+    "glue": "classify, for a GLUE task or XNLI: measures, and writes what the GLUE server takes",
+    **OLDER,
     "fill_mask": "ask a pre-trained BERT for the words behind [MASK]",
     "embed": "texts -> sentence embeddings, and a search among them",
     "export": "model -> SavedModel that answers raw strings",
@@ -36,7 +41,7 @@ COMMANDS = {
 
 # What writes several files into --output_dir, and what replaces the whole of it. pretrain takes the lock itself, as of
 # several workers only the chief writes.
-LOCKED_IN = {"quickstart", "glue", "classify", "squad", "ner", "swag"}
+LOCKED_IN = {"quickstart", "glue", *FINE_TUNED, *OLDER}
 LOCKED_WHOLE = {"export", "convert"}
 # What Ctrl-C leaves to resume; pretrain says it itself, by its checkpoints. Every other command starts over.
 RESUMED = {
@@ -64,7 +69,7 @@ def command_parser(words):
     >>> parser.prog, module.__name__
     ('keras-bert inspect records', 'keras_bert.cli.inspect_records')
     """
-    module, prog = importlib.import_module(f"keras_bert.cli.{words[0]}"), f"keras-bert {words[0]}"
+    module, prog = _command(words[0]), f"keras-bert {words[0]}"
     subjects = getattr(module, "SUBJECTS", {})
     if words[1:2] and words[1] in subjects:
         module, prog = importlib.import_module(f"keras_bert.cli.{subjects[words[1]]}"), f"{prog} {words[1]}"
@@ -74,6 +79,13 @@ def command_parser(words):
     return parser, module
 
 
+def _command(word):
+    """Returns the module of a command, or the like of it that a task's Job makes."""
+    if word not in FINE_TUNED:
+        return importlib.import_module(f"keras_bert.cli.{word}")
+    return importlib.import_module("keras_bert.cli.finetune").Command.of_task(word)
+
+
 def every_command():
     """Returns the words of each command, those of `inspect records` and its like too."""
     subjects = importlib.import_module("keras_bert.cli.inspect").SUBJECTS
@@ -81,12 +93,13 @@ def every_command():
 
 
 def commands_with(flag):
-    """Returns the commands on which a flag has an effect.
+    """Returns the commands on which a flag has an effect, under their names of today.
 
     >>> commands_with("--doc_stride")
-    ['classify', 'predict', 'squad']
+    ['classify', 'answer', 'predict']
     """
-    return [" ".join(words) for words in every_command() if flag in command_parser(words)[0].flags(hidden=False)]
+    commands = [words for words in every_command() if words[0] not in OLDER]
+    return [" ".join(words) for words in commands if flag in command_parser(words)[0].flags(hidden=False)]
 
 
 def dispatch(argv):

@@ -169,12 +169,12 @@ def _given_reading(args, task, saved):
         UserError: one that means nothing to the model, or an output that its answers do not fit into.
     """
     from keras_bert.errors import UserError
-    from keras_bert.tasks.rows import TASKS
+    from keras_bert.tasks.rows import tasks
 
     if args.label_column and not (args.output_file and task.columns is not None):
         remedy = "give --output_file" if task.columns is not None else "leave it out"
         raise UserError(f"--label_column: only a classifier's table of answers is measured; {remedy}.")
-    flags = dict.fromkeys(flag for each in TASKS.values() for flag in each.flags)
+    flags = dict.fromkeys(flag for each in tasks().values() for flag in each.flags)
     given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
     for name in given:
         if name not in task.flags:

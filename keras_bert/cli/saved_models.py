@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from keras_bert.cli.flags import Group, positive_int
-
 CONFIGURATIONS = ("config.json", "bert_config.json")  # today's, and that of older directories and Google's
 
 
@@ -13,19 +11,8 @@ def find_configuration(folder):
     return next((place for place in places if place.exists()), None)
 
 
-def add_reading_flag(parser, name, default, help, *, rare=False):
-    """Adds a flag that says how texts are read, a number.
-
-    What it comes to is kept with the model and is its default from then on; see `settle_reading`.
-    """
-    parser.set_defaults(reading={**(parser.get_default("reading") or {}), name: default})
-    Group(parser, "training", rare=rare).add_argument(
-        f"--{name}", type=positive_int, help=f"{help} (default: {default}, or a fine-tuned model's own)"
-    )
-
-
 def settle_reading(args, checkpoint):
-    """Gives the flags of `add_reading_flag` that were left out their values: a saved model's own, if it is to answer.
+    """Gives the flags of reading that were left out their values: a saved model's own, if it is to answer.
 
     Returns:
         {name: value}, to be kept with the model.
@@ -38,8 +25,8 @@ def settle_reading(args, checkpoint):
     return {name: getattr(args, name) for name in args.reading}
 
 
-def with_saved_model(args, *, what="model", remedy="add --train_file"):
-    """Returns the flags of a command that does not train: its model is that in --output_dir, or else --init_checkpoint.
+def take_saved_model(args, *, what="model", remedy="add --train_file"):
+    """Makes the flags of a command that does not train name its model: that in --output_dir, or --init_checkpoint.
 
     Args:
         args: the flags.
@@ -49,8 +36,6 @@ def with_saved_model(args, *, what="model", remedy="add --train_file"):
     Raises:
         UserError: neither is there.
     """
-    import argparse
-
     from keras_bert.errors import UserError
 
     saved = args.output_dir if find_configuration(args.output_dir) else args.init_checkpoint
@@ -59,9 +44,8 @@ def with_saved_model(args, *, what="model", remedy="add --train_file"):
             f"Nothing to answer with: {args.output_dir} holds no {what}; {remedy}, or name a fine-tuned model by "
             "--init_checkpoint."
         )
-    own = {"init_checkpoint": str(saved), "from_scratch": False, "bert_config_file": None, "dropout": None}
-    own |= {"electra_net": None, "num_attention_heads": None}
-    return argparse.Namespace(**{**vars(args), **own})
+    args.init_checkpoint, args.from_scratch = str(saved), False
+    args.bert_config_file = args.dropout = args.electra_net = args.num_attention_heads = None
 
 
 def update_results(output_dir, results, name="eval_results.json"):

@@ -39,7 +39,7 @@ class Exported:
     Attributes:
         path: the directory.
         format: a key of FORMATS.
-        task: a key of TASKS.
+        task: a word of the table of tasks.
         inputs: {name: tf.TensorSpec} of what it takes, of a SavedModel as `serving_default`, in order.
         outputs: {name: tf.TensorSpec}, likewise.
         example: {name: value} for one row of each input.

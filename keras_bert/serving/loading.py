@@ -7,7 +7,7 @@ import keras
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError, note, shorten
 from keras_bert.tasks.inputs import check_vocabulary
-from keras_bert.tasks.rows import TASKS, find_task, task_saved_as
+from keras_bert.tasks.rows import WORDS, find_task, task_saved_as, tasks
 from keras_bert.text.tokenizer import Tokenizer
 
 # What export takes of task.json's "reading".
@@ -19,7 +19,7 @@ class Loaded:
     """A model that can answer.
 
     Attributes:
-        task: a key of TASKS.
+        task: a word of the table of tasks.
         model: the model, with the checkpoint's weights.
         tokenizer: its Tokenizer, or None.
         pair: whether it was trained on two texts at a time, as task.json says.
@@ -43,7 +43,7 @@ def load(path, *, task=None, dtype=None, takes_text=True):
 
     Args:
         path: what `from_pretrained` takes, with a vocabulary beside the weights.
-        task: a key of TASKS; None takes what task.json says, and "embed" without one.
+        task: a word of the table of tasks; None takes what task.json says, and "embed" without one.
         dtype: a Keras dtype policy or its name; the global one if None.
         takes_text: whether it will be given text. Of a model that takes ids a tokenizer that is missing, or of a kind
             that cannot be read, is said in a note and left out.
@@ -60,11 +60,11 @@ def load(path, *, task=None, dtype=None, takes_text=True):
     kind = checkpoint.task.get("task")
     task = chosen or task_saved_as(kind)
     if task is None:
-        raise UserError(f"{path}: task.json says {kind!r}, which is not one of {', '.join(TASKS)}; choose --task.")
+        raise UserError(f"{path}: task.json says {kind!r}, which is not one of {', '.join(WORDS)}; choose --task.")
     missing = _missing(checkpoint, task)
     if missing:
         made_for = f"; it was saved for {kind!r}" if kind else ""
-        able = [name for name, other in TASKS.items() if not _missing(checkpoint, other)]
+        able = [name for name, other in tasks().items() if not _missing(checkpoint, other)]
         raise UserError(
             f"{path} cannot do {task.name}: it lacks {missing}{made_for}. It can do: {', '.join(able) or 'none'}."
         )

@@ -76,7 +76,8 @@ def _check_reinit_layers(passes, count):
 
 def _load(model, checkpoint, reinit_layers):
     """Loads a checkpoint, but for a head of another task and what begins anew, and notes the `load_report`."""
-    if any(checkpoint.task.get(name) != value for name, value in model.task().items()):
+    means, said = {"multi_label": False, **model.task()}, {"multi_label": False, **checkpoint.task}
+    if any(said.get(name) != value for name, value in means.items()):
         head = {weight.name for weight in model.head_weights() if weight.part != "pooler"}
         shapes = {name: shape for name, shape in checkpoint.shapes.items() if name not in head}
         checkpoint = dataclasses.replace(checkpoint, shapes=shapes)

@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from keras_bert.cli import finetune_flags, saved_models
+from keras_bert.cli import finetune_flags, finetune_notes, saved_models
+from keras_bert.cli.finetune_model import check_output, find_model
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder
@@ -78,9 +79,9 @@ def test_every_run_s_seed_is_one_that_numpy_takes():
 
 
 def test_texts_on_both_sides_are_said(capsys):
-    finetune_flags.print_shared(["a b", "c"], ["d"])
+    finetune_notes.print_shared(["a b", "c"], ["d"])
     assert capsys.readouterr().out == ""
-    finetune_flags.print_shared([("a b", "c"), ("c", "d")], [("c", "d"), ("a  b", "c"), ("c", "")])
+    finetune_notes.print_shared([("a b", "c"), ("c", "d")], [("c", "d"), ("a  b", "c"), ("c", "")])
     assert capsys.readouterr().out.startswith("note: 2 of 3 held-out texts stand in the training file too")
 
 
@@ -135,48 +136,46 @@ def test_flags_that_do_not_go_together(flags, message):
 
 def test_the_model_that_is_meant(model, tmp_path):
     args = parse(f"--init_checkpoint={model}", "--max_seq_length=16", "--dropout=0.25")
-    tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=True)
+    tokenizer, config, checkpoint = find_model(args)
     assert (tokenizer.vocab_size, config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (7, 0.25, 0.25)
     assert checkpoint.config.hidden_dropout_prob == 0.1
     args = parse(f"--init_checkpoint={model}", "--max_seq_length=16", "--from_scratch")
-    assert finetune_flags.find_model(args, pair=False)[2] is None
+    assert find_model(args)[2] is None
     args = parse("--bert_config_file=tiny", f"--vocab_file={model / 'vocab.txt'}")
-    _, config, checkpoint = finetune_flags.find_model(args, pair=False)
+    _, config, checkpoint = find_model(args)
     assert (config.vocab_size, config.hidden_size, checkpoint) == (7, 128, None)
 
 
 @pytest.mark.parametrize(
-    ("flags", "pair", "message"),
+    ("flags", "message"),
     [
-        (["--max_seq_length=16"], False, "name a model by --init_checkpoint"),
-        (["--bert_config_file=tiny"], False, "needs --vocab_file"),
-        (["--init_checkpoint=MODEL", "--max_seq_length=17"], False, "to 16.*Received: 17"),
-        (["--init_checkpoint=MODEL", "--max_seq_length=3"], True, "from 4"),
-        (["--init_checkpoint=MODEL", "--max_seq_length=16", "--nodo_lower_case"], False, "lower-cases"),
-        (["--init_checkpoint=MODEL", "--bert_config_file=tiny"], False, "hidden_size 128, but .* has 16"),
+        (["--max_seq_length=16"], "name a model by --init_checkpoint"),
+        (["--bert_config_file=tiny"], "needs --vocab_file"),
+        (["--init_checkpoint=MODEL", "--max_seq_length=16", "--nodo_lower_case"], "lower-cases"),
+        (["--init_checkpoint=MODEL", "--bert_config_file=tiny"], "hidden_size 128, but .* has 16"),
     ],
 )
-def test_a_model_that_does_not_fit(model, flags, pair, message):
+def test_a_model_that_does_not_fit(model, flags, message):
     flags = [flag.replace("MODEL", str(model)) for flag in flags]
     with pytest.raises(UserError, match=message):
-        finetune_flags.find_model(parse(*flags), pair=pair)
+        find_model(parse(*flags))
 
 
 def test_special_tokens_grow_the_model_or_take_its_free_rows(model, tmp_path):
     args = parse(f"--init_checkpoint={model}", "--max_seq_length=16", "--special_tokens=one,[X],[Y]")
-    tokenizer, config, checkpoint = finetune_flags.find_model(args, pair=False)
+    tokenizer, config, checkpoint = find_model(args)
     assert tokenizer.ids(["one", "[X]", "[Y]"]) == [5, 7, 8]
     assert (config.vocab_size, checkpoint.new_entries) == (9, ("[X]", "[Y]"))
     padded = BertConfig.from_name("L-1_H-16", vocab_size=16, max_position_embeddings=16)
     BertEncoder(padded).save_pretrained(tmp_path, tokenizer=Tokenizer.from_pretrained(model))
     args = parse(f"--init_checkpoint={tmp_path}", "--max_seq_length=16", "--special_tokens=[X]")
-    tokenizer, config, _ = finetune_flags.find_model(args, pair=False)
+    tokenizer, config, _ = find_model(args)
     assert (len(tokenizer), config.vocab_size) == (8, 16)
 
 
 def test_a_place_for_the_output(model, tmp_path):
     def check(*flags):
-        finetune_flags.check_output(parse(*flags))
+        check_output(parse(*flags))
 
     check(f"--output_dir={tmp_path / 'a' / 'b'}")
     assert not (tmp_path / "a").exists()
@@ -201,7 +200,7 @@ def test_a_place_for_the_output(model, tmp_path):
 def test_what_is_printed_of_a_model(capsys, model):
     args = parse(f"--init_checkpoint={model}", "--num_runs=2", "--grid=learning_rate=1e-4,1e-5", "--num_train_epochs=1")
     encoder = BertEncoder.from_pretrained(model)
-    finetune_flags.print_model(args, encoder)
+    finetune_notes.print_model(args, encoder)
     printed = capsys.readouterr().out
     assert "model: 1 layers, hidden size 16" in printed
     assert f"from {model}" in printed
@@ -211,7 +210,7 @@ def test_what_is_printed_of_a_model(capsys, model):
     fresh = types.SimpleNamespace(
         bert_config=encoder.bert_config, count_params=lambda: 1234, trainable_variables=encoder.pooler.variables
     )
-    finetune_flags.print_model(parse("--freeze_encoder"), fresh)
+    finetune_notes.print_model(parse("--freeze_encoder"), fresh)
     printed = capsys.readouterr().out
     assert "1,234 weights, fresh" in printed
     assert "frozen: the encoder; 272 weights train" in printed  # a kernel (16, 16) and a bias
@@ -227,22 +226,22 @@ def test_what_is_printed_of_the_runs(capsys):
         "accuracy_sd": 0.1414,
         "global_step": 100,
     }
-    finetune_flags.print_runs(results, "accuracy")
+    finetune_notes.print_runs(results, "accuracy")
     assert capsys.readouterr().out == (
         "2 runs: accuracy 0.6000 ± 0.1414 (0.5000, 0.7000); the best, seed 2, is saved\n"
     )
-    finetune_flags.print_runs(results | {"runs": runs[:1]}, "accuracy")
+    finetune_notes.print_runs(results | {"runs": runs[:1]}, "accuracy")
     assert capsys.readouterr().out == ""
-    finetune_flags.print_runs(results | {"runs": runs[:1], "global_step": 99}, "accuracy")
+    finetune_notes.print_runs(results | {"runs": runs[:1], "global_step": 99}, "accuracy")
     assert "note: these were 99 steps; small tables often want more of them (--num_train" in capsys.readouterr().out
     failed = {"seed": 3, "failed": "The loss is nan at step 2 of 9; lower it."}
-    finetune_flags.print_runs(results | {"runs": [*runs, failed]}, "accuracy")
+    finetune_notes.print_runs(results | {"runs": [*runs, failed]}, "accuracy")
     assert capsys.readouterr().out.splitlines() == [
         "failed: seed 3, left out of the means: The loss is nan at step 2 of 9; lower it.",
         "2 runs: accuracy 0.6000 ± 0.1414 (0.5000, 0.7000); the best, seed 2, is saved",
     ]
     runs = [run | {"learning_rate": rate} for rate in (1e-4, 1e-5) for run in runs]
-    finetune_flags.print_runs(results | {"runs": runs, "learning_rate": 1e-5}, "accuracy")
+    finetune_notes.print_runs(results | {"runs": runs, "learning_rate": 1e-5}, "accuracy")
     assert capsys.readouterr().out.splitlines() == [
         "learning_rate 0.0001: accuracy 0.6000",
         "learning_rate 1e-05: accuracy 0.6000 (the best)",
@@ -252,5 +251,5 @@ def test_what_is_printed_of_the_runs(capsys):
 
 def test_a_misspelt_field_of_the_config_is_printed(capsys):
     fresh = BertEncoder(BertConfig.from_name("L-1_H-16", vocab_size=7, extra={"hiden_act": "relu"}))
-    finetune_flags.print_model(parse(), fresh)
+    finetune_notes.print_model(parse(), fresh)
     assert "note: fields of the configuration that are not known and do nothing: hiden_act" in capsys.readouterr().out

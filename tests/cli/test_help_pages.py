@@ -8,7 +8,7 @@ import pytest
 from keras_bert.cli import finetune_flags, pretrain_flags
 from keras_bert.cli.flags import BoolAction, Group, add_bool
 from keras_bert.cli.help import COLUMN, GROUPS, MAIN, invocation, shown, text_of
-from keras_bert.cli.main import build_parser, command_parser, every_command, main
+from keras_bert.cli.main import FINE_TUNED, OLDER, build_parser, command_parser, every_command, main
 from keras_bert.cli.parser import Parser
 from tests.pages import DOCS, commands_of, our_command, parser_of
 from tests.test_help import examples_of
@@ -100,7 +100,7 @@ def test_what_is_ignored_is_taken_and_shown_nowhere(words, capsys, monkeypatch):
     for name in hidden:
         assert name in IGNORED or name == "use_tpu"
         assert not any(re.search(rf"--(\[no\])?{name}\b", page) for page in pages)
-    is_old = {"classify": finetune_flags, "glue": finetune_flags, "squad": finetune_flags, "pretrain": pretrain_flags}
+    is_old = {**dict.fromkeys((*FINE_TUNED, *OLDER, "glue"), finetune_flags), "pretrain": pretrain_flags}
     assert set(getattr(is_old.get(words[0]), "OLD_FLAGS", ())) == hidden - {"use_tpu"}
 
 

@@ -25,16 +25,16 @@ def sentence(capsys, arguments):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([*NER, "--doc_stride=64"], "--doc_stride belongs to keras-bert classify, predict and squad"),
+        ([*NER, "--doc_stride=64"], "--doc_stride belongs to keras-bert classify, answer and predict"),
         (["fill_mask", "--query=a"], "--query belongs to keras-bert embed"),
         (["pretrain", "--num_examples=1"], "--num_examples belongs to keras-bert inspect records"),
         (
             ["embed", "--seed=1"],
-            "--seed belongs to keras-bert glue, classify, squad and 2 more commands",
+            "--seed belongs to keras-bert classify, tag, answer and 2 more commands",
         ),
         (
             ["create_pretraining_data", "--output_dir=o"],
-            "--output_dir belongs to keras-bert quickstart, pretrain, glue and 6 more commands; did you mean "
+            "--output_dir belongs to keras-bert quickstart, pretrain, classify and 6 more commands; did you mean "
             "--output_file?",
         ),
         (["quickstart", "--master=local"], "unknown flag --master"),  # which has no effect anywhere

@@ -141,7 +141,7 @@ def test_characters_with_plain_tags_of_which_a_share_is_held_out(folder, tmp_pat
     assert "".join(each["text"] for each in found) == "Bob Lee in Oslo."  # a tag for each character
     printed = capsys.readouterr().out
     assert "training: 4 sentences, 16 characters" in printed
-    assert f"next: keras-bert ner --predict_file=texts.jsonl --init_checkpoint={tmp_path / 'out'}" in printed
+    assert f"next: keras-bert tag --predict_file=texts.jsonl --init_checkpoint={tmp_path / 'out'}" in printed
 
 
 def refusal(capsys, folder, output, *flags, **options):

@@ -102,11 +102,11 @@ def test_the_saved_model_answers_as_the_predictions_say(folder, trained):
 def test_the_folds_of_a_folder_make_one_mean(folder, tmp_path, capsys, monkeypatch):
     ran = []
 
-    def run(args):
-        ran.append((args.data_dir, args.output_dir))
+    def run(job):
+        ran.append((job.args.data_dir, job.args.output_dir))
         return {"accuracy": 0.0, "test": {"accuracy": 0.5 + 0.25 * len(ran)}} if len(ran) == 1 else {"accuracy": 0.25}
 
-    monkeypatch.setattr("keras_bert.cli.swag._run", run)
+    monkeypatch.setattr("keras_bert.cli.finetune.run_once", run)
     assert swag(folder, tmp_path / "folds", f"--data_dir={folder / 'cv_split'}") == 0
     names = ["fold_0", "fold_1"]
     assert ran == [(str(folder / "cv_split" / name), str(tmp_path / "folds" / name)) for name in names]
@@ -140,7 +140,7 @@ def test_a_test_file_may_lack_labels(folder, trained, tmp_path, capsys):
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["test_predictions.tsv"]
     printed = capsys.readouterr().out
     assert "test: 4 questions of 4 choices, no labels" in printed
-    assert f"next: keras-bert swag --predict_file=questions.jsonl --init_checkpoint={trained}" in printed
+    assert f"next: keras-bert choose --predict_file=questions.jsonl --init_checkpoint={trained}" in printed
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from keras_bert.tasks.classify.training import predict_logits
 from keras_bert.tasks.embed.embedding import embed
 from keras_bert.tasks.embed.vectors import Vectors
 from keras_bert.tasks.fill_mask.filling import fill_mask
-from keras_bert.tasks.rows import TASKS
+from keras_bert.tasks.rows import tasks
 from keras_bert.tasks.served import Options, Server
 from keras_bert.tasks.tag.conll import Sentences
 from keras_bert.text.layout import BERT, ROBERTA, Layout
@@ -95,7 +95,7 @@ HEADS = {
     "cut": (
         lambda x: {None: np.zeros((len(x["input_ids"]), 3))},
         lambda model, t: predict(model, t, TEXTS, OTHERS, max_seq_length=SIZE),
-        lambda server: TASKS["classify"].served.answer(server, tf.constant(TEXTS), tf.constant(OTHERS)),
+        lambda server: tasks()["classify"].served.answer(server, tf.constant(TEXTS), tf.constant(OTHERS)),
         {"pair": True},
     ),
     "windows": (
@@ -103,37 +103,37 @@ HEADS = {
         lambda model, t: predict_logits(
             model, Examples(TEXTS, OTHERS), t, max_seq_length=SIZE, long_texts="windows", doc_stride=2
         ),
-        lambda server: TASKS["classify"].served.answer(server, tf.constant(TEXTS), tf.constant(OTHERS)),
+        lambda server: tasks()["classify"].served.answer(server, tf.constant(TEXTS), tf.constant(OTHERS)),
         {"pair": True, "long_texts": "windows", "doc_stride": 2},
     ),
     "embed": (
         lambda x: {"sequence_output": np.zeros((*x["input_ids"].shape, 16))},
         lambda model, t: embed(model, t, TEXTS, max_seq_length=SIZE, prompt="a b"),
-        lambda server: TASKS["embed"].served.answer(server, tf.constant(TEXTS)),
+        lambda server: tasks()["embed"].served.answer(server, tf.constant(TEXTS)),
         {"vectors": Vectors(max_seq_length=SIZE, prompt="a b")},
     ),
     "fill_mask": (
         lambda x: {"masked_lm": np.zeros((len(x["input_ids"]), 2, 15))},
         lambda model, t: fill_mask(model, t, ["a [MASK] b", "[MASK] [MASK]"], top_k=2, max_seq_length=SIZE),
-        lambda server: TASKS["fill_mask"].served.answer(server, tf.constant(["a [MASK] b", "[MASK] [MASK]"])),
+        lambda server: tasks()["fill_mask"].served.answer(server, tf.constant(["a [MASK] b", "[MASK] [MASK]"])),
         {"top_k": 2},
     ),
     "ner": (
         lambda x: {None: np.eye(3)[x["input_ids"] % 3]},
         lambda model, t: tagging.predict_tags(model, t, sentences(), max_seq_length=SIZE, joined=False),
-        lambda server: TASKS["tag"].served.answer(server, tf.constant(TEXTS)),
+        lambda server: tasks()["tag"].served.answer(server, tf.constant(TEXTS)),
         {},
     ),
     "squad": (
         lambda x: {"start_logits": x["input_ids"] == 6, "end_logits": x["input_ids"] == 7},
         lambda model, t: squad.Questions(asked(), t, **SPANS).predict(model),
-        lambda server: TASKS["answer"].served.answer(server, tf.constant(TEXTS), tf.constant(CONTEXTS)),
+        lambda server: tasks()["answer"].served.answer(server, tf.constant(TEXTS), tf.constant(CONTEXTS)),
         {"doc_stride": 2, "max_query_length": 3},
     ),
     "multiple_choice": (
         lambda x: {None: np.zeros(x["input_ids"].shape[:2])},
         lambda model, t: choices.predict_choices(model, t, of_choices(), max_seq_length=SIZE),
-        lambda server: TASKS["choose"].served.answer(server, tf.constant(TEXTS), tf.constant(of_choices().choices)),
+        lambda server: tasks()["choose"].served.answer(server, tf.constant(TEXTS), tf.constant(of_choices().choices)),
         {},
     ),
 }

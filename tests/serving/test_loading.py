@@ -7,7 +7,7 @@ from keras_bert.checkpoints import save_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.models.weights import collect_arrays
 from keras_bert.serving.loading import load
-from keras_bert.tasks.rows import TASKS
+from keras_bert.tasks.rows import tasks
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -27,7 +27,7 @@ def directories(models, tokenizer, tmp_path_factory):
 def test_the_task_is_what_the_model_was_saved_for(directories, models, tokenizer, name, task):
     loaded = load(directories / name)
     assert loaded.task == task
-    assert type(loaded.model) is TASKS[task].model
+    assert type(loaded.model) is tasks()[task].model
     assert loaded.tokenizer.vocabulary.tokens == tokenizer.vocabulary.tokens
     assert not loaded.pair
     for ours, theirs in zip(loaded.model.get_weights(), models[name].get_weights(), strict=True):

@@ -16,7 +16,6 @@ from keras_bert.tasks.classify.training import (
     classifier_maker,
     predict_logits,
     train_classifier,
-    write_output,
     write_predictions,
 )
 from keras_bert.tasks.table import read_table
@@ -107,9 +106,10 @@ def test_training_starts_from_the_pretrained_encoder(tokenizer, config, tmp_path
     make = classifier_maker(config, ["a", "b"], pair=True, checkpoint=open_checkpoint(tmp_path / "pretrained"))
     examples = Examples(["w1", "w2", "w3"], ["w4", "w5", "w6"], np.array([0, 1, 1]))
     started = []
-    model, results, logits = train_classifier(
+    best = train_classifier(
         make, tokenizer, examples, examples, seeds=[4], num_train_steps=1, learning_rate=1e-9, on_start=started.append
     )
+    model, results, logits = best.model, best.results, best.outputs
     assert started == [model]
     assert model.pair
     assert model.load_report.new == ["output_weights", "output_bias"]
@@ -133,9 +133,10 @@ def train(config, tokenizer, examples, *, steps=60, rate=3e-3, classes=("a", "b"
     made = {name: options.pop(name) for name in ("multi_label", "checkpoint") if name in options}
     make = classifier_maker(config, classes, **made)
     sizes = {"max_seq_length": 8, "train_batch_size": 8, "eval_batch_size": 16, "evaluate_each_epoch": False}
-    return train_classifier(
+    best = train_classifier(
         make, tokenizer, often, examples, seeds=[1], num_train_steps=steps, learning_rate=rate, **sizes, **options
     )
+    return best.model, best.results, best.outputs
 
 
 def test_several_labels_are_learnt(tokenizer, config):
@@ -193,7 +194,7 @@ def test_every_window_is_trained_on_with_the_text_s_label(tokenizer, config):
 def test_the_metric_chooses_the_best_run(tokenizer, config):
     make = classifier_maker(config, ["a", "b"])
     options = {"num_train_steps": 2, "learning_rate": 3e-3, "max_seq_length": 8, "evaluate_each_epoch": False}
-    _, results, _ = train_classifier(make, tokenizer, SINGLE, SINGLE, seeds=[1, 2], metric="loss", **options)
+    results = train_classifier(make, tokenizer, SINGLE, SINGLE, seeds=[1, 2], metric="loss", **options).results
     losses = [run["loss"] for run in results["runs"]]
     assert results["loss"] == min(losses) < max(losses)
     assert results["loss_mean"] == pytest.approx(np.mean(losses))
@@ -218,19 +219,3 @@ def test_predictions_file(tmp_path):
     row = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[1])
     assert row["labels"] == []
     assert row["text"] == "second"
-
-
-def test_what_is_written_is_of_one_model(tokenizer, config, tmp_path):
-    numbers = Examples(["w1", "w2", "w3"], labels=np.array([0.5, 2.0, 1.0], np.float32))
-    rows = {"scatter.png": (numbers, [], "pearson"), "confusion.png": (SINGLE, ["a", "b"], "accuracy")}
-    for picture, (examples, classes, metric) in rows.items():
-        model = classifier_maker(config, classes)()
-        logits = np.random.default_rng(0).normal(size=(len(examples), model.num_classes))
-        results = {"metric": metric, "history": {"step": [1, 2], "loss": [0.7, 0.5], f"val_{metric}": [0.3]}}
-        options = {"title": "t", "reading": {"text_column": "sentence"}}
-        assert write_output(tmp_path, model, tokenizer, results, examples, logits, **options) == picture
-        assert {file.name for file in tmp_path.glob("*.png")} == {picture, "curves.png"}
-        task = open_checkpoint(tmp_path).task
-        assert task == {**model.task(), "reading": {"text_column": "sentence"}}
-        assert json.loads((tmp_path / "eval_results.json").read_text()) == results
-    assert BertClassifier.from_pretrained(tmp_path).labels == ["a", "b"]

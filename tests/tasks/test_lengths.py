@@ -10,7 +10,7 @@ from keras_bert.tasks.answer.answering import Answerer
 from keras_bert.tasks.asking import reading_of
 from keras_bert.tasks.embed.vectors import vectors_of
 from keras_bert.tasks.inputs import check_length
-from keras_bert.tasks.rows import TASKS
+from keras_bert.tasks.rows import tasks
 from keras_bert.tasks.tag.tagging import predict_tags
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -23,7 +23,7 @@ LONGEST = 19
 
 
 def test_the_length_where_nobody_says():
-    lengths = [vectors_of(MODEL).max_seq_length, reading_of(MODEL)["max_seq_length"], TASKS["tag"].length(CONFIG)]
+    lengths = [vectors_of(MODEL).max_seq_length, reading_of(MODEL)["max_seq_length"], tasks()["tag"].length(CONFIG)]
     assert lengths == [LONGEST] * 3
 
 

@@ -8,38 +8,17 @@ model.fit(kb.squad.dataset(features, tokenizer), epochs=2)
 kb.squad.answer(model, tokenizer, "Who came?", "Rollo came in 911.").text
 """
 
-from keras_bert.tasks.answer.answering import Answer, Answerer, answer, load_span_labeler
-from keras_bert.tasks.answer.answers import Candidate, Prediction, find_answers, texts_of, write_predictions
-from keras_bert.tasks.answer.examples import Context, Example, Examples, LostAnswer, read_examples
-from keras_bert.tasks.answer.features import Features, make_features
-from keras_bert.tasks.answer.final_text import final_text
-from keras_bert.tasks.answer.metrics import exact_match, f1, find_threshold, squad_metrics, squad_v2_metrics
-from keras_bert.tasks.answer.training import Questions, dataset, train_span_labeler
+from keras_bert.lazy import lazy_names
 
-__all__ = [
-    "Answer",
-    "Answerer",
-    "Candidate",
-    "Context",
-    "Example",
-    "Examples",
-    "Features",
-    "LostAnswer",
-    "Prediction",
-    "Questions",
-    "answer",
-    "dataset",
-    "exact_match",
-    "f1",
-    "final_text",
-    "find_answers",
-    "find_threshold",
-    "load_span_labeler",
-    "make_features",
-    "read_examples",
-    "squad_metrics",
-    "squad_v2_metrics",
-    "texts_of",
-    "train_span_labeler",
-    "write_predictions",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        f"{__name__}.answering": ("Answer", "Answerer", "answer", "load_span_labeler"),
+        f"{__name__}.answers": ("Candidate", "Prediction", "find_answers", "texts_of", "write_predictions"),
+        f"{__name__}.examples": ("Context", "Example", "Examples", "LostAnswer", "read_examples"),
+        f"{__name__}.features": ("Features", "make_features"),
+        f"{__name__}.original_text": ("final_text",),
+        f"{__name__}.metrics": ("exact_match", "f1", "find_threshold", "squad_metrics", "squad_v2_metrics"),
+        f"{__name__}.training": ("Questions", "dataset", "train_span_labeler"),
+    },
+)

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.tasks.answer.final_text import texts_for
+from keras_bert.tasks.answer.original_text import texts_for
 
 NO_WINDOW = 1e6  # the null score that run_squad.py begins with: the odds of no answer where nothing can be one
 

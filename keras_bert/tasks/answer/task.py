@@ -43,7 +43,7 @@ def _say_span(model):
     return "a part of the context" + (", or none" if model.null_score_diff_threshold is not None else "")
 
 
-ANSWER = Task(
+TASK = Task(
     name="answer",
     older=("squad",),
     model=SpanLabeler,

@@ -12,27 +12,20 @@
 Legend: N questions, C choices, B batch, S sequence.
 """
 
-from keras_bert.tasks.choose.choices import (
-    choice_logits,
-    choice_metrics,
-    dataset,
-    encode_choices,
-    evaluate,
-    predict_choices,
-    train_chooser,
-)
-from keras_bert.tasks.choose.files import Questions, read_choices, split_choices, write_answers
+from keras_bert.lazy import lazy_names
 
-__all__ = [
-    "Questions",
-    "choice_logits",
-    "choice_metrics",
-    "dataset",
-    "encode_choices",
-    "evaluate",
-    "predict_choices",
-    "read_choices",
-    "split_choices",
-    "train_chooser",
-    "write_answers",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        f"{__name__}.choices": (
+            "choice_logits",
+            "choice_metrics",
+            "dataset",
+            "encode_choices",
+            "evaluate",
+            "predict_choices",
+            "train_chooser",
+        ),
+        f"{__name__}.files": ("Questions", "read_choices", "split_choices", "write_answers"),
+    },
+)

@@ -33,7 +33,7 @@ def _read_choice(row, answer):
         yield f"  {choice} {percent(share)}"
 
 
-CHOOSE = Task(
+TASK = Task(
     name="choose",
     older=("swag", "multiple_choice"),
     model=MultipleChoice,

@@ -1,1 +1,12 @@
-"""Classes, several labels or a number for a text or a pair of texts, from a table to a model directory."""
+"""Classes, several labels or a number for a text or a pair of texts, from tables of one's own."""
+
+from keras_bert.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        f"{__name__}.examples": ("Examples", "read_examples", "read_inputs"),
+        f"{__name__}.saved": ("SavedClassifier", "load_classifier"),
+        f"{__name__}.training": ("predict_logits", "train_classifier", "write_predictions"),
+    },
+)

@@ -43,7 +43,7 @@ def _say_classes(model):
     return f"{one.format(len(model.labels))}: {shorten(model.labels)}"
 
 
-CLASSIFY = Task(
+TASK = Task(
     name="classify",
     model=Classifier,
     fields={"text": STRING, "pair": STRING},

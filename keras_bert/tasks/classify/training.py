@@ -4,7 +4,6 @@ N examples, C classes (1 for a number), R rows: an example has several where a l
 """
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from keras_bert.models import Classifier
 from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
 from keras_bert.tasks.predicting import predict_rows
-from keras_bert.tasks.runs import Learnable, best_of_runs, model_maker, write_model
+from keras_bert.tasks.runs import BestRun, Learnable, best_of_runs, model_maker
 from keras_bert.tasks.table import write_table
 from keras_bert.tasks.windows import encode_texts
 from keras_bert.training.finetune_options import FineTuning
@@ -34,8 +33,6 @@ def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoi
     Returns:
         callable() -> Classifier, with `load_report` where there is a checkpoint.
     """
-    if checkpoint is not None and bool(checkpoint.task.get("multi_label")) != multi_label:
-        checkpoint = dataclasses.replace(checkpoint, task={})  # its head means something else
 
     def head(encoder):
         names = list(classes) or None
@@ -117,8 +114,7 @@ def train_classifier(
         on_start, progress, **given: see `best_of_runs`.
 
     Returns:
-        model, results, logits: the best run's Classifier; a dict of its figures, those of all runs, their mean and
-        standard deviation (see BestRun); its logits float32 (N, C) on `evaluation`.
+        A BestRun, whose outputs are the logits float32 (N, C) on `evaluation`.
 
     Raises:
         UserError: a metric of another kind, a length that the model cannot read, and what `finetune` raises.
@@ -156,7 +152,7 @@ def train_classifier(
         **counts,
         "classes": [] if best.model.kind == "regression" else list(best.model.labels),
     }
-    return scale.fold(best.model), results, best.outputs
+    return BestRun(scale.fold(best.model), best.outputs, results)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,26 +208,3 @@ def prediction_columns(examples, logits, classes, *, kind="classes"):
 def write_predictions(path, examples, logits, classes, *, kind="classes", label_separator=","):
     """Writes predictions as .tsv or .jsonl: `prediction_columns`, with a column for each class's probability in TSV."""
     write_table(path, prediction_columns(examples, logits, classes, kind=kind), separator=label_separator)
-
-
-def write_output(output_dir, model, tokenizer, results, evaluation, logits, *, title, reading=None):
-    """Writes eval_results.json, the held-out examples' picture, curves.png and, last of all, the model directory.
-
-    Args:
-        output_dir: a Path; made if need be.
-        model, results, logits: what `train_classifier` returned.
-        tokenizer: the model's Tokenizer.
-        evaluation: the held-out Examples.
-        title: the heading of the pictures.
-        reading: how tables were read, for `load_classifier`: columns and lengths; or None.
-
-    Returns:
-        The picture's name.
-    """
-    output_dir = Path(output_dir)
-    kind = KINDS[model.kind]
-    for other in KINDS.values():  # of a model of another kind that is replaced
-        (output_dir / other.picture).unlink(missing_ok=True)
-    kind.draw(evaluation.labels, logits, model.labels, output_dir / kind.picture, title)
-    write_model(output_dir, model, tokenizer, results, metric=results["metric"], title=title, reading=reading)
-    return kind.picture

@@ -3,4 +3,4 @@
 from keras_bert.models import Encoder
 from keras_bert.tasks.task import Task
 
-EMBED = Task(name="embed", model=Encoder)
+TASK = Task(name="embed", model=Encoder)

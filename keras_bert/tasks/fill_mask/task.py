@@ -3,4 +3,4 @@
 from keras_bert.models import Pretrainer
 from keras_bert.tasks.task import Task
 
-FILL_MASK = Task(name="fill_mask", model=Pretrainer)
+TASK = Task(name="fill_mask", model=Pretrainer)

@@ -6,19 +6,14 @@ dev = kb.glue.read_examples("mrpc", "glue/MRPC", "dev")
 kb.glue.metrics("mrpc", dev.labels, logits)
 """
 
-from keras_bert.tasks.glue.figures import metrics
-from keras_bert.tasks.glue.reading import dataset, has_examples, read_examples
-from keras_bert.tasks.glue.rows import TASKS, GlueTask, find_task
-from keras_bert.tasks.glue.submission import write_predictions, zip_submission
+from keras_bert.lazy import lazy_names
 
-__all__ = [
-    "TASKS",
-    "GlueTask",
-    "dataset",
-    "find_task",
-    "has_examples",
-    "metrics",
-    "read_examples",
-    "write_predictions",
-    "zip_submission",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        f"{__name__}.figures": ("metrics",),
+        f"{__name__}.reading": ("dataset", "has_examples", "read_examples"),
+        f"{__name__}.rows": ("TASKS", "GlueTask", "find_task"),
+        f"{__name__}.submission": ("write_predictions", "zip_submission"),
+    },
+)

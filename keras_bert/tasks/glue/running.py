@@ -3,6 +3,8 @@
 N examples, C classes.
 """
 
+import dataclasses
+
 from keras_bert.data.batches import padded_batches
 from keras_bert.data.texts import text_rows
 from keras_bert.models import Classifier
@@ -78,7 +80,7 @@ def train_task(task, make_model, train, held_out, tokenizer, options=None, *, ma
         **given: see `best_of_runs`.
 
     Returns:
-        model, results: the best run's model; its figures and the spread over the runs, for eval_results.json.
+        A BestRun, whose outputs are {split: logits} of the held-out splits.
 
     Raises:
         UserError: several runs with nothing to choose by, and what `best_of_runs` raises.
@@ -94,4 +96,4 @@ def train_task(task, make_model, train, held_out, tokenizer, options=None, *, ma
         measured = {"predict": held_out.predict, "measure": held_out.measure, "metric": task.metrics[0]}
     best = best_of_runs(make_model, Learnable(make_dataset=make_dataset, **measured), options, **given)
     counts = {"train_examples": len(train)} | ({"eval_examples": held_out.counts()} if measured else {})
-    return best.model, {"task": task.name, **best.results, **counts}
+    return dataclasses.replace(best, results={"task": task.name, **best.results, **counts})

@@ -11,31 +11,16 @@
 Legend: N sentences.
 """
 
-from keras_bert.tasks.tag.conll import Sentences, read_conll, write_conll
-from keras_bert.tasks.tag.conll_tags import convert, entities, tag_names
-from keras_bert.tasks.tag.files import read_files, scheme_of, write_entities, write_tags
-from keras_bert.tasks.tag.metrics import tagging_metrics, type_table
-from keras_bert.tasks.tag.pieces import encode_words
-from keras_bert.tasks.tag.tagging import dataset, evaluate, main_metric, predict_tags, tag, train_tagger
+from keras_bert.lazy import lazy_names
 
-__all__ = [
-    "Sentences",
-    "convert",
-    "dataset",
-    "encode_words",
-    "entities",
-    "evaluate",
-    "main_metric",
-    "predict_tags",
-    "read_conll",
-    "read_files",
-    "scheme_of",
-    "tag",
-    "tag_names",
-    "tagging_metrics",
-    "train_tagger",
-    "type_table",
-    "write_conll",
-    "write_entities",
-    "write_tags",
-]
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        f"{__name__}.conll": ("Sentences", "read_conll", "write_conll"),
+        f"{__name__}.conll_tags": ("convert", "entities", "tag_names"),
+        f"{__name__}.files": ("read_files", "scheme_of", "write_entities", "write_tags"),
+        f"{__name__}.metrics": ("tagging_metrics", "type_table"),
+        f"{__name__}.pieces": ("encode_words",),
+        f"{__name__}.tagging": ("dataset", "evaluate", "main_metric", "predict_tags", "tag", "train_tagger"),
+    },
+)

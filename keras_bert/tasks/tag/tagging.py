@@ -93,8 +93,8 @@ def train_tagger(
         on_start, progress, **given: see `best_of_runs`.
 
     Returns:
-        best, tags: a BestRun, whose results have the figures of `tagging_metrics` and "loss", the mean cross-entropy
-        of a word's tag; and the tags of the held-out sentences.
+        A BestRun, whose results have the figures of `tagging_metrics` and "loss", the mean cross-entropy of a word's
+        tag, and whose outputs are the tags of the held-out sentences.
     """
     from keras_bert.tasks.runs import Learnable, best_of_runs
     from keras_bert.training.finetune_options import FineTuning
@@ -121,9 +121,9 @@ def train_tagger(
 
     learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric=main_metric(names))
     best = best_of_runs(make_model, learnable, options, on_start=on_start, progress=progress)
-    tags, _ = held_out.word_tags(best.outputs, names)
-    best.results["by_type"] = tagging_metrics(evaluation.tags, tags, scheme=scheme, strict=strict)["by_type"]
-    return best, tags
+    best.outputs, _ = held_out.word_tags(best.outputs, names)
+    best.results["by_type"] = tagging_metrics(evaluation.tags, best.outputs, scheme=scheme, strict=strict)["by_type"]
+    return best
 
 
 def predict_tags(model, tokenizer, sentences, *, max_seq_length=None, batch_size=32, joined=None, progress=None):

@@ -44,7 +44,7 @@ def _say_tags(model):
     return f"one of {len(model.labels)} tags for each word: {shorten(model.labels)}"
 
 
-TAG = Task(
+TASK = Task(
     name="tag",
     older=("ner",),
     model=TokenClassifier,

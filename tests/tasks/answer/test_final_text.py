@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_bert.tasks.answer import Context, final_text
-from keras_bert.tasks.answer.final_text import Texts
+from keras_bert.tasks.answer.original_text import Texts
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 

@@ -8,7 +8,7 @@ import pytest
 from keras_bert.tasks.answer import Context, Example
 from keras_bert.tasks.answer.examples import read_examples
 from keras_bert.tasks.answer.features import make_features
-from keras_bert.tasks.answer.final_text import texts_for
+from keras_bert.tasks.answer.original_text import texts_for
 from keras_bert.text.bpe.byte_pairs import ALPHABET, BytePairs
 from keras_bert.text.bpe.engine import BytePairEngine
 from keras_bert.text.spelling import ANGLED

@@ -1,8 +1,8 @@
-"""Which files `ner` and `swag` work on, and what they do with them: named by flags, or by their names in --data_dir."""
+"""Which files a fine-tuning command works on, and what it does with them: named by flags, or found in --data_dir."""
 
 from pathlib import Path
 
-from keras_bert.cli.flags import Group
+from keras_bert.tasks.flag import Flag
 
 # flag: what its file is called, up to the first dot
 NAMES = {
@@ -14,26 +14,26 @@ NAMES = {
 NEEDS = {"train": ("train_file",), "eval": ("eval_file",), "predict": ("test_file", "predict_file")}
 
 
-def add_file_flags(parser, *, kind, unlabelled):
-    """Adds the flags of the files.
+def file_flags(kind, unlabelled):
+    """Returns the Flags of the files.
 
     Args:
         kind: what they are, as "CoNLL-style file".
         unlabelled: what --predict_file may be.
     """
-    data = Group(parser, "data")
-    data.add_argument("--data_dir", help="folder with the files train.*, dev.* (or val.*) and test.*")
-    data.add_argument("--train_file", help=f"{kind} to train on")
-    data.add_argument("--eval_file", help=f"{kind} for validation (default: --eval_share of the training file)")
-    data.add_argument("--test_file", help=f"{kind} to measure the best model on, once")
-    data.add_argument("--predict_file", help=unlabelled)
-    Group(parser, "data", rare=True).add_argument(
-        "--eval_share", type=float, default=0.1, help="without --eval_file: share of the training file for validation"
+    share = "without --eval_file: share of the training file for validation"
+    return (
+        Flag("data_dir", "folder with the files train.*, dev.* (or val.*) and test.*; or one for each fold"),
+        Flag("train_file", f"{kind} to train on"),
+        Flag("eval_file", f"{kind} for validation (default: --eval_share of the training file)"),
+        Flag("test_file", f"{kind} to measure the best model on, once"),
+        Flag("predict_file", unlabelled),
+        Flag("eval_share", share, kind=float, default=0.1, rare=True),
     )
 
 
 def find_files(args):
-    """Returns the files to work on, by the flags of `add_file_flags` and of `add_do_flags`.
+    """Returns the files to work on, by the flags of `file_flags` and --do_train, --do_eval and --do_predict.
 
     Where --do_train, --do_eval and --do_predict say nothing, everything is done that the files allow; where one is on,
     the others count as off, as in Google's programs.
@@ -93,9 +93,13 @@ def _find_file(folder, flag):
 
 
 def find_folds(folder):
-    """Returns the folders in a --data_dir that hold a training file each, in order; none if it has files of its own."""
+    """Returns the folders in a --data_dir that hold a training file each, two or more, in order; else none.
+
+    A --data_dir that has files of its own has no folds.
+    """
     folder = Path(folder or "")
     if not folder.name or not folder.is_dir() or _find_file(folder, "train_file") or _find_file(folder, "eval_file"):
         return []
     folders = sorted(child for child in folder.iterdir() if child.is_dir())
-    return [child for child in folders if _find_file(child, "train_file")]
+    folds = [child for child in folders if _find_file(child, "train_file")]
+    return folds if len(folds) > 1 else []
