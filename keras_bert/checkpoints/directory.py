@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_bert.checkpoints.base import only_floats
 from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
+from keras_bert.checkpoints.parts import head_task
 from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays
 from keras_bert.config import Config
@@ -21,6 +22,7 @@ TEXT = ("a string", lambda value: isinstance(value, str))
 FLAG = ("true or false", lambda value: isinstance(value, bool))
 NAMES = ("a list of names", lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value))
 SETTINGS = {
+    "head": TEXT,
     "objectives": NAMES,
     "pair": FLAG,
     "multi_label": FLAG,
@@ -96,7 +98,7 @@ def checked_task(path, task, shapes):
     stored = shapes.get("output_weights", (None,))[0]
     counts = {"num_classes": num_classes, "labels": None if labels is None else len(labels), "output_weights": stored}
     counts = {name: count for name, count in counts.items() if count is not None}
-    if len(set(counts.values())) > 1 and kind != "choose":
+    if len(set(counts.values())) > 1 and head_task(task) != "choose":
         said = ", ".join(f"{count} by {name}" for name, count in counts.items())
         raise UserError(f"{path} and the weights differ in the number of classes: {said}; save the model again.")
     return task

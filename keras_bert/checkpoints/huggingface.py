@@ -11,6 +11,7 @@ from pathlib import Path
 from keras_bert.checkpoints.base import Plan, only_floats
 from keras_bert.checkpoints.directory import OWN, TASK, checked_task, read_task
 from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
+from keras_bert.checkpoints.parts import head_task
 from keras_bert.checkpoints.refusals import check_floats, check_plain
 from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
@@ -325,7 +326,7 @@ def _names_pooler(row):
 
 def _head(row, checkpoint):
     """Returns the Head of a family that a checkpoint's arrays and task fit, or None."""
-    task = checkpoint.task.get("task")
+    task = head_task(checkpoint.task)
     for head in row.heads:
         if task in (None, head.task) and _has(checkpoint.shapes, head.starts):
             return head

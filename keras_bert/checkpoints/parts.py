@@ -177,6 +177,15 @@ def all_head_weights(config, *, classes=1):
     yield from span_weights(config)
 
 
+def head_task(task):
+    """Returns the task whose head the weights of a checkpoint are, from the contents of its task.json; None for none.
+
+    >>> head_task({"task": "tag"}), head_task({"task": "rate", "head": "tag"})
+    ('tag', 'tag')
+    """
+    return task.get("head", task.get("task"))
+
+
 def reads_pooler(config, task):
     """Says whether a family's head for a task reads the pooled output."""
     heads = [head for head in find_family(config.family).heads if head.task == task]

@@ -155,10 +155,10 @@ def _google_command(folder, task, tokenizer):
 
 def _can_be_served(checkpoint):
     """Says whether `keras-bert export` takes it: what its task needs is there, and texts are all that it is asked."""
-    from keras_bert.checkpoints.parts import needed_weights
+    from keras_bert.checkpoints.parts import head_task, needed_weights
     from keras_bert.families import find_family
 
-    config, task = checkpoint.config, checkpoint.task.get("task")
+    config, task = checkpoint.config, head_task(checkpoint.task)
     family = find_family(config.family)
     if task not in {head.task for head in family.heads}:
         return task is None

@@ -47,7 +47,7 @@ class Classifier(HeadedModel):
         pooled = Pooled(
             encoder,
             activation=config.classifier_act,
-            dropout=head_dropout(config, self.TASK),
+            dropout=head_dropout(config, self.head_task()),
             drops_input=config.classifier_drops_input,
         )
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)

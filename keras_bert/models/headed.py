@@ -24,15 +24,17 @@ class HeadedModel(PretrainedModel):
     A subclass calls `set_head` when its functional model is made, and says in
 
         TASK: what task.json calls it;
+        HEAD: the task whose head it has, by its weights and by transformers' class; TASK if None;
         FIELDS: what its constructor takes beside the encoder. They are kept in the config and in task.json.
     """
 
     TASK = None
+    HEAD = None
     FIELDS = ()
 
     def set_head(self, encoder, head=None, **fields):
         """Keeps the encoder, the head's dense layer and the values of FIELDS as attributes, NumPy's as Python's own."""
-        find_family(encoder.bert_config.family).head(self.TASK)  # which says if it has none
+        find_family(encoder.bert_config.family).head(self.head_task())  # which says if it has none
         self.bert_config = encoder.bert_config
         self.encoder = encoder
         self.head = head
@@ -40,14 +42,19 @@ class HeadedModel(PretrainedModel):
             setattr(self, name, fields[name].item() if isinstance(fields[name], np.generic) else fields[name])
 
     @classmethod
+    def head_task(cls):
+        """Returns the task whose head the model has: its own, unless HEAD names another."""
+        return cls.HEAD or cls.TASK
+
+    @classmethod
     def build_from(cls, config, task, **options):
         """Makes the model with fresh weights; what the options do not say of the head, its own task.json does."""
         encoder_options = {"sentence_vectors": task.get("sentence_vectors")}
         task = task if task.get("task", cls.TASK) == cls.TASK else {}
         family = find_family(config.family)
-        family.head(cls.TASK)  # or an error that lists those it has
+        family.head(cls.head_task())  # or an error that lists those it has
         if family.pools_by_head:
-            config = config.replace(pooler="tanh" if reads_pooler(config, cls.TASK) else None)
+            config = config.replace(pooler="tanh" if reads_pooler(config, cls.head_task()) else None)
         given = {name: options.pop(name) for name in cls.FIELDS if options.get(name) is not None}
         options = {name: value for name, value in options.items() if name not in cls.FIELDS}
         return cls(Encoder(config, **encoder_options, **options), **cls.head_options(task, **given))
@@ -59,13 +66,14 @@ class HeadedModel(PretrainedModel):
 
     def task(self):
         """Returns the head's kind and its FIELDS."""
-        return {"task": self.TASK, **self._fields()}
+        head = {} if self.HEAD is None else {"head": self.HEAD}
+        return {"task": self.TASK, **head, **self._fields()}
 
     def head_weights(self):
         """Yields what the head's weights are, as checkpoints/parts.py lists them; paths are the model's attributes."""
         if getattr(self, "pooler", None) is not None:
             yield from pooler_weights(self.bert_config, "pooler.dense")
-        yield from head_weights(self.bert_config, self.TASK, classes=getattr(self, "num_classes", 1))
+        yield from head_weights(self.bert_config, self.head_task(), classes=getattr(self, "num_classes", 1))
 
     def get_config(self):
         """Returns the constructor's arguments."""

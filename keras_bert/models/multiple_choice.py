@@ -36,7 +36,7 @@ class MultipleChoice(HeadedModel):
             encoder,
             activation=config.choice_act,
             pooling=config.choice_pooling,
-            dropout=head_dropout(config, self.TASK) if dropout is None else dropout,
+            dropout=head_dropout(config, self.head_task()) if dropout is None else dropout,
         )
         classifier = dense(1, config.initializer_range, name="classifier", dtype=encoder.policy)
         fold, unfold = FoldChoices(name="fold_choices"), UnfoldChoices(name="unfold_choices", dtype="float32")

@@ -38,7 +38,7 @@ class TokenClassifier(HeadedModel):
         # Layers
         config = encoder.bert_config
         labels = class_names(num_classes, labels)
-        dropout = dropout_layer(head_dropout(config, self.TASK), name="classifier_dropout", dtype=encoder.policy)
+        dropout = dropout_layer(head_dropout(config, self.head_task()), name="classifier_dropout", dtype=encoder.policy)
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model

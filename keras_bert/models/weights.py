@@ -146,7 +146,7 @@ def _note_missing(model, checkpoint, new):
     task = checkpoint.task.get("task")
     if task is None or task != model.task().get("task"):
         return
-    needed = needed_weights(model.bert_config, task, objectives=getattr(model, "objectives", None))
+    needed = needed_weights(model.bert_config, model.head_task(), objectives=getattr(model, "objectives", None))
     missing = [name for name in new if name in needed]
     if missing:
         note(

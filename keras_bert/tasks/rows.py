@@ -44,8 +44,8 @@ def task_saved_as(kind):
 
 def task_of(model):
     """Returns the Task that a model does, or raises a UserError."""
-    for task in tasks().values():
-        if isinstance(model, task.model):
-            return task
+    task = task_saved_as(getattr(model, "TASK", None))
+    if task is not None and isinstance(model, task.model):
+        return task
     known = ", ".join(task.model.__name__ for task in tasks().values())
     raise UserError(f"The model must be one of {known}. Received: {type(model).__name__}.")

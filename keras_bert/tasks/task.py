@@ -68,7 +68,7 @@ class Task:
             task: the contents of task.json.
         """
         objectives = task.get("objectives") if task.get("task") == self.saved_as else None
-        return [] if self.saved_as is None else needed_weights(config, self.saved_as, objectives=objectives)
+        return [] if self.saved_as is None else needed_weights(config, self.model.head_task(), objectives=objectives)
 
     def length(self, config):
         """Returns the longest row of tokens where nobody says."""
