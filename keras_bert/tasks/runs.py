@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from keras_bert.checkpoints import open_checkpoint
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.models import Encoder
@@ -59,6 +60,20 @@ def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, f
         return model
 
     return make
+
+
+def maker_of(model, head):
+    """Returns what `best_of_runs` takes as `make_model`, of what the `train` of a task is given.
+
+    Args:
+        model: callable() -> the model before training, such as `model_maker` gives; or the path of a checkpoint or
+            model directory, from which the encoder is taken, and a head that is the very same.
+        head: callable(Encoder) -> the model; for a path.
+    """
+    if callable(model):
+        return model
+    checkpoint = open_checkpoint(model)
+    return model_maker(checkpoint.config, head, checkpoint=checkpoint)
 
 
 def _check_reinit_layers(passes, count):

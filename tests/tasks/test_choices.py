@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_bert as kb
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertMultipleChoice
@@ -17,7 +18,6 @@ from keras_bert.tasks.choose.choices import (
     encode_choices,
     evaluate,
     predict_choices,
-    train_chooser,
 )
 from keras_bert.tasks.choose.files import Questions, read_choices, split_choices, write_answers
 from keras_bert.text.layout import BERT
@@ -196,7 +196,7 @@ def test_it_learns_to_choose(tokenizer, config):
         )
 
     options = {"epochs": 6, "learning_rate": 5e-3, "train_batch_size": 4, "max_seq_length": 8}
-    best = train_chooser(make, tokenizer, train, held_out, seeds=[1], evaluate_each_epoch=False, **options)
+    best = kb.tasks.choose.train(make, tokenizer, train, held_out, seeds=[1], evaluate_each_epoch=False, **options)
     assert best.results["accuracy"] == 1.0
     assert best.outputs.shape == (12, 3)
     assert best.outputs.argmax(axis=1).tolist() == held_out.labels.tolist()

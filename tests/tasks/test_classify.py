@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+import keras_bert as kb
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer
+from keras_bert.tasks.classify import training
 from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.training import (
     classifier_maker,
     predict_logits,
-    train_classifier,
     write_predictions,
 )
 from keras_bert.tasks.table import read_table
@@ -106,7 +107,7 @@ def test_training_starts_from_the_pretrained_encoder(tokenizer, config, tmp_path
     make = classifier_maker(config, ["a", "b"], pair=True, checkpoint=open_checkpoint(tmp_path / "pretrained"))
     examples = Examples(["w1", "w2", "w3"], ["w4", "w5", "w6"], np.array([0, 1, 1]))
     started = []
-    best = train_classifier(
+    best = training.train(
         make, tokenizer, examples, examples, seeds=[4], num_train_steps=1, learning_rate=1e-9, on_start=started.append
     )
     model, results, logits = best.model, best.results, best.outputs
@@ -133,7 +134,7 @@ def train(config, tokenizer, examples, *, steps=60, rate=3e-3, classes=("a", "b"
     made = {name: options.pop(name) for name in ("multi_label", "checkpoint") if name in options}
     make = classifier_maker(config, classes, **made)
     sizes = {"max_seq_length": 8, "train_batch_size": 8, "eval_batch_size": 16, "evaluate_each_epoch": False}
-    best = train_classifier(
+    best = training.train(
         make, tokenizer, often, examples, seeds=[1], num_train_steps=steps, learning_rate=rate, **sizes, **options
     )
     return best.model, best.results, best.outputs
@@ -191,15 +192,28 @@ def test_every_window_is_trained_on_with_the_text_s_label(tokenizer, config):
         assert results["accuracy"] == accuracy
 
 
+def test_from_the_path_of_a_checkpoint(tokenizer, config, tmp_path):
+    BertPretrainer(BertEncoder(config)).save_pretrained(tmp_path, tokenizer=tokenizer)
+    options = {"num_train_steps": 1, "learning_rate": 1e-9, "max_seq_length": 8, "classes": ["a", "b"]}
+    best = kb.tasks.classify.train(tmp_path, tokenizer, SINGLE, SINGLE, **options)
+    assert (best.model.labels, best.model.pair, best.model.multi_label) == (["a", "b"], False, False)
+    loaded = BertEncoder.from_pretrained(tmp_path).token_embedding.embeddings
+    np.testing.assert_allclose(best.model.encoder.token_embedding.embeddings, loaded, atol=1e-6)
+    with pytest.raises(UserError, match="learning_rat is not an option of fine-tuning; did you mean learning_rate"):
+        kb.tasks.classify.train(tmp_path, tokenizer, SINGLE, SINGLE, learning_rat=1e-3)
+    with pytest.raises(UserError, match="nowhere"):
+        kb.tasks.classify.train(tmp_path / "nowhere", tokenizer, SINGLE, SINGLE)
+
+
 def test_the_metric_chooses_the_best_run(tokenizer, config):
     make = classifier_maker(config, ["a", "b"])
     options = {"num_train_steps": 2, "learning_rate": 3e-3, "max_seq_length": 8, "evaluate_each_epoch": False}
-    results = train_classifier(make, tokenizer, SINGLE, SINGLE, seeds=[1, 2], metric="loss", **options).results
+    results = training.train(make, tokenizer, SINGLE, SINGLE, seeds=[1, 2], metric="loss", **options).results
     losses = [run["loss"] for run in results["runs"]]
     assert results["loss"] == min(losses) < max(losses)
     assert results["loss_mean"] == pytest.approx(np.mean(losses))
     with pytest.raises(UserError, match=r"did you mean accuracy\?"):
-        train_classifier(make, tokenizer, SINGLE, SINGLE, seeds=[1], metric="acuracy")
+        training.train(make, tokenizer, SINGLE, SINGLE, seeds=[1], metric="acuracy")
 
 
 def test_predictions_file(tmp_path):

@@ -10,7 +10,7 @@ from keras_bert.config import BertConfig
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertTokenClassifier
-from keras_bert.tasks.tag import dataset, evaluate, predict_tags, tag, tagging_metrics, train_tagger
+from keras_bert.tasks.tag import dataset, evaluate, predict_tags, tag, tagging_metrics, train
 from keras_bert.tasks.tag.conll import Sentences, read_conll
 from keras_bert.tasks.tag.conll_tags import as_tags, entities
 from keras_bert.tasks.tag.files import read_files, write_entities, write_tags
@@ -303,7 +303,7 @@ def test_a_tagger_learns_and_the_best_run_is_kept(tokenizer, model):
         return BertTokenClassifier(BertEncoder(model.bert_config), 2, labels=names)
 
     options = {"epochs": 6, "learning_rate": 5e-3, "train_batch_size": 4, "evaluate_each_epoch": False}
-    best = train_tagger(make, tokenizer, names, sentences, sentences, seeds=[1], max_seq_length=8, **options)
+    best = train(make, tokenizer, sentences, sentences, names=names, seeds=[1], max_seq_length=8, **options)
     assert best.results["f1"] == best.results["accuracy"] == 1.0
     assert best.results["by_type"]["PER"]["support"] == sum(map(len, kinds))
     assert 0 < best.results["loss"] < 0.5

@@ -19,6 +19,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         f"{__name__}.features": ("Features", "make_features"),
         f"{__name__}.original_text": ("final_text",),
         f"{__name__}.metrics": ("exact_match", "f1", "find_threshold", "squad_metrics", "squad_v2_metrics"),
-        f"{__name__}.training": ("Questions", "dataset", "train_span_labeler"),
+        f"{__name__}.training": ("Questions", "dataset", "train"),
     },
 )

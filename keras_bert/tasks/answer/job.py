@@ -135,16 +135,16 @@ class Answering(Job):
 
     def train(self, make_model, options, **watching):
         from keras_bert.tasks.answer.features import make_features
-        from keras_bert.tasks.answer.training import train_span_labeler
+        from keras_bert.tasks.answer.training import train
 
         examples = self.parts["train"]
         lengths = {name: getattr(self.args, name) for name in LENGTHS}
         features = make_features(examples, self.tokenizer, training=True, **lengths)
         self.progress.say(f"windows: {len(features):,} to train on")
-        best = train_span_labeler(
+        best = train(
             make_model,
-            features,
             self.tokenizer,
+            features,
             self.questions if self.is_measured else None,
             options,
             max_seq_length=self.args.max_seq_length,

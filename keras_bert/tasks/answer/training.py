@@ -117,13 +117,13 @@ def _check_labels(features):
         raise UserError("There are no windows with labels to train on; make them with make_features(training=True).")
 
 
-def train_span_labeler(make_model, features, tokenizer, held_out=None, options=None, *, max_seq_length=384, **given):
+def train(model, tokenizer, training, held_out=None, options=None, *, max_seq_length=384, **given):
     """Fine-tunes a SpanLabeler, once for each seed and point of a grid, and keeps the best by F1.
 
     Args:
-        make_model: callable() -> SpanLabeler before training, such as `model_maker` gives.
-        features: Features with labels.
-        tokenizer: the Tokenizer that made them.
+        model: callable() -> SpanLabeler before training, such as `model_maker` gives; or the path of a checkpoint.
+        tokenizer: the Tokenizer that made the features.
+        training: Features with labels.
         held_out: Questions that are labelled; None for one run that is not measured.
         options: a FineTuning; None for its defaults.
         max_seq_length: that of the features.
@@ -136,15 +136,17 @@ def train_span_labeler(make_model, features, tokenizer, held_out=None, options=N
     Raises:
         UserError: features without labels, several runs and nothing to choose by, and what `finetune` raises.
     """
-    from keras_bert.tasks.runs import Learnable, best_of_runs
+    from keras_bert.models import SpanLabeler
+    from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
 
-    _check_labels(features)
+    _check_labels(training)
 
     def make_dataset(seed, batch_size):
-        return dataset(features, tokenizer, seed=seed, batch_size=batch_size, max_seq_length=max_seq_length)
+        return dataset(training, tokenizer, seed=seed, batch_size=batch_size, max_seq_length=max_seq_length)
 
     measured = {} if held_out is None else {"predict": held_out.predict, "measure": held_out.measure, "metric": "f1"}
-    best = best_of_runs(make_model, Learnable(make_dataset=make_dataset, **measured), options, **given)
+    learnable = Learnable(make_dataset=make_dataset, **measured)
+    best = best_of_runs(maker_of(model, SpanLabeler), learnable, options, **given)
     if measured:
         best.model.null_score_diff_threshold = best.results.get("null_score_diff_threshold")
     return best

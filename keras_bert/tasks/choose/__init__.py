@@ -24,7 +24,7 @@ __getattr__, __dir__, __all__ = lazy_names(
             "encode_choices",
             "evaluate",
             "predict_choices",
-            "train_chooser",
+            "train",
         ),
         f"{__name__}.files": ("Questions", "read_choices", "split_choices", "write_answers"),
     },

@@ -73,15 +73,13 @@ def choice_metrics(labels, logits):
     return {"accuracy": float(right.mean()), "loss": float(losses.mean())}
 
 
-def train_chooser(
-    make_model, tokenizer, train, evaluation, options=None, *, max_seq_length=LONGEST, eval_batch_size=8, **given
-):
+def train(model, tokenizer, training, held_out, options=None, *, max_seq_length=LONGEST, eval_batch_size=8, **given):
     """Fine-tunes a MultipleChoice once for each seed and keeps the best on the held-out questions, by accuracy.
 
     Args:
-        make_model: callable() -> MultipleChoice before training, such as `model_maker` gives.
+        model: callable() -> MultipleChoice before training, such as `model_maker` gives; or the path of a checkpoint.
         tokenizer: the Tokenizer of its vocabulary.
-        train, evaluation: Questions with labels.
+        training, held_out: Questions with labels.
         options: a FineTuning; None for its defaults.
         max_seq_length: longer rows are cut.
         eval_batch_size: held-out questions at a time.
@@ -90,23 +88,24 @@ def train_chooser(
     Returns:
         A BestRun, whose outputs are the logits (N, C) of the held-out questions.
     """
-    from keras_bert.tasks.runs import Learnable, best_of_runs
+    from keras_bert.models import MultipleChoice
+    from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
 
-    rows, held_out = (encode_choices(each, tokenizer, max_seq_length=max_seq_length) for each in (train, evaluation))
+    rows, asked = (encode_choices(each, tokenizer, max_seq_length=max_seq_length) for each in (training, held_out))
     sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
 
     def make_dataset(seed, batch_size):
-        options = {"num_choices": train.num_choices, "batch_size": batch_size, "seed": seed}
-        return padded_batches(rows, train.labels, **options, **sizes)
+        options = {"num_choices": training.num_choices, "batch_size": batch_size, "seed": seed}
+        return padded_batches(rows, training.labels, **options, **sizes)
 
     def predict(model):
-        return _logits(model, held_out, num_choices=evaluation.num_choices, batch_size=eval_batch_size, **sizes)
+        return _logits(model, asked, num_choices=held_out.num_choices, batch_size=eval_batch_size, **sizes)
 
     def measure(logits):
-        return choice_metrics(evaluation.labels, logits)
+        return choice_metrics(held_out.labels, logits)
 
     learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric="accuracy")
-    return best_of_runs(make_model, learnable, options, **given)
+    return best_of_runs(maker_of(model, MultipleChoice), learnable, options, **given)
 
 
 def choice_logits(model, tokenizer, questions, *, max_seq_length=LONGEST, batch_size=32, progress=None):

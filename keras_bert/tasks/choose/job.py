@@ -77,12 +77,12 @@ class Choosing(Job):
         return MultipleChoice(encoder)
 
     def train(self, make_model, options, **watching):
-        from keras_bert.tasks.choose.choices import train_chooser
+        from keras_bert.tasks.choose.choices import train
 
-        train, held_out = self.parts["train"], self.parts["eval"]
+        training, held_out = self.parts["train"], self.parts["eval"]
         sizes = {"max_seq_length": self.args.max_seq_length, "eval_batch_size": self.args.eval_batch_size}
-        best = train_chooser(make_model, self.tokenizer, train, held_out, options, **sizes, **watching)
-        best.results |= {"train_examples": len(train), "eval_examples": len(held_out)}
+        best = train(make_model, self.tokenizer, training, held_out, options, **sizes, **watching)
+        best.results |= {"train_examples": len(training), "eval_examples": len(held_out)}
         return best
 
     def ask(self, model, part, batch_size):

@@ -207,15 +207,14 @@ class Classifying(Job):
         return list(zip(examples.texts, examples.pairs or examples.texts, strict=True))
 
     def head(self, encoder):
-        from keras_bert.models import Classifier
+        from keras_bert.tasks.classify.training import head_maker
 
-        names, several = list(self.classes) or None, self.kind == "multi_label"
-        return Classifier(encoder, len(self.classes) or 1, labels=names, pair=self.pair, multi_label=several)
+        return head_maker(self.classes, pair=self.pair, multi_label=self.kind == "multi_label")(encoder)
 
     def train(self, make_model, options, **watching):
-        from keras_bert.tasks.classify.training import train_classifier
+        from keras_bert.tasks.classify.training import train
 
-        return train_classifier(
+        return train(
             make_model,
             self.tokenizer,
             self.parts["train"],

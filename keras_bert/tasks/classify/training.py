@@ -12,7 +12,7 @@ from keras_bert.models import Classifier
 from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
 from keras_bert.tasks.predicting import predict_rows
-from keras_bert.tasks.runs import BestRun, Learnable, best_of_runs, model_maker
+from keras_bert.tasks.runs import BestRun, Learnable, best_of_runs, maker_of, model_maker
 from keras_bert.tasks.table import write_table
 from keras_bert.tasks.windows import encode_texts
 from keras_bert.training.finetune_options import FineTuning
@@ -34,11 +34,18 @@ def classifier_maker(config, classes, *, pair=False, multi_label=False, checkpoi
         callable() -> Classifier, with `load_report` where there is a checkpoint.
     """
 
+    head = head_maker(classes, pair=pair, multi_label=multi_label)
+    return model_maker(config, head, checkpoint=checkpoint, **options)
+
+
+def head_maker(classes, *, pair=False, multi_label=False):
+    """Returns a function from an Encoder to the classifier; see `classifier_maker`."""
+
     def head(encoder):
         names = list(classes) or None
         return Classifier(encoder, len(classes) or 1, labels=names, pair=pair, multi_label=multi_label)
 
-    return model_maker(config, head, checkpoint=checkpoint, **options)
+    return head
 
 
 def predict_logits(
@@ -80,13 +87,14 @@ def _join_windows(model, logits, counts):
     return KINDS[model.kind].join(np.asarray(logits, np.float64), starts, counts).astype(np.float32)
 
 
-def train_classifier(
-    make_model,
+def train(
+    model,
     tokenizer,
-    train,
-    evaluation,
+    training,
+    held_out,
     options=None,
     *,
+    classes=None,
     max_seq_length=128,
     long_texts="cut",
     doc_stride=None,
@@ -102,10 +110,11 @@ def train_classifier(
     comes back gives numbers on that scale.
 
     Args:
-        make_model: callable() -> Classifier before training, such as `classifier_maker` gives.
+        model: callable() -> Classifier before training, such as `classifier_maker` gives; or the path of a checkpoint.
         tokenizer: the Tokenizer of its vocabulary.
-        train, evaluation: Examples with labels; `train.weights` says what each counts in the loss.
+        training, held_out: Examples with labels; `training.weights` says what each counts in the loss.
         options: a FineTuning; None for its defaults.
+        classes: with a path: the classes' names, as `read_examples` gives them; none for a regression.
         max_seq_length, long_texts, doc_stride: what becomes of a text that is longer, see `encode_texts`. Each window
             is trained on with the text's label.
         eval_batch_size: examples a batch.
@@ -114,19 +123,21 @@ def train_classifier(
         on_start, progress, **given: see `best_of_runs`.
 
     Returns:
-        A BestRun, whose outputs are the logits float32 (N, C) on `evaluation`.
+        A BestRun, whose outputs are the logits float32 (N, C) on `held_out`.
 
     Raises:
         UserError: a metric of another kind, a length that the model cannot read, and what `finetune` raises.
     """
-    options, kind = FineTuning.of(options, **given), KINDS[train.kind]
+    options, kind = FineTuning.of(options, **given), KINDS[training.kind]
     metric = kind.choose_metric(metric)
     reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
-    rows, counts = encode_texts(train.texts, train.pairs, tokenizer, **reading)
-    held_rows, held_counts = encode_texts(evaluation.texts, evaluation.pairs, tokenizer, **reading)
-    scale = _Scale.of(train.labels) if train.kind == "regression" else _Scale()
-    labels = np.repeat(scale.standardise(train.labels), counts, axis=0)
-    weights = None if train.weights is None else np.repeat(train.weights, counts, axis=0)
+    rows, counts = encode_texts(training.texts, training.pairs, tokenizer, **reading)
+    held_rows, held_counts = encode_texts(held_out.texts, held_out.pairs, tokenizer, **reading)
+    scale = _Scale.of(training.labels) if training.kind == "regression" else _Scale()
+    labels = np.repeat(scale.standardise(training.labels), counts, axis=0)
+    weights = None if training.weights is None else np.repeat(training.weights, counts, axis=0)
+    head = head_maker(classes or [], pair=training.pairs is not None, multi_label=training.kind == "multi_label")
+    make_model = maker_of(model, head)
 
     sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
 
@@ -140,12 +151,12 @@ def train_classifier(
     learnable = Learnable(
         make_dataset=make_dataset,
         predict=predict,
-        measure=lambda logits: kind.measure(evaluation.labels, logits),
+        measure=lambda logits: kind.measure(held_out.labels, logits),
         metric=metric,
         larger_is_better=metric not in SMALLER_IS_BETTER,
     )
     best = best_of_runs(lambda: scale.unfold(make_model()), learnable, options, on_start=on_start, progress=progress)
-    counts = {"train_examples": len(train), "train_windows": len(labels), "eval_examples": len(evaluation)}
+    counts = {"train_examples": len(training), "train_windows": len(labels), "eval_examples": len(held_out)}
     results = {
         **best.results,
         "metric": metric,

@@ -131,15 +131,15 @@ class Glue(Job):
         return make_head(self.task)(encoder)
 
     def train(self, make_model, options, **watching):
-        from keras_bert.tasks.glue.running import train_task
+        from keras_bert.tasks.glue.running import train
 
         held_out = self._splits("eval", self.args.eval_batch_size, progress=None) if "eval" in self.parts else None
-        return train_task(
+        return train(
             self.task,
             make_model,
+            self.tokenizer,
             self.parts["train"]["train"],
             held_out,
-            self.tokenizer,
             options,
             max_seq_length=self.args.max_seq_length,
             **watching,

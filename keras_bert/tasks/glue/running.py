@@ -11,7 +11,7 @@ from keras_bert.models import Classifier
 from keras_bert.tasks.glue.figures import metrics
 from keras_bert.tasks.glue.rows import suffix
 from keras_bert.tasks.predicting import predict_rows
-from keras_bert.tasks.runs import Learnable, best_of_runs
+from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
 
 
 def make_head(task):
@@ -66,15 +66,15 @@ class Splits:
         }
 
 
-def train_task(task, make_model, train, held_out, tokenizer, options=None, *, max_seq_length, **given):
+def train(task, model, tokenizer, training, held_out, options=None, *, max_seq_length, **given):
     """Fine-tunes on a task, as often as its options say.
 
     Args:
         task: a GlueTask.
-        make_model: callable() -> the model before training, such as `model_maker` gives.
-        train: Examples with labels.
-        held_out: the Splits to measure on; None for none, and then one run, kept as it ends.
+        model: callable() -> the model before training, such as `model_maker` gives; or the path of a checkpoint.
         tokenizer: the Tokenizer of the model.
+        training: Examples with labels.
+        held_out: the Splits to measure on; None for none, and then one run, kept as it ends.
         options: a FineTuning; None for its defaults.
         max_seq_length: longer texts are cut to it.
         **given: see `best_of_runs`.
@@ -85,15 +85,16 @@ def train_task(task, make_model, train, held_out, tokenizer, options=None, *, ma
     Raises:
         UserError: several runs with nothing to choose by, and what `best_of_runs` raises.
     """
-    rows = text_rows(train.texts, tokenizer, pairs=train.pairs, max_seq_length=max_seq_length)
+    rows = text_rows(training.texts, tokenizer, pairs=training.pairs, max_seq_length=max_seq_length)
 
     def make_dataset(seed, batch_size):
         sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length}
-        return padded_batches(rows, train.labels, pad_id=tokenizer.pad_id, seed=seed, **sizes)
+        return padded_batches(rows, training.labels, pad_id=tokenizer.pad_id, seed=seed, **sizes)
 
     measured = {}
     if held_out is not None:
         measured = {"predict": held_out.predict, "measure": held_out.measure, "metric": task.metrics[0]}
-    best = best_of_runs(make_model, Learnable(make_dataset=make_dataset, **measured), options, **given)
-    counts = {"train_examples": len(train)} | ({"eval_examples": held_out.counts()} if measured else {})
+    learnable = Learnable(make_dataset=make_dataset, **measured)
+    best = best_of_runs(maker_of(model, make_head(task)), learnable, options, **given)
+    counts = {"train_examples": len(training)} | ({"eval_examples": held_out.counts()} if measured else {})
     return dataclasses.replace(best, results={"task": task.name, **best.results, **counts})

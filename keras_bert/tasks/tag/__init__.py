@@ -21,6 +21,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         f"{__name__}.files": ("read_files", "scheme_of", "write_entities", "write_tags"),
         f"{__name__}.metrics": ("tagging_metrics", "type_table"),
         f"{__name__}.pieces": ("encode_words",),
-        f"{__name__}.tagging": ("dataset", "evaluate", "main_metric", "predict_tags", "tag", "train_tagger"),
+        f"{__name__}.tagging": ("dataset", "evaluate", "main_metric", "predict_tags", "tag", "train"),
     },
 )

@@ -99,23 +99,23 @@ class Tagging(Job):
         return TokenClassifier(encoder, len(self.data.names), labels=list(self.data.names))
 
     def train(self, make_model, options, **watching):
-        from keras_bert.tasks.tag.tagging import train_tagger
+        from keras_bert.tasks.tag.tagging import train
 
-        train, evaluation = self.parts["train"], self.parts["eval"]
-        best = train_tagger(
+        training, held_out = self.parts["train"], self.parts["eval"]
+        best = train(
             make_model,
             self.tokenizer,
-            list(self.data.names),
-            train,
-            evaluation,
+            training,
+            held_out,
             options,
+            names=self.data.names,
             max_seq_length=self.args.max_seq_length,
             eval_batch_size=self.args.eval_batch_size,
             strict=self.args.strict,
             **watching,
         )
         best.results |= {"labels": list(self.data.names)}
-        best.results |= {"train_sentences": len(train), "eval_sentences": len(evaluation)}
+        best.results |= {"train_sentences": len(training), "eval_sentences": len(held_out)}
         return best
 
     def ask(self, model, part, batch_size):

@@ -10,7 +10,7 @@ import numpy as np
 from keras_bert.data.batches import padded_batches
 from keras_bert.errors import UserError
 from keras_bert.tasks.tag.conll import Sentences
-from keras_bert.tasks.tag.conll_tags import PLAIN, entities
+from keras_bert.tasks.tag.conll_tags import PLAIN, entities, tag_names
 from keras_bert.tasks.tag.files import scheme_of
 from keras_bert.tasks.tag.metrics import tagging_metrics
 from keras_bert.tasks.tag.pieces import encode_words
@@ -64,14 +64,14 @@ def dataset(sentences, tokenizer, names, *, max_seq_length=LONGEST, batch_size=3
     return padded_batches(pieces.rows, pieces.token_labels(sentences.tags, names), pad_id=tokenizer.pad_id, **options)
 
 
-def train_tagger(
-    make_model,
+def train(
+    model,
     tokenizer,
-    names,
-    train,
-    evaluation,
+    training,
+    held_out,
     options=None,
     *,
+    names=None,
     max_seq_length=LONGEST,
     eval_batch_size=8,
     strict=False,
@@ -82,11 +82,11 @@ def train_tagger(
     """Fine-tunes a tagger once for each seed and keeps the best on the held-out sentences, by F1 (or accuracy).
 
     Args:
-        make_model: callable() -> TokenClassifier before training, such as `model_maker` gives.
+        model: callable() -> TokenClassifier before training, such as `model_maker` gives; or the path of a checkpoint.
         tokenizer: the Tokenizer of its vocabulary.
-        names: its tags' names, such as `tag_names` gives.
-        train, evaluation: Sentences with tags among them.
+        training, held_out: Sentences with tags.
         options: a FineTuning; None for its defaults.
+        names: the tags' names; None takes those of `training`.
         max_seq_length: longer sentences become windows.
         eval_batch_size: rows of the held-out sentences at a time.
         strict: see `tagging_metrics`.
@@ -96,33 +96,36 @@ def train_tagger(
         A BestRun, whose results have the figures of `tagging_metrics` and "loss", the mean cross-entropy of a word's
         tag, and whose outputs are the tags of the held-out sentences.
     """
-    from keras_bert.tasks.runs import Learnable, best_of_runs
+    from keras_bert.models import TokenClassifier
+    from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
     from keras_bert.training.finetune_options import FineTuning
 
     # Keras' accuracy would count the pieces that have no label
     options = FineTuning.of(options, **{"metrics": (), **given})
-    taught, held_out = (
-        encode_words(each.words, tokenizer, max_seq_length=max_seq_length, joined=train.joined)
-        for each in (train, evaluation)
+    names = tag_names(training.tags, training.scheme) if names is None else list(names)
+    taught, asked = (
+        encode_words(each.words, tokenizer, max_seq_length=max_seq_length, joined=training.joined)
+        for each in (training, held_out)
     )
-    labels, scheme = taught.token_labels(train.tags, names), scheme_of(names)
+    labels, scheme = taught.token_labels(training.tags, names), scheme_of(names)
 
     def make_dataset(seed, batch_size):
         options = {"pad_id": tokenizer.pad_id, "max_seq_length": max_seq_length, "seed": seed}
         return padded_batches(taught.rows, labels, batch_size=batch_size, **options)
 
     def predict(model):
-        return _logits(model, tokenizer, held_out, max_seq_length=max_seq_length, batch_size=eval_batch_size)
+        return _logits(model, tokenizer, asked, max_seq_length=max_seq_length, batch_size=eval_batch_size)
 
     def measure(logits):
-        figures = tagging_metrics(evaluation.tags, held_out.word_tags(logits, names)[0], scheme=scheme, strict=strict)
+        figures = tagging_metrics(held_out.tags, asked.word_tags(logits, names)[0], scheme=scheme, strict=strict)
         del figures["by_type"]
-        return {**figures, "loss": held_out.cross_entropy(logits, evaluation.tags, names)}
+        return {**figures, "loss": asked.cross_entropy(logits, held_out.tags, names)}
 
     learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric=main_metric(names))
+    make_model = maker_of(model, lambda encoder: TokenClassifier(encoder, len(names), labels=names))
     best = best_of_runs(make_model, learnable, options, on_start=on_start, progress=progress)
-    best.outputs, _ = held_out.word_tags(best.outputs, names)
-    best.results["by_type"] = tagging_metrics(evaluation.tags, best.outputs, scheme=scheme, strict=strict)["by_type"]
+    best.outputs, _ = asked.word_tags(best.outputs, names)
+    best.results["by_type"] = tagging_metrics(held_out.tags, best.outputs, scheme=scheme, strict=strict)["by_type"]
     return best
 
 

@@ -8,7 +8,7 @@ import keras_bert as kb
 from keras_bert.config import BertConfig
 from keras_bert.errors import UserError
 from keras_bert.models import BertEncoder, BertSpanLabeler
-from keras_bert.tasks.answer import Context, Example, Examples, Questions, make_features, train_span_labeler
+from keras_bert.tasks.answer import Context, Example, Examples, Questions, make_features, train
 from tests.small import NO_DROPOUT, small_shape
 
 CONFIG = small_shape(max_position_embeddings=32, **NO_DROPOUT)
@@ -39,10 +39,10 @@ def config(tokenizer):
 def trained(tokenizer, config):
     """A BestRun on questions of which a third have no answer, and the Questions that it was measured on."""
     questions = Questions(make_examples(24, seed=1), tokenizer, **LENGTHS, version_2_with_negative=True)
-    best = train_span_labeler(
+    best = train(
         lambda: BertSpanLabeler(BertEncoder(config)),
-        make_features(make_examples(96, seed=0), tokenizer, training=True, **LENGTHS),
         tokenizer,
+        make_features(make_examples(96, seed=0), tokenizer, training=True, **LENGTHS),
         questions,
         seeds=[1],
         max_seq_length=LENGTHS["max_seq_length"],
@@ -160,10 +160,10 @@ def test_what_cannot_be_trained_is_refused(tokenizer):
     features = make_features(make_examples(8, seed=0), tokenizer, training=True, **LENGTHS)
     for options in ({"seeds": [1, 2]}, {"seeds": [1], "grid": ({}, {})}, {"seeds": [1], "early_stopping": 1}):
         with pytest.raises(UserError, match="choose by held-out examples"):
-            train_span_labeler(lambda: None, features, tokenizer, **options)
+            train(lambda: None, tokenizer, features, **options)
     unlabelled = make_features(make_examples(8, seed=0), tokenizer, **LENGTHS)
     with pytest.raises(UserError, match="no windows with labels"):
-        train_span_labeler(lambda: None, unlabelled, tokenizer, seeds=[1])
+        train(lambda: None, tokenizer, unlabelled, seeds=[1])
 
 
 def test_batches_for_fit(tokenizer):
