@@ -72,7 +72,7 @@ def add_arguments(parser):
     model.add_argument(
         "--max_seq_length",
         type=positive_int,
-        help="longer texts are cut or read in windows (default: as in training, or 128, for squad 384)",
+        help="longer texts are cut or read in windows (default: as in training, or 128, for answer 384)",
     )
     answers.add_argument("--top_k", type=positive_int, default=5, help="fill_mask: guesses for a [MASK]")
     add_bool(answers, "pair", default=False, help="classify: two texts at a time, even if task.json does not say so")
@@ -88,7 +88,7 @@ def add_arguments(parser):
     add_bool(
         answers, "normalize", default=None, help="embed: give each vector length 1 (default: as the model, or true)"
     )
-    add_bool(answers, "by_character", default=None, help="ner: tag characters, not words (default: as in training)")
+    add_bool(answers, "by_character", default=None, help="tag: tag characters, not words (default: as in training)")
     answers.add_argument(
         "--long_texts",
         choices=("cut", "windows"),

@@ -10,14 +10,14 @@ Without --input_file texts come from the command line or from standard input; wi
 standard output, one for each text and in order, as soon as no more has come. The model is loaded once.
 
     head            asked by                 answers with
-    classify, glue  a text; {"text", "pair"} {"text", "label", "probability",
+    classify        a text; {"text", "pair"} {"text", "label", "probability",
                                              "probabilities": {class: p}};
                                              several {"labels"}, or {"score"}
-    ner             a text                   {"text", "tokens": [{"token",
+    tag             a text                   {"text", "tokens": [{"token",
                                              "start", "end", "label", "score"}]}
-    squad           {"question", "context"}  {"text", "score", "start", "end"},
+    answer          {"question", "context"}  {"text", "score", "start", "end"},
                                              SQuAD 2.0 {"null_score"} too
-    swag            {"context", "choices"}   {"choice", "probabilities"}
+    choose          {"context", "choices"}   {"choice", "probabilities"}
 
 A line is a text, even if it is blank or begins with a brace; with --input_format=json it is an object, and blank lines
 are skipped. Lengths, windows and columns are those of the training (task.json keeps them), unless flags say otherwise.
@@ -43,7 +43,9 @@ def add_arguments(parser):
     data, model = Group(parser, "data"), Group(parser, "model")
     output, trained = Group(parser, "output"), "(default: as in training)"
     rare = Group(parser, "model", rare=True)
-    model.add_argument("--model_dir", required=True, help="a model that classify, glue, ner, squad or swag fine-tuned")
+    model.add_argument(
+        "--model_dir", required=True, help="a model that classify, tag, answer, choose or glue fine-tuned"
+    )
     streams.add_stream_flags(parser, "a text, or an object", batch_size=("--batch_size", "--predict_batch_size"))
     data.add_argument(
         "--input_file", help="a table (.tsv, .csv, .jsonl) for classifiers, or any other file with one text a line"
@@ -68,8 +70,8 @@ def add_arguments(parser):
         help=f"classifiers: longer texts are cut, or read in overlapping windows {trained}",
     )
     rare.add_argument("--doc_stride", type=positive_int, help=f"tokens from one window to the next {trained}")
-    rare.add_argument("--max_query_length", type=positive_int, help=f"squad: longer questions are cut {trained}")
-    add_bool(rare, "by_character", default=None, help=f"ner: tag characters, not words {trained}")
+    rare.add_argument("--max_query_length", type=positive_int, help=f"answer: longer questions are cut {trained}")
+    add_bool(rare, "by_character", default=None, help=f"tag: tag characters, not words {trained}")
     Group(parser, "devices").add_argument(
         "--dtype", default="float32", choices=("float32", "mixed_bfloat16"), help="arithmetic"
     )
@@ -127,7 +129,7 @@ def load_task(path, *, dtype):
     from keras_bert.serving.loading import load
     from keras_bert.tasks.asking import reading_of
     from keras_bert.tasks.classify.saved import load_classifier
-    from keras_bert.tasks.rows import task_saved_as
+    from keras_bert.tasks.rows import fine_tuned, task_saved_as
 
     said = open_checkpoint(path).task
     kind = said.get("task")
@@ -136,7 +138,7 @@ def load_task(path, *, dtype):
         why = f"was saved for {kind}" if kind else "has no task.json"
         raise UserError(
             f"{path} has no answers to predict, for it {why}; keras-bert embed asks it for vectors, keras-bert "
-            "fill_mask a pre-trained one for words, and classify, ner, squad and swag fine-tune it."
+            f"fill_mask a pre-trained one for words, and {', '.join(fine_tuned())} fine-tune it."
         )
     saved = load(path, dtype=dtype) if task.columns is None else load_classifier(path, dtype=dtype)
     kept, columns = said.get("reading") or {}, task.columns or {}

@@ -94,13 +94,13 @@ def predict(model, tokenizer, texts, pairs=None, *, batch_size=32, **reading):
             f"{unknown[0]} means nothing to {type(model).__name__}, which takes {', '.join(task.reading)}; leave it "
             "out."
         )
-    rows = _rows(texts, pairs, tuple(task.fields))
+    rows = _rows(texts, pairs, task)
     answer = answerer(model, tokenizer, batch_size=batch_size, **reading_of(model, reading))
     return answer(rows) if rows else []
 
 
-def _rows(texts, pairs, fields):
-    """Returns {field: value} of each text, or raises a UserError that names the first that is of another kind."""
+def _rows(texts, pairs, task):
+    """Returns {field: value} of each text, or raises a UserError that names the first that the task is not asked by."""
     if (
         isinstance(texts, (str, bytes, Mapping, Set))
         or not isinstance(texts, Iterable)
@@ -108,10 +108,10 @@ def _rows(texts, pairs, fields):
     ):
         raise UserError(f"texts must be a list, a text for each answer. Received: {texts!r:.80}.")
     texts = with_pairs(texts, pairs)
-    rows = [_row(text, fields) for text in texts]
+    rows = [_row(text, tuple(task.fields)) for text in texts]
     for number, row in enumerate(rows):
         if row is None or row.keys() != rows[0].keys():
-            kind = "of the fields that the first one has" if row else _kind(fields)
+            kind = "of the fields that the first one has" if row else task.asked
             raise UserError(f"texts[{number}] must be {kind}. Received: {texts[number]!r:.80}.")
     return rows
 
@@ -131,13 +131,3 @@ def _row(text, fields):
 
 def _are_choices(value):
     return isinstance(value, (list, tuple)) and len(value) > 1 and all(isinstance(choice, str) for choice in value)
-
-
-def _kind(fields):
-    kinds = {
-        ("text", "pair"): "a string, or a pair of strings",
-        ("text",): "a string",
-        ("question", "context"): "a (question, context) pair of strings",
-        ("context", "choices"): "a context and a list of two or more choices, strings all of them",
-    }
-    return kinds[fields]

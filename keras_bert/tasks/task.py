@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from keras_bert.checkpoints.parts import needed_weights
 
+STRING, STRINGS = "a string", "a list of two or more strings"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -19,6 +21,7 @@ class Task:
         model: the model's class.
         older: other words for it that are read.
         fields: {key: what it is}, of a row that the model is asked; "pair" may be missing.
+        asked: what such a row is, in words.
         reading: {name: value} of how it reads texts, where nobody says.
         made_by_settings: whether the model is made by what task.json says, its classes for instance.
         takes_pairs: whether it can take two texts, or one.
@@ -35,6 +38,7 @@ class Task:
     model: type
     older: tuple[str, ...] = ()
     fields: dict = dataclasses.field(default_factory=lambda: {"text": STRING})
+    asked: str = STRING
     reading: dict = dataclasses.field(default_factory=lambda: {"max_seq_length": 128})
     made_by_settings: bool = False
     takes_pairs: bool = False
@@ -73,9 +77,6 @@ class Task:
     def length(self, config):
         """Returns the longest row of tokens where nobody says."""
         return min(self.reading["max_seq_length"], config.max_length)
-
-
-STRING, STRINGS = "a string", "a list of two or more strings"
 
 
 def percent(share):

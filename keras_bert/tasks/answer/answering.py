@@ -101,7 +101,7 @@ class Answerer:
 
         Args:
             path: what `SpanLabeler.from_pretrained` takes, with a vocabulary beside the weights.
-            **options: the constructor's; lengths that are not given are those that `keras-bert squad` trained with.
+            **options: the constructor's; lengths that are not given are those that `keras-bert answer` trained with.
 
         Raises:
             UserError: no model there, or one that was never trained to answer questions.
@@ -159,7 +159,7 @@ def load_span_labeler(path, **options):
     missing = [name for name in model.load_report.new if name in {weight.name for weight in model.head_weights()}]
     if missing:
         raise UserError(
-            f"{path} cannot answer questions: it lacks {', '.join(missing)}; fine-tune it first, with keras-bert squad."
+            f"{path} cannot answer questions: it lacks {', '.join(missing)}; fine-tune it (keras-bert answer)."
         )
     return model
 

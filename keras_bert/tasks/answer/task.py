@@ -48,6 +48,7 @@ TASK = Task(
     older=("squad",),
     model=SpanLabeler,
     fields={"question": STRING, "context": STRING},
+    asked="a (question, context) pair of strings",
     reading={"max_seq_length": 384, "doc_stride": 128, "max_query_length": None},
     answerer=_spans,
     flags=("max_seq_length", "doc_stride", "max_query_length"),

@@ -38,6 +38,7 @@ TASK = Task(
     older=("swag", "multiple_choice"),
     model=MultipleChoice,
     fields={"context": STRING, "choices": STRINGS},
+    asked="a context and a list of two or more choices, strings all of them",
     made_by_settings=True,
     answerer=_choices,
     flags=("max_seq_length",),

@@ -10,14 +10,6 @@ from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.classify.training import predict_logits, prediction_columns
 from keras_bert.text.tokenizer import Tokenizer
 
-# What task.json calls the other heads: the command that asks them.
-ELSEWHERE = {
-    "fill_mask": "fill_mask",
-    "answer": "squad",
-    "tag": "ner",
-    "choose": "swag",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class SavedClassifier:
@@ -92,9 +84,9 @@ def load_classifier(path, *, dtype=None):
     """
     checkpoint = open_checkpoint(path)
     task, kind = checkpoint.task, checkpoint.task.get("task")
-    if kind in ELSEWHERE:
-        raise UserError(f"{path} is not a classifier, it was saved for {kind}; ask it by keras-bert {ELSEWHERE[kind]}.")
-    if kind != Classifier.TASK:
+    if kind is not None and kind != Classifier.TASK:
+        raise UserError(f"{path} is not a classifier, it was saved for {kind}; ask it by keras-bert {kind}.")
+    if kind is None:
         raise UserError(
             f"{path} has no task.json that says what its classes are; fine-tune it by keras-bert classify first."
         )

@@ -47,6 +47,7 @@ TASK = Task(
     name="classify",
     model=Classifier,
     fields={"text": STRING, "pair": STRING},
+    asked="a string, or a pair of strings",
     reading={"max_seq_length": 128, "long_texts": "cut", "doc_stride": None},
     made_by_settings=True,
     takes_pairs=True,
