@@ -146,9 +146,9 @@ def _write(args, job, model, results, written):
         if results:
             update_results(output_dir, results, job.results_file())
         return [job.results_file(), *names] if results else names
-    stale = {path for pattern in job.outputs for path in output_dir.glob(pattern)} - set(written)
-    for path in stale:  # of the model that is replaced
-        path.unlink()
+    if args.force:  # what else lies there is of the model that is replaced
+        for path in {path for pattern in job.outputs for path in output_dir.glob(pattern)} - set(written):
+            path.unlink()
     reading = {**settle_reading(args, None), **job.reading()}
     write_model(output_dir, model, job.tokenizer, results, metric=job.metric, title=job.title(), reading=reading)
     return ["eval_results.json", "curves.png", *names]
