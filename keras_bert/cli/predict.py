@@ -128,7 +128,6 @@ def load_task(path, *, dtype):
     from keras_bert.errors import UserError
     from keras_bert.serving.loading import load
     from keras_bert.tasks.asking import reading_of
-    from keras_bert.tasks.classify.saved import load_classifier
     from keras_bert.tasks.rows import fine_tuned, task_saved_as
 
     said = open_checkpoint(path).task
@@ -140,7 +139,7 @@ def load_task(path, *, dtype):
             f"{path} has no answers to predict, for it {why}; keras-bert embed asks it for vectors, keras-bert "
             f"fill_mask a pre-trained one for words, and {', '.join(fine_tuned())} fine-tune it."
         )
-    saved = load(path, dtype=dtype) if task.columns is None else load_classifier(path, dtype=dtype)
+    saved = load(path, dtype=dtype)
     kept, columns = said.get("reading") or {}, task.columns or {}
     reading = {name: value if kept.get(name) is None else kept[name] for name, value in columns.items()}
     return task, saved, {**reading, **reading_of(saved.model)}
@@ -209,22 +208,25 @@ def _with_ids(answer):
 def _label(args, task, saved, reading, inputs):
     """Labels all rows and writes them as a table. Returns how many they are."""
     from keras_bert.tasks.classify.kinds import KINDS
-    from keras_bert.tasks.table import write_table
+    from keras_bert.tasks.classify.training import predict_logits, write_predictions
 
+    model, kind = saved.model, KINDS[saved.model.kind]
     examples = inputs.examples()
     what = f"{len(examples):,} {'texts' if examples.pairs is None else 'pairs'} of {inputs.source}"
     _print_resolved(args, task, saved, reading, what)
     with Progress() as progress:
-        logits = saved.logits(
+        logits = predict_logits(
+            model,
             examples,
+            saved.tokenizer,
             batch_size=args.batch_size,
             progress=progress,
             **{name: reading[name] for name in ("max_seq_length", "long_texts", "doc_stride")},
         )
-    write_table(args.output_file, saved.predictions(examples, logits), separator=reading["label_separator"])
+    how = {"kind": model.kind, "label_separator": reading["label_separator"]}
+    write_predictions(args.output_file, examples, logits, model.labels, **how)
     if examples.labels is not None:
-        figures = saved.measure(examples, logits)
-        print(f"measured by the column {args.label_column}: {KINDS[saved.model.kind].describe(figures)}")
+        print(f"measured by the column {args.label_column}: {kind.describe(kind.measure(examples.labels, logits))}")
     return len(examples)
 
 

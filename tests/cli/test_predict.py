@@ -7,10 +7,11 @@ import pytest
 
 from keras_bert.cli.main import main
 from keras_bert.models import BertClassifier
+from keras_bert.serving.loading import load
 from keras_bert.tasks.classify.arrays import predict as ask
 from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.kinds import KINDS
-from keras_bert.tasks.classify.saved import load_classifier
+from keras_bert.tasks.classify.training import predict_logits
 from keras_bert.tasks.table import read_table, write_tsv
 from keras_bert.text.tokenizer import Tokenizer
 from tests.cli.classifiers import TEXTS, expected, make_classifiers
@@ -86,11 +87,12 @@ def test_labels_of_the_table_measure_the_answers(folder, tmp_path, capsys, model
     write_tsv(tmp_path / "t.tsv", {"sentence": TEXTS, "truth": labels})
     assert predict(folder, model, tmp_path / "p.tsv", "--label_column=truth", source=tmp_path / "t.tsv") == 0
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("measured by the column truth")]
-    loaded = load_classifier(folder / model)
+    loaded = load(folder / model)
     kind = KINDS[loaded.model.kind]
     cells = [tuple(label.split("|")) for label in labels] if model == "several" else labels
     cells = [float(label) for label in labels] if model == "number" else cells
-    logits = loaded.logits(Examples(TEXTS))
+    reading = {name: loaded.model.reading[name] for name in ("max_seq_length", "long_texts", "doc_stride")}
+    logits = predict_logits(loaded.model, Examples(TEXTS), loaded.tokenizer, **reading)
     known = kind.measure(kind.numbers(cells, loaded.model.labels), logits)
     assert line.endswith(kind.describe(known))
     assert all(f"{name} {known[name]:.4f}" in line for name in figures)

@@ -12,8 +12,8 @@ from keras_bert.checkpoints import open_checkpoint
 from keras_bert.cli.main import main
 from keras_bert.config import Config
 from keras_bert.errors import UserError
+from keras_bert.serving.loading import load
 from keras_bert.tasks.classify.arrays import predict
-from keras_bert.tasks.classify.saved import load_classifier
 from keras_bert.tasks.embed.embedding import embed
 from keras_bert.tasks.glue.heads import label_columns
 from keras_bert.tasks.glue.rows import find_task
@@ -123,7 +123,7 @@ def test_a_classifier_s_weights_are_those_of_its_family(folder, tmp_path):
     tokenizer = Tokenizer.from_pretrained(folder / "electra")
     model = models.Classifier.from_pretrained(folder / "electra", labels=["0", "1"])
     model.save_pretrained(tmp_path / "whole", tokenizer=tokenizer)
-    assert load_classifier(tmp_path / "whole").model.load_report.new == []
+    assert load(tmp_path / "whole").model.load_report.new == []
     task, checkpoint = find_task("MRPC"), open_checkpoint(tmp_path / "whole")
     assert label_columns(task, checkpoint) == [0, 1]
     for name in ("output_dense/kernel", "output_dense/bias"):

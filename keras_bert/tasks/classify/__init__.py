@@ -6,7 +6,6 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         f"{__name__}.examples": ("Examples", "read_examples", "read_inputs"),
-        f"{__name__}.saved": ("SavedClassifier", "load_classifier"),
-        f"{__name__}.training": ("predict_logits", "train", "write_predictions"),
+        f"{__name__}.training": ("predict_logits", "prediction_columns", "train", "write_predictions"),
     },
 )

@@ -2,7 +2,7 @@
 
 from keras_bert.models import Classifier
 from keras_bert.tasks.classify.examples import Examples
-from keras_bert.tasks.classify.saved import SavedClassifier
+from keras_bert.tasks.classify.training import predict_logits, prediction_columns
 from keras_bert.tasks.inputs import check_length
 from keras_bert.tasks.table import shorten
 from keras_bert.tasks.task import STRING, Task, percent
@@ -15,11 +15,12 @@ def _classes(model, tokenizer, batch_size, **reading):
     check_length(model.bert_config, reading["max_seq_length"], layout=tokenizer.layout)
     lengths = (reading[name] for name in ("max_seq_length", "long_texts", "doc_stride"))
     check_windows(*lengths, texts=1 + model.pair, layout=tokenizer.layout)
-    saved = SavedClassifier(model, tokenizer, {})
 
     def answer(rows):
         pairs = [row["pair"] for row in rows] if "pair" in rows[0] else None
-        columns = saved.predictions(Examples([row["text"] for row in rows], pairs), batch_size=batch_size, **reading)
+        examples = Examples([row["text"] for row in rows], pairs)
+        logits = predict_logits(model, examples, tokenizer, batch_size=batch_size, **reading)
+        columns = prediction_columns(examples, logits, model.labels, kind=model.kind)
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     return answer

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from keras_bert.data.batches import padded_batches
+from keras_bert.errors import UserError
 from keras_bert.models import Classifier
 from keras_bert.tasks.classify.kinds import KINDS
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
@@ -72,7 +73,15 @@ def predict_logits(
     Returns:
         float32 (N, C), in the order of the examples. Of a text in windows those of the mean of the windows'
         probabilities, or the mean of their numbers.
+
+    Raises:
+        UserError: pairs are missing where the model was trained on such, or see `encode_texts`.
     """
+    if model.pair and examples.pairs is None:
+        raise UserError(
+            "The model was trained on pairs of texts; give a table, and the name of its column of second texts "
+            "(pair_column)."
+        )
     reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
     rows, counts = encode_texts(examples.texts, examples.pairs, tokenizer, **reading)
     sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
