@@ -54,7 +54,7 @@ class Job:
     @property
     def tokenizer(self):
         """Where the run keeps its tokenizer, a directory."""
-        return Path(self.folder, "tokenizer")
+        return Path(self.folder, ".tokenizer")  # hidden, as each run writes it anew: no finished work
 
     def path(self, kind, number):
         """Returns where the result of a task lies."""

@@ -122,7 +122,7 @@ class Workplace:
         return ResourceError(error.reason, f"{remedy}{needed}: {kept}", errno=error.errno)
 
     def _holds_work(self):
-        """Says whether a stage has left anything there: each has a folder of its own."""
+        """Says whether a stage has left anything there: each has a folder of its own, and what is none is hidden."""
         with contextlib.suppress(OSError):
             return any(path.is_dir() and not path.name.startswith(".") for path in self.folder.iterdir())
         return True

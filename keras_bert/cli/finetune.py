@@ -62,9 +62,9 @@ def run_once(job):
     if not job.trains:
         take_saved_model(args, **job.saved_model())
     job.tokenizer, config, checkpoint = finetune_model.find_model(args)
-    check_length(config, args.max_seq_length, pair=job.pair, layout=job.tokenizer.layout)
     if not job.trains:
         job.check_saved(checkpoint)
+    check_length(config, args.max_seq_length, pair=job.pair, layout=job.tokenizer.layout)
     if job.reads_by_tensorflow:
         start_tensorflow()
     parts = job.read(None if job.trains else checkpoint)

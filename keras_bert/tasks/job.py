@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import ClassVar
 
+from keras_bert.errors import UserError
 from keras_bert.tasks.flag import Flag
 from keras_bert.tasks.split_files import find_files
 
@@ -73,6 +74,11 @@ class Job:
 
     def check_saved(self, checkpoint):
         """Raises a UserError if a Checkpoint that is to answer was not taught to."""
+        if checkpoint.task.get("task") != self.word:
+            raise UserError(
+                f"Nothing to answer with: {self.args.init_checkpoint} was not taught to {self.word}; give "
+                f"--train_file, or as --init_checkpoint what `keras-bert {self.word}` wrote."
+            )
 
     def read(self, checkpoint):
         """Returns {part: texts} of the files, None for those that are not there.

@@ -188,7 +188,7 @@ def test_choices_are_made(family, pretrained, tmp_path, capsys):
     ]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = [f"--{name}_file={tmp_path}/train.jsonl" for name in ("train", "eval")]
-    flags = ["--start_column=start", "--num_train_epochs=25"]
+    flags = ["--start_column=start", "--num_train_epochs=40"]
     assert train("swag", pretrained(family), tmp_path / "model", *files, *flags)["accuracy"] == 1.0
     asked = [{"context": row["context"], "choices": row["choices"]} for row in rows]
     answers = predicted(tmp_path / "model", asked, capsys)

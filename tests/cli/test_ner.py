@@ -166,7 +166,7 @@ def refusal(capsys, folder, output, *flags, **options):
         (["--train_file={}/data/train.txt", "--eval_share=1.5"], ["between 0 and 1"]),
         (["--train_file={}/data/train.txt", "--eval_file={}/texts.jsonl"], ["texts.jsonl, line 2: 2 columns"]),
         (["--data_dir={}/data", "--max_seq_length=17"], ["17", "16"]),
-        (["--predict_file={}/texts.jsonl"], ["was not taught any tags", "--train_file"]),
+        (["--predict_file={}/texts.jsonl"], ["was not taught to tag", "--train_file"]),
         (["--data_dir={}/data", "--predict_file={}/texts.jsonl", "--text_column=body"], ["no column 'body'"]),
     ],
 )

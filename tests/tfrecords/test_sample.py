@@ -44,3 +44,13 @@ def test_how_much_space_is_missing_is_known_before_the_records_are_written(make,
     missing = 1e6 * float(re.search(r"about ([\d.]+) MB more", str(raised.value))[1])
     make(compression=compression, dupe_factor=40)
     assert missing == pytest.approx((tmp_path / "out" / "a.tfrecord").stat().st_size - 1000, rel=0.05)
+
+
+def test_a_full_disk_before_the_first_stage_has_done_anything_keeps_nothing(make, tmp_path, monkeypatch):
+    def fill_the_disk(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tfrecords.create_pretraining_data._tokenize", fill_the_disk)
+    with pytest.raises(UserError, match="free space, or choose another"):
+        make()
+    assert not list((tmp_path / "out").iterdir())  # the run's tokenizer is no finished work

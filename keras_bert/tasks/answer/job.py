@@ -98,6 +98,10 @@ class Answering(Job):
         if not self.trains and not self.asks:
             raise UserError("Nothing to do: give --train_file to train, --predict_file to answer questions, or both.")
 
+    def check_saved(self, checkpoint):
+        if checkpoint.task.get("task") is not None:  # Google's checkpoints do not say
+            super().check_saved(checkpoint)
+
     @property
     def metric(self):
         """F1 where there is something to measure on."""

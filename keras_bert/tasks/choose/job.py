@@ -10,7 +10,6 @@ with a train.* each, as CODAH's cv_split, is cross-validated: a model a fold, an
 
 from typing import ClassVar
 
-from keras_bert.errors import UserError
 from keras_bert.tasks.flag import Flag
 from keras_bert.tasks.job import Job, asking_command
 from keras_bert.tasks.split_files import file_flags
@@ -38,13 +37,6 @@ class Choosing(Job):
     training: ClassVar = {"learning_rate": 2e-5, "train_batch_size": 16}  # Devlin et al. 2018, section 4.4
     outputs = tuple(NAMES.values())
     pair = True
-
-    def check_saved(self, checkpoint):
-        if checkpoint.task.get("task") != "choose":
-            raise UserError(
-                f"Nothing to answer with: {self.args.init_checkpoint} was not taught to choose; give --train_file, or "
-                "as --init_checkpoint what `keras-bert choose` wrote."
-            )
 
     def read(self, checkpoint):
         from keras_bert.tasks.choose.files import read_choices, split_choices

@@ -146,15 +146,9 @@ class Classifying(Job):
         return self.row.choose_metric(self.args.metric)
 
     def check_saved(self, checkpoint):
-        task = checkpoint.task
-        if task.get("task") != "classify":
-            raise UserError(
-                f"Nothing to label with: {self.args.init_checkpoint} was not taught to classify; give --train_file, or "
-                "as --init_checkpoint what `keras-bert classify` wrote."
-            )
-        self.kind = "multi_label" if task.get("multi_label") else "classes"
-        if task.get("num_classes") == 1 and not task.get("multi_label"):
-            self.kind = "regression"
+        super().check_saved(checkpoint)
+        several = checkpoint.task.get("multi_label")
+        self.kind = "multi_label" if several else "regression" if checkpoint.task["num_classes"] == 1 else "classes"
 
     def read(self, checkpoint):
         from keras_bert.tasks.classify.examples import read_examples, read_inputs

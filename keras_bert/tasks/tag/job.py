@@ -10,7 +10,6 @@ several seeds and saves the best; quote their mean.
 
 from typing import ClassVar
 
-from keras_bert.errors import UserError
 from keras_bert.tasks.flag import Flag
 from keras_bert.tasks.job import Job, asking_command
 from keras_bert.tasks.split_files import file_flags
@@ -55,13 +54,6 @@ class Tagging(Job):
         from keras_bert.tasks.tag.tagging import main_metric
 
         return main_metric(self.data.names)
-
-    def check_saved(self, checkpoint):
-        if checkpoint.task.get("task") != "tag" or not checkpoint.task.get("labels"):
-            raise UserError(
-                f"Nothing to tag with: {self.args.init_checkpoint} was not taught any tags; give --train_file, or as "
-                "--init_checkpoint what `keras-bert tag` wrote."
-            )
 
     def read(self, checkpoint):
         from keras_bert.tasks.tag.files import read_files

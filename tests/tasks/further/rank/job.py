@@ -28,10 +28,6 @@ class Ranking(Job):
     metric, figures = "accuracy", ("accuracy",)
     outputs = tuple(SCORES.values())
 
-    def check_saved(self, checkpoint):
-        if checkpoint.task.get("task") != "rank":
-            raise UserError(f"Nothing to rank with: {self.args.init_checkpoint} was not taught to; give --train_file.")
-
     def read(self, checkpoint):
         found = {name.removesuffix("_file"): _read(path, name) for name, path in self.files.items() if path}
         if "train" in found and "eval" not in found:
