@@ -170,7 +170,7 @@ def test_squad_2_finds_its_threshold_and_keeps_it(folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_what_was_there_before_is_removed(folder, tmp_path):
     """A model trained anew does not keep the answers of the one before it."""
-    output, flags = tmp_path / "qa", ["--num_train_steps=2", "--train_batch_size=4", "--num_runs=2"]
+    output, flags = tmp_path / "qa", ["--num_train_steps=2", "--train_batch_size=4", "--num_runs=2", "--force"]
     output.mkdir()
     (output / "null_odds.json").write_text("{}")
     assert squad(folder, output, *flags, train_file="train.json", predict_file="dev.json") == 0

@@ -123,6 +123,10 @@ class Classifying(Job):
                 "--predictions_file without --predict_file has nothing to hold; name the texts to label too."
             )
         self.predictions = Path(args.predictions_file)
+        if self.files["test_file"] and self.predictions.resolve() == (Path(args.output_dir) / TEST).resolve():
+            raise UserError(
+                f"--predictions_file: the answers on --test_file go to {self.predictions}; choose another name."
+            )
         check_writable(self.predictions, what="--predictions_file")
         check_place(self.predictions.parent)
         if not args.force:
