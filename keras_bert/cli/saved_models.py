@@ -21,7 +21,7 @@ def settle_reading(args, checkpoint):
     kept = checkpoint.task.get("reading") or {} if answers else {}
     for name, default in args.reading.items():
         if getattr(args, name) is None:
-            setattr(args, name, kept.get(name, default))
+            setattr(args, name, default if kept.get(name) is None else kept[name])
     return {name: getattr(args, name) for name in args.reading}
 
 

@@ -1,6 +1,7 @@
 """The path of every fine-tuning command: what it refuses before any work, and what it leaves as it is."""
 
 import json
+import shutil
 
 import keras
 import pytest
@@ -87,6 +88,52 @@ def refusal(capsys, folder, command, output, *flags, **options):
     assert captured.out == ""
     assert sorted(output.rglob("*")) == before
     return captured.err
+
+
+MODELS = ["pretrained", "tag", "classify", "several", "number", "answer", "choose"]
+ABLE = {"classify": ("classify", "several", "number")}
+UNABLE = [(command, model) for command in ASKED for model in MODELS if model not in ABLE.get(command, (command,))]
+
+
+@pytest.mark.parametrize(("command", "model"), UNABLE)
+def test_a_model_of_another_task_is_refused_before_any_file_is_read(folder, tmp_path, capsys, command, model):
+    said = refusal(capsys, folder, command, tmp_path / "out", *ASKED[command], model=model)
+    assert str(folder / model) in said
+    assert "max_seq_length" not in said
+
+
+@pytest.mark.parametrize(
+    ("model", "flag", "taught"),
+    [
+        ("classify", "multi_label", "one class a row"),
+        ("classify", "regression", "one class a row"),
+        ("several", "regression", "several labels a row"),
+        ("number", "multi_label", "numbers"),
+    ],
+)
+def test_a_kind_of_labels_that_a_saved_classifier_has_not(folder, tmp_path, capsys, model, flag, taught):
+    flags = ["--predict_file=FOLDER/lines.txt", f"--{flag}"]
+    said = refusal(capsys, folder, "classify", tmp_path / "out", *flags, model=model)
+    assert f"--{flag}: {folder / model} was taught {taught}; leave the flag out" in said
+
+
+def test_a_metric_that_a_saved_classifier_has_not(folder, tmp_path, capsys):
+    flags = ["--test_file=FOLDER/train.tsv", "--metric=acuracy"]
+    said = refusal(capsys, folder, "classify", tmp_path / "out", *flags, model="classify")
+    assert "'acuracy' is not one of the figures" in said
+
+
+def test_a_saved_classifier_whose_classes_have_no_names(folder, tmp_path, capsys):
+    shutil.copytree(folder / "classify", tmp_path / "model")
+    task = {"task": "classify", "num_classes": 2, "reading": READING}
+    (tmp_path / "model" / "task.json").write_text(json.dumps(task))
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config = {name: value for name, value in config.items() if name not in ("id2label", "label2id")}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    write_table(tmp_path / "test.tsv", [("a", "0"), ("b", "1")])
+    flags = [f"--test_file={tmp_path / 'test.tsv'}"]
+    assert run(folder, "classify", tmp_path / "out", *flags, model=tmp_path / "model") == 0
+    assert "test: accuracy" in capsys.readouterr().out
 
 
 def test_folds_are_refused_before_the_first_of_them_is_trained(folder, tmp_path, capsys):

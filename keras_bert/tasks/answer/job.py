@@ -108,6 +108,16 @@ class Answering(Job):
         """Whether there are questions of which all that is right is known."""
         return self.asks and self.args.do_eval and all(map(self._is_labelled, self.parts["eval"]))
 
+    def check_saved(self, checkpoint):
+        from keras_bert.checkpoints.parts import needed_weights
+
+        missing = [name for name in needed_weights(checkpoint.config, self.word) if name not in checkpoint.shapes]
+        if missing:
+            raise UserError(
+                f"{self.args.init_checkpoint} cannot answer: it lacks {', '.join(missing)}; give --train_file, or as "
+                "--init_checkpoint what `keras-bert answer` wrote."
+            )
+
     def read(self, checkpoint):
         from keras_bert.tasks.answer.examples import read_examples
         from keras_bert.tasks.answer.features import check_lengths

@@ -18,6 +18,7 @@ from keras_bert.tasks.split_files import file_flags
 
 PREDICTIONS, TEST = "predictions.tsv", "test_predictions.tsv"
 READING = ("max_seq_length", "long_texts", "doc_stride")
+KINDS_TAUGHT = {"classes": "one class a row", "multi_label": "several labels a row", "regression": "numbers"}
 
 
 def parse_class_weights(text):
@@ -159,6 +160,13 @@ class Classifying(Job):
         self.kind = "multi_label" if task.get("multi_label") else "classes"
         if task.get("num_classes") == 1 and not task.get("multi_label"):
             self.kind = "regression"
+        for flag in ("multi_label", "regression"):
+            if getattr(self.args, flag) and self.kind != flag:
+                raise UserError(
+                    f"--{flag}: {self.args.init_checkpoint} was taught {KINDS_TAUGHT[self.kind]}; leave the flag out, "
+                    "or give --train_file to teach another model."
+                )
+        self.row.choose_metric(self.args.metric)
 
     def read(self, checkpoint):
         from keras_bert.tasks.classify.examples import read_examples, read_inputs
@@ -175,7 +183,8 @@ class Classifying(Job):
             both = (files["train_file"], files["eval_file"])
             self.classes, parts["train"], parts["eval"], _ = read_examples(*both, **columns, **labelled, **more)
         else:
-            self.classes = [] if self.kind == "regression" else checkpoint.task["labels"]
+            numbered = [str(number) for number in range(checkpoint.task.get("num_classes") or 0)]
+            self.classes = [] if self.kind == "regression" else checkpoint.task.get("labels") or numbered
         for part in ("eval", "test"):
             if part not in parts and files[f"{part}_file"]:
                 parts[part] = read_inputs(files[f"{part}_file"], **columns, **labelled, classes=self.classes)
