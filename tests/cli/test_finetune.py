@@ -187,3 +187,12 @@ def test_two_files_of_answers_have_two_names(folder, tmp_path, capsys):
     flags.append(f"--predictions_file={tmp_path / 'out' / 'test_predictions.tsv'}")
     said = refusal(capsys, folder, "classify", tmp_path / "out", *flags, model="classify")
     assert "--predictions_file: the answers on --test_file go to" in said
+
+
+def test_answers_say_how_many_windows_there_are(folder, tmp_path, capsys):
+    flags = ["--predict_file=FOLDER/squad.json", "--max_query_length=2", "--max_seq_length=8"]
+    assert run(folder, "answer", tmp_path / "asked", *flags, model="answer") == 0
+    assert "windows: 1 to answer" in capsys.readouterr().out.splitlines()
+    flags += ["--train_file=FOLDER/squad.json", "--num_train_steps=1", "--do_train", "--do_predict", "--nodo_eval"]
+    assert run(folder, "answer", tmp_path / "trained", *flags) == 0
+    assert "windows: 1 to train on, 1 to answer" in capsys.readouterr().out.splitlines()

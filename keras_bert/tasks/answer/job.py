@@ -150,7 +150,8 @@ class Answering(Job):
         examples = self.parts["train"]
         lengths = {name: getattr(self.args, name) for name in LENGTHS}
         features = make_features(examples, self.tokenizer, training=True, **lengths)
-        self.progress.say(f"windows: {len(features):,} to train on")
+        asked = f", {len(self.questions.features):,} to answer" if self.asks else ""
+        print(f"windows: {len(features):,} to train on{asked}", flush=True)
         best = train(
             make_model,
             self.tokenizer,
@@ -171,7 +172,7 @@ class Answering(Job):
         from keras_bert.tasks.answer.training import Questions
 
         args = self.args
-        questions = Questions(
+        return Questions(
             self.parts["eval"],
             self.tokenizer,
             **{name: getattr(args, name) for name in (*LENGTHS, "n_best_size", "max_answer_length")},
@@ -181,12 +182,12 @@ class Answering(Job):
             log=self.progress.say if args.verbose_logging else None,
             progress=self.progress,
         )
-        self.progress.say(f"windows: {len(questions.features):,} to answer")
-        return questions
 
     def ask(self, model, part, batch_size):
-        if not self.trains and self.questions.threshold is None:
-            self.questions.threshold = model.null_score_diff_threshold or 0.0
+        if not self.trains:
+            print(f"windows: {len(self.questions.features):,} to answer", flush=True)
+            if self.questions.threshold is None:
+                self.questions.threshold = model.null_score_diff_threshold or 0.0
         return self.questions.predict(model)
 
     def measure(self, model, part, answers):
