@@ -48,17 +48,23 @@ class Command:
         """Runs the command, or once for each fold: prints what it resolved, trains, measures, says what it wrote."""
         from keras_bert.tasks.split_files import find_folds
 
-        folds = find_folds(getattr(args, "data_dir", None)) if self.job.cross_validates else []
-        return _run_folds(args, folds, self.job) if folds else run_once(self.job(args))
+        folds = find_folds(args) if self.job.cross_validates else []
+        return _run_folds(args, folds, self.job) if folds else run_once(_settle(args, self.job))
+
+
+def _settle(args, make_job):
+    """Returns a Job whose flags agree and whose results have a place to go to."""
+    job = make_job(args)
+    args.do_train = job.trains
+    finetune_model.check_output(args)
+    return job
 
 
 def run_once(job):
-    """Runs a Job from its flags to its files. Returns its figures."""
+    """Runs a Job from its model to its files. Returns its figures."""
     from keras_bert.tasks.inputs import check_length
 
     begin, args = time.monotonic(), job.args
-    args.do_train = job.trains
-    finetune_model.check_output(args)
     if not job.trains:
         take_saved_model(args, **job.saved_model())
     job.tokenizer, config, checkpoint = finetune_model.find_model(args)
@@ -68,7 +74,7 @@ def run_once(job):
     if job.reads_by_tensorflow:
         start_tensorflow()
     parts = job.read(None if job.trains else checkpoint)
-    job.parts = {part: texts for part, texts in parts.items() if texts is not None}
+    job.parts = {part: parts[part] for part in ("train", *PARTS) if parts.get(part) is not None}
 
     start_tensorflow()
     from keras_bert.cli.progress import Progress, clock
@@ -108,13 +114,10 @@ def _train(args, job, config, checkpoint):
 
 def _load(args, job):
     """Returns the fine-tuned model as it was saved."""
-    from keras_bert.errors import UserError
     from keras_bert.tasks.rows import tasks
 
     vocabulary = job.tokenizer if args.vocab_file or args.special_tokens else None
     model = tasks()[job.word].model.from_pretrained(args.init_checkpoint, dtype=args.dtype, vocabulary=vocabulary)
-    if missing := [weight.name for weight in model.head_weights() if weight.name in model.load_report.new]:
-        raise UserError(f"{args.init_checkpoint} cannot {job.word}: it lacks {', '.join(missing)}; fine-tune it first.")
     print(f"model: {args.init_checkpoint}, as it was fine-tuned", flush=True)
     return model
 
@@ -146,12 +149,20 @@ def _write(args, job, model, results, written):
         if results:
             update_results(output_dir, results, job.results_file())
         return [job.results_file(), *names] if results else names
-    if args.force:  # what else lies there is of the model that is replaced
-        for path in {path for pattern in job.outputs for path in output_dir.glob(pattern)} - set(written):
-            path.unlink()
+    if args.force:
+        _remove_stale(output_dir, job.outputs, written)
     reading = {**settle_reading(args, None), **job.reading()}
     write_model(output_dir, model, job.tokenizer, results, metric=job.metric, title=job.title(), reading=reading)
     return ["eval_results.json", "curves.png", *names]
+
+
+def _remove_stale(output_dir, patterns, written):
+    """Removes what the model that is replaced wrote beside it, unless it is written anew."""
+    kept = {path.resolve() for path in written}
+    for pattern in patterns:
+        for path in output_dir.glob(pattern):
+            if path.resolve() not in kept:
+                path.unlink()
 
 
 def _run_folds(args, folds, make_job):
@@ -159,11 +170,9 @@ def _run_folds(args, folds, make_job):
     from keras_bert.tasks.metrics import mean_and_sd
     from keras_bert.tasks.runs import write_results
 
-    figures = {}
-    for fold in folds:
+    jobs, figures = _settle_folds(args, folds, make_job), {}
+    for fold, job in zip(folds, jobs, strict=True):
         print(f"== {fold.name}", flush=True)
-        own = {"data_dir": str(fold), "output_dir": str(Path(args.output_dir) / fold.name)}
-        job = make_job(argparse.Namespace(**{**vars(args), **own}))
         results = run_once(job)
         if job.metric in (measured := results.get("test", results)):
             metric, figures[fold.name] = job.metric, measured[job.metric]
@@ -178,3 +187,19 @@ def _run_folds(args, folds, make_job):
     )
     print(f"wrote: {Path(args.output_dir) / 'eval_results.json'}")
     return results
+
+
+def _settle_folds(args, folds, make_job):
+    """Returns the Job of each fold, all of which can begin."""
+    from keras_bert.errors import UserError
+
+    if getattr(args, "predictions_file", None) is not None:
+        raise UserError(
+            f"--predictions_file names one file, but {args.data_dir} has {len(folds)} folds; leave it out: the answers "
+            "of each fold go into its own folder in --output_dir."
+        )
+    jobs = []
+    for fold in folds:
+        own = {"data_dir": str(fold), "output_dir": str(Path(args.output_dir) / fold.name)}
+        jobs.append(_settle(argparse.Namespace(**{**vars(args), **own}), make_job))
+    return jobs

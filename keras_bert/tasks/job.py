@@ -35,6 +35,7 @@ class Job:
         figures: the figures that are shown, in order.
         outputs: glob patterns of the files that it may write beside the model.
         cross_validates: whether a --data_dir of folders with a training file each is one of folds.
+        needs_word: whether only what task.json calls by the task's word can answer.
         pair: whether each row has two texts.
         reads_by_tensorflow: whether `read` imports TensorFlow.
         trains: whether there is something to train on.
@@ -51,6 +52,7 @@ class Job:
     figures: tuple[str, ...] = ("accuracy", "loss")
     outputs: tuple[str, ...] = ()
     cross_validates = True
+    needs_word = True
     pair = False
     reads_by_tensorflow = False
 
@@ -73,12 +75,16 @@ class Job:
         return {"what": "model", "remedy": "add --train_file"}
 
     def check_saved(self, checkpoint):
-        """Raises a UserError if a Checkpoint that is to answer was not taught to."""
-        if checkpoint.task.get("task") != self.word:
-            raise UserError(
-                f"Nothing to answer with: {self.args.init_checkpoint} was not taught to {self.word}; give "
-                f"--train_file, or as --init_checkpoint what `keras-bert {self.word}` wrote."
-            )
+        """Raises a UserError if a Checkpoint that is to answer was not taught to, or lacks what answers come from."""
+        from keras_bert.checkpoints.parts import head_task, needed_weights
+
+        path, said = self.args.init_checkpoint, checkpoint.task.get("task")
+        remedy = f"give --train_file, or as --init_checkpoint what `keras-bert {self.word}` wrote."
+        if said != self.word and (said is not None or self.needs_word):
+            raise UserError(f"Nothing to answer with: {path} was not taught to {self.word}; {remedy}")
+        needed = needed_weights(checkpoint.config, head_task(checkpoint.task) or self.word)
+        if missing := [name for name in needed if name not in checkpoint.shapes]:
+            raise UserError(f"{path} cannot {self.word}: it lacks {', '.join(missing)}; {remedy}")
 
     def read(self, checkpoint):
         """Returns {part: texts} of the files, None for those that are not there.

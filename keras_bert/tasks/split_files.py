@@ -92,13 +92,15 @@ def _find_file(folder, flag):
     return found[0] if found else None
 
 
-def find_folds(folder):
-    """Returns the folders in a --data_dir that hold a training file each, two or more, in order; else none.
+def find_folds(args):
+    """Returns the folders in --data_dir that hold a training file each, two or more, in order; else none.
 
-    A --data_dir that has files of its own has no folds.
+    A --data_dir that has files of its own has no folds, and a --train_file that is named is not a fold's.
     """
-    folder = Path(folder or "")
-    if not folder.name or not folder.is_dir() or _find_file(folder, "train_file") or _find_file(folder, "eval_file"):
+    folder = Path(getattr(args, "data_dir", None) or "")
+    if not folder.name or not folder.is_dir() or args.train_file is not None:
+        return []
+    if _find_file(folder, "train_file") or (args.eval_file is None and _find_file(folder, "eval_file")):
         return []
     folders = sorted(child for child in folder.iterdir() if child.is_dir())
     folds = [child for child in folders if _find_file(child, "train_file")]

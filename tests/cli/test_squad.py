@@ -170,7 +170,7 @@ def test_squad_2_finds_its_threshold_and_keeps_it(folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_what_was_there_before_is_removed(folder, tmp_path):
     """A model trained anew does not keep the answers of the one before it."""
-    output, flags = tmp_path / "qa", ["--num_train_steps=2", "--train_batch_size=4", "--num_runs=2"]
+    output, flags = tmp_path / "qa", ["--num_train_steps=2", "--train_batch_size=4", "--num_runs=2", "--force"]
     output.mkdir()
     (output / "null_odds.json").write_text("{}")
     assert squad(folder, output, *flags, train_file="train.json", predict_file="dev.json") == 0
@@ -184,7 +184,7 @@ def test_what_was_there_before_is_removed(folder, tmp_path):
         ([], {}, ["Nothing to do", "--train_file", "--predict_file"]),
         (["--do_train"], {"predict_file": "dev.json"}, ["--do_train needs --train_file"]),
         (["--do_predict"], {"train_file": "train.json"}, ["--do_predict needs --predict_file"]),
-        ([], {"predict_file": "dev.json"}, ["pretrained cannot answer: it lacks", "cls/squad/output"]),
+        ([], {"predict_file": "dev.json"}, ["pretrained was not taught to answer", "keras-bert answer"]),
         ([], {"train_file": "nowhere.json"}, ["nowhere.json does not exist"]),
         ([], {"train_file": "train2.json"}, ["has no answer", "--version_2_with_negative"]),
         (["--max_query_length=13"], {"train_file": "train.json"}, ["max_query_length + 3", "16 and 13"]),

@@ -80,6 +80,7 @@ class Answering(Job):
     main += ("num_train_epochs",)
     training: ClassVar = {"max_seq_length": 384}
     doing: ClassVar = {"eval": "measure on --predict_file, where it has answers"}
+    needs_word = False  # Google's checkpoints have none
     outputs = ("predictions.json", "nbest_predictions.json", "null_odds.json")
     pair = True
 
@@ -97,10 +98,6 @@ class Answering(Job):
         self.asks = args.predict_file is not None and (args.do_predict or args.do_eval)
         if not self.trains and not self.asks:
             raise UserError("Nothing to do: give --train_file to train, --predict_file to answer questions, or both.")
-
-    def check_saved(self, checkpoint):
-        if checkpoint.task.get("task") is not None:  # Google's checkpoints do not say
-            super().check_saved(checkpoint)
 
     @property
     def metric(self):
@@ -144,7 +141,8 @@ class Answering(Job):
         examples = self.parts["train"]
         lengths = {name: getattr(self.args, name) for name in LENGTHS}
         features = make_features(examples, self.tokenizer, training=True, **lengths)
-        self.progress.say(f"windows: {len(features):,} to train on")
+        asked = f", {len(self.questions.features):,} to answer" if self.asks else ""
+        print(f"windows: {len(features):,} to train on{asked}", flush=True)
         best = train(
             make_model,
             self.tokenizer,
@@ -165,7 +163,7 @@ class Answering(Job):
         from keras_bert.tasks.answer.training import Questions
 
         args = self.args
-        questions = Questions(
+        return Questions(
             self.parts["eval"],
             self.tokenizer,
             **{name: getattr(args, name) for name in (*LENGTHS, "n_best_size", "max_answer_length")},
@@ -175,12 +173,12 @@ class Answering(Job):
             log=self.progress.say if args.verbose_logging else None,
             progress=self.progress,
         )
-        self.progress.say(f"windows: {len(questions.features):,} to answer")
-        return questions
 
     def ask(self, model, part, batch_size):
-        if not self.trains and self.questions.threshold is None:
-            self.questions.threshold = model.null_score_diff_threshold or 0.0
+        if not self.trains:
+            print(f"windows: {len(self.questions.features):,} to answer", flush=True)
+            if self.questions.threshold is None:
+                self.questions.threshold = model.null_score_diff_threshold or 0.0
         return self.questions.predict(model)
 
     def measure(self, model, part, answers):

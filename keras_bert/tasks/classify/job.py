@@ -18,6 +18,7 @@ from keras_bert.tasks.split_files import file_flags
 
 PREDICTIONS, TEST = "predictions.tsv", "test_predictions.tsv"
 READING = ("max_seq_length", "long_texts", "doc_stride")
+KINDS_TAUGHT = {"classes": "one class a row", "multi_label": "several labels a row", "regression": "numbers"}
 
 
 def parse_class_weights(text):
@@ -123,6 +124,10 @@ class Classifying(Job):
                 "--predictions_file without --predict_file has nothing to hold; name the texts to label too."
             )
         self.predictions = Path(args.predictions_file)
+        if self.files["test_file"] and self.predictions.resolve() == (Path(args.output_dir) / TEST).resolve():
+            raise UserError(
+                f"--predictions_file: the answers on --test_file go to {self.predictions}; choose another name."
+            )
         check_writable(self.predictions, what="--predictions_file")
         check_place(self.predictions.parent)
         if not args.force:
@@ -149,6 +154,13 @@ class Classifying(Job):
         super().check_saved(checkpoint)
         several = checkpoint.task.get("multi_label")
         self.kind = "multi_label" if several else "regression" if checkpoint.task["num_classes"] == 1 else "classes"
+        for flag in ("multi_label", "regression"):
+            if getattr(self.args, flag) and self.kind != flag:
+                raise UserError(
+                    f"--{flag}: {self.args.init_checkpoint} was taught {KINDS_TAUGHT[self.kind]}; leave the flag out, "
+                    "or give --train_file to teach another model."
+                )
+        self.row.choose_metric(self.args.metric)
 
     def read(self, checkpoint):
         from keras_bert.tasks.classify.examples import read_examples, read_inputs
@@ -165,7 +177,8 @@ class Classifying(Job):
             both = (files["train_file"], files["eval_file"])
             self.classes, parts["train"], parts["eval"], _ = read_examples(*both, **columns, **labelled, **more)
         else:
-            self.classes = [] if self.kind == "regression" else checkpoint.task["labels"]
+            numbered = [str(number) for number in range(checkpoint.task.get("num_classes") or 0)]
+            self.classes = [] if self.kind == "regression" else checkpoint.task.get("labels") or numbered
         for part in ("eval", "test"):
             if part not in parts and files[f"{part}_file"]:
                 parts[part] = read_inputs(files[f"{part}_file"], **columns, **labelled, classes=self.classes)
