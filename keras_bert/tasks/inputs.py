@@ -29,6 +29,19 @@ def check_length(config, max_seq_length, *, pair=False, layout=BERT):
         )
 
 
+def check_given(given, kind, *, what):
+    """Raises a UserError if what a function was given is not of a class."""
+    if not isinstance(given, kind):
+        raise UserError(f"{what} must be {kind.__name__}. Received: {type(given).__name__}.")
+
+
+def check_labelled(given, kind, *, what, labels="labels"):
+    """Raises a UserError if rows of a file are not of a class, or have no labels."""
+    check_given(given, kind, what=what)
+    if getattr(given, labels) is None:
+        raise UserError(f"{what} has no {labels}, to learn or to measure; read a file that has them.")
+
+
 def check_masked_lm(model):
     """Raises a UserError if a model does not predict masked tokens."""
     if "masked_lm" in (model.output if isinstance(model.output, dict) else {}):

@@ -19,6 +19,7 @@ from keras_bert.models import Encoder
 from keras_bert.models.walk import walk
 from keras_bert.models.weights import assign_arrays
 from keras_bert.outputs import atomic_path
+from keras_bert.tasks.inputs import check_length, check_vocabulary
 from keras_bert.tasks.metrics import mean_and_sd
 from keras_bert.training.finetune import DivergedError, finetune_runs, is_better
 from keras_bert.training.finetune_options import FineTuning
@@ -62,18 +63,41 @@ def model_maker(config, head, *, checkpoint=None, dtype=None, reinit_layers=0, f
     return make
 
 
-def maker_of(model, head):
+def maker_of(model, kind, tokenizer, *, max_seq_length, head=None):
     """Returns what `best_of_runs` takes as `make_model`, of what the `train` of a task is given.
 
     Args:
         model: callable() -> the model before training, such as `model_maker` gives; or the path of a checkpoint or
             model directory, from which the encoder is taken, and a head that is the very same.
-        head: callable(Encoder) -> the model; for a path.
+        kind: the model's class.
+        tokenizer: the Tokenizer of its vocabulary.
+        max_seq_length: the most tokens of a row.
+        head: callable(Encoder) -> the model; for a path. None takes `kind`.
+
+    Raises:
+        UserError: a model or a class, and what `open_checkpoint` raises; when it makes a model, one of another class or
+            vocabulary, or that cannot read as much.
     """
-    if callable(model):
-        return model
-    checkpoint = open_checkpoint(model)
-    return model_maker(checkpoint.config, head, checkpoint=checkpoint)
+    if isinstance(model, (keras.Model, type)):
+        name = model.__name__ if isinstance(model, type) else type(model).__name__
+        raise UserError(
+            f"model must be a path, or a function without arguments that makes a new {kind.__name__} for each run. "
+            f"Received: {name}{' itself' if isinstance(model, type) else ''}."
+        )
+    make = model
+    if not callable(model):
+        checkpoint = open_checkpoint(model)
+        make = model_maker(checkpoint.config, head or kind, checkpoint=checkpoint)
+
+    def make_checked():
+        made = make()
+        if not isinstance(made, kind):
+            raise UserError(f"model must make a {kind.__name__}. It made: {type(made).__name__}.")
+        check_vocabulary(made.bert_config, tokenizer)
+        check_length(made.bert_config, max_seq_length, layout=tokenizer.layout)
+        return made
+
+    return make_checked
 
 
 def _check_reinit_layers(passes, count):

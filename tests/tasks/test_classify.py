@@ -107,9 +107,8 @@ def test_training_starts_from_the_pretrained_encoder(tokenizer, config, tmp_path
     make = classifier_maker(config, ["a", "b"], pair=True, checkpoint=open_checkpoint(tmp_path / "pretrained"))
     examples = Examples(["w1", "w2", "w3"], ["w4", "w5", "w6"], np.array([0, 1, 1]))
     started = []
-    best = training.train(
-        make, tokenizer, examples, examples, seeds=[4], num_train_steps=1, learning_rate=1e-9, on_start=started.append
-    )
+    options = {"seeds": [4], "num_train_steps": 1, "learning_rate": 1e-9, "max_seq_length": 8}
+    best = training.train(make, tokenizer, examples, examples, on_start=started.append, **options)
     model, results, logits = best.model, best.results, best.outputs
     assert started == [model]
     assert model.pair

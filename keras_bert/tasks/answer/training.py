@@ -5,8 +5,9 @@ Imports Keras when it is used: reading files, making features and measuring need
 
 from keras_bert.errors import UserError
 from keras_bert.tasks.answer.answers import find_answers, texts_of
-from keras_bert.tasks.answer.features import make_features
+from keras_bert.tasks.answer.features import Features, make_features
 from keras_bert.tasks.answer.metrics import find_threshold, metric_of, squad_metrics, squad_v2_metrics
+from keras_bert.tasks.inputs import check_given
 
 
 class Questions:
@@ -139,14 +140,20 @@ def train(model, tokenizer, training, held_out=None, options=None, *, max_seq_le
     from keras_bert.models import SpanLabeler
     from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
 
+    check_given(training, Features, what="training")
     _check_labels(training)
+    if held_out is not None:
+        check_given(held_out, Questions, what="held_out")
+        if not held_out.are_labelled:
+            raise UserError("The answers to the questions of held_out are not all known; give None to measure nothing.")
 
     def make_dataset(seed, batch_size):
         return dataset(training, tokenizer, seed=seed, batch_size=batch_size, max_seq_length=max_seq_length)
 
     measured = {} if held_out is None else {"predict": held_out.predict, "measure": held_out.measure, "metric": "f1"}
     learnable = Learnable(make_dataset=make_dataset, **measured)
-    best = best_of_runs(maker_of(model, SpanLabeler), learnable, options, **given)
+    make_model = maker_of(model, SpanLabeler, tokenizer, max_seq_length=max_seq_length)
+    best = best_of_runs(make_model, learnable, options, **given)
     if measured:
         best.model.null_score_diff_threshold = best.results.get("null_score_diff_threshold")
     return best

@@ -8,6 +8,8 @@ from scipy.special import log_softmax, softmax
 
 from keras_bert.data.batches import padded_batches
 from keras_bert.data.texts import text_rows
+from keras_bert.tasks.choose.files import Questions
+from keras_bert.tasks.inputs import check_labelled
 
 LONGEST = 128  # pieces of a row, where nobody says
 
@@ -91,6 +93,8 @@ def train(model, tokenizer, training, held_out, options=None, *, max_seq_length=
     from keras_bert.models import MultipleChoice
     from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
 
+    check_labelled(training, Questions, what="training")
+    check_labelled(held_out, Questions, what="held_out")
     rows, asked = (encode_choices(each, tokenizer, max_seq_length=max_seq_length) for each in (training, held_out))
     sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
 
@@ -105,7 +109,8 @@ def train(model, tokenizer, training, held_out, options=None, *, max_seq_length=
         return choice_metrics(held_out.labels, logits)
 
     learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric="accuracy")
-    return best_of_runs(maker_of(model, MultipleChoice), learnable, options, **given)
+    make_model = maker_of(model, MultipleChoice, tokenizer, max_seq_length=max_seq_length)
+    return best_of_runs(make_model, learnable, options, **given)
 
 
 def choice_logits(model, tokenizer, questions, *, max_seq_length=LONGEST, batch_size=32, progress=None):

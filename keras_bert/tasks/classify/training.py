@@ -10,7 +10,9 @@ import numpy as np
 from keras_bert.data.batches import padded_batches
 from keras_bert.errors import UserError
 from keras_bert.models import Classifier
+from keras_bert.tasks.classify.examples import Examples
 from keras_bert.tasks.classify.kinds import KINDS
+from keras_bert.tasks.inputs import check_labelled
 from keras_bert.tasks.metrics import SMALLER_IS_BETTER
 from keras_bert.tasks.predicting import predict_rows
 from keras_bert.tasks.runs import BestRun, Learnable, best_of_runs, maker_of, model_maker
@@ -137,6 +139,10 @@ def train(
     Raises:
         UserError: a metric of another kind, a length that the model cannot read, and what `finetune` raises.
     """
+    check_labelled(training, Examples, what="training")
+    check_labelled(held_out, Examples, what="held_out")
+    if held_out.kind != training.kind:
+        raise UserError(f"The labels of training are {training.kind}, but those of held_out {held_out.kind}.")
     options, kind = FineTuning.of(options, **given), KINDS[training.kind]
     metric = kind.choose_metric(metric)
     reading = {"max_seq_length": max_seq_length, "long_texts": long_texts, "doc_stride": doc_stride}
@@ -146,7 +152,7 @@ def train(
     labels = np.repeat(scale.standardise(training.labels), counts, axis=0)
     weights = None if training.weights is None else np.repeat(training.weights, counts, axis=0)
     head = head_maker(classes or [], pair=training.pairs is not None, multi_label=training.kind == "multi_label")
-    make_model = maker_of(model, head)
+    make_model = maker_of(model, Classifier, tokenizer, max_seq_length=max_seq_length, head=head)
 
     sizes = {"max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
 
@@ -164,7 +170,17 @@ def train(
         metric=metric,
         larger_is_better=metric not in SMALLER_IS_BETTER,
     )
-    best = best_of_runs(lambda: scale.unfold(make_model()), learnable, options, on_start=on_start, progress=progress)
+
+    def make():
+        made = make_model()
+        if made.kind != training.kind:
+            raise UserError(
+                f"The labels of training are {training.kind}, but the model answers with {made.kind}; give the classes "
+                "that read_examples returns."
+            )
+        return scale.unfold(made)
+
+    best = best_of_runs(make, learnable, options, on_start=on_start, progress=progress)
     counts = {"train_examples": len(training), "train_windows": len(labels), "eval_examples": len(held_out)}
     results = {
         **best.results,

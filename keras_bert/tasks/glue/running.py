@@ -95,6 +95,7 @@ def train(task, model, tokenizer, training, held_out, options=None, *, max_seq_l
     if held_out is not None:
         measured = {"predict": held_out.predict, "measure": held_out.measure, "metric": task.metrics[0]}
     learnable = Learnable(make_dataset=make_dataset, **measured)
-    best = best_of_runs(maker_of(model, make_head(task)), learnable, options, **given)
+    make_model = maker_of(model, Classifier, tokenizer, max_seq_length=max_seq_length, head=make_head(task))
+    best = best_of_runs(make_model, learnable, options, **given)
     counts = {"train_examples": len(training)} | ({"eval_examples": held_out.counts()} if measured else {})
     return dataclasses.replace(best, results={"task": task.name, **best.results, **counts})

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_bert.data.batches import padded_batches
 from keras_bert.errors import UserError
+from keras_bert.tasks.inputs import check_labelled
 from keras_bert.tasks.tag.conll import Sentences
 from keras_bert.tasks.tag.conll_tags import PLAIN, entities, tag_names
 from keras_bert.tasks.tag.files import scheme_of
@@ -100,6 +101,8 @@ def train(
     from keras_bert.tasks.runs import Learnable, best_of_runs, maker_of
     from keras_bert.training.finetune_options import FineTuning
 
+    check_labelled(training, Sentences, what="training", labels="tags")
+    check_labelled(held_out, Sentences, what="held_out", labels="tags")
     # Keras' accuracy would count the pieces that have no label
     options = FineTuning.of(options, **{"metrics": (), **given})
     names = tag_names(training.tags, training.scheme) if names is None else list(names)
@@ -122,7 +125,11 @@ def train(
         return {**figures, "loss": asked.cross_entropy(logits, held_out.tags, names)}
 
     learnable = Learnable(make_dataset=make_dataset, predict=predict, measure=measure, metric=main_metric(names))
-    make_model = maker_of(model, lambda encoder: TokenClassifier(encoder, len(names), labels=names))
+
+    def head(encoder):
+        return TokenClassifier(encoder, len(names), labels=names)
+
+    make_model = maker_of(model, TokenClassifier, tokenizer, max_seq_length=max_seq_length, head=head)
     best = best_of_runs(make_model, learnable, options, on_start=on_start, progress=progress)
     best.outputs, _ = asked.word_tags(best.outputs, names)
     best.results["by_type"] = tagging_metrics(held_out.tags, best.outputs, scheme=scheme, strict=strict)["by_type"]
