@@ -196,3 +196,11 @@ def test_answers_say_how_many_windows_there_are(folder, tmp_path, capsys):
     flags += ["--train_file=FOLDER/squad.json", "--num_train_steps=1", "--do_train", "--do_predict", "--nodo_eval"]
     assert run(folder, "answer", tmp_path / "trained", *flags) == 0
     assert "windows: 1 to train on, 1 to answer" in capsys.readouterr().out.splitlines()
+
+
+def test_questions_that_are_neither_measured_nor_written(folder, tmp_path, capsys):
+    unknown = {**SQUAD, "qas": [{"id": "q", "question": "b"}]}
+    (tmp_path / "unknown.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": [unknown]}]}))
+    flags = [f"--predict_file={tmp_path / 'unknown.json'}", "--do_eval", "--max_query_length=2", "--max_seq_length=8"]
+    said = refusal(capsys, folder, "answer", tmp_path / "out", *flags, model="answer")
+    assert "Nothing to do without --do_predict: " in said and "does not say what is right" in said
