@@ -56,6 +56,7 @@ def folder(tmp_path_factory):
         "classify": Classifier(encoder, 2, labels=["bad", "good"]),
         "several": Classifier(encoder, 2, labels=["bad", "good"], multi_label=True),
         "number": Classifier(encoder, 1),
+        "pair": Classifier(encoder, 2, labels=["bad", "good"], pair=True),
         "answer": SpanLabeler(encoder),
         "choose": MultipleChoice(encoder),
     }
@@ -121,6 +122,11 @@ def test_a_metric_that_a_saved_classifier_has_not(folder, tmp_path, capsys):
     flags = ["--test_file=FOLDER/train.tsv", "--metric=acuracy"]
     said = refusal(capsys, folder, "classify", tmp_path / "out", *flags, model="classify")
     assert "'acuracy' is not one of the figures" in said
+
+
+def test_a_saved_classifier_of_pairs_is_not_asked_about_single_texts(folder, tmp_path, capsys):
+    said = refusal(capsys, folder, "classify", tmp_path / "out", "--predict_file=FOLDER/lines.txt", model="pair")
+    assert "was trained on pairs of texts; name the column of the second texts by --pair_column" in said
 
 
 def test_a_saved_classifier_whose_classes_have_no_names(folder, tmp_path, capsys):
