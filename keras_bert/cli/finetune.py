@@ -171,8 +171,9 @@ def _run_folds(args, folds, make_job):
     from keras_bert.tasks.runs import write_results
 
     jobs, figures = _settle_folds(args, folds, make_job), {}
-    for fold, job in zip(folds, jobs, strict=True):
+    for fold in folds:
         print(f"== {fold.name}", flush=True)
+        job = jobs.pop(0)  # with all that it read, once it is done
         results = run_once(job)
         if job.metric in (measured := results.get("test", results)):
             metric, figures[fold.name] = job.metric, measured[job.metric]

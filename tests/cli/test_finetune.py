@@ -56,6 +56,7 @@ def folder(tmp_path_factory):
         "classify": Classifier(encoder, 2, labels=["bad", "good"]),
         "several": Classifier(encoder, 2, labels=["bad", "good"], multi_label=True),
         "number": Classifier(encoder, 1),
+        "pair": Classifier(encoder, 2, labels=["bad", "good"], pair=True),
         "answer": SpanLabeler(encoder),
         "choose": MultipleChoice(encoder),
     }
@@ -121,6 +122,11 @@ def test_a_metric_that_a_saved_classifier_has_not(folder, tmp_path, capsys):
     flags = ["--test_file=FOLDER/train.tsv", "--metric=acuracy"]
     said = refusal(capsys, folder, "classify", tmp_path / "out", *flags, model="classify")
     assert "'acuracy' is not one of the figures" in said
+
+
+def test_a_saved_classifier_of_pairs_is_not_asked_about_single_texts(folder, tmp_path, capsys):
+    said = refusal(capsys, folder, "classify", tmp_path / "out", "--predict_file=FOLDER/lines.txt", model="pair")
+    assert "was trained on pairs of texts; name the column of the second texts by --pair_column" in said
 
 
 def test_a_saved_classifier_whose_classes_have_no_names(folder, tmp_path, capsys):
@@ -196,3 +202,11 @@ def test_answers_say_how_many_windows_there_are(folder, tmp_path, capsys):
     flags += ["--train_file=FOLDER/squad.json", "--num_train_steps=1", "--do_train", "--do_predict", "--nodo_eval"]
     assert run(folder, "answer", tmp_path / "trained", *flags) == 0
     assert "windows: 1 to train on, 1 to answer" in capsys.readouterr().out.splitlines()
+
+
+def test_questions_that_are_neither_measured_nor_written(folder, tmp_path, capsys):
+    unknown = {**SQUAD, "qas": [{"id": "q", "question": "b"}]}
+    (tmp_path / "unknown.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": [unknown]}]}))
+    flags = [f"--predict_file={tmp_path / 'unknown.json'}", "--do_eval", "--max_query_length=2", "--max_seq_length=8"]
+    said = refusal(capsys, folder, "answer", tmp_path / "out", *flags, model="answer")
+    assert "Nothing to do without --do_predict: " in said and "does not say what is right" in said

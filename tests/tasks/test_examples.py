@@ -155,6 +155,8 @@ def test_columns_of_labels_are_the_classes(tmp_path):
     assert inputs.labels.tolist() == [[1, 0], [1, 1], [0, 0]]
     with pytest.raises(UserError, match="the column 'threat' is not one of the labels rude, toxic"):
         read_inputs(path, kind="multi_label", label_column="toxic,threat", classes=["rude", "toxic"])
+    with pytest.raises(UserError, match="rude of the model's labels have no column among those named: toxic, threat"):
+        read_inputs(path, kind="multi_label", label_column="toxic,threat", classes=["rude", "toxic", "threat"])
 
 
 @pytest.mark.parametrize(

@@ -116,18 +116,25 @@ class Answering(Job):
         args = self.args
         check_lengths(*(getattr(args, name) for name in LENGTHS), layout=self.tokenizer.layout)
         kind = {"version_2_with_negative": args.version_2_with_negative}
-        return {
+        self.parts = {
             "train": read_examples(args.train_file, training=True, **kind) if self.trains else None,
             "eval": read_examples(args.predict_file, **kind) if self.asks else None,
         }
+        if not self.trains and not args.do_predict and not self.is_measured:
+            raise UserError(f"Nothing to do without --do_predict: {self._why_not_measured()}.")
+        return self.parts
 
     def describe(self):
         for part, examples in self.parts.items():
             yield from self._describe(part, examples)
         if self.asks and self.args.do_eval and not self.is_measured:
-            lacking = any(example.answers is None for example in self.parts["eval"])
-            remedy = "" if lacking else "; if they rightly have none, add --version_2_with_negative"
-            yield f"not measured: {self.args.predict_file} does not say what is right for all of its questions{remedy}"
+            yield f"not measured: {self._why_not_measured()}"
+
+    def _why_not_measured(self):
+        """Returns why questions cannot be measured, and what may help."""
+        lacking = any(example.answers is None for example in self.parts["eval"])
+        remedy = "" if lacking else "; if they rightly have none, add --version_2_with_negative"
+        return f"{self.args.predict_file} does not say what is right for all of its questions{remedy}"
 
     def head(self, encoder):
         from keras_bert.models import SpanLabeler

@@ -149,18 +149,25 @@ def read_inputs(
         Examples.
 
     Raises:
-        UserError: what `read_table` raises, no line, or columns asked of lines.
+        UserError: what `read_table` raises, no line, columns asked of lines, or a class that has no label column among
+            several.
     """
     if is_table(path):
+        label_column = _label_columns(kind, label_column)
         texts, pairs, labels, ids = read_table(
             path,
             text_column=text_column,
             pair_column=pair_column,
             id_column=id_column,
-            label_column=_label_columns(kind, label_column),
+            label_column=label_column,
             classes=classes or None,
             read_label=_label_reader(kind, label_separator),
         )
+        if isinstance(label_column, (list, tuple)) and (missing := [c for c in classes if c not in label_column]):
+            raise UserError(
+                f"{path}: {shorten(missing)} of the model's labels have no column among those named: "
+                f"{shorten(label_column)}; name a column for each (label_column)."
+            )
         return Examples(texts, pairs, None if labels is None else KINDS[kind].numbers(labels, classes), ids)
     named = pair_column or id_column or label_column
     if named is not None:
