@@ -54,8 +54,13 @@ _SUBMODULES = {
     "swag": "keras_bert.tasks.choose",
     "tasks": "keras_bert.tasks",
 }
-__getattr__, __dir__, _NAMES = lazy_names(__name__, _EXPORTS, _SUBMODULES)
+__getattr__, _, _NAMES = lazy_names(__name__, _EXPORTS, _SUBMODULES)
 __all__ = [*_NAMES, "__version__"]
+
+
+def __dir__():
+    return __all__
+
 
 try:
     importlib.metadata.version("keras-bert")

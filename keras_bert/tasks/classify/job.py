@@ -161,7 +161,7 @@ class Classifying(Job):
                     "or give --train_file to teach another model."
                 )
         self.row.choose_metric(self.args.metric)
-        if task.get("pair") and not self.pair:
+        if checkpoint.task.get("pair") and not self.pair:
             raise UserError(
                 f"{self.args.init_checkpoint} was trained on pairs of texts; name the column of the second texts by "
                 "--pair_column."
