@@ -15,13 +15,14 @@ SMALLER = {
     "pretrain": "--bert_config_file=tiny --train_batch_size=4 --num_train_steps=4 --num_warmup_steps=1 --force",
     "classify": "--max_seq_length=16 --num_train_epochs=1 --num_runs=1 --force",
     "glue": "--max_seq_length=32 --num_train_epochs=1 --force",
-    "squad": "--max_seq_length=48 --max_query_length=8 --doc_stride=8 --num_train_epochs=1 --force",
-    "ner": "--max_seq_length=16 --num_train_epochs=1 --force",
-    "swag": "--max_seq_length=16 --num_train_epochs=1 --force",
+    "answer": "--max_seq_length=48 --max_query_length=8 --doc_stride=8 --num_train_epochs=1 --force",
+    "tag": "--max_seq_length=16 --num_train_epochs=1 --force",
+    "choose": "--max_seq_length=16 --num_train_epochs=1 --force",
     "predict": "--force",
     "embed": "--force",
     "export": "--force",
 }
+SMALLER |= {older: SMALLER[today] for older, today in (("squad", "answer"), ("ner", "tag"), ("swag", "choose"))}
 SMALLER_WITH = {"--model=bpe": "--vocab_size=290"}  # {flag: further flags}; 256 bytes come first
 NEEDS_A_PROCESS = re.compile(r"^[A-Z_]+=|--deterministic|[|<>&;]")  # a setting of the whole process, or a shell
 
