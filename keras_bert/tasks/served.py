@@ -1,6 +1,10 @@
 """What the graphs of the tasks share: what a SavedModel is made of, and how a task answers inside it.
 
-The `graph` module of each task has a SERVED. B batch, S sequence.
+The `graph` module of each task has a SERVED. What a task answers stands twice, in NumPy and here: a served graph runs
+without Python, while Python gives n-best lists and figures of whole files without a graph for each model. Of both
+tests/serving (test_spans.py, test_tags.py, test_windows.py, test_kinds.py) demand the same answers to the same texts.
+
+B batch, S sequence.
 """
 
 import dataclasses
