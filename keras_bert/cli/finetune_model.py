@@ -48,7 +48,7 @@ def find_model(args):
         opened Checkpoint to load, or None for fresh weights.
 
     Raises:
-        UserError: no model is named, or its parts do not fit one another or the length.
+        UserError: no model is named, or its parts do not fit one another.
     """
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import Config

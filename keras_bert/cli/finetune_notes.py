@@ -30,7 +30,10 @@ def print_shared(train, held_out):
 
     shared = count_shared(train, held_out)
     if shared:
-        print(f"note: {shared:,} of {len(held_out):,} held-out texts stand in the training file too; figures flatter")
+        print(
+            f"note: {shared:,} of {len(held_out):,} held-out texts stand in the training file too, so the figures are "
+            "better than on new texts"
+        )
 
 
 def print_model(args, model):

@@ -4,6 +4,7 @@ A further one is a subclass in the `job` module of a task's folder; keras_bert/c
 path. The module's docstring is the command's help. Imports no TensorFlow before `train`.
 """
 
+import abc
 import shlex
 from pathlib import Path
 from typing import ClassVar
@@ -16,11 +17,11 @@ PARTS = ("eval", "test", "predict")  # what a model is asked about, in this orde
 SHOWN_AS = {"train": "training", "eval": "held out", "test": "test", "predict": "to answer"}
 
 
-class Job:
+class Job(abc.ABC):
     """One run of a fine-tuning command.
 
-    A subclass gives `read`, `head`, `train`, `ask`, `measure` and `write`, and what of the rest is not as here. Texts
-    of a file are of any type of its own, by the part that they play: "train", "eval", "test" or "predict".
+    A subclass gives what is abstract here, and whatever else is different for its task. The texts of a file are of any
+    type of its own, and are named by the part that they play: "train", "eval", "test" or "predict".
 
     Args:
         args: the command's flags, as parsed.
@@ -86,33 +87,33 @@ class Job:
         if missing := [name for name in needed if name not in checkpoint.shapes]:
             raise UserError(f"{path} cannot {self.word}: it lacks {', '.join(missing)}; {remedy}")
 
+    @abc.abstractmethod
     def read(self, checkpoint):
         """Returns {part: texts} of the files, None for those that are not there.
 
         Args:
             checkpoint: the opened Checkpoint that is to answer; None where a model is trained.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def head(self, encoder):
         """Returns the model before training, on an Encoder."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def train(self, make_model, options, **watching):
         """Fine-tunes; returns a BestRun whose results are complete. See `best_of_runs`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def ask(self, model, part, batch_size):
         """Returns what a model answers to a part, of any type."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def measure(self, model, part, answers):
         """Returns {name: figure} of answers; {} where nobody says what is right."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def write(self, model, part, answers, folder):
         """Writes answers into a folder, and returns the paths of the files."""
-        raise NotImplementedError
 
     def describe(self):
         """Yields lines about what was read."""
@@ -146,9 +147,9 @@ class Job:
         """Returns the heading of the pictures."""
         return Path(self.args.output_dir).resolve().name
 
+    @abc.abstractmethod
     def next_step(self, saved):
         """Returns the next command to run; `saved` is the path of the model."""
-        raise NotImplementedError
 
     def sizes(self, batch_size):
         """Returns the options of what asks a model."""
