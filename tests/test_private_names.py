@@ -74,7 +74,7 @@ def foreign_names(sources):
 @cache
 def names_of_class(cls):
     """Returns the private names of a class and of its instances."""
-    found = set(vars(cls))
+    found = set(vars(cls)) - {"_abc_impl"}  # which abc.ABCMeta puts into every class of its own
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     except (OSError, TypeError):  # written in C
