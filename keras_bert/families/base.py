@@ -13,6 +13,7 @@ from keras_bert.errors import UserError
 # transformers' names of activations. A file of Google's means tanh by "gelu" (but for ELECTRA's).
 ACTIVATIONS = {
     **{"gelu": "gelu_erf", "gelu_python": "gelu_erf"},
+    "swish": "silu",
     **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu_tanh"),
 }
 WRITTEN = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new"}

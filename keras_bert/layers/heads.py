@@ -22,7 +22,7 @@ class FirstTokenPooler(ConfigLayer):
     """An activation, as a rule tanh, of a dense layer on the first token, [CLS].
 
     Args:
-        activation: as in TransformerBlock.
+        activation: as in TransformerBlock; or "first", for the first hidden state as it is, without a dense layer.
         initializer_range: standard deviation of the truncated normal.
     """
 
@@ -34,13 +34,15 @@ class FirstTokenPooler(ConfigLayer):
 
     def build(self, input_shape):
         """Makes the dense layer (H, H)."""
-        self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
-        self.dense.build((input_shape[0], input_shape[-1]))
+        if self.activation != "first":
+            self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
+            self.dense.build((input_shape[0], input_shape[-1]))
         self.built = True
 
     def call(self, inputs):
         """Returns float (B, H) from float (B, S, H)."""
-        return ACTIVATIONS[self.activation](self.dense(inputs[:, 0]))
+        first = inputs[:, 0]
+        return first if self.activation == "first" else ACTIVATIONS[self.activation](self.dense(first))
 
     def compute_output_spec(self, inputs):
         """Gives the shape without running `call`."""

@@ -7,7 +7,6 @@ import keras
 from keras import ops
 
 from keras_bert.layers.common import dense
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options, head_dropout
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 from keras_bert.models.walk import mark_depths
@@ -53,7 +52,7 @@ class Classifier(HeadedModel):
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs(config)
+        inputs = encoder.token_inputs()
         logits = ops.cast(classifier(pooled(inputs)), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 

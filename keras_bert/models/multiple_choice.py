@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_bert.layers import FoldChoices, UnfoldChoices
 from keras_bert.layers.common import dense
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, Pooled, head_dropout
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.models.walk import mark_depths
@@ -42,7 +41,7 @@ class MultipleChoice(HeadedModel):
         fold, unfold = FoldChoices(name="fold_choices"), UnfoldChoices(name="unfold_choices", dtype="float32")
 
         # Functional model
-        inputs = token_inputs(config, (None, None))
+        inputs = encoder.token_inputs((None, None))
         read = pooled({name: fold(array) for name, array in inputs.items()})  # (B * N, H)
         scores = ops.cast(classifier(read), "float32")  # (B * N, 1)
         super().__init__(inputs=inputs, outputs=unfold(scores, inputs["input_ids"]), name=name, **kwargs)

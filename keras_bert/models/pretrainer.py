@@ -12,7 +12,6 @@ from keras_bert.errors import UserError
 from keras_bert.families import find_family
 from keras_bert.layers import MaskedLMTransform, OutputBias, TokenEmbedding
 from keras_bert.layers.common import ACTIVATIONS, dense, take_positions
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 
@@ -62,7 +61,7 @@ class Pretrainer(HeadedModel):
         heads = Heads(encoder, objectives)
 
         # Functional model
-        inputs = token_inputs(config)
+        inputs = encoder.token_inputs()
         if "masked_lm" in objectives:
             inputs["masked_lm_positions"] = keras.Input((None,), dtype="int32", name="masked_lm_positions")
         super().__init__(inputs=inputs, outputs=heads(inputs), name=name, **kwargs)

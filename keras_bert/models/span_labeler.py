@@ -9,7 +9,6 @@ import keras
 from keras import ops
 
 from keras_bert.layers.common import dense, dropout_layer
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SparseCrossEntropy
 
@@ -50,7 +49,7 @@ class SpanLabeler(HeadedModel):
         labeler = dense(2, config.initializer_range, name="span_labeler", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs(config)
+        inputs = encoder.token_inputs()
         hidden = encoder(inputs)["sequence_output"]
         if config.span_dropout_prob is not None:
             hidden = dropout_layer(config.span_dropout_prob, name="span_dropout", dtype=encoder.policy)(hidden)

@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.layers.common import dense, dropout_layer
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, class_names, class_options, head_dropout
 from keras_bert.models.losses import SparseCrossEntropy
 
@@ -42,7 +41,7 @@ class TokenClassifier(HeadedModel):
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs(config)
+        inputs = encoder.token_inputs()
         logits = ops.cast(classifier(dropout(encoder(inputs)["sequence_output"])), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 
