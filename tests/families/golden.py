@@ -132,7 +132,7 @@ def gradient_norms(model, x, y, weights):
 def neutral_norms(config, arrays):
     """Returns {neutral name: norm} of a golden file's gradients, and the names that no table has."""
     row = find_family(config.family)
-    decoder, decoder_bias, bias = row.decoder
+    decoder, decoder_bias, bias = row.decoder_of(config)
     words = next(places for places in row.names.outside.values() if places[0].name.endswith("/word_embeddings"))
     table = {decoder: words, **file_table(row, config)}  # tied, it may be named by either
     if decoder_bias in arrays["grad/names"]:  # untied: it counts, and the other is not read
