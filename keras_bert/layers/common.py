@@ -29,6 +29,7 @@ ACTIVATIONS = {
     "gelu_tanh": gelu_tanh,
     "gelu_erf": gelu_erf,
     "relu": ops.relu,
+    "silu": ops.silu,
     "tanh": ops.tanh,
     "linear": lambda x: x,
 }
@@ -93,6 +94,35 @@ def activated(x, bias, *, activation):
     """Returns the activation of x + bias, (N, units) of x's dtype, computed in float32."""
     y = wide(x) if bias is None else wide(x) + wide(bias)
     return ops.cast(ACTIVATIONS[activation](y), x.dtype)
+
+
+@fusible
+def gated(x, bias, *, activation):
+    """Returns the activation of one half of x + bias times the other half, in float32 (Shazeer 2020, GLU variants).
+
+    Args:
+        x: (N, 2 * units); the activation is that of the first half.
+        bias: (2 * units,) or None.
+        activation: a name of `ACTIVATIONS`.
+
+    Returns:
+        (N, units) of x's dtype.
+    """
+    y = wide(x) if bias is None else wide(x) + wide(bias)
+    first, second = halves(y)
+    return ops.cast(ACTIVATIONS[activation](first) * second, x.dtype)
+
+
+@ops.custom_gradient
+def halves(x):
+    """Cuts the last axis in two. TensorFlow's own gradient pads each half with zeros and adds them up."""
+    half = x.shape[-1] // 2
+
+    def gradients(*upstream):
+        upstream = upstream[0] if len(upstream) == 1 else upstream  # JAX gives a tuple
+        return ops.concatenate(upstream, axis=-1)
+
+    return (x[..., :half], x[..., half:]), gradients
 
 
 @fusible
