@@ -118,9 +118,10 @@ def _block_weights(config, index, depth):
     if is_narrow:
         yield from dense("bottleneck/input/dense", (hidden, width), "input_bottleneck", "bottlenecks")
         yield from norm("bottleneck/input", width, "input_norm")
-        if narrow.shares_key_query and not narrow.attention_inside:
-            yield from dense("bottleneck/attention/dense", (hidden, width), "shared_bottleneck", "bottlenecks")
-            yield from norm("bottleneck/attention", width, "shared_norm")
+        if narrow.shares_key_query:
+            own = dense("bottleneck/attention/dense", (hidden, width), "shared_bottleneck", "bottlenecks")
+            for weight in (*own, *norm("bottleneck/attention", width, "shared_norm")):
+                yield dataclasses.replace(weight, trains=not narrow.attention_inside)
     for name in attention_projections(config):
         inputs = hidden if is_narrow and name == "value" and not narrow.attention_inside else width
         own = f"attention/self/{name}"

@@ -88,7 +88,7 @@ class Config(FromFiles):
         feed_forward_dropout_prob: dropout inside the feed-forward layer; None for none.
         sep_token_id: the id that ends a text, where heads look for it.
         classifier_input_dropout_prob: dropout before a classifier's hidden layer, if another than before its output.
-        classifier_pooling: what that hidden layer reads: the "first" hidden state, or the "mean_real" of those of real tokens.
+        classifier_pooling: what that hidden layer reads: the "first" hidden state, or the "mean_real", of real tokens.
         token_act: activation of the hidden layer that heads for each token have; None for no such layer.
         head_bias, head_norm: whether heads' hidden layers have a bias, and a LayerNorm after them.
         decoder_bias: whether the masked-LM head's logits have a bias.

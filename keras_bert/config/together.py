@@ -3,7 +3,6 @@
 from keras_bert.config.values import MOST_LAYERS
 from keras_bert.errors import UserError
 
-
 # {kind of attention: the field that says the rest of it}
 NEEDS = {
     "local": "attention_window",
@@ -27,12 +26,12 @@ def check_together(config):
             "With rotary positions a head must have an even number of features. Received: "
             f"hidden_size={config.hidden_size} and num_attention_heads={config.num_attention_heads}."
         )
-    if narrow is not None and narrow.narrows and not (narrow.shares_key_query or narrow.attention_inside):
-        if narrow.size != config.hidden_size:
-            raise UserError(
-                "Queries and keys that read the wide input need a bottleneck as wide as hidden_size. "
-                f"Received: {narrow.size} and {config.hidden_size}."
-            )
+    reads_wide = narrow is not None and not (narrow.shares_key_query or narrow.attention_inside)
+    if reads_wide and config.block_width != config.hidden_size:
+        raise UserError(
+            "Queries and keys that read the wide input need a bottleneck as wide as hidden_size. "
+            f"Received: {narrow.size} and {config.hidden_size}."
+        )
     for kind, name in NEEDS.items():
         if config.attention == kind and getattr(config, name) is None:
             raise UserError(f"attention={kind!r} needs {name}. Received: None.")

@@ -138,8 +138,8 @@ class Family:
         names: the Names in transformers' files.
         heads: the Heads, in the order in which they are looked for; the first that fits is written.
         objectives: what it is pre-trained for: "masked_lm", "next_sentence" (or sentence order), "replaced_tokens".
-        decoder: names of the masked-LM head's output weights, bias, and of the bias that the latter is tied to, or config
-            -> these.
+        decoder: names of the masked-LM head's output weights, bias, and of the bias that the latter is tied to; or a
+            function of a config that returns them.
         google: the Names in Google's TF1 checkpoints, or None where Google published none.
         google_activations: {hidden_act of Google's file: what it computes}.
         google_config: the name of the configuration beside Google's checkpoint; None where it has none.
@@ -162,7 +162,11 @@ class Family:
     fixed: Mapping[str, object] = dataclasses.field(default_factory=dict)
     sizes: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     objectives: tuple[str, ...] = ("masked_lm",)
-    decoder: tuple[str | None, str | None, str] | Callable = ("lm_head.decoder.weight", "lm_head.decoder.bias", "lm_head.bias")
+    decoder: tuple[str | None, str | None, str] | Callable = (
+        "lm_head.decoder.weight",
+        "lm_head.decoder.bias",
+        "lm_head.bias",
+    )
     google: Names | None = None
     google_activations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     google_config: str | None = None

@@ -19,7 +19,6 @@ from keras_bert.families.base import (
     fused,
     norm,
     numbered,
-    output,
 )
 from keras_bert.families.bert import BERT, BLOCK, CLASSIFIER, EMBEDDINGS, LM, MASKED_LM, OUTPUT, SPANS, SQUAD, sized
 
@@ -67,7 +66,9 @@ def reader(version):
         kinds, hidden = attended(given), fields.get("hidden_size")
         width, places = given.get("pooler_hidden_size"), given.get("max_relative_positions", -1)
         if width is not None and width != hidden:
-            raise UserError(f"pooler_hidden_size is {width!r:.80}, which is not implemented; hidden_size, {hidden}, is.")
+            raise UserError(
+                f"pooler_hidden_size is {width!r:.80}, which is not implemented; hidden_size, {hidden}, is."
+            )
         size, heads = given.get("attention_head_size"), fields.get("num_attention_heads")
         if size is not None and heads and size != hidden // heads:
             raise UserError(f"attention_head_size is {size!r:.80}, which is not implemented; {hidden // heads} is.")

@@ -1,6 +1,7 @@
 """MobileBERT (Sun et al. 2020): blocks that are narrow inside, and embeddings that read a token's neighbours.
 
-Source: transformers, modeling_mobilebert.py. Two of its LayerNorms have PyTorch's own epsilon, whatever config.json says.
+Source: transformers, modeling_mobilebert.py. Two of its LayerNorms have PyTorch's own epsilon, whatever config.json
+says.
 """
 
 from keras_bert.errors import UserError

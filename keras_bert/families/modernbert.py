@@ -1,7 +1,8 @@
 """ModernBERT (Warner et al. 2024): norms before sub-layers, rotary positions, windows, and gated feed-forward layers.
 
-Sources: transformers, modeling_modernbert.py and configuration_modernbert.py. Its config.json comes in two styles: files
-of transformers 4 say every how many layers one sees all tokens, those of 5 say it layer by layer; both are written.
+Sources: transformers, modeling_modernbert.py and configuration_modernbert.py. Its config.json comes in two styles:
+files of transformers 4 say every how many layers one sees all tokens, those of 5 say it layer by layer; both are
+written.
 """
 
 from keras_bert.errors import UserError
@@ -18,7 +19,7 @@ from keras_bert.families.base import (
     numbered,
     output,
 )
-from keras_bert.families.bert import LM, OUTPUT, SQUAD
+from keras_bert.families.bert import OUTPUT, SQUAD
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 THETAS = {FULL: 160000.0, SLIDING: 10000.0}
@@ -41,7 +42,9 @@ def read(fields, given):
     if types is None:
         every = given.get("global_attn_every_n_layers", 3)
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise UserError(f"global_attn_every_n_layers must be a whole number of at least 1. Received: {every!r:.80}.")
+            raise UserError(
+                f"global_attn_every_n_layers must be a whole number of at least 1. Received: {every!r:.80}."
+            )
         types = [FULL if i % every == 0 else SLIDING for i in range(every)]
     elif not isinstance(types, list) or not set(types) <= {FULL, SLIDING} or len(types) != count:
         raise UserError(

@@ -88,9 +88,7 @@ class MaskedLMTransform(ConfigLayer):
     def build(self, input_shape):
         """Makes the dense layer (H, E)."""
         units = input_shape[-1] if self.units is None else self.units
-        self.dense = dense(
-            units, self.initializer_range, name="dense", use_bias=self.use_bias, dtype=self.dtype_policy
-        )
+        self.dense = dense(units, self.initializer_range, name="dense", use_bias=self.use_bias, dtype=self.dtype_policy)
         self.dense.build(input_shape)
         self.layer_norm.build((*input_shape[:-1], units))
         self.built = True

@@ -66,7 +66,7 @@ def test_16_bits_are_read(model, dtype):
     check_same(folder, {name: array.astype(dtype).astype(np.float32) for name, array in arrays.items()})
 
 
-def older(stored, row):
+def older(stored, row, config):
     """Returns arrays as files made by transformers 2 to 4 have them: copies of tied ones, buffers, gamma and beta."""
     decoder, decoder_bias, bias = row.decoder_of(config)
     words = next(name for name in stored if name.endswith("word_embeddings.weight"))
@@ -84,7 +84,7 @@ def older(stored, row):
 def test_older_files_are_read(model, prefix):
     folder, config, arrays = model
     row = find_family(config.family)
-    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row).items()})
+    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row, config).items()})
     checkpoint = check_same(folder, arrays)
     assert checkpoint.notes == ()
     assert not any("." in name for name in checkpoint.shapes)
