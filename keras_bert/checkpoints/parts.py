@@ -67,8 +67,7 @@ def encoder_weights(config):
         yield Weight(f"{ENCODER}/conv/bias", (hidden,), "convolution.bias", part, 1)
         yield from _norm(f"{ENCODER}/conv", hidden, "convolution.layer_norm", part, 1)
     if config.norm_order == "pre":
-        depth = len(config.passes) + 1
-        size, bias = config.hidden_size, config.norm_bias
+        size, bias, depth = config.hidden_size, config.norm_bias, len(config.passes)
         yield from _norm(f"{ENCODER}/final", size, "final_norm", "LayerNorms", depth, use_bias=bias)
     if config.pooler is not None:
         yield from pooler_weights(config, "pooler.dense")
