@@ -4,11 +4,15 @@ from keras_bert.errors import UserError
 from keras_bert.families.albert import ALBERT
 from keras_bert.families.base import ACTIVATIONS, WRITTEN, Family, Head, Names, Place
 from keras_bert.families.bert import BERT, SIZES
+from keras_bert.families.big_bird import BIG_BIRD
 from keras_bert.families.distilbert import DISTILBERT
 from keras_bert.families.electra import ELECTRA
+from keras_bert.families.longformer import LONGFORMER
 from keras_bert.families.roberta import ROBERTA, XLM_ROBERTA
 
-FAMILIES = {family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, DISTILBERT, ALBERT, ELECTRA)}
+FAMILIES = {
+    family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, DISTILBERT, ALBERT, ELECTRA, LONGFORMER, BIG_BIRD)
+}
 
 __all__ = ["ACTIVATIONS", "FAMILIES", "SIZES", "WRITTEN", "Family", "Head", "Names", "Place", "find_family"]
 

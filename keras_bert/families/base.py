@@ -110,6 +110,7 @@ class Head:
         table: {array of the file: places}.
         pooler: whether it reads the encoder's pooled output.
         dropout: the field of Config with the dropout before its output weights.
+        stores_pooler: whether transformers' class has a pooler that it does not read.
     """
 
     suffix: str
@@ -118,6 +119,7 @@ class Head:
     table: Mapping[str, tuple[Place, ...]]
     pooler: bool = False
     dropout: str = "classifier_dropout"
+    stores_pooler: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from safetensors.numpy import load_file
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.families import find_family
+from keras_bert.models.inputs import complete_inputs
 from tests.conftest import SHARED
 from tests.families.golden import (
     FEEDS,
@@ -22,7 +23,10 @@ from tests.families.golden import (
 )
 
 MODELS = SHARED / "golden" / "families" / "models"
-FAMILIES = ("bert", "roberta", "xlm_roberta", "distilbert", "albert", "electra")  # as the folders are called
+FAMILIES = (  # as the folders are called
+    *("bert", "roberta", "xlm_roberta", "distilbert", "albert", "electra"),
+    *("longformer", "big_bird"),
+)
 VARIANTS = [f"{family}/{path.name}" for family in FAMILIES for path in sorted((MODELS / family).glob("*"))]
 POOLER = {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
 TWICE = "xlm_roberta/"  # what RoBERTa computes, under its names: all heads but one run nightly
@@ -57,7 +61,7 @@ def test_hidden_states(case):
         if f"{prefix}in/input_ids" not in arrays or arrays[f"{prefix}in/input_ids"].ndim > 2:
             continue
         x, mask = feed(arrays, prefix)
-        outputs = model.encoder(x)
+        outputs = model.encoder(complete_inputs(model, with_positions(model, x)))  # with the task's global tokens
         embedded = outputs["embedding_output"]
         project = model.encoder.embedding_projection
         hidden = [embedded if project is None else project(embedded), *outputs["encoder_outputs"]]
