@@ -96,20 +96,23 @@ class GlobalLocalAttention(LocalAttention):
             hidden: the queries' hidden states, float (B, Q, H), and all tokens', (B, S, H).
         """
         if places.global_mask is None:
-            return super().mix(query, key, value, places, training=training, fuse=fuse)
+            context = super().mix(query, key, value, places, training=training, fuse=fuse)
+            return without_padding(context, places)
         queries, inputs = hidden
         dropout = dropout_key(self.dropout_layer, training)
         settings = {"window": self.window, "scale": self.scale, "rate": self.dropout, "dropout_key": dropout}
         others = [self.heads(layer, inputs) for layer in (self.key_global, self.value_global)]
         if places.positions is not None or places.sequence_ids is not None:
             asking = self.heads(self.query_global, queries)
-            return self.dense(query, key, value, asking, *others, places, **settings, fuse=fuse)
+            context = self.dense(query, key, value, asking, *others, places, **settings, fuse=fuse)
+            return without_padding(context, places)
         length = ops.shape(inputs)[1]
         slots = min(self.slots, length) if isinstance(length, int) else self.slots
         hot = global_slots(places.global_mask, places.mask, slots)
         asking = self.heads(self.query_global, in_slots(hot, inputs))
         tensors = (query, key, value, asking, *others, places.mask, hot)
-        return global_local_attention(*tensors, **settings, training=bool(training), fuse=fuse)
+        context = global_local_attention(*tensors, **settings, training=bool(training), fuse=fuse)
+        return without_padding(context, places)
 
     def dense(self, query, key, value, asking, global_key, global_value, places, *, return_scores=False, **settings):
         """Does it with one score for each query and key: for chosen queries, and for packed rows."""
@@ -186,8 +189,11 @@ class BlockSparseAttention(SelfAttention):
             return super().mix(query, key, value, places, training=training, fuse=fuse)
         tensors, settings = (query, key, value, places.mask), self.settings(training)
         if places.positions is None:
-            return block_sparse_attention(*tensors, **settings, fuse=fuse)
-        return counted_attention(*tensors, positions=places.positions, **settings, fuse=fuse)
+            context = block_sparse_attention(*tensors, **settings, fuse=fuse)
+        else:
+            context = counted_attention(*tensors, positions=places.positions, **settings, fuse=fuse)
+        full = ops.shape(key)[1] <= longest_full(self.block_size, self.random_blocks)
+        return context if full is True else without_padding(context, places, unless=full)
 
     def check_packed(self, length):
         """Refuses packed rows in which a text may be too long to attend in full."""
@@ -206,6 +212,21 @@ class BlockSparseAttention(SelfAttention):
         tensors, positions = (query, key, key, places.mask), places.positions
         settings = self.settings(training=False)
         return counted_attention(*tensors, positions=positions, return_scores=True, fuse=False, **settings)[1]
+
+
+def without_padding(context, places, unless=False):
+    """Returns (B, Q, A, D) with 0 for queries that are padding, as transformers has it: losses over places see them.
+
+    Args:
+        context: float (B, Q, A, D).
+        places: the Places.
+        unless: bool, or a bool tensor (), whether to leave it as it is.
+    """
+    mask = places.mask
+    if places.positions is not None:
+        mask = ops.take_along_axis(mask, ops.cast(places.positions, "int32"), axis=1)
+    kept = ops.not_equal(mask, 0) if unless is False else ops.logical_or(ops.not_equal(mask, 0), unless)
+    return ops.where(ops.expand_dims(ops.expand_dims(kept, 2), 3), context, 0.0)
 
 
 KINDS = {
