@@ -8,9 +8,11 @@ import numbers
 import keras
 from keras import ops
 
+from keras_bert.layers.attention import MASKED
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.models.packed import text_logits
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -19,7 +21,8 @@ class SpanLabeler(HeadedModel):
 
     Outputs are logits over the positions, float32: `start_logits` (B, S) and `end_logits` (B, S), padding among
     them, as in Google's code. Its own loss takes the positions, `{"start_logits": int (B,), "end_logits": int (B,)}`,
-    and is the mean of both cross-entropies.
+    and is the mean of both cross-entropies. Of packed rows the logits are (B, N, S), those of a text -10,000 outside
+    of it, and the positions count from the beginning of the row, int (B, N).
 
     Args:
         encoder: an Encoder.
@@ -56,6 +59,9 @@ class SpanLabeler(HeadedModel):
             hidden = dropout_layer(config.span_dropout_prob, name="span_dropout", dtype=encoder.policy)(hidden)
         logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
         start, end = ops.unstack(logits, num=2, axis=-1)
+        if encoder.packed:
+            rows = (inputs["sequence_ids"], inputs["sequence_starts"])
+            start, end = (text_logits(each, *rows, masked=MASKED) for each in (start, end))  # (B, N, S)
         super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
 
         # Config
