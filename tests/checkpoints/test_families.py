@@ -21,7 +21,7 @@ SIZES = {
     "max_position_embeddings": 9,
 }
 MORE = {
-    **dict.fromkeys(("albert", "electra"), {"embedding_size": 6}),
+    **{family: {"embedding_size": 6} for family in ("albert", "electra")},
     "mobilebert": {"embedding_size": 6, "intra_bottleneck_size": 4, "num_feedforward_networks": 2},
     "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
     "deberta-v2": {"relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 4},
