@@ -56,7 +56,7 @@ def encoder_weights(config):
         table, path = (2 * config.relative.span, config.hidden_size), "relative_table"
         yield Weight(f"{ENCODER}/rel_embeddings", table, f"{path}.embeddings", "relative places")
         if config.relative.norm:
-            yield from _norm(ENCODER, config.hidden_size, f"{path}.layer_norm", "relative places", config)
+            yield from _norm(ENCODER, config.hidden_size, f"{path}.layer_norm", "relative places")
     last = {index: depth for depth, index in enumerate(config.passes, start=1)}
     for index in range(config.num_block_weights):
         yield from _block_weights(config, index, last[index])
@@ -65,10 +65,10 @@ def encoder_weights(config):
         kernel = (config.conv.kernel, hidden // config.conv.groups, hidden)
         yield Weight(f"{ENCODER}/conv/kernel", kernel, "convolution.kernel", part, 1)
         yield Weight(f"{ENCODER}/conv/bias", (hidden,), "convolution.bias", part, 1)
-        yield from _norm(f"{ENCODER}/conv", hidden, "convolution.layer_norm", part, config, 1)
+        yield from _norm(f"{ENCODER}/conv", hidden, "convolution.layer_norm", part, 1)
     if config.norm_order == "pre":
-        depth = len(config.passes) + 1
-        yield from _norm(f"{ENCODER}/final", config.hidden_size, "final_norm", "LayerNorms", config, depth)
+        size, bias, depth = config.hidden_size, config.norm_bias, len(config.passes)
+        yield from _norm(f"{ENCODER}/final", size, "final_norm", "LayerNorms", depth, use_bias=bias)
     if config.pooler is not None:
         yield from pooler_weights(config, "pooler.dense")
 
@@ -92,7 +92,7 @@ def _embedding_weights(config):
             full = f"{name}_embeddings"
             yield Weight(f"{scope}/{full}", (count, summed), f"embeddings.{full}", parts[name], trains=trains)
     normed = width if place in (None, "after_norm") else hidden
-    yield from _norm(scope, normed, "embeddings.layer_norm", "embedding LayerNorm", config)
+    yield from _norm(scope, normed, "embeddings.layer_norm", "embedding LayerNorm", use_bias=config.norm_bias)
     if place is not None:
         path = "embeddings.projection" if place == "before_norm" else "embedding_projection"
         inputs, bias = width * (3 if config.trigrams else 1), config.embedding_projection_bias
@@ -108,7 +108,8 @@ def _block_weights(config, index, depth):
     is_narrow = narrow is not None and narrow.narrows
 
     def norm(name, size, layer):
-        return _norm(f"{scope}/{name}", size, f"{path}.{layer}", "LayerNorms", config, depth)
+        own = f"{path}.{layer}"
+        return _norm(f"{scope}/{name}", size, own, "LayerNorms", depth, use_bias=config.norm_bias)
 
     def dense(name, sizes, layer, part, use_bias=True):
         return _dense(f"{scope}/{name}", *sizes, f"{path}.{layer}", part, depth, use_bias=use_bias)
@@ -116,9 +117,10 @@ def _block_weights(config, index, depth):
     if is_narrow:
         yield from dense("bottleneck/input/dense", (hidden, width), "input_bottleneck", "bottlenecks")
         yield from norm("bottleneck/input", width, "input_norm")
-        if narrow.shares_key_query and not narrow.attention_inside:
-            yield from dense("bottleneck/attention/dense", (hidden, width), "shared_bottleneck", "bottlenecks")
-            yield from norm("bottleneck/attention", width, "shared_norm")
+        if narrow.shares_key_query:
+            own = dense("bottleneck/attention/dense", (hidden, width), "shared_bottleneck", "bottlenecks")
+            for weight in (*own, *norm("bottleneck/attention", width, "shared_norm")):
+                yield dataclasses.replace(weight, trains=not narrow.attention_inside)
     for name in attention_projections(config):
         inputs = hidden if is_narrow and name == "value" and not narrow.attention_inside else width
         own = f"attention/self/{name}"
@@ -176,11 +178,17 @@ def masked_lm_weights(config):
     """Yields the Weights of the masked-LM head; its output weights are the word embeddings, as a rule."""
     hidden, width, scope = config.hidden_size, config.embedding_width, "cls/predictions"
     part, depth = "masked-LM head", len(config.passes) + 2
-    yield from _dense(f"{scope}/transform/dense", hidden, width, "masked_lm_transform.dense", part, depth)
-    yield from _norm(f"{scope}/transform", width, "masked_lm_transform.layer_norm", part, config, depth)
-    yield Weight(f"{scope}/output_bias", (config.vocab_size,), "masked_lm_bias.bias", part, depth)
+    own, units = hidden_scope(config, f"{scope}/transform"), hidden if config.wide_output else width
+    bias, path = config.head_bias, "masked_lm_transform"
+    yield from _dense(f"{own}/dense", hidden, units, f"{path}.dense", part, depth, use_bias=bias)
+    yield from _norm(own, units, f"{path}.layer_norm", part, depth, use_bias=config.head_norm_bias)
+    if config.decoder_bias:
+        yield Weight(f"{scope}/output_bias", (config.vocab_size,), "masked_lm_bias.bias", part, depth)
     if not config.tie_word_embeddings:
         yield Weight(f"{scope}/output_weights", (config.vocab_size, width), "masked_lm_output.embeddings", part, depth)
+    if config.wide_output:
+        rest = (config.vocab_size, hidden - width)
+        yield Weight(f"{scope}/extra_output_weights", rest, "masked_lm_rest.embeddings", part, depth)
 
 
 def next_sentence_weights(config):
@@ -199,19 +207,34 @@ def replaced_tokens_weights(config):
 def classifier_weights(config, classes, *, hidden_layer):
     """Yields the Weights of a head for classes, with or without a hidden layer."""
     if hidden_layer:
-        size, depth = config.hidden_size, len(config.passes) + 2
-        yield from _dense("output_dense", size, size, "hidden_layer", "classifier", depth)
+        yield from hidden_layer_weights(config, "classifier")
     yield from _output("output", classes, config, "head", "classifier")
+
+
+def hidden_scope(config, scope):
+    """Returns how the names of a head's hidden layer begin: ModernBERT's heads have one in common."""
+    return "bert/head" if config.head_norm else scope
+
+
+def hidden_layer_weights(config, part):
+    """Yields the Weights of the hidden layer of a head for classes."""
+    size, depth, path = config.hidden_size, len(config.passes) + 2, "hidden_layer"
+    scope = "bert/head/dense" if config.head_norm else "output_dense"
+    yield from _dense(scope, size, size, path, part, depth, use_bias=config.head_bias)
+    if config.head_norm:
+        yield from _norm("bert/head", size, "hidden_norm", part, depth, use_bias=config.head_norm_bias)
 
 
 def span_weights(config):
     """Yields the Weights of the head that marks answers."""
+    if config.token_act is not None:
+        yield from hidden_layer_weights(config, "span head")
     if config.span_block:
         hidden, inner, depth = config.hidden_size, config.intermediate_size, len(config.passes) + 2
         scope, path, part = "cls/squad/block", "span_block", "span head"
         yield from _dense(f"{scope}/intermediate/dense", hidden, inner, f"{path}.intermediate", part, depth)
         yield from _dense(f"{scope}/output/dense", inner, hidden, f"{path}.output_dense", part, depth)
-        yield from _norm(f"{scope}/output", hidden, f"{path}.layer_norm", part, config, depth)
+        yield from _norm(f"{scope}/output", hidden, f"{path}.layer_norm", part, depth)
     yield from _output("cls/squad/output", 2, config, "head", "span head")
 
 
@@ -249,7 +272,8 @@ def head_weights(config, task, *, classes=1, objectives=None):
     elif task == "choose":
         yield from classifier_weights(config, 1, hidden_layer=config.choice_act is not None)
     elif task is not None:
-        hidden_layer = task == "classify" and config.classifier_act is not None
+        act = config.classifier_act if task == "classify" else config.token_act
+        hidden_layer = act is not None
         yield from classifier_weights(config, classes, hidden_layer=hidden_layer)
 
 
@@ -376,8 +400,8 @@ def _dense(scope, inputs, outputs, path, part, depth=0, *, use_bias=True):
         yield Weight(f"{scope}/bias", (outputs,), f"{path}.bias", part, depth)
 
 
-def _norm(scope, width, path, part, config, depth=0):
-    for name in ("gamma", "beta") if config.norm_bias else ("gamma",):
+def _norm(scope, width, path, part, depth=0, *, use_bias=True):
+    for name in ("gamma", "beta") if use_bias else ("gamma",):
         yield Weight(f"{scope}/LayerNorm/{name}", (width,), f"{path}.{name}", part, depth)
 
 

@@ -71,7 +71,8 @@ class Config(FromFiles):
         classifier_drops_input: whether there is dropout before its hidden layer, too.
         span_dropout_prob: dropout before the dense layer that marks answers; None for none.
         choice_act: as classifier_act, of multiple choice.
-        choice_pooling: what its hidden layer reads of a sequence: "first", "first_real", "last" or "mean".
+        choice_pooling: what its hidden layer reads of a sequence: "first", "last" or "mean", or of the
+            real tokens "first_real" or "mean_real".
         choice_dropout_prob: dropout after its hidden layer; None for that of the family's head (families/).
         attention: which tokens see which: "full"; "local", some on each side; "global_local", Longformer's, where a few
             see all and are seen by all; "block_sparse", BigBird's; "disentangled", DeBERTa's.
@@ -87,10 +88,11 @@ class Config(FromFiles):
         feed_forward_dropout_prob: dropout inside the feed-forward layer; None for none.
         sep_token_id: the id that ends a text, where heads look for it.
         classifier_input_dropout_prob: dropout before a classifier's hidden layer, if another than before its output.
-        classifier_pooling: what that hidden layer reads: the "first" hidden state, or the "mean" of the real ones.
+        classifier_pooling: what that hidden layer reads: the "first" hidden state, or the "mean_real", of real tokens.
         token_act: activation of the hidden layer that heads for each token have; None for no such layer.
         head_bias, head_norm: whether heads' hidden layers have a bias, and a LayerNorm after them.
         decoder_bias: whether the masked-LM head's logits have a bias.
+        wide_output: whether the masked-LM head's output weights are as wide as the blocks, beyond the embeddings.
         span_block: whether a feed-forward layer with a residual sum stands before the layer that marks answers.
         span_masks_question: whether answers cannot lie in the question.
         extra: fields of the file that this library does not know; written back as they were.
@@ -170,6 +172,7 @@ class Config(FromFiles):
     head_bias: bool = True
     head_norm: bool = False
     decoder_bias: bool = True
+    wide_output: bool = False
     span_block: bool = False
     span_masks_question: bool = False
     extra: dict = dataclasses.field(default_factory=dict, hash=False)  # a dict has no hash
@@ -242,6 +245,17 @@ class Config(FromFiles):
     def has_segments(self):
         """Whether the model tells segments apart; with a single one it adds the same row to every token."""
         return self.type_vocab_size > 1
+
+    @property
+    def head_norm_bias(self):
+        """Whether the LayerNorms of heads have a bias: all have one but in families whose heads end in a norm."""
+        return self.norm_bias or not self.head_norm
+
+    @property
+    def classifier_input_dropout(self):
+        """The dropout before a classifier's hidden layer."""
+        own = self.classifier_input_dropout_prob
+        return (self.classifier_dropout if self.classifier_drops_input else 0.0) if own is None else own
 
     @property
     def classifier_dropout(self):

@@ -193,6 +193,8 @@ class FromFiles:
         plain = {f.name: f.default for f in dataclasses.fields(self)}
         google = (*COUNTS, *RATES, "hidden_act", "initializer_range", "layer_norm_eps")
         extra = fields.pop("extra")
+        fields = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}  # as JSON has them
+        plain |= {k: list(v) for k, v in plain.items() if isinstance(v, tuple)}
         return {**extra, **{k: v for k, v in fields.items() if k in google or v != plain[k]}}
 
     def to_huggingface(self):

@@ -28,13 +28,13 @@ class Relative:
     """DeBERTa's attention by content and relative places (He et al. 2021, section 3.1).
 
     Attributes:
-        c2p, p2c: whether scores have the terms content to position and position to content.
+        c2p, p2c: whether scores have the terms content to position and position to content. Scores are divided by
+            the root of the head size times one and these, even without a table.
         buckets: rows of the table on each side, in which far distances share a row; 0 for a row a distance.
         max_distance: the distance from which on all are alike.
         shares_projections: whether the table goes through the block's own query and key projections.
         norm: whether the table goes through a LayerNorm.
         key_bias: whether keys of places have a bias, of projections of their own.
-        terms: the scores are divided by sqrt(terms * head size).
         table: whether there is a table; without one places are absolute, and only the scale is DeBERTa's.
     """
 
@@ -45,7 +45,6 @@ class Relative:
     shares_projections: bool = False
     norm: bool = False
     key_bias: bool = True
-    terms: int = 3
     table: bool = True
 
     @property

@@ -3,14 +3,38 @@
 from keras_bert.config.values import MOST_LAYERS
 from keras_bert.errors import UserError
 
+# {kind of attention: the field that says the rest of it}
+NEEDS = {
+    "local": "attention_window",
+    "global_local": "attention_window",
+    "block_sparse": "block_sparse",
+    "disentangled": "relative",
+}
+
 
 def check_together(config):
     """Raises a UserError for values that do not go together."""
-    if config.hidden_size % config.num_attention_heads:
+    narrow = config.bottleneck
+    if config.block_width % config.num_attention_heads:
+        name = "hidden_size" if narrow is None or not narrow.narrows else "bottleneck.size"
         raise UserError(
-            "hidden_size must be a multiple of num_attention_heads. "
-            f"Received: {config.hidden_size} and {config.num_attention_heads}."
+            f"{name} must be a multiple of num_attention_heads. "
+            f"Received: {config.block_width} and {config.num_attention_heads}."
         )
+    if config.rope_theta is not None and config.block_width // config.num_attention_heads % 2:
+        raise UserError(
+            "With rotary positions a head must have an even number of features. Received: "
+            f"hidden_size={config.hidden_size} and num_attention_heads={config.num_attention_heads}."
+        )
+    reads_wide = narrow is not None and not (narrow.shares_key_query or narrow.attention_inside)
+    if reads_wide and config.block_width != config.hidden_size:
+        raise UserError(
+            "Queries and keys that read the wide input need a bottleneck as wide as hidden_size. "
+            f"Received: {narrow.size} and {config.hidden_size}."
+        )
+    for kind, name in NEEDS.items():
+        if config.attention == kind and getattr(config, name) is None:
+            raise UserError(f"attention={kind!r} needs {name}. Received: None.")
     if config.embedding_projection is False and config.embedding_width != config.hidden_size:
         raise UserError(
             f"embedding_size is {config.embedding_size} and hidden_size {config.hidden_size}, which needs an "

@@ -30,7 +30,7 @@ FLAGS = (
     *("positions_from_ids", "trains_padding", "tie_word_embeddings", "classifier_drops_input"),
     *("embedding_projection_bias", "trigrams", "embedding_dropout_first", "mask_embeddings"),
     *("norm_bias", "gated", "query_bias", "key_bias", "value_bias", "attention_output_bias", "feed_forward_bias"),
-    *("head_bias", "head_norm", "decoder_bias", "span_block", "span_masks_question"),
+    *("head_bias", "head_norm", "decoder_bias", "wide_output", "span_block", "span_masks_question"),
 )
 # What is implemented of a field, and what other encoders have there: that is refused by its name.
 CHOICES = {
@@ -39,8 +39,8 @@ CHOICES = {
     "attention": (("full", "local", "global_local", "block_sparse", "disentangled"), ("linear", "hashed")),
     "norm_order": (("post", "pre"), ("sandwich",)),
     "norm": (("layer", "no_norm"), ("rms",)),
-    "classifier_pooling": (("first", "mean"), ()),
-    "choice_pooling": (("first", "first_real", "last", "mean"), ("cls_index", "attn")),
+    "classifier_pooling": (("first", "mean_real"), ()),
+    "choice_pooling": (("first", "first_real", "last", "mean", "mean_real"), ("cls_index", "attn")),
 }
 
 

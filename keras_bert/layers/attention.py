@@ -7,6 +7,7 @@ B batch, S sequence, Q queries, H hidden, A heads, D head size (H = A * D).
 import typing
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_bert.layers.common import ConfigLayer, dense, dropout_layer, wide, worth_fusing
@@ -15,6 +16,9 @@ from keras_bert.layers.fusion import fusible
 from keras_bert.layers.rotary import rotated, rotation
 
 MASKED = -10000.0  # what modeling.py adds to the score of a masked position
+# The score of what is out of a token's sight: one that sees nothing, as padding may, then takes of all places alike,
+# as in transformers.
+UNSEEN = float(np.finfo(np.float32).min)
 PROJECTIONS = ("query", "key", "value")
 
 
@@ -36,9 +40,13 @@ class Places(typing.NamedTuple):
     def texts(self):
         """Returns the texts of the queries and of all tokens, int (B, Q) and (B, S), or (None, None) for one text."""
         ids = self.sequence_ids
-        if ids is None or self.positions is None:
-            return ids, ids
-        return ops.take_along_axis(ids, ops.cast(self.positions, "int32"), axis=1), ids
+        return (None, None) if ids is None else (self.of_queries(ids), ids)
+
+    def of_queries(self, values):
+        """Returns int (B, Q) of int (B, S)."""
+        if self.positions is None:
+            return values
+        return ops.take_along_axis(values, ops.cast(self.positions, "int32"), axis=1)
 
 
 @fusible
@@ -63,7 +71,7 @@ def attention_weights(
     scores, dtype = wide(scores) * scale, scores.dtype
     if query_ids is None and window is None:
         bias = (1.0 - ops.cast(input_mask, scores.dtype)) * MASKED
-        bias = ops.expand_dims(ops.expand_dims(bias, 1), 1)  # (B, 1, 1, S), not by slices, which LiteRT does not have
+        scores += ops.expand_dims(ops.expand_dims(bias, 1), 1)  # (B, 1, 1, S), not by slices, which LiteRT lacks
     else:
         seen = ops.expand_dims(ops.not_equal(input_mask, 0), 1)  # (B, 1, S)
         if query_ids is not None:
@@ -72,8 +80,8 @@ def attention_weights(
             places = ops.arange(ops.shape(scores)[-1], dtype="int32")
             queries = places[None] if positions is None else ops.cast(positions, "int32")
             seen = seen & (ops.abs(ops.expand_dims(queries, 2) - places) <= window)
-        bias = ops.expand_dims(ops.where(seen, 0.0, MASKED), 1)  # (B, 1, Q, S)
-    return ops.cast(drop(ops.softmax(scores + bias, axis=-1), key, rate), dtype)
+        scores += ops.expand_dims(ops.where(seen, 0.0, UNSEEN), 1)  # (B, 1, Q, S)
+    return ops.cast(drop(ops.softmax(scores, axis=-1), key, rate), dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -186,9 +194,10 @@ class SelfAttention(ConfigLayer):
         weights = self.weights_of(query, key, places, dropout_key(self.dropout_layer, training), fuse=fuse)
         return mixed_values(weights, value)
 
-    def probabilities(self, query, key, places):
+    def probabilities(self, query, key, places, **others):
         """Returns the attention probabilities, float32 (B, A, Q, S)."""
-        return self.weights_of(ops.cast(query, "float32"), ops.cast(key, "float32"), places, None, fuse=False)
+        query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
+        return self.weights_of(query, key, places, None, fuse=False, **others)
 
     def weights_of(self, query, key, places, dropout, *, fuse):
         """Returns (B, A, Q, S), the probabilities after dropout."""
@@ -208,3 +217,18 @@ def products(query, key):
 def mixed_values(weights, value):
     """Returns (B, Q, A, D) of weights (B, A, Q, S) and (B, S, A, D)."""
     return ops.transpose(ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3))), (0, 2, 1, 3))
+
+
+def without_padding(context, places, unless=False):
+    """Returns (B, Q, A, D) with 0 for queries that are padding, as transformers has it: losses over places see them.
+
+    Args:
+        context: float (B, Q, A, D).
+        places: the Places.
+        unless: bool, or a bool tensor (), whether to leave it as it is.
+    """
+    mask = places.mask
+    if places.positions is not None:
+        mask = ops.take_along_axis(mask, ops.cast(places.positions, "int32"), axis=1)
+    kept = ops.not_equal(mask, 0) if unless is False else ops.logical_or(ops.not_equal(mask, 0), unless)
+    return ops.where(ops.expand_dims(ops.expand_dims(kept, 2), 3), context, 0.0)

@@ -62,8 +62,10 @@ class BottleneckBlock(TransformerBlock):
 
         if self.size is not None:
             self.input_bottleneck, self.input_norm = made("input_bottleneck", hidden, width)
-            if self.shares_key_query and not self.attention_inside:
+            if self.shares_key_query:
                 self.shared_bottleneck, self.shared_norm = made("shared_bottleneck", hidden, width)
+                for layer in (self.shared_bottleneck, self.shared_norm):
+                    layer.trainable = not self.attention_inside  # or nothing reads it, and files have it all the same
         reads_narrow = self.size is None or self.attention_inside or self.shares_key_query
         self.attention.build(narrow if reads_narrow else input_shape)
         self.attention_output = self.make_dense("attention_output", width, width)

@@ -106,6 +106,35 @@ def activated(x, bias, *, activation):
 
 
 @fusible
+def gated(x, bias, *, activation):
+    """Returns the activation of one half of x + bias times the other half, in float32 (Shazeer 2020, GLU variants).
+
+    Args:
+        x: (N, 2 * units); the activation is that of the first half.
+        bias: (2 * units,) or None.
+        activation: a name of `ACTIVATIONS`.
+
+    Returns:
+        (N, units) of x's dtype.
+    """
+    y = wide(x) if bias is None else wide(x) + wide(bias)
+    first, second = halves(y)
+    return ops.cast(ACTIVATIONS[activation](first) * second, x.dtype)
+
+
+@ops.custom_gradient
+def halves(x):
+    """Cuts the last axis in two. TensorFlow's own gradient pads each half with zeros and adds them up."""
+    half = x.shape[-1] // 2
+
+    def gradients(*upstream):
+        upstream = upstream[0] if len(upstream) == 1 else upstream  # JAX gives a tuple
+        return ops.concatenate(upstream, axis=-1)
+
+    return (x[..., :half], x[..., half:]), gradients
+
+
+@fusible
 def residual_norm(x, bias, residual, gamma, beta, key, *, rate, epsilon):
     """Ends a sub-layer: dropout of x + bias, residual sum, LayerNorm, in float32.
 

@@ -69,21 +69,37 @@ class MaskedLMTransform(ConfigLayer):
         activation: as in TransformerBlock.
         initializer_range: standard deviation of the truncated normal.
         layer_norm_eps: epsilon of the LayerNorm.
+        use_bias, norm_bias: whether the dense layer and the LayerNorm have one.
     """
 
-    FIELDS = ("units", "activation", "initializer_range", "layer_norm_eps")
+    FIELDS = ("units", "activation", "initializer_range", "layer_norm_eps", "use_bias", "norm_bias")
 
-    def __init__(self, *, units=None, activation="gelu_tanh", initializer_range=0.02, layer_norm_eps=1e-12, **kwargs):
+    def __init__(
+        self,
+        *,
+        units=None,
+        activation="gelu_tanh",
+        initializer_range=0.02,
+        layer_norm_eps=1e-12,
+        use_bias=True,
+        norm_bias=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.set_fields(
-            units=units, activation=activation, initializer_range=initializer_range, layer_norm_eps=layer_norm_eps
+            units=units,
+            activation=activation,
+            initializer_range=initializer_range,
+            layer_norm_eps=layer_norm_eps,
+            use_bias=use_bias,
+            norm_bias=norm_bias,
         )
-        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
+        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", use_bias=norm_bias, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the dense layer (H, E)."""
         units = input_shape[-1] if self.units is None else self.units
-        self.dense = dense(units, self.initializer_range, name="dense", dtype=self.dtype_policy)
+        self.dense = dense(units, self.initializer_range, name="dense", use_bias=self.use_bias, dtype=self.dtype_policy)
         self.dense.build(input_shape)
         self.layer_norm.build((*input_shape[:-1], units))
         self.built = True
@@ -100,16 +116,30 @@ class MaskedLMTransform(ConfigLayer):
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class OutputBias(ConfigLayer):
-    """A bias per vocabulary entry on the masked-LM logits, which leave it as float32."""
+    """A bias per vocabulary entry on the masked-LM logits, which leave it as float32.
+
+    Args:
+        use_bias: whether there is one.
+    """
+
+    FIELDS = ("use_bias",)
+
+    def __init__(self, *, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.set_fields(use_bias=use_bias)
 
     def build(self, input_shape):
         """Makes the bias (V,)."""
+        self.built = True
+        if not self.use_bias:
+            return
         shape = (input_shape[-1],)
         self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)  # float32 throughout
-        self.built = True
 
     def call(self, inputs, training=None):
         """Returns float32 (..., V) from float (..., V)."""
+        if not self.use_bias:
+            return ops.cast(inputs, "float32")
         return float32_sum(inputs, self.bias, fuse=worth_fusing(inputs, training))
 
     def compute_output_spec(self, inputs, training=None):

@@ -7,9 +7,8 @@ Improve Transformer"; transformers, modeling_modernbert.py. B batch, S sequence,
 import keras
 from keras import ops
 
-from keras_bert.layers.common import activated, dropout_layer, norm, product, residual_sum, worth_fusing
+from keras_bert.layers.common import activated, dropout_layer, gated, norm, product, residual_sum, worth_fusing
 from keras_bert.layers.dropout import dropout_key
-from keras_bert.layers.gating import gated
 from keras_bert.layers.transformer import TransformerBlock, rows
 
 

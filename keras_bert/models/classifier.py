@@ -47,7 +47,8 @@ class Classifier(HeadedModel):
             encoder,
             activation=config.classifier_act,
             dropout=head_dropout(config, self.head_task()),
-            drops_input=config.classifier_drops_input,
+            input_dropout=config.classifier_input_dropout,
+            pooling=config.classifier_pooling,
         )
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
@@ -59,7 +60,8 @@ class Classifier(HeadedModel):
         # Config
         fields = {"num_classes": num_classes, "labels": labels, "pair": bool(pair), "multi_label": bool(multi_label)}
         self.set_head(encoder, classifier, **fields)
-        self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
+        self.pooler = pooled.pooler
+        self.keep_hidden(pooled.hidden)
         mark_depths(self)  # of a pooler of its own
 
     @classmethod

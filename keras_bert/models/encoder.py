@@ -178,10 +178,12 @@ class Encoder(PretrainedModel):
             none = inputs["input_ids"][:, :0]  # (B, 0)
         return self(inputs, positions=none)["pooled_output"]
 
-    def first_output(self, inputs):
-        """Returns the first token's hidden state, float (B, 1, H), alone."""
+    def first_output(self, inputs, *, of_real=False):
+        """Returns the hidden state of the first token, or of the first real one, float (B, 1, H), alone."""
         with keras.RematScope(mode=None):
             first = ops.zeros_like(inputs["input_ids"][:, :1])  # (B, 1)
+            if of_real:
+                first = ops.expand_dims(ops.argmax(ops.cast(inputs["input_mask"], "int32"), axis=1), 1)
         return self(inputs, positions=first)["sequence_output"]
 
     def compute_output_spec(self, inputs, training=None, mask=None, positions=None):

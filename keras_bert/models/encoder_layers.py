@@ -257,5 +257,7 @@ def _attention(config, index):
     if config.attention == "block_sparse":
         settings |= {**dataclasses.asdict(config.block_sparse), "number": index, "longest": config.max_length}
     if config.attention == "disentangled":
-        settings |= dataclasses.asdict(config.relative)
+        relative = dataclasses.asdict(config.relative)
+        settings |= {name: value for name, value in relative.items() if name not in ("norm", "table")}
+        settings |= {"has_table": config.relative.table, "table_dropout": config.hidden_dropout_prob}
     return settings

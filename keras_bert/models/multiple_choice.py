@@ -36,6 +36,7 @@ class MultipleChoice(HeadedModel):
             activation=config.choice_act,
             pooling=config.choice_pooling,
             dropout=head_dropout(config, self.head_task()) if dropout is None else dropout,
+            input_dropout=config.classifier_input_dropout_prob or 0.0,
         )
         classifier = dense(1, config.initializer_range, name="classifier", dtype=encoder.policy)
         fold, unfold = FoldChoices(name="fold_choices"), UnfoldChoices(name="unfold_choices", dtype="float32")
@@ -48,7 +49,8 @@ class MultipleChoice(HeadedModel):
 
         # Config
         self.set_head(encoder, classifier)
-        self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
+        self.pooler = pooled.pooler
+        self.keep_hidden(pooled.hidden)
         mark_depths(self)  # of a pooler of its own
 
     @property

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_bert.layers import SpanBlock
 from keras_bert.layers.common import dense, dropout_layer
-from keras_bert.models.headed import HeadedModel
+from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.models.separators import question_mask
 
@@ -66,7 +66,8 @@ class SpanLabeler(HeadedModel):
 
         # Functional model
         inputs = encoder.token_inputs()
-        hidden = encoder(inputs)["sequence_output"]
+        hidden, layer = encoder(inputs)["sequence_output"], token_hidden(encoder)
+        hidden = hidden if layer is None else layer(hidden)
         if config.span_dropout_prob is not None:
             hidden = dropout_layer(config.span_dropout_prob, name="span_dropout", dtype=encoder.policy)(hidden)
         hidden = hidden if block is None else block(hidden)
@@ -79,6 +80,7 @@ class SpanLabeler(HeadedModel):
         # Config
         self.span_block = block
         self.set_head(encoder, labeler, null_score_diff_threshold=null_score_diff_threshold)
+        self.keep_hidden(layer)
 
     def task(self):
         """Returns the head's kind, and the threshold if it has one."""

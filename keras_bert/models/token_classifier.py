@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.layers.common import dense, dropout_layer
-from keras_bert.models.headed import HeadedModel, class_names, class_options, head_dropout
+from keras_bert.models.headed import HeadedModel, class_names, class_options, head_dropout, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
 
 
@@ -42,11 +42,14 @@ class TokenClassifier(HeadedModel):
 
         # Functional model
         inputs = encoder.token_inputs()
-        logits = ops.cast(classifier(dropout(encoder(inputs)["sequence_output"])), "float32")
+        hidden, layer = encoder(inputs)["sequence_output"], token_hidden(encoder)
+        hidden = hidden if layer is None else layer(hidden)
+        logits = ops.cast(classifier(dropout(hidden)), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 
         # Config
         self.set_head(encoder, classifier, num_classes=num_classes, labels=labels)
+        self.keep_hidden(layer)
 
     @classmethod
     def head_options(cls, task, **given):
