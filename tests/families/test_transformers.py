@@ -114,7 +114,7 @@ def test_outputs_loss_and_gradients_in_both_directions(theirs, family, suffix, t
     close(loss, expected.loss.item(), "loss")
     gradients = {name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in theirs.named_parameters()}
     arrays = {"grad/names": np.array([*gradients]), "grad/norms": np.array([*gradients.values()])}
-    found, strange = neutral_norms(model.bert_config, arrays)
+    found, strange = neutral_norms(model.bert_config, arrays, model.TASK)
     assert strange == []
     left_out = {"bert/embeddings/word_embeddings"} if model.bert_config.trains_padding else set()  # as Google's BERT
     left_out |= {name for name in norms if name.endswith("/key/bias")}
