@@ -27,7 +27,7 @@ OWN = {
     "distilbert": {"position_embedding": "sinusoidal", "span_dropout_prob": 0.0},
     "albert": {"embedding_size": 6, "num_hidden_groups": 1, "inner_group_num": 2},
     "electra": {"embedding_size": 6, "choice_dropout_prob": 0.0},
-    "longformer": {"attention_window": (1, 2), "classifier_dropout_prob": None},
+    "longformer": {"attention_window": (2, 4), "classifier_dropout_prob": None},
     "big_bird": {"block_sparse": {"block_size": 1, "random_blocks": 1}, "embedding_scale": SMALL["hidden_size"] ** 0.5},
     "mobilebert": {
         **{"embedding_size": 5, "embedding_norm_eps": 1e-5, "norm": "layer"},
