@@ -7,6 +7,7 @@ B batch, S sequence, Q queries, A heads, D head size, n blocks, b tokens in a bl
 """
 
 import functools
+import math
 
 import numpy as np
 from keras import ops
@@ -137,9 +138,9 @@ def block_sparse_attention(query, key, value, input_mask, *, block_size, plan, s
 
     place = ops.arange(padded, dtype="int32")
     inner = ops.cast(ops.logical_and(place >= edge, place < padded - edge), "int32")
-    # Block 0 as every row's only random block is one more weight of the first block, which needs no further keys.
+    # Block 0 as every row's only random block makes the first block count 1 + r times, which takes no further keys.
     drawn = plan.any()
-    weight = ops.where(ops.arange(2 * edge, dtype="int32") < edge, 1 if drawn else 1 + plan.shape[-1], 1)
+    weight = ops.where(ops.arange(2 * edge, dtype="int32") < edge, 1 if drawn else 2, 1)
     extra = [ops.expand_dims(edges(key), 2), ops.expand_dims(edges(value), 2)]
     extra.append(ops.expand_dims(ops.expand_dims(edges(mask)[..., 0] * weight, 1), 1))
     if drawn:
@@ -155,6 +156,7 @@ def block_sparse_attention(query, key, value, input_mask, *, block_size, plan, s
         halo=edge,
         window=None,
         extra=extra,
+        bonus=math.log(1 + plan.shape[-1]),
         dropout_key=dropout_key,
         fuse=fuse,
         **settings,

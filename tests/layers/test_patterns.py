@@ -122,7 +122,7 @@ def test_chosen_queries_see_what_they_see_among_all(window):
 
 def test_real_lengths_are_cut_into_blocks_and_equal_the_full_band():
     length, window = 330, 50
-    assert patterns.block_and_halo(length, window, training=False) == (64, 50)
+    assert patterns.block_and_halo(length, window) == (64, 50)
     heads, mask = random_heads(length), random_mask(length)
     expected = np.asarray(banded_attention(*heads, mask, window=window, **SETTINGS))
     assert_real_rows_equal(local_attention(*heads, mask, window=window, **SETTINGS), expected, mask)
@@ -132,18 +132,17 @@ def test_whether_blocks_are_worth_it_is_one_rule_for_numbers_and_tensors():
     import tensorflow as tf
 
     for window in (0, 64, 256):
-        for training in (False, True):
-            lengths = np.arange(1, 3000, 7)
-            worth = [patterns.worth_blocking(int(length), window, training) for length in lengths]
-            assert worth == sorted(worth)  # short texts no, long ones yes
-            assert not worth[0]
-            assert worth[-1]
-            np.testing.assert_array_equal(worth, patterns.worth_blocking(tf.constant(lengths), window, training))
-            for length in lengths[::40]:
-                pair = patterns.block_and_halo(int(length), window, training)
-                assert pair == tuple(int(x) for x in patterns.block_and_halo(tf.constant(length), window, training))
-                assert pair[1] in (0, window)
-                assert pair[1] <= pair[0]
+        lengths = np.arange(1, 3000, 7)
+        worth = [patterns.worth_blocking(int(length), window) for length in lengths]
+        assert worth == sorted(worth)  # short texts no, long ones yes
+        assert not worth[0]
+        assert worth[-1]
+        np.testing.assert_array_equal(worth, patterns.worth_blocking(tf.constant(lengths), window))
+        for length in lengths[::40]:
+            pair = patterns.block_and_halo(int(length), window)
+            assert pair == tuple(int(x) for x in patterns.block_and_halo(tf.constant(length), window))
+            assert pair[1] in (0, window)
+            assert pair[1] <= pair[0]
 
 
 @pytest.mark.parametrize("block", [3, 4, 7])
