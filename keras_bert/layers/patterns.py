@@ -171,7 +171,7 @@ def framed_attention(
         (B, A, S, D) of the value's dtype.
     """
     batch, num_heads, length, size = ops.shape(query)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     frame = block + 2 * halo
     extra_key, extra_value, extra_visible = extra or (None, None, None)
     extras = 0 if extra is None else ops.shape(extra_key)[3]
@@ -201,7 +201,7 @@ def framed_attention(
     settings |= {"scale": scale, "rate": rate}
     weights = framed_weights(scores, visible, None, None, sequence_ids, key_ids, dropout_key, fuse=fuse, **settings)
     context = ops.matmul(weights, frames(value, extra_value))  # (B, A, n, b, D)
-    return ops.reshape(context, (batch, num_heads, blocks * block, size))[:, :, :length]
+    return first_tokens(ops.reshape(context, (batch, num_heads, blocks * block, size)), length)
 
 
 @fusible
@@ -260,11 +260,21 @@ def heads_first(x):
     return ops.transpose(x, (0, 2, 1, 3))
 
 
+def count_blocks(length, block):
+    """Returns n, of ints or int tensors; without negative numbers, whose quotients ONNX rounds the other way."""
+    return (length + block - 1) // block
+
+
 def in_blocks(x, block):
     """Cuts (..., S, D) into (..., n, b, D), the last block filled up with zeros."""
     *batch, length, size = ops.shape(x)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     return ops.reshape(filled(x, blocks * block - length), (*batch, blocks, block, size))
+
+
+def first_tokens(x, length):
+    """Returns the first tokens of (..., S, D), without a copy if those are all."""
+    return x if isinstance(length, int) and x.shape[-2] == length else x[..., :length, :]
 
 
 def filled(x, count, before=0):
@@ -295,7 +305,7 @@ def neighbours(x, extra, *, block, halo):
 
     def frames(x, *extra):
         count, length, size = ops.shape(x)
-        blocks = -(-length // block)
+        blocks = count_blocks(length, block)
 
         def gradients(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
@@ -308,7 +318,7 @@ def neighbours(x, extra, *, block, halo):
             if not (isinstance(halo, int) and halo == 0):
                 left, right = part(0, halo)[:, halo:], part(halo + block, halo)[:, : (blocks - 1) * block]
                 total = total + filled(left, halo) + filled(right, 0, before=block)
-            return (total[:, :length], *(upstream[:, :, block + 2 * halo :] for _ in extra))
+            return (first_tokens(total, length), *(upstream[:, :, block + 2 * halo :] for _ in extra))
 
         return _frames(x, extra[0] if extra else None, block, halo), gradients
 
@@ -318,7 +328,7 @@ def neighbours(x, extra, *, block, halo):
 
 def _frames(x, extra, block, halo):
     count, length, size = ops.shape(x)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     if isinstance(halo, int) and halo == 0:
         parts = [in_blocks(x, block)]
     else:
