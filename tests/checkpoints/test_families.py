@@ -20,7 +20,15 @@ SIZES = {
     **{"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12},
     "max_position_embeddings": 9,
 }
-MORE = {"albert": {"embedding_size": 6}, "electra": {"embedding_size": 6}}
+MORE = {
+    **dict.fromkeys(("albert", "electra"), {"embedding_size": 6}),
+    "mobilebert": {"embedding_size": 6, "intra_bottleneck_size": 4, "num_feedforward_networks": 2},
+    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    "deberta-v2": {"relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 4},
+    "longformer": {"attention_window": 4, "sep_token_id": 3},
+    "big_bird": {"block_size": 2, "sep_token_id": 3},
+    "modernbert": {"pad_token_id": 3},
+}
 WORDS = "bert/embeddings/word_embeddings"
 
 
@@ -66,9 +74,9 @@ def test_16_bits_are_read(model, dtype):
     check_same(folder, {name: array.astype(dtype).astype(np.float32) for name, array in arrays.items()})
 
 
-def older(stored, row):
+def older(stored, row, config):
     """Returns arrays as files made by transformers 2 to 4 have them: copies of tied ones, buffers, gamma and beta."""
-    decoder, decoder_bias, bias = row.decoder
+    decoder, decoder_bias, bias = row.decoder_of(config)
     words = next(name for name in stored if name.endswith("word_embeddings.weight"))
     renamed = {}
     for name, array in stored.items():
@@ -84,7 +92,7 @@ def older(stored, row):
 def test_older_files_are_read(model, prefix):
     folder, config, arrays = model
     row = find_family(config.family)
-    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row).items()})
+    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row, config).items()})
     checkpoint = check_same(folder, arrays)
     assert checkpoint.notes == ()
     assert not any("." in name for name in checkpoint.shapes)
@@ -112,7 +120,7 @@ def test_shards_are_read(model):
 
 def test_a_decoder_alone_is_the_embeddings(model):
     folder, config, arrays = model
-    decoder = find_family(config.family).decoder[0]
+    decoder = find_family(config.family).decoder_of(config)[0]
     words = next(name for name in load_file(folder / "model.safetensors") if name.endswith("word_embeddings.weight"))
     rewrite(folder, lambda stored: {decoder if name == words else name: array for name, array in stored.items()})
     check_same(folder, arrays)

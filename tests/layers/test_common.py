@@ -5,8 +5,10 @@ import math
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from keras_bert.layers.common import ACTIVATIONS, dense, layer_norm, truncated_normal
+from keras_bert.layers.common import ACTIVATIONS, dense, gated, layer_norm, truncated_normal
+from tests.gradients import WAYS, gradients, run
 from tests.reference_bert import gelu as gelu_tanh
 
 POINTS = np.linspace(-6, 6, 97, dtype=np.float32)
@@ -28,7 +30,15 @@ def test_the_two_gelus_are_not_the_same():
     assert 1e-4 < apart < 1e-3
 
 
-@pytest.mark.parametrize(("name", "expected"), [("relu", [0, 2]), ("tanh", np.tanh([-1, 2])), ("linear", [-1, 2])])
+PLAIN = [
+    ("relu", [0, 2]),
+    ("tanh", np.tanh([-1, 2])),
+    ("linear", [-1, 2]),
+    ("silu", [-1 / (1 + math.e), 2 / (1 + math.exp(-2))]),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), PLAIN)
 def test_the_plain_activations(name, expected):
     np.testing.assert_allclose(ACTIVATIONS[name](keras.ops.array([-1.0, 2.0])), expected, atol=1e-6)
 
@@ -60,3 +70,48 @@ def test_weights_start_from_a_truncated_normal_and_biases_from_zero():
 
 def test_two_weights_do_not_start_alike():
     assert np.abs(truncated_normal(0.02)((4, 4)) - truncated_normal(0.02)((4, 4))).max() > 0
+
+
+def gate(x, bias):
+    return gated(x, bias, activation="gelu_erf", fuse=False)
+
+
+def gate_by_parts(x, bias):
+    """The same in operations whose gradients are the backend's."""
+    first, second = ops.split(x + bias, 2, axis=-1)
+    return ACTIVATIONS["gelu_erf"](first) * second
+
+
+@pytest.fixture
+def to_gate():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, 12)).astype(np.float32), rng.normal(size=12).astype(np.float32)
+
+
+def test_the_first_half_is_activated_and_gates_the_second(to_gate):
+    np.testing.assert_allclose(gated(np.array([[-1.0, 2.0, 5.0, 3.0]]), None, activation="relu", fuse=False), [[0, 6]])
+    x, bias = to_gate
+    y = (x + bias).astype(float)
+    expected = [[a * 0.5 * (1 + math.erf(a / math.sqrt(2))) * b for a, b in zip(r[:6], r[6:], strict=True)] for r in y]
+    np.testing.assert_allclose(gate(x, bias), expected, atol=1e-6)
+
+
+def test_the_gradients_of_a_gate_are_the_backends(to_gate):
+    for ours, expected in zip(gradients(gate, *to_gate), gradients(gate_by_parts, *to_gate), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_a_gate_in_every_way(to_gate, way):
+    np.testing.assert_allclose(run(gate, *to_gate, way=way)[0], run(gate_by_parts, *to_gate)[0], atol=1e-6)
+    for ours, expected in zip(gradients(gate, *to_gate, way=way), gradients(gate_by_parts, *to_gate), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_a_gate_of_bfloat16_is_computed_in_float32(to_gate):
+    rough = [ops.cast(ops.convert_to_tensor(x), "bfloat16") for x in to_gate]
+    exact = gate(*[ops.cast(x, "float32") for x in rough])
+    outputs = gate(*rough)
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    np.testing.assert_array_equal(ops.cast(outputs, "float32"), ops.cast(ops.cast(exact, "bfloat16"), "float32"))
