@@ -174,7 +174,7 @@ def test_what_hugging_face_says_of_the_file_and_the_head_is_left_out(tmp_path):
         (
             "hidden_act",
             "swish",
-            "hidden_act must be one of gelu_tanh, gelu_erf, relu, tanh, linear. Received: 'swish'.",
+            "hidden_act must be one of gelu_tanh, gelu_erf, relu, silu, tanh, linear. Received: 'swish'.",
         ),
         ("hidden_act", ["gelu"], "Received: ['gelu']."),
         ("num_hidden_layers", 10**6, "num_hidden_layers must be at most 1000. Received: 1000000."),

@@ -56,11 +56,12 @@ def open_huggingface(folder):
     said = read_task(folder)
     config = _config(path, fields, said.get(SETTINGS))
     row = find_family(config.family)
-    table, neutral = file_table(row, config), known_names(config)
     own = open_arrays(folder / OWN) if (folder / OWN).is_file() else {}
     stored = unwrap({**_open_stored(folder), **own})
+    config = row.settle(config, stored)
+    table, neutral = file_table(row, config, _named_head(path, fields, row)), known_names(config)
     check_floats(stored)
-    stored = renamed(stored, {*table, *row.decoder, *CONSTANTS}, row.names.prefix)
+    stored = renamed(stored, {*table, *row.decoder_of(config), *CONSTANTS}, row.names.prefix)
     stored = {name: span for name, span in stored.items() if name not in CONSTANTS}
     stored, no_floats = only_floats(stored, lambda name: name in table or name in neutral)
     stored, notes = _tie(stored, config, row)
@@ -106,14 +107,28 @@ def _config(path, fields, settings):
         raise UserError(f"{path.parent / TASK}: {SETTINGS}: {error}") from error
 
 
-def file_table(row, config):
-    """Returns {array of a file: Places} of a family's encoder, with and without its prefix, and of all its heads."""
+def file_table(row, config, head=None):
+    """Returns {array of a file: Places} of a family's encoder, with and without its prefix, and of all its heads.
+
+    Args:
+        row: the Family.
+        config: the Config.
+        head: the Head that the file says it has; an array may have another meaning in each of ModernBERT's.
+    """
     encoder = row.names.table(config)
-    heads = row.head_table()
-    decoder, _, _ = row.decoder
+    heads = {**row.head_table(config), **(head.table if head else {})}
+    decoder, _, _ = row.decoder_of(config)
     if config.tie_word_embeddings:
         heads = {name: places for name, places in heads.items() if name != decoder}
     return {**heads, **encoder, **{row.names.prefix + name: places for name, places in encoder.items()}}
+
+
+def _named_head(path, fields, row):
+    """Returns the Head that a config.json's architectures name, or None."""
+    architectures = fields.get("architectures") or []
+    if not isinstance(architectures, list):
+        raise UserError(f"{path}: architectures must be a list of names. Received: {architectures!r:.80}.")
+    return next((head for head in row.heads if row.architecture + head.suffix in architectures), None)
 
 
 def renamed(stored, known, prefix):
@@ -148,7 +163,7 @@ def _tie(stored, config, row):
         {name: Span} with each of them once, and a note if the head cannot be loaded.
     """
     stored = dict(stored)
-    decoder, decoder_bias, bias = row.decoder
+    decoder, decoder_bias, bias = row.decoder_of(config)
     [words] = [name for name, places in row.names.outside.items() if places[0].name == WORDS]
     found = next((name for name in (row.names.prefix + words, words) if name in stored), None)
     if decoder in stored and config.tie_word_embeddings:
@@ -188,10 +203,7 @@ def _open_stored(folder):
 
 def _task(path, fields, row, shapes):
     """Returns what task.json would say of the head: its kind, its number of classes and their names."""
-    architectures = fields.get("architectures") or []
-    if not isinstance(architectures, list):
-        raise UserError(f"{path}: architectures must be a list of names. Received: {architectures!r:.80}.")
-    head = next((head for head in row.heads if row.architecture + head.suffix in architectures), None)
+    head = _named_head(path, fields, row)
     kind = head.task if head else None
     task = {"task": kind} if kind else {}
     if kind == "fill_mask" and "masked_lm" not in row.objectives and _is_masked_lm(head):
@@ -327,7 +339,7 @@ def _names_pooler(row):
 def _head(row, checkpoint):
     """Returns the Head of a family that a checkpoint's arrays and task fit, or None."""
     task = head_task(checkpoint.task)
-    for head in row.heads:
+    for head in row.heads_of(checkpoint.config):
         if task in (None, head.task) and _has(checkpoint.shapes, head.starts):
             return head
     return None
@@ -338,7 +350,7 @@ def _arrays(row, head, config, shapes):
     prefix = row.names.prefix if head else ""
     table = {prefix + name: places for name, places in row.names.table(config).items()}
     table |= dict(head.table) if head else {}
-    decoder, decoder_bias, bias = row.decoder
+    decoder, decoder_bias, bias = row.decoder_of(config)
     if config.tie_word_embeddings:
         table.pop(decoder, None)
     elif decoder in table and decoder_bias is not None:

@@ -15,6 +15,7 @@ from keras_bert.errors import UserError
 from keras_bert.families import find_family
 
 BLOCK = re.compile(r"bert/encoder/layer_(\d+)/")
+ENCODER = "bert/encoder"
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has
 
 
@@ -50,48 +51,127 @@ def encoder_weights(config):
         >>> [weight.depth for weight in encoder_weights(Config.from_name("tiny")) if "query/kernel" in weight.name]
         [1, 2]
     """
-    hidden, width, inner = config.hidden_size, config.embedding_width, config.intermediate_size
-    scope = "bert/embeddings"
+    yield from _embedding_weights(config)
+    if config.relative is not None and config.relative.table:
+        table, path = (2 * config.relative.span, config.hidden_size), "relative_table"
+        yield Weight(f"{ENCODER}/rel_embeddings", table, f"{path}.embeddings", "relative places")
+        if config.relative.norm:
+            yield from _norm(ENCODER, config.hidden_size, f"{path}.layer_norm", "relative places")
+    last = {index: depth for depth, index in enumerate(config.passes, start=1)}
+    for index in range(config.num_block_weights):
+        yield from _block_weights(config, index, last[index])
+    if config.conv is not None:
+        hidden, part = config.hidden_size, "convolution"
+        kernel = (config.conv.kernel, hidden // config.conv.groups, hidden)
+        yield Weight(f"{ENCODER}/conv/kernel", kernel, "convolution.kernel", part, 1)
+        yield Weight(f"{ENCODER}/conv/bias", (hidden,), "convolution.bias", part, 1)
+        yield from _norm(f"{ENCODER}/conv", hidden, "convolution.layer_norm", part, 1)
+    if config.norm_order == "pre":
+        depth = len(config.passes) + 1
+        size, bias = config.hidden_size, config.norm_bias
+        yield from _norm(f"{ENCODER}/final", size, "final_norm", "LayerNorms", depth, use_bias=bias)
+    if config.pooler is not None:
+        yield from pooler_weights(config, "pooler.dense")
+
+
+def _embedding_weights(config):
+    """Yields the Weights of the embeddings and of their projection."""
+    hidden, width, scope = config.hidden_size, config.embedding_width, "bert/embeddings"
     yield Weight(
         f"{scope}/word_embeddings", (config.vocab_size, width), "token_embedding.embeddings", "word embeddings"
     )
-    positions, learned = (config.max_position_embeddings, width), config.position_embedding == "learned"
-    yield Weight(
-        f"{scope}/position_embeddings",
-        positions,
-        "embeddings.position_embeddings",
-        "position embeddings",
-        trains=learned,
-    )
-    if config.type_vocab_size:
-        segments = (config.type_vocab_size, width)
-        yield Weight(
-            f"{scope}/token_type_embeddings", segments, "embeddings.token_type_embeddings", "segment embeddings"
-        )
-    yield from _norm(scope, width, "embeddings.layer_norm", "embedding LayerNorm")
-    if config.projects_embeddings:
-        yield from _dense("bert/embeddings_project", width, hidden, "embedding_projection", "embedding projection")
-    last = {index: depth for depth, index in enumerate(config.passes, start=1)}
-    for index in range(config.num_block_weights):
-        scope, path, depth = f"bert/encoder/layer_{index}", f"blocks.{index}", last[index]
-        for name in ("query", "key", "value"):
-            yield from _dense(
-                f"{scope}/attention/self/{name}", hidden, hidden, f"{path}.attention.{name}", "attention", depth
-            )
-        yield from _dense(
-            f"{scope}/attention/output/dense", hidden, hidden, f"{path}.attention_output", "attention", depth
-        )
-        yield from _norm(f"{scope}/attention/output", hidden, f"{path}.attention_norm", "LayerNorms", depth)
-        yield from _dense(f"{scope}/intermediate/dense", hidden, inner, f"{path}.intermediate", "feed-forward", depth)
-        yield from _dense(f"{scope}/output/dense", inner, hidden, f"{path}.block_output", "feed-forward", depth)
-        yield from _norm(f"{scope}/output", hidden, f"{path}.output_norm", "LayerNorms", depth)
-    if config.pooler is not None:
-        yield from pooler_weights(config, "pooler.dense")
+    place = config.embedding_projection_place if config.projects_embeddings else None
+    summed = hidden if place == "before_sum" else width  # what positions and segments are as wide as
+    tables = {
+        "position": (config.max_position_embeddings if config.position_embedding != "none" else 0),
+        "token_type": config.type_vocab_size,
+    }
+    parts = {"position": "position embeddings", "token_type": "segment embeddings"}
+    for name, count in tables.items():
+        if count:
+            trains = name != "position" or config.position_embedding == "learned"
+            full = f"{name}_embeddings"
+            yield Weight(f"{scope}/{full}", (count, summed), f"embeddings.{full}", parts[name], trains=trains)
+    normed = width if place in (None, "after_norm") else hidden
+    yield from _norm(scope, normed, "embeddings.layer_norm", "embedding LayerNorm", use_bias=config.norm_bias)
+    if place is not None:
+        path = "embeddings.projection" if place == "before_norm" else "embedding_projection"
+        inputs, bias = width * (3 if config.trigrams else 1), config.embedding_projection_bias
+        part = "embedding projection"
+        for weight in _dense("bert/embeddings_project", inputs, hidden, path, part, use_bias=bias):
+            yield dataclasses.replace(weight, trains=config.applies_projection)
+
+
+def _block_weights(config, index, depth):
+    """Yields the Weights of a block."""
+    scope, path, narrow = f"{ENCODER}/layer_{index}", f"blocks.{index}", config.bottleneck
+    hidden, width, inner = config.hidden_size, config.block_width, config.intermediate_size
+    is_narrow = narrow is not None and narrow.narrows
+
+    def norm(name, size, layer):
+        own = f"{path}.{layer}"
+        return _norm(f"{scope}/{name}", size, own, "LayerNorms", depth, use_bias=config.norm_bias)
+
+    def dense(name, sizes, layer, part, use_bias=True):
+        return _dense(f"{scope}/{name}", *sizes, f"{path}.{layer}", part, depth, use_bias=use_bias)
+
+    if is_narrow:
+        yield from dense("bottleneck/input/dense", (hidden, width), "input_bottleneck", "bottlenecks")
+        yield from norm("bottleneck/input", width, "input_norm")
+        if narrow.shares_key_query:
+            own = dense("bottleneck/attention/dense", (hidden, width), "shared_bottleneck", "bottlenecks")
+            for weight in (*own, *norm("bottleneck/attention", width, "shared_norm")):
+                yield dataclasses.replace(weight, trains=not narrow.attention_inside)
+    for name in attention_projections(config):
+        inputs = hidden if is_narrow and name == "value" and not narrow.attention_inside else width
+        own = f"attention/self/{name}"
+        yield from dense(own, (inputs, width), f"attention.{name}", "attention", projection_bias(config, name))
+    sizes = (width, width)
+    yield from dense("attention/output/dense", sizes, "attention_output", "attention", config.attention_output_bias)
+    if config.norm_order == "post" or index > 0:
+        yield from norm("attention/output", width, "attention_norm")
+    for number in range(narrow.feed_forwards - 1 if narrow is not None else 0):
+        own = f"ffn_layer_{number}"
+        yield from dense(f"{own}/intermediate/dense", (width, inner), f"inner_intermediates.{number}", "feed-forward")
+        yield from dense(f"{own}/output/dense", (inner, width), f"inner_outputs.{number}", "feed-forward")
+        yield from norm(f"{own}/output", width, f"inner_norms.{number}")
+    bias, units = config.feed_forward_bias, 2 * inner if config.gated else inner
+    yield from dense("intermediate/dense", (width, units), "intermediate", "feed-forward", bias)
+    yield from dense("output/dense", (inner, width), "block_output", "feed-forward", bias)
+    yield from norm("output", width, "output_norm")
+    if is_narrow:
+        yield from dense("output/bottleneck/dense", (width, hidden), "output_bottleneck", "bottlenecks")
+        yield from norm("output/bottleneck", hidden, "bottleneck_norm")
+
+
+def attention_projections(config):
+    """Returns the names of the dense layers of a block's attention before its scores.
+
+    >>> from keras_bert.config import Config
+    >>> attention_projections(Config())
+    ('query', 'key', 'value')
+    """
+    names = ("query", "key", "value")
+    if config.attention == "global_local":
+        return (*names, "query_global", "key_global", "value_global")
+    relative = config.relative
+    if relative is None or not relative.table or relative.shares_projections:
+        return names
+    return (*names, *(("pos_key",) if relative.c2p else ()), *(("pos_query",) if relative.p2c else ()))
+
+
+def projection_bias(config, name):
+    """Says whether one of `attention_projections` has a bias."""
+    if name == "pos_key":
+        return config.relative.key_bias
+    return getattr(config, f"{name.partition('_')[0]}_bias") if name != "pos_query" else True
 
 
 def pooler_weights(config, path):
     """Yields the Weights of the pooler."""
     depth = len(config.passes) + 1
+    if config.pooler == "first":  # which has none
+        return
     yield from _dense("bert/pooler/dense", config.hidden_size, config.hidden_size, path, "pooler", depth)
 
 
@@ -99,11 +179,17 @@ def masked_lm_weights(config):
     """Yields the Weights of the masked-LM head; its output weights are the word embeddings, as a rule."""
     hidden, width, scope = config.hidden_size, config.embedding_width, "cls/predictions"
     part, depth = "masked-LM head", len(config.passes) + 2
-    yield from _dense(f"{scope}/transform/dense", hidden, width, "masked_lm_transform.dense", part, depth)
-    yield from _norm(f"{scope}/transform", width, "masked_lm_transform.layer_norm", part, depth)
-    yield Weight(f"{scope}/output_bias", (config.vocab_size,), "masked_lm_bias.bias", part, depth)
+    own, units = hidden_scope(config, f"{scope}/transform"), hidden if config.wide_output else width
+    bias, path = config.head_bias, "masked_lm_transform"
+    yield from _dense(f"{own}/dense", hidden, units, f"{path}.dense", part, depth, use_bias=bias)
+    yield from _norm(own, units, f"{path}.layer_norm", part, depth, use_bias=config.head_norm_bias)
+    if config.decoder_bias:
+        yield Weight(f"{scope}/output_bias", (config.vocab_size,), "masked_lm_bias.bias", part, depth)
     if not config.tie_word_embeddings:
         yield Weight(f"{scope}/output_weights", (config.vocab_size, width), "masked_lm_output.embeddings", part, depth)
+    if config.wide_output:
+        rest = (config.vocab_size, hidden - width)
+        yield Weight(f"{scope}/extra_output_weights", rest, "masked_lm_rest.embeddings", part, depth)
 
 
 def next_sentence_weights(config):
@@ -122,13 +208,28 @@ def replaced_tokens_weights(config):
 def classifier_weights(config, classes, *, hidden_layer):
     """Yields the Weights of a head for classes, with or without a hidden layer."""
     if hidden_layer:
-        size, depth = config.hidden_size, len(config.passes) + 2
-        yield from _dense("output_dense", size, size, "hidden_layer", "classifier", depth)
+        yield from hidden_layer_weights(config, "classifier")
     yield from _output("output", classes, config, "head", "classifier")
+
+
+def hidden_scope(config, scope):
+    """Returns how the names of a head's hidden layer begin: ModernBERT's heads have one in common."""
+    return "bert/head" if config.head_norm else scope
+
+
+def hidden_layer_weights(config, part):
+    """Yields the Weights of the hidden layer of a head for classes."""
+    size, depth, path = config.hidden_size, len(config.passes) + 2, "hidden_layer"
+    scope = "bert/head/dense" if config.head_norm else "output_dense"
+    yield from _dense(scope, size, size, path, part, depth, use_bias=config.head_bias)
+    if config.head_norm:
+        yield from _norm("bert/head", size, "hidden_norm", part, depth, use_bias=config.head_norm_bias)
 
 
 def span_weights(config):
     """Yields the Weights of the head that marks answers."""
+    if config.token_act is not None:
+        yield from hidden_layer_weights(config, "span head")
     yield from _output("cls/squad/output", 2, config, "head", "span head")
 
 
@@ -166,7 +267,8 @@ def head_weights(config, task, *, classes=1, objectives=None):
     elif task == "choose":
         yield from classifier_weights(config, 1, hidden_layer=config.choice_act is not None)
     elif task is not None:
-        hidden_layer = task == "classify" and config.classifier_act is not None
+        act = config.classifier_act if task == "classify" else config.token_act
+        hidden_layer = act is not None
         yield from classifier_weights(config, classes, hidden_layer=hidden_layer)
 
 
@@ -287,13 +389,14 @@ def check_memory(config, *, itemsize=4):
         )
 
 
-def _dense(scope, inputs, outputs, path, part, depth=0):
+def _dense(scope, inputs, outputs, path, part, depth=0, *, use_bias=True):
     yield Weight(f"{scope}/kernel", (inputs, outputs), f"{path}.kernel", part, depth)
-    yield Weight(f"{scope}/bias", (outputs,), f"{path}.bias", part, depth)
+    if use_bias:
+        yield Weight(f"{scope}/bias", (outputs,), f"{path}.bias", part, depth)
 
 
-def _norm(scope, width, path, part, depth=0):
-    for name in ("gamma", "beta"):
+def _norm(scope, width, path, part, depth=0, *, use_bias=True):
+    for name in ("gamma", "beta") if use_bias else ("gamma",):
         yield Weight(f"{scope}/LayerNorm/{name}", (width,), f"{path}.{name}", part, depth)
 
 

@@ -18,30 +18,39 @@ COUNTS = (
 MOST = 2**31 - 1  # what an int32 counts
 MOST_LAYERS = 1000  # Wang et al. 2022, DeepNet; building more takes minutes, and is a mistake
 RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-OWN_RATES = ("classifier_dropout_prob", "span_dropout_prob", "choice_dropout_prob")  # None: see the docstring
-SCALES = ("initializer_range", "layer_norm_eps", "embedding_norm_eps", "head_norm_eps")
-ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "tanh", "linear")
-OWN_ACTIVATIONS = ("masked_lm_act", "classifier_act", "choice_act", "pooler")
-FLAGS = ("positions_from_ids", "trains_padding", "tie_word_embeddings", "classifier_drops_input")
+OWN_RATES = (
+    *("classifier_dropout_prob", "classifier_input_dropout_prob", "span_dropout_prob", "choice_dropout_prob"),
+    *("embedding_dropout_prob", "feed_forward_dropout_prob"),
+)  # None: see the docstring
+SCALES = ("initializer_range", "layer_norm_eps", "embedding_norm_eps", "head_norm_eps", "embedding_scale")
+ACTIVATIONS = ("gelu_tanh", "gelu_erf", "relu", "silu", "tanh", "linear")
+OWN_ACTIVATIONS = ("masked_lm_act", "classifier_act", "choice_act", "token_act")
+POOLERS = (*ACTIVATIONS, "first")
+FLAGS = (
+    *("positions_from_ids", "trains_padding", "tie_word_embeddings", "classifier_drops_input"),
+    *("embedding_projection_bias", "trigrams", "embedding_dropout_first", "mask_embeddings"),
+    *("norm_bias", "gated", "query_bias", "key_bias", "value_bias", "attention_output_bias", "feed_forward_bias"),
+    *("head_bias", "head_norm", "decoder_bias", "wide_output", "span_block", "span_masks_question"),
+)
 # What is implemented of a field, and what other encoders have there: that is refused by its name.
 CHOICES = {
-    "position_embedding": (("learned", "sinusoidal"), ("rotary", "relative", "none")),
-    "attention": (("full",), ("local", "global_local", "block_sparse", "disentangled")),
-    "norm_order": (("post",), ("pre",)),
-    "norm": (("layer",), ("none_stat", "rms")),
-    "use_bias": ((True,), (False,)),
-    "gated": ((False,), (True,)),
-    "choice_pooling": (("first", "last", "mean"), ("cls_index", "attn")),
+    "position_embedding": (("learned", "sinusoidal", "none"), ("relative",)),
+    "embedding_projection_place": (("after_norm", "before_norm", "before_sum"), ()),
+    "attention": (("full", "local", "global_local", "block_sparse", "disentangled"), ("linear", "hashed")),
+    "norm_order": (("post", "pre"), ("sandwich",)),
+    "norm": (("layer", "no_norm"), ("rms",)),
+    "classifier_pooling": (("first", "mean_real"), ()),
+    "choice_pooling": (("first", "first_real", "last", "mean", "mean_real"), ("cls_index", "attn")),
 }
 
 
 def checked_choice(name, value):
     """Returns one of the CHOICES, or raises a UserError that says whether it is only not implemented."""
     values, others = CHOICES[name]
-    if value in values and isinstance(value, type(values[0])):
+    if isinstance(value, str) and value in values:
         return value
     shown = ", ".join(map(repr, values))
-    if value in others and isinstance(value, type(others[0])):
+    if isinstance(value, str) and value in others:
         raise UserError(f"{name}={value!r} is not implemented; {shown} is.")
     raise UserError(f"{name} must be one of {shown}. Received: {value!r:.80}.")
 
@@ -68,10 +77,24 @@ def checked_number(name, value):
 
 
 def checked_activation(name, value):
-    """Returns the name of an activation, or raises a UserError."""
-    if value not in ACTIVATIONS:
-        raise UserError(f"{name} must be one of {', '.join(ACTIVATIONS)}. Received: {value!r:.80}.")
+    """Returns the name of an activation, or of what a pooler does, or raises a UserError."""
+    known = POOLERS if name == "pooler" else ACTIVATIONS
+    if not isinstance(value, str) or value not in known:
+        raise UserError(f"{name} must be one of {', '.join(known)}. Received: {value!r:.80}.")
     return value
+
+
+def checked_repeated(name, value, check):
+    """Returns a tuple of what holds for each layer in turn, or raises a UserError.
+
+    Args:
+        name: the field's.
+        value: a list or tuple, of one entry a layer; a shorter one is repeated.
+        check: (name, entry) -> the entry, for those that are not None.
+    """
+    if not isinstance(value, (list, tuple)) or not value:
+        raise UserError(f"{name} must be a list with a number for each layer. Received: {value!r:.80}.")
+    return tuple(None if entry is None else check(name, entry) for entry in value)
 
 
 def checked_flag(name, value):

@@ -13,6 +13,7 @@ from keras_bert.errors import UserError
 # transformers' names of activations. A file of Google's means tanh by "gelu" (but for ELECTRA's).
 ACTIVATIONS = {
     **{"gelu": "gelu_erf", "gelu_python": "gelu_erf"},
+    "swish": "silu",
     **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu_tanh"),
 }
 WRITTEN = {"gelu_erf": "gelu", "gelu_tanh": "gelu_new"}
@@ -79,21 +80,22 @@ class Names:
     Attributes:
         prefix: what stands before them where there is a head.
         outside: the table of what is outside the blocks, {array of the file: places}.
-        block: the table inside a block, of names without the block's scope on either side.
+        block: the table inside a block, of names without the block's scope on either side, or config -> the table.
         scope: (config, number of the set of weights) -> how the file's names of a block begin.
     """
 
     outside: Mapping[str, tuple[Place, ...]]
-    block: Mapping[str, tuple[Place, ...]]
+    block: Mapping[str, tuple[Place, ...]] | Callable
     scope: Callable
     prefix: str = ""
 
     def table(self, config):
         """Returns {array of the file, without the prefix: places} of a config's encoder."""
         table = dict(self.outside)
+        block = self.block(config) if callable(self.block) else self.block
         for index in range(config.num_block_weights):
             scope, neutral = self.scope(config, index), NEUTRAL_BLOCK.format(index)
-            for name, places in self.block.items():
+            for name, places in block.items():
                 table[scope + name] = tuple(dataclasses.replace(p, name=neutral + p.name) for p in places)
         return table
 
@@ -109,6 +111,7 @@ class Head:
         table: {array of the file: places}.
         pooler: whether it reads the encoder's pooled output.
         dropout: the field of Config with the dropout before its output weights.
+        when: config -> whether a model of that config has it: DeBERTa's masked-LM heads have one of two sets of names.
     """
 
     suffix: str
@@ -117,6 +120,7 @@ class Head:
     table: Mapping[str, tuple[Place, ...]]
     pooler: bool = False
     dropout: str = "classifier_dropout"
+    when: Callable = lambda _: True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,7 +138,8 @@ class Family:
         names: the Names in transformers' files.
         heads: the Heads, in the order in which they are looked for; the first that fits is written.
         objectives: what it is pre-trained for: "masked_lm", "next_sentence" (or sentence order), "replaced_tokens".
-        decoder: names of the masked-LM head's output weights, bias, and of the bias that the latter is tied to.
+        decoder: names of the masked-LM head's output weights, bias, and of the bias that the latter is tied to; or a
+            function of a config that returns them.
         google: the Names in Google's TF1 checkpoints, or None where Google published none.
         google_activations: {hidden_act of Google's file: what it computes}.
         google_config: the name of the configuration beside Google's checkpoint; None where it has none.
@@ -144,6 +149,7 @@ class Family:
         also: further fields of Config that its config.json says.
         read: (fields of Config, fields of config.json) -> fields of Config, for what no table says.
         write: config -> further fields of config.json, the other way round.
+        settle: (config, names of a file's arrays) -> config, for what only the arrays say.
     """
 
     name: str
@@ -156,7 +162,11 @@ class Family:
     fixed: Mapping[str, object] = dataclasses.field(default_factory=dict)
     sizes: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     objectives: tuple[str, ...] = ("masked_lm",)
-    decoder: tuple[str, str | None, str] = ("lm_head.decoder.weight", "lm_head.decoder.bias", "lm_head.bias")
+    decoder: tuple[str | None, str | None, str] | Callable = (
+        "lm_head.decoder.weight",
+        "lm_head.decoder.bias",
+        "lm_head.bias",
+    )
     google: Names | None = None
     google_activations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     google_config: str | None = None
@@ -166,6 +176,7 @@ class Family:
     also: tuple[str, ...] = ()
     read: Callable = lambda fields, _: fields
     write: Callable = lambda _: {}
+    settle: Callable = lambda config, _: config
 
     @property
     def pools_by_head(self):
@@ -180,9 +191,17 @@ class Family:
             raise UserError(f"{self.title} has no head for {task}; it has heads for {known}.")
         return found
 
-    def head_table(self):
-        """Returns {array of the file: places} of all heads together."""
-        return {name: places for head in self.heads for name, places in head.table.items()}
+    def heads_of(self, config):
+        """Returns the Heads that models of a config have."""
+        return [head for head in self.heads if head.when(config)]
+
+    def head_table(self, config):
+        """Returns {array of the file: places} of all heads together that models of a config have."""
+        return {name: places for head in self.heads_of(config) for name, places in head.table.items()}
+
+    def decoder_of(self, config):
+        """Returns `decoder`, as models of a config have it."""
+        return self.decoder(config) if callable(self.decoder) else self.decoder
 
 
 def numbered(pattern):

@@ -40,17 +40,26 @@ def truncated_normal(stddev):
     return keras.initializers.TruncatedNormal(stddev=stddev)
 
 
-def dense(units, initializer_range, *, name, dtype=None):
+def dense(units, initializer_range, *, name, use_bias=True, dtype=None):
     """A Dense layer that starts from BERT's truncated normal; `units` may be one of NumPy's integers."""
     units = int(units) if isinstance(units, np.integer) else units
     with keras.RematScope(mode=None):  # of keras.RematScope's layers only whole blocks are rematerialized: remat.py
-        return keras.layers.Dense(units, kernel_initializer=truncated_normal(initializer_range), name=name, dtype=dtype)
+        start = truncated_normal(initializer_range)
+        return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=start, name=name, dtype=dtype)
 
 
-def layer_norm(epsilon, *, name, dtype=None):
-    """LayerNorm over the last axis. Keras computes it in float32 under 16-bit policies."""
+def layer_norm(epsilon, *, name, kind="layer", use_bias=True, dtype=None):
+    """LayerNorm over the last axis, or a NoNorm. Keras computes it in float32 under 16-bit policies.
+
+    Args:
+        epsilon: that of the variance.
+        kind: "layer", or "no_norm".
+        use_bias: whether it has one.
+    """
+    if kind == "no_norm":
+        return NoNorm(name=name, dtype=dtype)
     with keras.RematScope(mode=None):
-        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=dtype)
+        return keras.layers.LayerNormalization(epsilon=epsilon, center=use_bias, name=name, dtype=dtype)
 
 
 def dropout_layer(rate, *, name="dropout", dtype=None):
@@ -144,7 +153,7 @@ def residual_norm(x, bias, residual, gamma, beta, key, *, rate, epsilon):
         gamma, beta: (H,).
         key: see `drop`.
         rate: of the dropout.
-        epsilon: of the LayerNorm.
+        epsilon: of the LayerNorm; None for a NoNorm.
 
     Returns:
         (N, H) of x's dtype.
@@ -153,11 +162,40 @@ def residual_norm(x, bias, residual, gamma, beta, key, *, rate, epsilon):
     return ops.cast(normalized(drop(y, key, rate) + wide(residual), gamma, beta, epsilon), x.dtype)
 
 
+@fusible
+def residual_sum(x, bias, residual, key, *, rate):
+    """Ends a sub-layer that has its norm at its beginning: dropout of x + bias, and the residual sum, in float32.
+
+    Args:
+        x, bias, residual, key, rate: as in `residual_norm`.
+
+    Returns:
+        (N, H) of x's dtype.
+    """
+    y = wide(x) if bias is None else wide(x) + wide(bias)
+    return ops.cast(drop(y, key, rate) + wide(residual), x.dtype)
+
+
+@fusible
+def norm(x, gamma, beta, *, epsilon):
+    """Returns the LayerNorm of x (N, H), computed in float32, in x's dtype."""
+    return ops.cast(normalized(wide(x), gamma, beta, epsilon), x.dtype)
+
+
 def normalized(x, gamma, beta, epsilon):
-    """LayerNorm over the last axis (Ba et al. 2016) with weights gamma and beta, in float32 or wider, which x is."""
+    """LayerNorm over the last axis (Ba et al. 2016) in float32 or wider, which x is.
+
+    Args:
+        x: (N, H).
+        gamma, beta: (H,); no bias if beta is None.
+        epsilon: that of the variance; None for a NoNorm, gamma * x + beta.
+    """
+    if epsilon is None:
+        return x * wide(gamma) + wide(beta)
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    return centred * ops.rsqrt(variance + epsilon) * wide(gamma) + wide(beta)
+    scaled = centred * ops.rsqrt(variance + epsilon) * wide(gamma)
+    return scaled if beta is None else scaled + wide(beta)
 
 
 class ConfigLayer(keras.layers.Layer):
@@ -170,8 +208,8 @@ class ConfigLayer(keras.layers.Layer):
 
     def set_fields(self, **values):
         """Keeps the constructor's arguments as attributes."""
-        for name in self.FIELDS:
-            setattr(self, name, values[name])
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """Leaves `keras.RematScope` to the blocks, which are rematerialized as a whole (remat.py)."""
@@ -180,3 +218,21 @@ class ConfigLayer(keras.layers.Layer):
     def get_config(self):
         """Returns the constructor's arguments."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self.FIELDS}}
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class NoNorm(ConfigLayer):
+    """A factor and a bias in the place of a LayerNorm (Sun et al. 2020, "MobileBERT", section 3.4)."""
+
+    epsilon = None  # by which `normalized` knows it
+
+    def build(self, input_shape):
+        """Makes gamma and beta (H,)."""
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        """Returns float (..., H) from the same."""
+        return ops.cast(normalized(wide(inputs), self.gamma, self.beta, None), inputs.dtype)

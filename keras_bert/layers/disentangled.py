@@ -10,7 +10,7 @@ import math
 import numpy as np
 from keras import ops
 
-from keras_bert.layers.attention import MASKED
+from keras_bert.layers.attention import UNSEEN
 from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
@@ -188,7 +188,9 @@ def _taken(x, index):
 
 
 @fusible
-def disentangled_weights(content, to_position, to_content, input_mask, sequence_ids, query_ids, key, *, scale, rate):
+def disentangled_weights(
+    content, to_position, to_content, input_mask, query_mask, sequence_ids, query_ids, key, *, scale, rate
+):
     """Adds the scores up, scales and masks them, and takes their softmax and its dropout, in float32.
 
     Args:
@@ -196,6 +198,7 @@ def disentangled_weights(content, to_position, to_content, input_mask, sequence_
         to_position: (B, A, Q, S) of `content_to_position`, or None.
         to_content: (B, A, Q, S) of `position_to_content`, or None.
         input_mask: int (B, S).
+        query_mask: int (B, Q), that of the queries: padding sees all tokens alike.
         sequence_ids: int (B, S), the number of each token's text in a packed row, or None.
         query_ids: int (B, Q), those of the queries; needed with sequence_ids.
         key: see `drop`.
@@ -208,9 +211,8 @@ def disentangled_weights(content, to_position, to_content, input_mask, sequence_
     scores = wide(content)
     for more in (to_position, to_content):
         scores = scores if more is None else scores + wide(more)
-    visible = ops.expand_dims(ops.expand_dims(ops.cast(input_mask, scores.dtype), 1), 1)  # (B, 1, 1, S)
+    seen = ops.expand_dims(ops.not_equal(input_mask, 0), 1) & ops.expand_dims(ops.not_equal(query_mask, 0), 2)
     if sequence_ids is not None:
-        same = ops.equal(ops.expand_dims(query_ids, 2), ops.expand_dims(sequence_ids, 1))  # (B, Q, S)
-        visible = visible * ops.expand_dims(ops.cast(same, scores.dtype), 1)
-    scores = scores * scale + (1.0 - visible) * MASKED
+        seen = seen & ops.equal(ops.expand_dims(query_ids, 2), ops.expand_dims(sequence_ids, 1))  # (B, Q, S)
+    scores = ops.where(ops.expand_dims(seen, 1), scores * scale, UNSEEN)
     return ops.cast(drop(ops.softmax(scores, axis=-1), key, rate), content.dtype)

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_bert.layers.common import (
     ConfigLayer,
+    dense,
     dropout_layer,
     layer_norm,
     normalized,
@@ -34,27 +35,81 @@ def scores_against(x, table):
 
 
 @fusible
-def summed_norm(tokens, segments, positions, gamma, beta, key, *, rate, epsilon):
+def summed_norm(
+    tokens, segments, positions, gamma, beta, key, mask=None, *, rate, epsilon, scale=1.0, drops_first=False
+):
     """Returns dropout of the LayerNorm of a sum, computed in float32: (B, S, H) of the tokens' dtype.
 
     Args:
         tokens: (B, S, H).
         segments: (B, S, H), or (1, H) where there is one segment, or None.
-        positions: (S, H), or (B, S, H).
+        positions: (S, H), or (B, S, H), or None.
         gamma, beta, key, rate, epsilon: as in `residual_norm`, but for dropout coming last.
+        mask: int (B, S), 0 where the result is to be 0; None for nowhere.
+        scale: factor of the tokens.
+        drops_first: whether dropout comes before the LayerNorm.
     """
-    x = wide(tokens) if segments is None else wide(tokens) + wide(segments)
-    x = normalized(x + wide(positions), gamma, beta, epsilon)
+    x = wide(tokens) if scale == 1.0 else wide(tokens) * scale
+    for each in (segments, positions):
+        x = x if each is None else x + wide(each)
+    if drops_first:
+        return ops.cast(normalized(drop(x, key, rate), gamma, beta, epsilon), tokens.dtype)
+    x = normalized(x, gamma, beta, epsilon)
+    x = x if mask is None else x * ops.expand_dims(ops.cast(mask, x.dtype), -1)
     return ops.cast(drop(x, key, rate), tokens.dtype)
 
 
-def positions_of(input_ids, pad_token_id):
+def positions_of(input_ids, pad_token_id, sequence_ids=None):
     """Returns int32 (B, S): pad_token_id + how many real ids there are up to each place; padding gets pad_token_id.
 
     Source: fairseq's make_positions, as in transformers' create_position_ids_from_input_ids.
+
+    Args:
+        input_ids: int (B, S).
+        pad_token_id: the id of padding.
+        sequence_ids: int (B, S), the texts of a packed row, each of which is counted on its own.
     """
     real = ops.cast(ops.not_equal(input_ids, pad_token_id), "int32")
-    return ops.cumsum(real, axis=1) * real + pad_token_id
+    counted = ops.cumsum(real, axis=1) if sequence_ids is None else _counted(real, sequence_ids) + real
+    return counted * real + pad_token_id
+
+
+def places_in_texts(sequence_ids):
+    """Returns int32 (B, S), the place of each token in its own text, of rows that hold several.
+
+    >>> places_in_texts(ops.convert_to_tensor([[1, 1, 2, 2, 2, 0]])).tolist()
+    [[0, 1, 0, 1, 2, 0]]
+    """
+    return _counted(ops.ones_like(sequence_ids, dtype="int32"), sequence_ids)
+
+
+def _counted(x, sequence_ids):
+    """Returns int32 (B, S), the sum of x over the tokens of the same text that come before."""
+    ids, places = ops.cast(sequence_ids, "int32"), ops.arange(ops.shape(sequence_ids)[1], dtype="int32")
+    is_before = ops.equal(ids[:, :, None], ids[:, None, :]) & (places[:, None] > places)  # (B, S, S)
+    return ops.sum(ops.where(is_before, x[:, None, :], 0), axis=-1)
+
+
+def trigrams(x, padding, sequence_ids=None):
+    """Returns (B, S, 3 * E) of (B, S, E): of each token the next one, the token itself and the one before.
+
+    Source: transformers, MobileBertEmbeddings. Before the first token and after the last there are zeros.
+
+    Args:
+        x: (B, S, E).
+        padding: (E,), what follows a text of a packed row, as it would in a row of its own.
+        sequence_ids: int (B, S), the texts of a packed row.
+    """
+    none = ops.zeros_like(x[:, :1])
+    after, before = ops.concatenate([x[:, 1:], none], axis=1), ops.concatenate([none, x[:, :-1]], axis=1)
+    if sequence_ids is not None:
+        ids = ops.cast(sequence_ids, "int32")
+        edge = ops.zeros_like(ids[:, :1]) - 1
+        goes_on = ops.equal(ids, ops.concatenate([ids[:, 1:], edge], axis=1))[..., None]
+        went_on = ops.equal(ids, ops.concatenate([edge, ids[:, :-1]], axis=1))[..., None]
+        after = ops.where(goes_on, after, padding)
+        before = ops.where(went_on, before, 0.0)
+    return ops.concatenate([after, x, before], axis=-1)
 
 
 def sinusoids(positions, width):
@@ -123,15 +178,21 @@ class EmbeddingPostprocessor(ConfigLayer):
         dropout: rate on the result.
         initializer_range: standard deviation of the truncated normal.
         layer_norm_eps: epsilon of the LayerNorm.
-        position_embedding: "learned", or "sinusoidal", which does not train.
+        position_embedding: "learned"; "sinusoidal", which does not train; "none".
         pad_token_id: the id of padding.
         positions_from_ids: whether positions are those of `positions_of`, not 0, 1, 2, ...
         trains_padding: whether embeddings of padding learn from being looked up.
+        units: width of a projection without bias between the sum and the LayerNorm; None for none.
+        scale: factor of the tokens' embeddings.
+        drops_first: whether dropout comes before the LayerNorm.
+        masks: whether the embeddings of padding are 0.
+        norm_kind, norm_bias: see `layer_norm` in common.py.
     """
 
     FIELDS = (
         *("max_position_embeddings", "type_vocab_size", "dropout", "initializer_range", "layer_norm_eps"),
         *("position_embedding", "pad_token_id", "positions_from_ids", "trains_padding"),
+        *("units", "scale", "drops_first", "masks", "norm_kind", "norm_bias"),
     )
 
     def __init__(
@@ -146,6 +207,12 @@ class EmbeddingPostprocessor(ConfigLayer):
         pad_token_id=0,
         positions_from_ids=False,
         trains_padding=True,
+        units=None,
+        scale=1.0,
+        drops_first=False,
+        masks=False,
+        norm_kind="layer",
+        norm_bias=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -159,36 +226,57 @@ class EmbeddingPostprocessor(ConfigLayer):
             pad_token_id=pad_token_id,
             positions_from_ids=positions_from_ids,
             trains_padding=trains_padding,
+            units=units,
+            scale=scale,
+            drops_first=drops_first,
+            masks=masks,
+            norm_kind=norm_kind,
+            norm_bias=norm_bias,
         )
-        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
+        self.layer_norm = layer_norm(
+            layer_norm_eps, name="LayerNorm", kind=norm_kind, use_bias=norm_bias, dtype=self.dtype_policy
+        )
         self.dropout_layer = dropout_layer(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the position table (max_position_embeddings, H) and the segment table (type_vocab_size, H)."""
         width, fixed = input_shape[-1], self.position_embedding == "sinusoidal"
-        self.position_embeddings = self.add_weight(
-            name="position_embeddings",
-            shape=(self.max_position_embeddings, width),
-            initializer=_given(sinusoids) if fixed else truncated_normal(self.initializer_range),
-            trainable=not fixed,
-        )
-        self.token_type_embeddings = None
+        self.position_embeddings = self.token_type_embeddings = self.projection = None
+        if self.position_embedding != "none":
+            self.position_embeddings = self.add_weight(
+                name="position_embeddings",
+                shape=(self.max_position_embeddings, width),
+                initializer=_given(sinusoids) if fixed else truncated_normal(self.initializer_range),
+                trainable=not fixed,
+            )
         if self.type_vocab_size:
             self.token_type_embeddings = self.add_weight(
                 name="token_type_embeddings",
                 shape=(self.type_vocab_size, width),
                 initializer=truncated_normal(self.initializer_range),
             )
-        self.layer_norm.build(input_shape)
+        if self.units is not None:
+            self.projection = dense(
+                self.units, self.initializer_range, name="projection", use_bias=False, dtype=self.dtype_policy
+            )
+            self.projection.build(input_shape)
+        self.layer_norm.build((*input_shape[:-1], self.units or width))
         self.built = True
 
-    def call(self, inputs, segment_ids=None, input_ids=None, training=None):
+    @property
+    def reads_ids(self):
+        """Whether `call` needs the ids."""
+        return self.positions_from_ids or not self.trains_padding
+
+    def call(self, inputs, segment_ids=None, input_ids=None, input_mask=None, sequence_ids=None, training=None):
         """Embeds a batch.
 
         Args:
             inputs: float (B, S, H), token embeddings.
             segment_ids: int (B, S); needed with more than one segment.
             input_ids: int (B, S); needed with `positions_from_ids`, or without `trains_padding`.
+            input_mask: int (B, S); needed with `masks`.
+            sequence_ids: int (B, S), the texts of a packed row, each with positions of its own; None for one text.
             training: whether dropout is on.
 
         Returns:
@@ -203,27 +291,38 @@ class EmbeddingPostprocessor(ConfigLayer):
                 f"The sequence has {length} tokens, but the model has max_position_embeddings="
                 f"{self.max_position_embeddings}. Truncate the input or load a model with more positions."
             )
-        table = ops.cast(self.position_embeddings, self.compute_dtype)
-        if self.positions_from_ids:
-            positions = ops.take(table, positions_of(input_ids, self.pad_token_id), axis=0)  # (B, S, H)
-        else:
-            positions = table[: ops.shape(inputs)[1]]  # (S, H)
-        if not self.trains_padding:
-            is_pad = ops.equal(input_ids, self.pad_token_id)[..., None]  # (B, S, 1)
-            inputs = ops.where(is_pad, ops.stop_gradient(inputs), inputs)
-            if self.positions_from_ids:
-                positions = ops.where(is_pad, ops.stop_gradient(positions), positions)
+        is_pad = None if self.trains_padding else ops.equal(input_ids, self.pad_token_id)[..., None]  # (B, S, 1)
+        inputs = inputs if is_pad is None else ops.where(is_pad, ops.stop_gradient(inputs), inputs)
+        segments, positions = self._segments(segment_ids), self._positions(inputs, input_ids, sequence_ids, is_pad)
+        if self.projection is not None:
+            summed = sum(each for each in (segments, positions) if each is not None) + inputs
+            inputs, segments, positions = self.projection(summed), None, None
         return summed_norm(
             inputs,
-            self._segments(segment_ids),
+            segments,
             positions,
             self.layer_norm.gamma,
             self.layer_norm.beta,
             dropout_key(self.dropout_layer, training),
+            input_mask if self.masks else None,
             rate=self.dropout,
             epsilon=self.layer_norm.epsilon,
+            scale=self.scale,
+            drops_first=self.drops_first,
             fuse=worth_fusing(inputs, training),
         )
+
+    def _positions(self, inputs, input_ids, sequence_ids, is_pad):
+        """Returns the positions' embeddings, (B, S, H), or (S, H) for all rows alike, or None."""
+        if self.position_embeddings is None:
+            return None
+        table = ops.cast(self.position_embeddings, self.compute_dtype)
+        if not self.positions_from_ids:
+            if sequence_ids is not None:
+                return ops.take(table, places_in_texts(sequence_ids), axis=0)
+            return table[: ops.shape(inputs)[1]]  # (S, H)
+        positions = ops.take(table, positions_of(input_ids, self.pad_token_id, sequence_ids), axis=0)
+        return positions if is_pad is None else ops.where(is_pad, ops.stop_gradient(positions), positions)
 
     def _segments(self, segment_ids):
         """Returns the segments' embeddings, (B, S, H), or (1, H) for all tokens alike, or None."""
@@ -236,9 +335,9 @@ class EmbeddingPostprocessor(ConfigLayer):
         segments = ops.one_hot(ops.cast(segment_ids, "int32"), self.type_vocab_size, dtype=self.compute_dtype)
         return ops.matmul(segments, table)
 
-    def compute_output_spec(self, inputs, segment_ids=None, input_ids=None, training=None):
+    def compute_output_spec(self, inputs, *args, **kwargs):
         """Gives the shape without running `call`: JAX cannot slice the position table by an unknown length."""
-        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        return keras.KerasTensor((*inputs.shape[:-1], self.units or inputs.shape[-1]), dtype=self.compute_dtype)
 
 
 def _given(make):

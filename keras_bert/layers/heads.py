@@ -22,7 +22,7 @@ class FirstTokenPooler(ConfigLayer):
     """An activation, as a rule tanh, of a dense layer on the first token, [CLS].
 
     Args:
-        activation: as in TransformerBlock.
+        activation: as in TransformerBlock; or "first", for the first hidden state as it is, without a dense layer.
         initializer_range: standard deviation of the truncated normal.
     """
 
@@ -34,13 +34,15 @@ class FirstTokenPooler(ConfigLayer):
 
     def build(self, input_shape):
         """Makes the dense layer (H, H)."""
-        self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
-        self.dense.build((input_shape[0], input_shape[-1]))
+        if self.activation != "first":
+            self.dense = dense(input_shape[-1], self.initializer_range, name="dense", dtype=self.dtype_policy)
+            self.dense.build((input_shape[0], input_shape[-1]))
         self.built = True
 
     def call(self, inputs):
         """Returns float (B, H) from float (B, S, H)."""
-        return ACTIVATIONS[self.activation](self.dense(inputs[:, 0]))
+        first = inputs[:, 0]
+        return first if self.activation == "first" else ACTIVATIONS[self.activation](self.dense(first))
 
     def compute_output_spec(self, inputs):
         """Gives the shape without running `call`."""
@@ -56,21 +58,37 @@ class MaskedLMTransform(ConfigLayer):
         activation: as in TransformerBlock.
         initializer_range: standard deviation of the truncated normal.
         layer_norm_eps: epsilon of the LayerNorm.
+        use_bias, norm_bias: whether the dense layer and the LayerNorm have one.
     """
 
-    FIELDS = ("units", "activation", "initializer_range", "layer_norm_eps")
+    FIELDS = ("units", "activation", "initializer_range", "layer_norm_eps", "use_bias", "norm_bias")
 
-    def __init__(self, *, units=None, activation="gelu_tanh", initializer_range=0.02, layer_norm_eps=1e-12, **kwargs):
+    def __init__(
+        self,
+        *,
+        units=None,
+        activation="gelu_tanh",
+        initializer_range=0.02,
+        layer_norm_eps=1e-12,
+        use_bias=True,
+        norm_bias=True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.set_fields(
-            units=units, activation=activation, initializer_range=initializer_range, layer_norm_eps=layer_norm_eps
+            units=units,
+            activation=activation,
+            initializer_range=initializer_range,
+            layer_norm_eps=layer_norm_eps,
+            use_bias=use_bias,
+            norm_bias=norm_bias,
         )
-        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
+        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", use_bias=norm_bias, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         """Makes the dense layer (H, E)."""
         units = input_shape[-1] if self.units is None else self.units
-        self.dense = dense(units, self.initializer_range, name="dense", dtype=self.dtype_policy)
+        self.dense = dense(units, self.initializer_range, name="dense", use_bias=self.use_bias, dtype=self.dtype_policy)
         self.dense.build(input_shape)
         self.layer_norm.build((*input_shape[:-1], units))
         self.built = True
@@ -87,16 +105,30 @@ class MaskedLMTransform(ConfigLayer):
 
 @keras.saving.register_keras_serializable(package="keras_bert")
 class OutputBias(ConfigLayer):
-    """A bias per vocabulary entry on the masked-LM logits, which leave it as float32."""
+    """A bias per vocabulary entry on the masked-LM logits, which leave it as float32.
+
+    Args:
+        use_bias: whether there is one.
+    """
+
+    FIELDS = ("use_bias",)
+
+    def __init__(self, *, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.set_fields(use_bias=use_bias)
 
     def build(self, input_shape):
         """Makes the bias (V,)."""
+        self.built = True
+        if not self.use_bias:
+            return
         shape = (input_shape[-1],)
         self.bias = self.add_weight(name="bias", shape=shape, initializer="zeros", autocast=False)  # float32 throughout
-        self.built = True
 
     def call(self, inputs, training=None):
         """Returns float32 (..., V) from float (..., V)."""
+        if not self.use_bias:
+            return ops.cast(inputs, "float32")
         return float32_sum(inputs, self.bias, fuse=worth_fusing(inputs, training))
 
     def compute_output_spec(self, inputs, training=None):

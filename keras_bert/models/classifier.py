@@ -7,7 +7,6 @@ import keras
 from keras import ops
 
 from keras_bert.layers.common import dense
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options, head_dropout
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 from keras_bert.models.walk import mark_depths
@@ -48,19 +47,21 @@ class Classifier(HeadedModel):
             encoder,
             activation=config.classifier_act,
             dropout=head_dropout(config, self.head_task()),
-            drops_input=config.classifier_drops_input,
+            input_dropout=config.classifier_input_dropout,
+            pooling=config.classifier_pooling,
         )
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs(config)
+        inputs = encoder.token_inputs()
         logits = ops.cast(classifier(pooled(inputs)), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 
         # Config
         fields = {"num_classes": num_classes, "labels": labels, "pair": bool(pair), "multi_label": bool(multi_label)}
         self.set_head(encoder, classifier, **fields)
-        self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
+        self.pooler = pooled.pooler
+        self.keep_hidden(pooled.hidden)
         mark_depths(self)  # of a pooler of its own
 
     @classmethod

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_bert.checkpoints.opening import class_labels
 from keras_bert.checkpoints.parts import head_weights, pooler_weights, reads_pooler
 from keras_bert.errors import UserError
 from keras_bert.families import find_family
 from keras_bert.layers import FirstTokenPooler
-from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer
+from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer, layer_norm
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.encoder import Encoder
 
@@ -31,6 +32,11 @@ class HeadedModel(PretrainedModel):
     TASK = None
     HEAD = None
     FIELDS = ()
+
+    def keep_hidden(self, hidden):
+        """Keeps the layers of a Hidden, or None, as attributes."""
+        self.hidden_layer = None if hidden is None else hidden.layer
+        self.hidden_norm = None if hidden is None else hidden.norm
 
     def set_head(self, encoder, head=None, **fields):
         """Keeps the encoder, the head's dense layer and the values of FIELDS as attributes, NumPy's as Python's own."""
@@ -95,45 +101,90 @@ def head_dropout(config, task):
     return getattr(config, find_family(config.family).head(task).dropout)
 
 
+class Hidden:
+    """The hidden layer of a head: a dense layer, an activation, and in some families a LayerNorm.
+
+    Args:
+        encoder: the Encoder.
+        activation: after the dense layer.
+
+    Attributes:
+        layer: the Dense layer (H, H).
+        norm: the LayerNorm, or None.
+    """
+
+    def __init__(self, encoder, activation):
+        config, policy = encoder.bert_config, encoder.policy
+        self.activation, self.norm = activation, None
+        size, stddev, bias = config.hidden_size, config.initializer_range, config.head_bias
+        self.layer = dense(size, stddev, name="hidden_layer", use_bias=bias, dtype=policy)
+        if config.head_norm:
+            eps, bias = config.layer_norm_eps, config.head_norm_bias
+            self.norm = layer_norm(eps, name="hidden_norm", use_bias=bias, dtype=policy)
+
+    def __call__(self, x):
+        """Returns float (..., H) from the same."""
+        x = ACTIVATIONS[self.activation](self.layer(x))
+        return x if self.norm is None else self.norm(x)
+
+
+def token_hidden(encoder):
+    """Returns the Hidden that a family's heads for each token have, or None."""
+    activation = encoder.bert_config.token_act
+    return None if activation is None else Hidden(encoder, activation)
+
+
 class Pooled:
     """What a classifier reads of a sequence, and the layers that make it: the pooled output, or a hidden layer's.
 
     Args:
         encoder: the Encoder.
         activation: that of the hidden layer, or None for the pooled output.
-        pooling: the hidden layer reads the "first" hidden state, the "last" or their "mean", padding among them.
+        pooling: the hidden layer reads the "first" hidden state, the "last" or their "mean", padding among them, or of
+            the real tokens the "first_real" or their "mean_real".
         dropout: rate before the classifier's dense layer.
-        drops_input: whether there is dropout before the hidden layer, too.
+        input_dropout: rate before the hidden layer.
 
     Attributes:
-        hidden_layer: the Dense layer (H, H), or None.
+        hidden: the Hidden, or None.
         pooler: the FirstTokenPooler of a head that reads a pooled output which the encoder does not have, or None.
     """
 
-    def __init__(self, encoder, *, activation=None, pooling="first", dropout, drops_input=False):
+    def __init__(self, encoder, *, activation=None, pooling="first", dropout, input_dropout=0.0):
         config, policy = encoder.bert_config, encoder.policy
-        self.encoder, self.activation, self.pooling, self.drops_input = encoder, activation, pooling, drops_input
+        self.encoder, self.pooling = encoder, pooling
         self.dropout = dropout_layer(dropout, name="classifier_dropout", dtype=policy)
-        self.hidden_layer = self.pooler = None
+        self.hidden = self.pooler = self.input_dropout = None
         if activation is not None:
-            self.hidden_layer = dense(config.hidden_size, config.initializer_range, name="hidden_layer", dtype=policy)
+            self.hidden = Hidden(encoder, activation)
+            self.input_dropout = self.dropout
+            if input_dropout != dropout:
+                self.input_dropout = dropout_layer(input_dropout, name="classifier_input_dropout", dtype=policy)
         elif encoder.pooler is None:
             self.pooler = FirstTokenPooler(initializer_range=config.initializer_range, name="pooler", dtype=policy)
 
     def __call__(self, inputs):
         """Returns float (B, H) from a dict of the encoder's inputs, after dropout."""
-        if self.hidden_layer is None:
+        if self.hidden is None:
             own = self.pooler
             pooled = self.encoder.pooled_output(inputs) if own is None else own(self.encoder.first_output(inputs))
             return self.dropout(pooled)
-        hidden = (
-            self.encoder.first_output(inputs) if self.pooling == "first" else self.encoder(inputs)["sequence_output"]
-        )
+        return self.dropout(self.hidden(self.input_dropout(self._read(inputs))))
+
+    def _read(self, inputs):
+        """Returns float (B, H), what the hidden layer reads."""
+        if self.pooling == "first":
+            hidden = self.encoder.first_output(inputs)
+        elif self.pooling == "first_real":
+            return self.encoder.first_output(inputs, of_real=True)[:, 0]
+        else:
+            hidden = self.encoder(inputs)["sequence_output"]
         with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
+            if self.pooling == "mean_real":
+                real = ops.expand_dims(ops.cast(inputs["input_mask"], hidden.dtype), -1)  # (B, S, 1)
+                return ops.sum(hidden * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
             place = {"first": 0, "last": -1}.get(self.pooling)
-            read = keras.ops.mean(hidden, axis=1) if place is None else hidden[:, place]
-        read = self.dropout(read) if self.drops_input else read
-        return self.dropout(ACTIVATIONS[self.activation](self.hidden_layer(read)))
+            return ops.mean(hidden, axis=1) if place is None else hidden[:, place]
 
 
 def class_names(num_classes, labels):

@@ -74,3 +74,17 @@ def has_strings(x):
     if getattr(dtype, "kind", "") == "O" and getattr(x, "size", 0):
         return isinstance(x.ravel()[0] if hasattr(x, "ravel") else next(iter(x)), (str, bytes))
     return getattr(dtype, "kind", "") in ("U", "S", "T") or getattr(dtype, "name", "") in ("string", "str")
+
+
+def token_inputs(config, shape=(None,), *, packed=False):
+    """Returns the symbolic inputs of a model, int32 (B, *shape), which is (B, S) as a rule, by their names.
+
+    Args:
+        config: a Config.
+        shape: without the batch's dimension.
+        packed: whether rows hold several texts.
+    """
+    names = ["input_ids", "sequence_ids" if packed else "input_mask"]
+    names += ["segment_ids"] if config.has_segments else []
+    names += ["global_attention_mask"] if config.attention == "global_local" else []
+    return {name: keras.Input(shape, dtype="int32", name=name) for name in names}

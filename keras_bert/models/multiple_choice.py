@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_bert.layers import FoldChoices, UnfoldChoices
 from keras_bert.layers.common import dense
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel, Pooled, head_dropout
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.models.walk import mark_depths
@@ -37,19 +36,21 @@ class MultipleChoice(HeadedModel):
             activation=config.choice_act,
             pooling=config.choice_pooling,
             dropout=head_dropout(config, self.head_task()) if dropout is None else dropout,
+            input_dropout=config.classifier_input_dropout_prob or 0.0,
         )
         classifier = dense(1, config.initializer_range, name="classifier", dtype=encoder.policy)
         fold, unfold = FoldChoices(name="fold_choices"), UnfoldChoices(name="unfold_choices", dtype="float32")
 
         # Functional model
-        inputs = token_inputs(config, (None, None))
+        inputs = encoder.token_inputs((None, None))
         read = pooled({name: fold(array) for name, array in inputs.items()})  # (B * N, H)
         scores = ops.cast(classifier(read), "float32")  # (B * N, 1)
         super().__init__(inputs=inputs, outputs=unfold(scores, inputs["input_ids"]), name=name, **kwargs)
 
         # Config
         self.set_head(encoder, classifier)
-        self.hidden_layer, self.pooler = pooled.hidden_layer, pooled.pooler
+        self.pooler = pooled.pooler
+        self.keep_hidden(pooled.hidden)
         mark_depths(self)  # of a pooler of its own
 
     @property

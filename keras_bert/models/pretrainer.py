@@ -12,7 +12,6 @@ from keras_bert.errors import UserError
 from keras_bert.families import find_family
 from keras_bert.layers import MaskedLMTransform, OutputBias, TokenEmbedding
 from keras_bert.layers.common import ACTIVATIONS, dense, take_positions
-from keras_bert.models.encoder import token_inputs
 from keras_bert.models.headed import HeadedModel
 from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
 
@@ -62,7 +61,7 @@ class Pretrainer(HeadedModel):
         heads = Heads(encoder, objectives)
 
         # Functional model
-        inputs = token_inputs(config)
+        inputs = encoder.token_inputs()
         if "masked_lm" in objectives:
             inputs["masked_lm_positions"] = keras.Input((None,), dtype="int32", name="masked_lm_positions")
         super().__init__(inputs=inputs, outputs=heads(inputs), name=name, **kwargs)
@@ -70,7 +69,7 @@ class Pretrainer(HeadedModel):
         # Config
         self.set_head(encoder, objectives=list(objectives))
         self.masked_lm_transform, self.masked_lm_bias = heads.masked_lm_transform, heads.masked_lm_bias
-        self.masked_lm_output = heads.masked_lm_output
+        self.masked_lm_output, self.masked_lm_rest = heads.masked_lm_output, heads.masked_lm_rest
         self.next_sentence = heads.next_sentence
         self.replaced_tokens_transform, self.replaced_tokens = heads.replaced_tokens_transform, heads.replaced_tokens
 
@@ -113,21 +112,26 @@ class Heads:
     def __init__(self, encoder, objectives):
         config, policy = encoder.bert_config, encoder.policy
         self.encoder, self.objectives, self.activation = encoder, objectives, ACTIVATIONS[config.hidden_act]
-        self.masked_lm_transform = self.masked_lm_bias = self.masked_lm_output = None
+        self.masked_lm_transform = self.masked_lm_bias = self.masked_lm_output = self.masked_lm_rest = None
         self.next_sentence = self.replaced_tokens_transform = self.replaced_tokens = None
         shared, stddev = {"initializer_range": config.initializer_range, "dtype": policy}, config.initializer_range
         if "masked_lm" in objectives:
             self.masked_lm_transform = MaskedLMTransform(
-                units=config.embedding_width,
+                units=config.hidden_size if config.wide_output else config.embedding_width,
                 activation=config.masked_lm_act or config.hidden_act,
                 layer_norm_eps=config.layer_norm_eps if config.head_norm_eps is None else config.head_norm_eps,
+                use_bias=config.head_bias,
+                norm_bias=config.head_norm_bias,
                 name="masked_lm_transform",
                 **shared,
             )
-            self.masked_lm_bias = OutputBias(name="masked_lm_bias", dtype=policy)
+            self.masked_lm_bias = OutputBias(use_bias=config.decoder_bias, name="masked_lm_bias", dtype=policy)
             if not config.tie_word_embeddings:
                 sizes = (config.vocab_size, config.embedding_width)
                 self.masked_lm_output = TokenEmbedding(*sizes, name="masked_lm_output", **shared)
+            if config.wide_output:
+                sizes = (config.vocab_size, config.hidden_size - config.embedding_width)
+                self.masked_lm_rest = TokenEmbedding(*sizes, name="masked_lm_rest", **shared)
         if "next_sentence" in objectives:
             self.next_sentence = dense(2, stddev, name="next_sentence", dtype=policy)
         if "replaced_tokens" in objectives:
@@ -153,7 +157,11 @@ class Heads:
         if positions is not None:
             hidden = self.masked_lm_transform(hidden)  # (B, P, E): only the masked positions meet the vocabulary
             table = self.masked_lm_output or self.encoder.token_embedding
-            outputs["masked_lm"] = self.masked_lm_bias(table(hidden, reverse=True))
+            width = self.encoder.bert_config.embedding_width
+            scores = table(hidden if self.masked_lm_rest is None else hidden[..., :width], reverse=True)
+            if self.masked_lm_rest is not None:
+                scores = scores + self.masked_lm_rest(hidden[..., width:], reverse=True)
+            outputs["masked_lm"] = self.masked_lm_bias(scores)
         if self.next_sentence is not None:
             outputs["next_sentence"] = ops.cast(self.next_sentence(encoded["pooled_output"]), "float32")
         return {name: outputs[name] for name in self.objectives}

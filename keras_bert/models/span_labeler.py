@@ -9,8 +9,7 @@ import keras
 from keras import ops
 
 from keras_bert.layers.common import dense, dropout_layer
-from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel
+from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
 
 
@@ -50,8 +49,9 @@ class SpanLabeler(HeadedModel):
         labeler = dense(2, config.initializer_range, name="span_labeler", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs(config)
-        hidden = encoder(inputs)["sequence_output"]
+        inputs = encoder.token_inputs()
+        hidden, layer = encoder(inputs)["sequence_output"], token_hidden(encoder)
+        hidden = hidden if layer is None else layer(hidden)
         if config.span_dropout_prob is not None:
             hidden = dropout_layer(config.span_dropout_prob, name="span_dropout", dtype=encoder.policy)(hidden)
         logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
@@ -60,6 +60,7 @@ class SpanLabeler(HeadedModel):
 
         # Config
         self.set_head(encoder, labeler, null_score_diff_threshold=null_score_diff_threshold)
+        self.keep_hidden(layer)
 
     def task(self):
         """Returns the head's kind, and the threshold if it has one."""

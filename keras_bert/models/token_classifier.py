@@ -8,8 +8,7 @@ from keras import ops
 
 from keras_bert.data.batches import IGNORED_LABEL
 from keras_bert.layers.common import dense, dropout_layer
-from keras_bert.models.encoder import token_inputs
-from keras_bert.models.headed import HeadedModel, class_names, class_options, head_dropout
+from keras_bert.models.headed import HeadedModel, class_names, class_options, head_dropout, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
 
 
@@ -42,12 +41,15 @@ class TokenClassifier(HeadedModel):
         classifier = dense(num_classes, config.initializer_range, name="classifier", dtype=encoder.policy)
 
         # Functional model
-        inputs = token_inputs(config)
-        logits = ops.cast(classifier(dropout(encoder(inputs)["sequence_output"])), "float32")
+        inputs = encoder.token_inputs()
+        hidden, layer = encoder(inputs)["sequence_output"], token_hidden(encoder)
+        hidden = hidden if layer is None else layer(hidden)
+        logits = ops.cast(classifier(dropout(hidden)), "float32")
         super().__init__(inputs=inputs, outputs=logits, name=name, **kwargs)
 
         # Config
         self.set_head(encoder, classifier, num_classes=num_classes, labels=labels)
+        self.keep_hidden(layer)
 
     @classmethod
     def head_options(cls, task, **given):

@@ -66,9 +66,9 @@ def test_16_bits_are_read(model, dtype):
     check_same(folder, {name: array.astype(dtype).astype(np.float32) for name, array in arrays.items()})
 
 
-def older(stored, row):
+def older(stored, row, config):
     """Returns arrays as files made by transformers 2 to 4 have them: copies of tied ones, buffers, gamma and beta."""
-    decoder, decoder_bias, bias = row.decoder
+    decoder, decoder_bias, bias = row.decoder_of(config)
     words = next(name for name in stored if name.endswith("word_embeddings.weight"))
     renamed = {}
     for name, array in stored.items():
@@ -84,7 +84,7 @@ def older(stored, row):
 def test_older_files_are_read(model, prefix):
     folder, config, arrays = model
     row = find_family(config.family)
-    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row).items()})
+    rewrite(folder, lambda stored: {prefix + name: array for name, array in older(stored, row, config).items()})
     checkpoint = check_same(folder, arrays)
     assert checkpoint.notes == ()
     assert not any("." in name for name in checkpoint.shapes)
@@ -112,7 +112,7 @@ def test_shards_are_read(model):
 
 def test_a_decoder_alone_is_the_embeddings(model):
     folder, config, arrays = model
-    decoder = find_family(config.family).decoder[0]
+    decoder = find_family(config.family).decoder_of(config)[0]
     words = next(name for name in load_file(folder / "model.safetensors") if name.endswith("word_embeddings.weight"))
     rewrite(folder, lambda stored: {decoder if name == words else name: array for name, array in stored.items()})
     check_same(folder, arrays)

@@ -129,18 +129,21 @@ def gradient_norms(model, x, y, weights):
     return loss, {f.weight.name: norms[id(f.variable)] for f in walk(model) if id(f.variable) in norms}
 
 
-def neutral_norms(config, arrays):
-    """Returns {neutral name: norm} of a golden file's gradients, and the names that no table has."""
+def neutral_norms(config, arrays, task):
+    """Returns {neutral names: norm} of a golden file's gradients, and the names that no table has.
+
+    An array of the file may hold several weights, whose gradients have one norm together.
+    """
     row = find_family(config.family)
-    decoder, decoder_bias, bias = row.decoder
+    decoder, decoder_bias, bias = row.decoder_of(config)
     words = next(places for places in row.names.outside.values() if places[0].name.endswith("/word_embeddings"))
-    table = {decoder: words, **file_table(row, config)}  # tied, it may be named by either
+    table = {decoder: words, **file_table(row, config, row.head(task))}  # tied, it may be named by either
     if decoder_bias in arrays["grad/names"]:  # untied: it counts, and the other is not read
         table = {name: places for name, places in table.items() if name != bias} | {decoder_bias: table[bias]}
     norms, strange = {}, []
     for name, norm in zip(arrays["grad/names"].tolist(), arrays["grad/norms"].tolist(), strict=True):
         if name in table:
-            norms[table[name][0].name] = norm
+            norms[tuple(place.name for place in table[name])] = norm
         elif norm:
             strange.append(name)
     return norms, strange
