@@ -108,6 +108,9 @@ def activated(x, bias, *, activation):
 def gated(x, bias, *, activation, fuse):
     """Returns the activation of one half of x + bias times the other half, in float32 (Shazeer 2020, GLU variants).
 
+    The halves are cut outside the chain: what XLA fuses with a concatenation, here their gradients', it computes number
+    by number. And not by slices, for whose gradients TensorFlow pads both halves with zeros.
+
     Args:
         x: (N, 2 * units); the activation is that of the first half.
         bias: (2 * units,) or None.
@@ -117,29 +120,14 @@ def gated(x, bias, *, activation, fuse):
     Returns:
         (N, units) of x's dtype.
     """
-    biases = (None, None) if bias is None else halves(ops.convert_to_tensor(bias))
-    return _gated(*halves(x), *biases, activation=activation, fuse=fuse)
+    biases = (None, None) if bias is None else ops.split(bias, 2)
+    return _gated(*ops.split(x, 2, axis=-1), *biases, activation=activation, fuse=fuse)
 
 
 @fusible
 def _gated(x, gate, bias, gate_bias, *, activation):
     y, gate = (wide(half) if b is None else wide(half) + wide(b) for half, b in ((x, bias), (gate, gate_bias)))
     return ops.cast(ACTIVATIONS[activation](y) * gate, x.dtype)
-
-
-@ops.custom_gradient
-def halves(x):
-    """Cuts the last axis in two.
-
-    TensorFlow's own gradient pads both halves with zeros and adds them up. Not for inside a chain: what XLA fuses with
-    a concatenation it computes number by number.
-    """
-
-    def gradients(*upstream):
-        upstream = upstream[0] if len(upstream) == 1 else upstream  # JAX gives a tuple
-        return ops.concatenate(upstream, axis=-1)
-
-    return tuple(ops.split(x, 2, axis=-1)), gradients
 
 
 @fusible
