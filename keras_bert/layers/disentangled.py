@@ -211,8 +211,11 @@ def disentangled_weights(
     scores = wide(content)
     for more in (to_position, to_content):
         scores = scores if more is None else scores + wide(more)
-    seen = ops.expand_dims(ops.not_equal(input_mask, 0), 1) & ops.expand_dims(ops.not_equal(query_mask, 0), 2)
+    asks = ops.expand_dims(ops.not_equal(query_mask, 0), 2)  # (B, Q, 1)
+    seen = ops.expand_dims(ops.not_equal(input_mask, 0), 1) & asks
     if sequence_ids is not None:
         seen = seen & ops.equal(ops.expand_dims(query_ids, 2), ops.expand_dims(sequence_ids, 1))  # (B, Q, S)
-    scores = ops.where(ops.expand_dims(seen, 1), scores * scale, UNSEEN)
+    # Not ops.where on the scores, which takes longer. Scores of padding have no gradient, hence the factor of 0.
+    factor = ops.expand_dims(ops.cast(asks, scores.dtype) * scale, 1)
+    scores = scores * factor + ops.expand_dims(ops.where(seen, 0.0, UNSEEN), 1)
     return ops.cast(drop(ops.softmax(scores, axis=-1), key, rate), content.dtype)

@@ -223,3 +223,17 @@ def test_weights_are_the_softmax_of_the_scaled_sum_over_what_is_seen(packed):
             expected = weights_by_hand(total, mask, ids, 0.3)
         np.testing.assert_allclose(np.asarray(ours)[real], expected[real], atol=1e-6)
         np.testing.assert_allclose(np.asarray(ours)[~real], 1 / S, atol=1e-6)  # padding sees all alike
+
+
+def test_scores_of_padding_and_of_other_texts_have_no_gradient():
+    ids = np.array([[1, 1, 2, 2, 0], [1, 1, 1, 1, 1]])
+    mask = (ids > 0).astype(int)
+    scores = np.random.default_rng(0).normal(size=(3, B, A, S, S)).astype(np.float32)
+
+    def weights(*scores):
+        return disentangled_weights(*scores, mask, mask, ids, ids, None, scale=0.3, rate=0.5, fuse=False)
+
+    unseen = np.broadcast_to(((ids[:, :, None] != ids[:, None]) | (mask[:, :, None] == 0))[:, None], scores.shape[1:])
+    for gradient in gradients(weights, *scores):
+        assert not gradient[unseen].any()
+        assert np.abs(gradient[~unseen]).max() > 1e-3
