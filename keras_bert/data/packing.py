@@ -1,4 +1,4 @@
-"""Packing: which texts share a row, so that little of it is padding (best fit decreasing; Krell et al. 2021, 2107.02027).
+"""Packing: which texts share a row, so that little of it is padding (best fit decreasing; Krell et al. 2021).
 
 The longest texts come first, each into the row that it fills best. Rows that have as much room left are one group, so
 that a million texts take a second.
