@@ -255,7 +255,7 @@ def _attention(config, index):
     if config.attention == "global_local":
         settings["slots"] = config.max_global_tokens
     if config.attention == "block_sparse":
-        settings |= {**dataclasses.asdict(config.block_sparse), "number": index}
+        settings |= {**dataclasses.asdict(config.block_sparse), "number": index, "longest": config.max_length}
     if config.attention == "disentangled":
         relative = dataclasses.asdict(config.relative)
         settings |= {name: value for name, value in relative.items() if name not in ("norm", "table")}
