@@ -70,7 +70,7 @@ class GlobalLocalAttention(LocalAttention):
         hot = global_slots(places.global_mask, places.mask, slots)
         asking = self.heads(self.query_global, in_slots(hot, inputs))
         tensors = (query, key, value, asking, *others, places.mask, hot)
-        context = global_local_attention(*tensors, **settings, training=bool(training), fuse=fuse)
+        context = global_local_attention(*tensors, **settings, fuse=fuse)
         return without_padding(context, places)
 
     def dense(self, query, key, value, asking, global_key, global_value, places, *, return_scores=False, **settings):
