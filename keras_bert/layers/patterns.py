@@ -14,6 +14,7 @@ from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
 
+
 def local_attention(query, key, value, input_mask, *, window, scale, rate, dropout_key, sequence_ids=None, fuse):
     """Lets each token attend to the unmasked ones in its window.
 
