@@ -170,16 +170,33 @@ def runs(config, step, objectives=None):
 
 def block_products(config, step, *, objectives=None):
     """Returns the Products of each block run."""
-    kernels = {}  # {number of the set of weights: {name of a dense layer: its kernel}}
-    for weight in filter(_is_computed, encoder_weights(config)):
-        if found := BLOCK.match(weight.name):
-            name = weight.path.split(".", 2)[2].removesuffix(".kernel").removeprefix("attention.")
-            kernels.setdefault(int(found[1]), {})[name] = weight
+    kernels = _kernels(config)
     return [
         product
         for index, read in runs(config, step, objectives)
         for product in _run(config, step, index, kernels[index], read)
     ]
+
+
+def block_flops(config, step, index):
+    """Returns the floating-point operations of the forward pass of one block run, computed at all positions.
+
+    Args:
+        config: a Config.
+        step: a Step.
+        index: the number of the block's set of weights.
+    """
+    return sum(product.flops for product in _run(config, step, index, _kernels(config)[index], None))
+
+
+def _kernels(config):
+    """Returns {number of a set of weights: {name of a dense layer: its kernel, a Weight}} of the blocks."""
+    kernels = {}
+    for weight in filter(_is_computed, encoder_weights(config)):
+        if found := BLOCK.match(weight.name):
+            name = weight.path.split(".", 2)[2].removesuffix(".kernel").removeprefix("attention.")
+            kernels.setdefault(int(found[1]), {})[name] = weight
+    return kernels
 
 
 def _run(config, step, index, kernels, read):

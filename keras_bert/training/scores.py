@@ -99,3 +99,53 @@ def place_terms(config, length, read=None):
         return {}
     terms = {"pos_key": read or length} if relative.c2p else {}
     return terms | ({"pos_query": length} if relative.p2c else {})
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of attention that a model has.
+
+    Attributes:
+        title: which tokens a token sees.
+        index: the number of a block that has it.
+        blocks: how many have it.
+        pays_from: the shortest text of which it computes fewer scores than there are pairs of tokens; None for none.
+    """
+
+    title: str
+    index: int
+    blocks: int
+    pays_from: int | None
+
+
+def kinds(config):
+    """Returns the Kinds of a model, in the order in which they come first.
+
+    Example:
+        >>> from keras_bert.config import Config
+        >>> [(kind.title, kind.blocks, kind.pays_from) for kind in kinds(Config.from_name("modernbert-base"))]
+        [('all tokens', 8, None), ('64 tokens on each side', 14, 320)]
+    """
+    found = {}  # {title: numbers of the blocks}
+    for index in config.passes:
+        found.setdefault(_title(config, index), []).append(index)
+    return [Kind(title, of[0], len(of), _pays_from(config, of[0])) for title, of in found.items()]
+
+
+def _title(config, index):
+    kind, blocks = kind_of(config, index), config.block_sparse
+    return {
+        "full": lambda: "all tokens",
+        "local": lambda: f"{config.window(index)} tokens on each side",
+        "global_local": lambda: f"{config.window(index)} on each side, {config.max_global_tokens} global ones",
+        "block_sparse": lambda: f"{3 + blocks.random_blocks} blocks of {blocks.block_size}, and both ends",
+        "disentangled": lambda: "all tokens, by relative places" if place_terms(config, 1) else "all tokens",
+    }[kind]()
+
+
+def _pays_from(config, index):
+    """Returns the shortest text of which a block computes fewer scores than there are pairs of tokens, or None."""
+    if KINDS[kind_of(config, index)] is _full:
+        return None
+    counted = ((n, block_scores(config, index, n)) for n in range(1, config.max_length + 1))
+    return next((n for n, scores in counted if sum(each.queries * each.keys for each in scores) < n * n), None)
