@@ -255,9 +255,10 @@ def _figures(config, args, checkpoint=None):
     objectives = None if checkpoint is None else checkpoint.task.get("objectives")
     encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, objectives, checkpoint)
     made_for = {"objectives": objectives}
-    example, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
+    once, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
     blocks, others = (count(config, step, **made_for) for count in (costs.block_products, costs.other_products))
-    passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
+    passes = {"forward": once.forward, "training": once.training, "training_with_remat": again.training}
+    tokens = step.train_batch_size * step.max_seq_length
     memory, least = {}, []
     for way, options in WAYS.items():
         options = {**options, **made_for, "optimizer": args.optimizer}
@@ -283,8 +284,8 @@ def _figures(config, args, checkpoint=None):
         },
         "flops": {
             "products": costs.by_name([*blocks, *others]),
-            **{f"{name}_per_token": number / step.max_seq_length for name, number in passes.items()},
-            **{f"{name}_per_step": number * step.train_batch_size for name, number in passes.items()},
+            **{f"{name}_per_token": number / tokens for name, number in passes.items()},
+            **{f"{name}_per_step": number for name, number in passes.items()},
         },
         "memory": memory,
         "capacity": capacity,
@@ -361,13 +362,11 @@ def _flops_table(flops, step):
         "\narithmetic of pre-training: 2 m k n FLOP a matrix product, the backward pass as two forward passes "
         "(Kaplan et al. 2020, section 2.1)"
     )
-    forward, length = sum(flops["products"].values()), step["max_seq_length"]
+    forward, examples, length = sum(flops["products"].values()), step["train_batch_size"], step["max_seq_length"]
     for name, number in flops["products"].items():
-        yield f"  {name:<28}{_amount(number / length, 'FLOP'):>14}{number / forward:>7.1%}"
+        yield f"  {name:<28}{_amount(number / (examples * length), 'FLOP'):>14}{number / forward:>7.1%}"
     names = {"forward": "forward", "training": "training", "training_with_remat": "training with remat"}
-    tokens = (
-        f"a step of {step['train_batch_size']} x {length} tokens, {step['max_predictions_per_seq']} predictions each"
-    )
+    tokens = f"a step of {examples} x {length} tokens, {step['max_predictions_per_seq']} predictions each"
     for per, what in (("token", "a token"), ("step", tokens)):
         passes = (f"{name} {_amount(flops[f'{key}_per_{per}'], 'FLOP')}" for key, name in names.items())
         yield f"  {what}: {', '.join(passes)}"
