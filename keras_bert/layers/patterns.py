@@ -9,7 +9,7 @@ B batch, S sequence, Q queries, A heads, D head size, n blocks, b tokens in a bl
 from keras import ops
 
 from keras_bert.config import reach
-from keras_bert.layers.attention import MASKED
+from keras_bert.layers.attention import UNSEEN
 from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
@@ -209,22 +209,18 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
         (B, A, n, b, K + E) of the scores' dtype.
     """
     scores, dtype = wide(scores) * scale, scores.dtype
-
-    def hidden(seen):  # 0 where a bool tensor is true
-        return (1.0 - ops.cast(seen, scores.dtype)) * MASKED
-
-    bias = hidden(visible > 0)
-    if bonus:  # not a logarithm of the weights: XLA would compute it anew for each query
-        bias = bias + ops.cast(visible > 1, scores.dtype) * bonus
-    bias = ops.expand_dims(bias, 3)  # (B, A or 1, n, 1, K + E)
+    seen = ops.expand_dims(visible > 0, 3)  # (B, A or 1, n, 1, K + E)
     if window is not None:
-        seen = within(window, *ops.shape(scores)[-2:], places, extra)  # (b, K + E) or (B, n, b, K)
+        near = within(window, *ops.shape(scores)[-2:], places, extra)  # (b, K + E) or (B, n, b, K)
         if always is not None:
-            seen = ops.logical_or(seen, ops.expand_dims(always, 2) > 0)
-        bias = bias + (hidden(seen) if len(seen.shape) == 2 else ops.expand_dims(hidden(seen), 1))
+            near = ops.logical_or(near, ops.expand_dims(always, 2) > 0)
+        seen = ops.logical_and(seen, near if len(near.shape) == 2 else ops.expand_dims(near, 1))
     if query_ids is not None:
         same = ops.equal(ops.expand_dims(query_ids, 3), ops.expand_dims(key_ids, 2))  # (B, n, b, K)
-        bias = bias + ops.expand_dims(hidden(same), 1)
+        seen = ops.logical_and(seen, ops.expand_dims(same, 1))
+    bias = ops.where(seen, 0.0, UNSEEN)
+    if bonus:  # not a logarithm of the weights: XLA would compute it anew for each query
+        bias = bias + ops.expand_dims(ops.cast(visible > 1, scores.dtype) * bonus, 3)
     return ops.cast(drop(ops.softmax(scores + bias, axis=-1), key, rate), dtype)
 
 
