@@ -12,6 +12,7 @@ import math
 import numpy as np
 from keras import ops
 
+from keras_bert.config.reach import longest_full
 from keras_bert.layers.attention import MASKED, attention_weights
 from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
@@ -27,11 +28,6 @@ from keras_bert.layers.patterns import (
 
 PAPER_LENGTHS = (1024, 3072, 4096)  # for which transformers draws as the paper's experiments did
 PAPER_REACH = 1024  # up to where those drew
-
-
-def longest_full(block_size, random_blocks):
-    """Returns the longest text that attends in full, as sparse attention would save nothing."""
-    return (5 + 2 * random_blocks) * block_size
 
 
 def random_plan(num_heads, length, block_size, random_blocks, layer, drawn, longest=None):

@@ -96,11 +96,13 @@ class BottleneckBlock(TransformerBlock):
 
         seen, asking, residual = inputs, queries, rows(queries)
         if is_narrow:
-            residual = narrowed(self.input_bottleneck, self.input_norm, queries)
             own = (self.input_bottleneck, self.input_norm)
-            if self.shares_key_query and not self.attention_inside:
+            residual = narrowed(*own, queries)
+            if self.attention_inside:
+                asking = shaped(residual, queries)
+                seen = asking if queries is inputs else shaped(narrowed(*own, inputs), inputs)
+            elif self.shares_key_query:
                 own = (self.shared_bottleneck, self.shared_norm)
-            if self.attention_inside or self.shares_key_query:
                 seen = shaped(narrowed(*own, inputs), inputs)
                 asking = seen if queries is inputs else shaped(narrowed(*own, queries), queries)
         values = seen if self.attention_inside else inputs

@@ -3,11 +3,16 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_bert.checkpoints.parts import reads_pooler
+from keras_bert.models import Encoder
 from keras_bert.models.walk import walk
+from keras_bert.tasks.runs import _freeze
 from tests.families.rows import (
+    CONFIGS,
     EVERY_MODEL,
+    NEW,
     ODD_MODELS,
     assert_same,
     batch,
@@ -59,6 +64,20 @@ def test_remat_changes_nothing(family, kind):
         found.append([batch_loss(each, batch(each), labels(each)) for _ in range(2)])
     assert found[0] == pytest.approx(found[1], abs=1e-6)
     assert_same(model.get_weights(), plain.get_weights(), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", [pytest.param(family, marks=pytest.mark.slow) for family in NEW])
+def test_a_frozen_encoder_drops_nothing(family):
+    """Dropout of tables, convolutions and gated layers is silenced, too."""
+    rates = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.5)
+    rates |= {"feed_forward_dropout_prob": 0.5} if CONFIGS[family].gated else {}
+    encoder = Encoder(CONFIGS[family].replace(**rates))
+    x = batch(encoder)
+    plain, dropped = (ops.convert_to_numpy(encoder(x, training=on)["sequence_output"]) for on in (False, True))
+    assert np.abs(plain - dropped).max() > 0.1
+    _freeze(encoder)
+    np.testing.assert_array_equal(encoder(x, training=True)["sequence_output"], plain)
+    assert encoder.bert_config.hidden_dropout_prob == 0.5
 
 
 @pytest.mark.parametrize(("family", "kind"), ODD_MODELS)

@@ -33,7 +33,7 @@ def projected(torch, module, names, hidden):
 def test_longformer(torch, monkeypatch, length):
     from transformers.models.longformer.modeling_longformer import LongformerConfig, LongformerSelfAttention
 
-    monkeypatch.setattr(patterns, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(patterns.reach, "SMALLEST_BLOCK", 1)
     fields = {"hidden_size": HIDDEN, "num_attention_heads": HEADS, "attention_probs_dropout_prob": 0.0}
     module = LongformerSelfAttention(LongformerConfig(attention_window=[8], **fields), 0).eval()
     hidden = torch.randn(3, length, HIDDEN)

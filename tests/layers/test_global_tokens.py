@@ -14,7 +14,7 @@ LENGTHS = (1, 4, 11, 24, 25)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Lets short texts be cut into blocks."""
-    monkeypatch.setattr(patterns, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(patterns.reach, "SMALLEST_BLOCK", 1)
 
 
 def random_globals(length):
@@ -170,7 +170,7 @@ import numpy as np, jax, keras
 assert keras.backend.backend() == "jax"
 from keras_bert.layers import patterns
 from tests.layers.test_global_tokens import SETTINGS, banded_global_attention, by_slots, case
-patterns.SMALLEST_BLOCK = 1
+patterns.reach.SMALLEST_BLOCK = 1
 heads, mask, global_mask = case(25)
 weights = mask[:, :, None, None] * np.sin(np.arange(heads[0].size, dtype="float32")).reshape(heads[0].shape)
 results = []

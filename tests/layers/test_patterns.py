@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Lets short texts be cut into blocks."""
-    monkeypatch.setattr(patterns, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(patterns.reach, "SMALLEST_BLOCK", 1)
 
 
 def naive(query, key, value, mask, window, *, positions=None, ids=None, always=None):
@@ -133,11 +133,11 @@ def test_whether_blocks_are_worth_it_is_one_rule_for_numbers_and_tensors():
 
     for window in (0, 64, 256):
         lengths = np.arange(1, 3000, 7)
-        worth = [patterns.worth_blocking(int(length), window) for length in lengths]
+        worth = [patterns.reach.worth_blocking(int(length), window) for length in lengths]
         assert worth == sorted(worth)  # short texts no, long ones yes
         assert not worth[0]
         assert worth[-1]
-        np.testing.assert_array_equal(worth, patterns.worth_blocking(tf.constant(lengths), window))
+        np.testing.assert_array_equal(worth, patterns.reach.worth_blocking(tf.constant(lengths), window))
         for length in lengths[::40]:
             pair = patterns.block_and_halo(int(length), window)
             assert pair == tuple(int(x) for x in patterns.block_and_halo(tf.constant(length), window))
@@ -290,7 +290,7 @@ assert keras.backend.backend() == "jax"
 from keras_bert.layers import patterns
 from tests.layers.test_patterns import SETTINGS, packed_ids
 from tests.naive_attention import random_heads
-patterns.SMALLEST_BLOCK = 1
+patterns.reach.SMALLEST_BLOCK = 1
 length, window = 29, 3
 heads, ids = random_heads(length), np.ones_like(packed_ids(length)) + packed_ids(length)
 mask = np.ones_like(ids)
