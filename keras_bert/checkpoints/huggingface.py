@@ -355,7 +355,7 @@ def _arrays(row, head, config, shapes):
         table.pop(decoder, None)
     elif decoder in table and decoder_bias is not None:
         table[decoder_bias] = table[bias]  # which counts there; the other one is not read
-    if head and not head.pooler:
+    if head and not head.pooler and not head.stores_pooler:
         table = {name: places for name, places in table.items() if not places[0].name.startswith(POOLER)}
     return {name: places for name, places in table.items() if all(place.name in shapes for place in places)}
 

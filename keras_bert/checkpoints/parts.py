@@ -67,8 +67,7 @@ def encoder_weights(config):
         yield Weight(f"{ENCODER}/conv/bias", (hidden,), "convolution.bias", part, 1)
         yield from _norm(f"{ENCODER}/conv", hidden, "convolution.layer_norm", part, 1)
     if config.norm_order == "pre":
-        depth = len(config.passes) + 1
-        size, bias = config.hidden_size, config.norm_bias
+        size, bias, depth = config.hidden_size, config.norm_bias, len(config.passes)
         yield from _norm(f"{ENCODER}/final", size, "final_norm", "LayerNorms", depth, use_bias=bias)
     if config.pooler is not None:
         yield from pooler_weights(config, "pooler.dense")
@@ -230,6 +229,12 @@ def span_weights(config):
     """Yields the Weights of the head that marks answers."""
     if config.token_act is not None:
         yield from hidden_layer_weights(config, "span head")
+    if config.span_block:
+        hidden, inner, depth = config.hidden_size, config.intermediate_size, len(config.passes) + 2
+        scope, path, part = "cls/squad/block", "span_block", "span head"
+        yield from _dense(f"{scope}/intermediate/dense", hidden, inner, f"{path}.intermediate", part, depth)
+        yield from _dense(f"{scope}/output/dense", inner, hidden, f"{path}.output_dense", part, depth)
+        yield from _norm(f"{scope}/output", hidden, f"{path}.layer_norm", part, depth)
     yield from _output("cls/squad/output", 2, config, "head", "span head")
 
 

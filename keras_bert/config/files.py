@@ -193,6 +193,8 @@ class FromFiles:
         plain = {f.name: f.default for f in dataclasses.fields(self)}
         google = (*COUNTS, *RATES, "hidden_act", "initializer_range", "layer_norm_eps")
         extra = fields.pop("extra")
+        fields = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}  # as JSON has them
+        plain |= {k: list(v) for k, v in plain.items() if isinstance(v, tuple)}
         return {**extra, **{k: v for k, v in fields.items() if k in google or v != plain[k]}}
 
     def to_huggingface(self):
@@ -214,7 +216,7 @@ class FromFiles:
             *(("pooler",) if find_family(self.family).pools_by_head else ()),
         )
         return {
-            field.name: getattr(self, field.name)
+            field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)
             if field.name not in given_by_the_weights and getattr(self, field.name) != getattr(again, field.name)
         }
@@ -246,6 +248,11 @@ def _said(row, fields):
     names = {row.fields.get(name, name): name for name in (*SAID, *row.also) if name not in row.fixed}
     known = {name: fields[key] for key, name in names.items() if key in fields}
     return known, {key: value for key, value in fields.items() if key not in names}
+
+
+def _plain(value):
+    """Returns a value as JSON has it: a part's fields as a dict."""
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
 
 
 def _size_names():

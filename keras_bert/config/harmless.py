@@ -11,12 +11,12 @@ _GOOGLES = """
     pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
 """
 _TRANSFORMERS = """
-    add_cross_attention _attn_implementation attn_implementation _attn_implementation_autoset auto_map
+    add_cross_attention attention_mode _attn_implementation attn_implementation _attn_implementation_autoset auto_map
     bos_token_id chunk_size_feed_forward cls_token_id _commit_hash
     cross_attention_hidden_size decoder_start_token_id eos_token_id experts_implementation finetuning_task
-    gradient_checkpointing is_decoder is_encoder_decoder language mask_token_id model_name name_or_path
-    _num_labels output_attentions output_hidden_states output_past position_embedding_type prefix
-    pruned_heads quantization_config return_dict sbert_ce_default_activation_function sentence_transformers
+    gradient_checkpointing ignore_attention_mask is_decoder is_encoder_decoder language mask_token_id model_name
+    name_or_path _num_labels onnx_export output_attentions output_hidden_states output_past position_embedding_type
+    prefix pruned_heads quantization_config return_dict sbert_ce_default_activation_function sentence_transformers
     sep_token_id sinusoidal_pos_embds summary_type summary_use_proj task_specific_params tf_legacy_loss
     tie_encoder_decoder tie_weights_ tokenizer_class torchscript transformers_weights unk_token_id use_bfloat16
     use_cache use_return_dict

@@ -112,6 +112,7 @@ class Head:
         pooler: whether it reads the encoder's pooled output.
         dropout: the field of Config with the dropout before its output weights.
         when: config -> whether a model of that config has it: DeBERTa's masked-LM heads have one of two sets of names.
+        stores_pooler: whether transformers' class has a pooler that it does not read.
     """
 
     suffix: str
@@ -121,6 +122,7 @@ class Head:
     pooler: bool = False
     dropout: str = "classifier_dropout"
     when: Callable = lambda _: True
+    stores_pooler: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,7 @@ BLOCK_V1 = {
     },
     "attention.self.q_bias": (Place(f"{SELF}/query/bias"),),
     "attention.self.v_bias": (Place(f"{SELF}/value/bias"),),
-    **dense("attention.self.pos_proj", f"{SELF}/pos_key"),
+    "attention.self.pos_proj.weight": (Place(f"{SELF}/pos_key/kernel", transposed=True),),
     **dense("attention.self.pos_q_proj", f"{SELF}/pos_query"),
 }
 BLOCK_V2 = {

@@ -9,6 +9,7 @@ from keras_bert.layers.heads import (
     FoldChoices,
     MaskedLMTransform,
     OutputBias,
+    SpanBlock,
     UnfoldChoices,
 )
 from keras_bert.layers.prenorm import PreNormBlock
@@ -26,6 +27,7 @@ __all__ = [
     "PreNormBlock",
     "RelativeTable",
     "SelfAttention",
+    "SpanBlock",
     "TokenEmbedding",
     "TransformerBlock",
     "UnfoldChoices",

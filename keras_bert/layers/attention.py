@@ -265,3 +265,18 @@ def products(query, key):
 def mixed_values(weights, value):
     """Returns (B, Q, A, D) of weights (B, A, Q, S) and (B, S, A, D)."""
     return ops.transpose(ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3))), (0, 2, 1, 3))
+
+
+def without_padding(context, places, unless=False):
+    """Returns (B, Q, A, D) with 0 for queries that are padding, as transformers has it: losses over places see them.
+
+    Args:
+        context: float (B, Q, A, D).
+        places: the Places.
+        unless: bool, or a bool tensor (), whether to leave it as it is.
+    """
+    mask = places.mask
+    if places.positions is not None:
+        mask = ops.take_along_axis(mask, ops.cast(places.positions, "int32"), axis=1)
+    kept = ops.not_equal(mask, 0) if unless is False else ops.logical_or(ops.not_equal(mask, 0), unless)
+    return ops.where(ops.expand_dims(ops.expand_dims(kept, 2), 3), context, 0.0)

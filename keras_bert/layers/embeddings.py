@@ -70,7 +70,7 @@ def positions_of(input_ids, pad_token_id, sequence_ids=None):
         sequence_ids: int (B, S), the texts of a packed row, each of which is counted on its own.
     """
     real = ops.cast(ops.not_equal(input_ids, pad_token_id), "int32")
-    counted = ops.cumsum(real, axis=1) if sequence_ids is None else _counted(real, sequence_ids) + real
+    counted = ops.cumsum(real, axis=1) if sequence_ids is None else counted_before(real, sequence_ids) + real
     return counted * real + pad_token_id
 
 
@@ -80,10 +80,10 @@ def places_in_texts(sequence_ids):
     >>> places_in_texts(ops.convert_to_tensor([[1, 1, 2, 2, 2, 0]])).tolist()
     [[0, 1, 0, 1, 2, 0]]
     """
-    return _counted(ops.ones_like(sequence_ids, dtype="int32"), sequence_ids)
+    return counted_before(ops.ones_like(sequence_ids, dtype="int32"), sequence_ids)
 
 
-def _counted(x, sequence_ids):
+def counted_before(x, sequence_ids):
     """Returns int32 (B, S), the sum of x over the tokens of the same text that come before."""
     ids, places = ops.cast(sequence_ids, "int32"), ops.arange(ops.shape(sequence_ids)[1], dtype="int32")
     is_before = ops.equal(ids[:, :, None], ids[:, None, :]) & (places[:, None] > places)  # (B, S, S)

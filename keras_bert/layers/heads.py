@@ -7,7 +7,18 @@ B batch, N choices, S sequence, P predictions, H hidden, E embedding, V vocabula
 import keras
 from keras import ops
 
-from keras_bert.layers.common import ACTIVATIONS, ConfigLayer, dense, layer_norm, worth_fusing
+from keras_bert.layers.common import (
+    ACTIVATIONS,
+    ConfigLayer,
+    activated,
+    dense,
+    dropout_layer,
+    layer_norm,
+    product,
+    residual_norm,
+    worth_fusing,
+)
+from keras_bert.layers.dropout import dropout_key
 from keras_bert.layers.fusion import fusible
 
 
@@ -160,3 +171,70 @@ class UnfoldChoices(ConfigLayer):
     def compute_output_spec(self, inputs, reference):
         """Gives the shape without running `call`, for which it may be unknown."""
         return keras.KerasTensor(reference.shape[:2], dtype=inputs.dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class SpanBlock(ConfigLayer):
+    """A feed-forward layer with a residual sum and a LayerNorm, before the layer that marks answers (BigBird's).
+
+    Args:
+        intermediate_size: its width inside.
+        activation: as in TransformerBlock.
+        dropout: rate on its input, though not on the residual, and on its output.
+        initializer_range: standard deviation of the truncated normal.
+        layer_norm_eps: epsilon of the LayerNorm.
+    """
+
+    FIELDS = ("intermediate_size", "activation", "dropout", "initializer_range", "layer_norm_eps")
+
+    def __init__(
+        self,
+        intermediate_size,
+        *,
+        activation="gelu_tanh",
+        dropout=0.1,
+        initializer_range=0.02,
+        layer_norm_eps=1e-12,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.set_fields(
+            intermediate_size=intermediate_size,
+            activation=activation,
+            dropout=dropout,
+            initializer_range=initializer_range,
+            layer_norm_eps=layer_norm_eps,
+        )
+        self.layer_norm = layer_norm(layer_norm_eps, name="LayerNorm", dtype=self.dtype_policy)
+        self.dropout_layer = dropout_layer(dropout, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        """Makes the dense layers (H, I) and (I, H)."""
+        width, settings = input_shape[-1], {"dtype": self.dtype_policy}
+        self.intermediate = dense(self.intermediate_size, self.initializer_range, name="intermediate", **settings)
+        self.output_dense = dense(width, self.initializer_range, name="output", **settings)
+        self.intermediate.build(input_shape)
+        self.output_dense.build((*input_shape[:-1], self.intermediate_size))
+        self.layer_norm.build(input_shape)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Returns float (B, S, H) from the same."""
+        fuse, width = worth_fusing(inputs, training), inputs.shape[-1]
+        dropped = ops.reshape(self.dropout_layer(inputs, training=training), (-1, width))  # (N, H)
+        hidden = activated(*product(self.intermediate, dropped), activation=self.activation, fuse=fuse)
+        ended = residual_norm(
+            *product(self.output_dense, hidden),
+            ops.reshape(inputs, (-1, width)),
+            self.layer_norm.gamma,
+            self.layer_norm.beta,
+            dropout_key(self.dropout_layer, training),
+            rate=self.dropout,
+            epsilon=self.layer_norm.epsilon,
+            fuse=fuse,
+        )
+        return ops.reshape(ended, ops.shape(inputs))
+
+    def compute_output_spec(self, inputs, training=None):
+        """Gives the shape without running `call`."""
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

@@ -45,6 +45,13 @@ def check_inputs(config, inputs, positions=None):
             f"The sequence has {length} tokens, but the model has max_position_embeddings="
             f"{config.max_position_embeddings}{counted}. Truncate the input or load a model with more positions."
         )
+    for name in ("input_mask", "segment_ids", "sequence_ids", "global_attention_mask"):
+        own = getattr(inputs.get(name), "shape", ())
+        if len(shape) > 1 and own and None not in (*own, *shape) and tuple(own) != tuple(shape):
+            raise UserError(
+                f"{name} has shape {tuple(own)}, but input_ids has shape {tuple(shape)}; give a number for each token."
+            )
+    _check_global(config, inputs)
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)
         if name == "segment_ids" and not config.has_segments:
@@ -56,6 +63,22 @@ def check_inputs(config, inputs, positions=None):
             length,
             f"{name} has a position of {{}}, but the sequence has {length} tokens, the first at 0. "
             "Give positions inside the sequence, and 0 with a weight of 0 for free slots.",
+        )
+
+
+def _check_global(config, inputs):
+    """Refuses a mask of global tokens that has other numbers than 0 and 1, or too many of them in a text."""
+    given = _values(inputs.get("global_attention_mask"))
+    if given is None or config.attention != "global_local":
+        return
+    _check(given, 2, "global_attention_mask has a {}; give 1 for the tokens that see all, and 0 for the others.")
+    mask = _values(inputs.get("input_mask"))
+    counts = (given if mask is None else given * (mask != 0)).sum(axis=-1)
+    if counts.size and counts.max() > config.max_global_tokens and "sequence_ids" not in inputs:
+        raise UserError(
+            f"global_attention_mask has {counts.max()} global tokens in a text, but the model has max_global_tokens="
+            f"{config.max_global_tokens}. Mark fewer tokens, or make the model with a larger number, which changes no "
+            "weights."
         )
 
 

@@ -90,8 +90,7 @@ class Encoder(PretrainedModel):
         self.return_attention_scores = return_attention_scores
         self._sentence_vectors = json.dumps(sentence_vectors)  # as text: Keras tracks a dict, and saves it
         self.policy = policy
-        for name, layer in layers._asdict().items():
-            setattr(self, name, layer)
+        layers.keep_in(self)
         mark_depths(self)
 
     @property

@@ -4,7 +4,6 @@ B batch, S sequence, P positions, H hidden, E embedding.
 """
 
 import dataclasses
-import typing
 
 import keras
 from keras import ops
@@ -24,7 +23,8 @@ from keras_bert.layers.common import dense, layer_norm, take_positions
 from keras_bert.layers.embeddings import trigrams
 
 
-class Layers(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Layers:
     """An encoder's layers; those that its family does not have are None.
 
     Attributes:
@@ -82,7 +82,12 @@ class Layers(typing.NamedTuple):
     @classmethod
     def of_encoder(cls, encoder):
         """Returns the layers of an Encoder."""
-        return cls(*(getattr(encoder, name) for name in cls._fields))
+        return cls(**{field.name: getattr(encoder, field.name) for field in dataclasses.fields(cls)})
+
+    def keep_in(self, encoder):
+        """Makes them attributes of an Encoder."""
+        for field in dataclasses.fields(self):
+            setattr(encoder, field.name, getattr(self, field.name))
 
     def encode(self, inputs, config, *, positions=None, training=None, return_scores=False):
         """Encodes a batch.
@@ -257,7 +262,7 @@ def _attention(config, index):
     if config.attention == "global_local":
         settings["slots"] = config.max_global_tokens
     if config.attention == "block_sparse":
-        settings |= {**dataclasses.asdict(config.block_sparse), "number": index}
+        settings |= {**dataclasses.asdict(config.block_sparse), "number": index, "longest": config.max_length}
     if config.attention == "disentangled":
         relative = dataclasses.asdict(config.relative)
         settings |= {name: value for name, value in relative.items() if name not in ("norm", "table")}

@@ -10,10 +10,11 @@ import keras
 from keras import ops
 
 from keras_bert.errors import UserError
+from keras_bert.models.separators import global_tokens, question_segments
 
 # What Hugging Face calls them.
 RENAMED = {"attention_mask": "input_mask", "token_type_ids": "segment_ids"}
-MAY_LACK = ("input_mask", "segment_ids")
+MAY_LACK = ("input_mask", "segment_ids", "global_attention_mask")
 
 
 def choose_inputs(model, inputs):
@@ -30,6 +31,7 @@ def choose_inputs(model, inputs):
         return inputs
     given = {RENAMED.get(name, name): value for name, value in inputs.items()}
     given |= inputs  # our own name counts where both are there
+    given = {name: value for name, value in given.items() if value is not None or name not in MAY_LACK}
     missing = [name for name in model.input if name not in given and name not in MAY_LACK]
     if missing:
         raise UserError(
@@ -42,7 +44,8 @@ def choose_inputs(model, inputs):
 def complete_inputs(model, inputs):
     """Returns what `choose_inputs` does, with those that may be left out filled in.
 
-    Every token is in segment 0, and every token but [PAD], whose id is the config's `pad_token_id`, is real.
+    Every token is in segment 0, but for BigBird's answers, where the context is in segment 1; every token but [PAD],
+    whose id is the config's `pad_token_id`, is real; and which tokens see all depends on the task, see `global_tokens`.
     """
     inputs = choose_inputs(model, inputs)
     if not isinstance(inputs, dict) or not isinstance(model.input, dict):
@@ -50,11 +53,17 @@ def complete_inputs(model, inputs):
     missing = model.input.keys() - inputs.keys()
     if missing:
         inputs = {name: _as_tensor(value) for name, value in inputs.items()}  # Keras takes no mixture
-        ids = inputs["input_ids"]
+        config, ids, texts = model.bert_config, inputs["input_ids"], inputs.get("sequence_ids")
+        task = model.head_task() if hasattr(model, "head_task") else None
         if "input_mask" in missing:
-            inputs["input_mask"] = ops.cast(ops.not_equal(ids, model.bert_config.pad_token_id), "int32")  # (B, S)
+            inputs["input_mask"] = ops.cast(ops.not_equal(ids, config.pad_token_id), "int32")  # (B, S)
         if "segment_ids" in missing:
-            inputs["segment_ids"] = ops.zeros_like(ids, dtype="int32")  # (B, S)
+            divides = task == "answer" and config.span_masks_question
+            segments = question_segments(config, ids, texts) if divides else ops.zeros_like(ids, dtype="int32")
+            inputs["segment_ids"] = segments  # (B, S)
+        if "global_attention_mask" in missing:
+            mask = inputs["input_mask"] if texts is None else texts
+            inputs["global_attention_mask"] = global_tokens(config, task, ids, mask, texts)  # (B, S)
     return {name: inputs[name] for name in model.input}
 
 

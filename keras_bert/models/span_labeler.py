@@ -8,9 +8,13 @@ import numbers
 import keras
 from keras import ops
 
+from keras_bert.layers import SpanBlock
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.models.separators import question_mask
+
+IN_QUESTION = 1e6  # what transformers' BigBird takes off the scores of the question
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -18,8 +22,9 @@ class SpanLabeler(HeadedModel):
     """A dense layer that scores every token as an answer's start and as its end.
 
     Outputs are logits over the positions, float32: `start_logits` (B, S) and `end_logits` (B, S), padding among
-    them, as in Google's code. Its own loss takes the positions, `{"start_logits": int (B,), "end_logits": int (B,)}`,
-    and is the mean of both cross-entropies.
+    them, as in Google's code; BigBird's are a million lower in the question, but for [CLS], which stands for no answer.
+    Its own loss takes the positions, `{"start_logits": int (B,), "end_logits": int (B,)}`, and is the mean of both
+    cross-entropies.
 
     Args:
         encoder: an Encoder.
@@ -47,6 +52,17 @@ class SpanLabeler(HeadedModel):
         # Layers
         config = encoder.bert_config
         labeler = dense(2, config.initializer_range, name="span_labeler", dtype=encoder.policy)
+        block = None
+        if config.span_block:
+            block = SpanBlock(
+                config.intermediate_size,
+                activation=config.hidden_act,
+                dropout=config.hidden_dropout_prob,
+                initializer_range=config.initializer_range,
+                layer_norm_eps=config.layer_norm_eps,
+                name="span_block",
+                dtype=encoder.policy,
+            )
 
         # Functional model
         inputs = encoder.token_inputs()
@@ -54,11 +70,15 @@ class SpanLabeler(HeadedModel):
         hidden = hidden if layer is None else layer(hidden)
         if config.span_dropout_prob is not None:
             hidden = dropout_layer(config.span_dropout_prob, name="span_dropout", dtype=encoder.policy)(hidden)
+        hidden = hidden if block is None else block(hidden)
         logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
+        if config.span_masks_question:
+            logits -= IN_QUESTION * ops.expand_dims(question_mask(config, inputs["input_ids"]), -1)
         start, end = ops.unstack(logits, num=2, axis=-1)
         super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
 
         # Config
+        self.span_block = block
         self.set_head(encoder, labeler, null_score_diff_threshold=null_score_diff_threshold)
         self.keep_hidden(layer)
 

@@ -20,7 +20,15 @@ SIZES = {
     **{"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12},
     "max_position_embeddings": 9,
 }
-MORE = {"albert": {"embedding_size": 6}, "electra": {"embedding_size": 6}}
+MORE = {
+    **dict.fromkeys(("albert", "electra"), {"embedding_size": 6}),
+    "mobilebert": {"embedding_size": 6, "intra_bottleneck_size": 4, "num_feedforward_networks": 2},
+    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    "deberta-v2": {"relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 4},
+    "longformer": {"attention_window": 4, "sep_token_id": 3},
+    "big_bird": {"block_size": 2, "sep_token_id": 3},
+    "modernbert": {"pad_token_id": 3},
+}
 WORDS = "bert/embeddings/word_embeddings"
 
 

@@ -27,6 +27,21 @@ OWN = {
     "distilbert": {"position_embedding": "sinusoidal", "span_dropout_prob": 0.0},
     "albert": {"embedding_size": 6, "num_hidden_groups": 1, "inner_group_num": 2},
     "electra": {"embedding_size": 6, "choice_dropout_prob": 0.0},
+    "mobilebert": {
+        **{"embedding_size": 5, "embedding_norm_eps": 1e-5, "norm": "layer"},
+        "bottleneck": {"size": 9, "feed_forwards": 2},
+    },
+    "deberta": {"relative": {"max_distance": 4, "key_bias": False}},
+    "deberta-v2": {
+        "relative": {"buckets": 4, "max_distance": 8, "shares_projections": True, "norm": True},
+        "conv": {"kernel": 3, "activation": "gelu_erf"},
+    },
+    "modernbert": {
+        "pad_token_id": 3,
+        "attention_window": (None, 2),
+        "rope_theta": (1000.0, 100.0),
+        "num_attention_heads": 2,
+    },
 }
 CONFIGS = {name: Config.from_name(size, **{**SMALL, **OWN.get(name, {})}) for name, size in SIZES.items()}
 # {a model's name in the tests: (task, what its class takes)}

@@ -7,6 +7,7 @@ from safetensors.numpy import load_file
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.checkpoints.parts import encoder_weights
 from keras_bert.families import find_family
+from keras_bert.models.inputs import complete_inputs
 from tests.conftest import SHARED
 from tests.families.golden import (
     FEEDS,
@@ -26,7 +27,7 @@ from tests.families.golden import (
 MODELS = SHARED / "golden" / "families" / "models"
 FAMILIES = (  # as the folders are called
     *("bert", "roberta", "xlm_roberta", "distilbert", "albert", "electra"),
-    *("mobilebert", "deberta", "deberta_v2", "modernbert"),
+    *("mobilebert", "deberta", "deberta_v2", "longformer", "big_bird", "modernbert"),
 )
 VARIANTS = [f"{family}/{path.name}" for family in FAMILIES for path in sorted((MODELS / family).glob("*"))]
 POOLER = {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"}
@@ -70,7 +71,7 @@ def test_hidden_states(case):
         if f"{prefix}in/input_ids" not in arrays or arrays[f"{prefix}in/input_ids"].ndim > 2:
             continue
         x, mask = feed(arrays, prefix)
-        outputs = model.encoder(x)
+        outputs = model.encoder(complete_inputs(model, with_positions(model, x)))  # with the task's global tokens
         embedded = outputs["embedding_output"]
         project = model.encoder.embedding_projection
         is_last = project is not None and model.bert_config.embedding_projection_place == "after_norm"

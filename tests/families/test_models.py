@@ -21,6 +21,7 @@ from tests.families.rows import (
     LENGTH,
     NEW,
     ODD_MODELS,
+    PAIRS,
     SOME_MODELS,
     assert_same,
     batch,
@@ -36,6 +37,9 @@ def test_padding_changes_nothing(family, kind):
     short, long = outputs(model, batch(model)), outputs(model, batch(model, length=LENGTH + 4))
     mask = batch(model).get("input_mask").astype(bool)
     for ours, theirs in zip(short, long, strict=True):
+        if model.bert_config.trigrams:  # a last token sees what comes after it: nothing, or padding
+            ours, theirs = ours[1:], theirs[1:]
+            mask = mask[-len(ours) :]
         theirs = theirs[tuple(map(slice, ours.shape))]
         if ours.shape[:2] == mask.shape and mask.ndim == 2:
             ours, theirs = ours[mask], theirs[mask]
@@ -63,13 +67,17 @@ def test_depths_go_from_bottom_to_top(family, kind):
     model, top = model_of(family, kind), len(CONFIGS[family].passes) + 2
     depths = {f.weight.name: f.weight.depth for f in walk(model)}
     for name, depth in depths.items():
-        if name.startswith(("bert/embeddings/", "bert/embeddings_project/")):
+        if name.startswith(("bert/embeddings/", "bert/embeddings_project/", "bert/encoder/rel_", "bert/encoder/Layer")):
             assert depth == 0, name
         elif name.startswith("bert/pooler/"):
             assert depth == top - 1, name
-        elif not name.startswith("bert/"):
+        elif name.startswith("bert/encoder/conv/"):
+            assert depth == 1, name
+        elif name.startswith("bert/encoder/final/"):
+            assert depth == top - 2, name
+        elif not name.startswith("bert/encoder/"):
             assert depth == top, name
-    blocks = [depth for name, depth in depths.items() if name.startswith("bert/encoder/")]
+    blocks = [depth for name, depth in depths.items() if name.startswith("bert/encoder/layer_")]
     assert blocks == sorted(blocks) and blocks[0] >= 1 and blocks[-1] == top - 2
     assert any(not name.startswith("bert/") for name in depths)
 
@@ -160,11 +168,13 @@ DROPOUTS = {
     ("xlm-roberta", "choose"): "hidden_dropout_prob",
     ("distilbert", "tag"): "hidden_dropout_prob",
     ("electra", "choose"): "choice_dropout_prob",
+    ("deberta", "tag"): "hidden_dropout_prob",
+    ("deberta-v2", "tag"): "hidden_dropout_prob",
 }
+HEADS_FOR_CLASSES = [pair for pair in PAIRS if pair[1] in ("classify", "tag", "choose")]
 
 
-@pytest.mark.parametrize("family", CONFIGS)
-@pytest.mark.parametrize("kind", ["classify", "tag", "choose"])
+@pytest.mark.parametrize(("family", "kind"), HEADS_FOR_CLASSES)
 def test_a_head_s_dropout_is_that_of_the_family_s_code(family, kind):
     rates = {"hidden_dropout_prob": 0.1, "classifier_dropout_prob": 0.2, "choice_dropout_prob": None}
     rates |= {"choice_dropout_prob": 0.3} if family == "electra" else {}

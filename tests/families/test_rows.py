@@ -144,25 +144,50 @@ def test_no_activation_of_electra_s_choices_is_the_hidden_layer_as_it_is():
     assert Config.from_huggingface(fields).choice_act == "gelu_erf"
 
 
+# Further configurations, whose weights the table of a family has, too.
+OTHERS = {
+    "deberta": [{"type_vocab_size": 2, "position_embedding": "learned", "embedding_size": 6}],
+    "deberta-v2": [
+        {"type_vocab_size": 2, "position_embedding": "learned", "embedding_size": 6},
+        {"relative": {"buckets": 4, "max_distance": 8}},
+    ],
+    "modernbert": [
+        dict.fromkeys(
+            (
+                *("norm_bias", "feed_forward_bias", "query_bias", "key_bias", "value_bias"),
+                "attention_output_bias",
+            ),
+            True,
+        )
+    ],
+}
+
+
 @pytest.mark.parametrize("family", CONFIGS)
 def test_every_weight_has_one_place_in_a_file(family):
     config, row = CONFIGS[family], FAMILIES[family]
-    expected = {weight.name for weight in (*encoder_weights(config), *pooler_weights(config, ""))}
+    others = [config.replace(**changes) for changes in OTHERS.get(family, ())]
+    weights = [weight for each in (config, *others) for weight in encoder_weights(each)]
+    expected = {weight.name for weight in (*weights, *pooler_weights(config, ""))}
     tables = [row.names.table(config), *([row.google.table(config)] if row.google else [])]
     for table in tables:
         names = [place.name for places in table.values() for place in places]
         assert len(set(names)) == len(names)
         assert {weight.name for weight in encoder_weights(config)} <= set(names)
-        strange = set(names) - expected
+        first = "bert/encoder/layer_0/attention/output/LayerNorm/"  # which pre-norm blocks do not have
+        strange = {name for name in set(names) - expected if config.norm_order == "post" or not name.startswith(first)}
         assert strange <= {"bert/embeddings_project/kernel", "bert/embeddings_project/bias"} or family == "albert"
-    for head in row.heads:
+    for head in row.heads_of(config):
         names = {place.name for places in head.table.values() for place in places}
+        if family == "modernbert":
+            names.discard("bert/head/LayerNorm/beta")  # and the dense layer's bias, which this config does not have
+            names.discard("bert/head/dense/bias")
         objectives = ["masked_lm"] if head.suffix == "ForMaskedLM" else None
         if head.suffix != "ForNextSentencePrediction":
             weights = head_weights(config, head.task, classes=3, objectives=objectives)
             assert names - {"cls/predictions/output_weights"} == {weight.name for weight in weights}
         assert all(any(name.startswith(start) for name in names) for start in head.starts)
-        assert all(name.startswith(head.starts) for name in names)
+        assert all(name.startswith((*head.starts, "bert/head/", "cls/predictions/")) for name in names)
 
 
 def random_arrays(config):
