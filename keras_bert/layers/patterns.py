@@ -238,7 +238,8 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
         seen = ops.logical_and(seen, ops.expand_dims(same, 1))
     # Not a logarithm of how often a key counts: XLA would compute it anew for each query.
     bias = ops.where(seen, ops.cast(visible > 1, scores.dtype) * bonus if bonus else 0.0, UNSEEN)
-    return ops.cast(drop(ops.softmax(scores + bias, axis=-1), key, rate), dtype)
+    scores += ops.cast(bias, scores.dtype)
+    return ops.cast(drop(ops.softmax(scores, axis=-1), key, rate), dtype)
 
 
 def within(window, rows, columns, places, extra):
