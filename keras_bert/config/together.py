@@ -40,6 +40,11 @@ def check_together(config):
             f"embedding_size is {config.embedding_size} and hidden_size {config.hidden_size}, which needs an "
             "embedding_projection. Received: embedding_projection=False."
         )
+    if config.wide_output and config.embedding_width > config.hidden_size:
+        raise UserError(
+            "embedding_size must be at most hidden_size, as wide as the masked-LM head's output weights. "
+            f"Received: {config.embedding_size} and {config.hidden_size}."
+        )
     if config.num_hidden_groups is not None and config.num_hidden_groups > config.num_hidden_layers:
         raise UserError(
             "num_hidden_groups must be at most num_hidden_layers. "
