@@ -69,12 +69,9 @@ def check_together(config):
 
 
 def _check_attention(config):
-    """Refuses a kind of attention without what it needs to know."""
-    windows = config.attention_window
-    if config.attention == "global_local" and (windows is None or None in windows):
+    """Refuses windows that hold for some layers alone where global tokens are."""
+    if config.attention == "global_local" and None in config.attention_window:
         raise UserError(
-            "attention='global_local' needs an attention_window with a number of tokens for each layer. "
-            f"Received: {windows}."
+            "attention_window must have a number for each layer where attention is 'global_local'. "
+            f"Received: {config.attention_window}."
         )
-    if config.attention == "block_sparse" and config.block_sparse is None:
-        raise UserError("attention='block_sparse' needs block_sparse, its block_size and the like. Received: None.")

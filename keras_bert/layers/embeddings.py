@@ -97,7 +97,7 @@ def trigrams(x, padding, sequence_ids=None):
 
     Args:
         x: (B, S, E).
-        padding: (E,), what follows a text of a packed row, as it would in a row of its own.
+        padding: (B, 1, E), what follows a text of a packed row, as it would in a row of its own.
         sequence_ids: int (B, S), the texts of a packed row.
     """
     none = ops.zeros_like(x[:, :1])

@@ -16,6 +16,7 @@ from keras_bert.layers.common import (
     layer_norm,
     product,
     residual_norm,
+    take_positions,
     worth_fusing,
 )
 from keras_bert.layers.dropout import dropout_key
@@ -50,14 +51,15 @@ class FirstTokenPooler(ConfigLayer):
             self.dense.build((input_shape[0], input_shape[-1]))
         self.built = True
 
-    def call(self, inputs):
-        """Returns float (B, H) from float (B, S, H)."""
-        first = inputs[:, 0]
+    def call(self, inputs, starts=None):
+        """Returns float (B, H) from float (B, S, H); with starts, int (B, N), of a packed row's texts (B, N, H)."""
+        first = inputs[:, 0] if starts is None else take_positions(inputs, starts)
         return first if self.activation == "first" else ACTIVATIONS[self.activation](self.dense(first))
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, starts=None):
         """Gives the shape without running `call`."""
-        return keras.KerasTensor((inputs.shape[0], inputs.shape[-1]), dtype=self.compute_dtype)
+        texts = inputs.shape[:1] if starts is None else starts.shape
+        return keras.KerasTensor((*texts, inputs.shape[-1]), dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

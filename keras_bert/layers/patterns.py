@@ -154,7 +154,7 @@ def framed_attention(
         (B, A, S, D) of the value's dtype.
     """
     batch, num_heads, length, size = ops.shape(query)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     frame = block + 2 * halo
     extra_key, extra_value, extra_visible = extra or (None, None, None)
     extras = 0 if extra is None else ops.shape(extra_key)[3]
@@ -184,7 +184,7 @@ def framed_attention(
     settings |= {"scale": scale, "rate": rate}
     weights = framed_weights(scores, visible, None, None, sequence_ids, key_ids, dropout_key, fuse=fuse, **settings)
     context = ops.matmul(weights, frames(value, extra_value))  # (B, A, n, b, D)
-    return ops.reshape(context, (batch, num_heads, blocks * block, size))[:, :, :length]
+    return first_tokens(ops.reshape(context, (batch, num_heads, blocks * block, size)), length)
 
 
 @fusible
@@ -209,7 +209,8 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
         (B, A, n, b, K + E) of the scores' dtype.
     """
     scores, dtype = wide(scores) * scale, scores.dtype
-    seen = ops.expand_dims(visible > 0, 3)  # (B, A or 1, n, 1, K + E)
+    visible = ops.expand_dims(visible, 3)  # (B, A or 1, n, 1, K + E)
+    seen = visible > 0
     if window is not None:
         near = within(window, *ops.shape(scores)[-2:], places, extra)  # (b, K + E) or (B, n, b, K)
         if always is not None:
@@ -218,9 +219,8 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
     if query_ids is not None:
         same = ops.equal(ops.expand_dims(query_ids, 3), ops.expand_dims(key_ids, 2))  # (B, n, b, K)
         seen = ops.logical_and(seen, ops.expand_dims(same, 1))
-    bias = ops.where(seen, 0.0, UNSEEN)
-    if bonus:  # not a logarithm of the weights: XLA would compute it anew for each query
-        bias = bias + ops.expand_dims(ops.cast(visible > 1, scores.dtype) * bonus, 3)
+    # Not a logarithm of how often a key counts: XLA would compute it anew for each query.
+    bias = ops.where(seen, ops.cast(visible > 1, scores.dtype) * bonus if bonus else 0.0, UNSEEN)
     return ops.cast(drop(ops.softmax(scores + bias, axis=-1), key, rate), dtype)
 
 
@@ -239,11 +239,21 @@ def heads_first(x):
     return ops.transpose(x, (0, 2, 1, 3))
 
 
+def count_blocks(length, block):
+    """Returns n, of ints or int tensors; without negative numbers, whose quotients ONNX rounds the other way."""
+    return (length + block - 1) // block
+
+
 def in_blocks(x, block):
     """Cuts (..., S, D) into (..., n, b, D), the last block filled up with zeros."""
     *batch, length, size = ops.shape(x)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     return ops.reshape(filled(x, blocks * block - length), (*batch, blocks, block, size))
+
+
+def first_tokens(x, length):
+    """Returns the first tokens of (..., S, D), without a copy if those are all."""
+    return x if isinstance(length, int) and x.shape[-2] == length else x[..., :length, :]
 
 
 def filled(x, count, before=0):
@@ -274,7 +284,7 @@ def neighbours(x, extra, *, block, halo):
 
     def frames(x, *extra):
         count, length, size = ops.shape(x)
-        blocks = -(-length // block)
+        blocks = count_blocks(length, block)
 
         def gradients(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
@@ -287,7 +297,7 @@ def neighbours(x, extra, *, block, halo):
             if not (isinstance(halo, int) and halo == 0):
                 left, right = part(0, halo)[:, halo:], part(halo + block, halo)[:, : (blocks - 1) * block]
                 total = total + filled(left, halo) + filled(right, 0, before=block)
-            return (total[:, :length], *(upstream[:, :, block + 2 * halo :] for _ in extra))
+            return (first_tokens(total, length), *(upstream[:, :, block + 2 * halo :] for _ in extra))
 
         return _frames(x, extra[0] if extra else None, block, halo), gradients
 
@@ -297,7 +307,7 @@ def neighbours(x, extra, *, block, halo):
 
 def _frames(x, extra, block, halo):
     count, length, size = ops.shape(x)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     if isinstance(halo, int) and halo == 0:
         parts = [in_blocks(x, block)]
     else:

@@ -77,8 +77,8 @@ def _check_global(config, inputs):
     if counts.size and counts.max() > config.max_global_tokens and "sequence_ids" not in inputs:
         raise UserError(
             f"global_attention_mask has {counts.max()} global tokens in a text, but the model has max_global_tokens="
-            f"{config.max_global_tokens}. Mark fewer tokens, or make the model with a larger number, which changes no "
-            "weights."
+            f"{config.max_global_tokens}. Mark fewer tokens, or give the model's Config a larger number, in the task.json "
+            f'of a directory as "config": {{"max_global_tokens": {counts.max()}}}.'
         )
 
 

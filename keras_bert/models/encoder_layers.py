@@ -21,6 +21,7 @@ from keras_bert.layers import (
 from keras_bert.layers.attention import PROJECTIONS
 from keras_bert.layers.common import dense, layer_norm, take_positions
 from keras_bert.layers.embeddings import trigrams
+from keras_bert.models.packed import text_numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Layers:
         Args:
             inputs: the dict of the encoder's inputs.
             config: the Config that the layers are of.
-            positions: int (B, P), the only ones that the last block computes, with [CLS] for the pooler; None for all.
+            positions: int (B, P), the only ones that the last block computes, with [CLS] for the pooler, of a packed
+                row that of each text; None for all.
             training: whether dropout is on.
             return_scores: whether `attention_scores` are among the outputs.
 
@@ -110,10 +112,10 @@ class Layers:
         if "global_attention_mask" in inputs:
             places["global_mask"] = inputs["global_attention_mask"]
         table = () if self.relative_table is None else (self.relative_table(hidden),)
-        chosen = positions
+        chosen, starts = positions, inputs.get("sequence_starts")  # [CLS] of each text
         if positions is not None and self.pooler is not None:
-            first = ops.zeros_like(inputs["input_ids"][:, :1], dtype="int32")  # [CLS]
-            chosen = ops.concatenate([first, ops.cast(positions, "int32")], axis=1)  # (B, 1 + P)
+            first = ops.zeros_like(inputs["input_ids"][:, :1], dtype="int32") if starts is None else starts
+            chosen = ops.concatenate([ops.cast(first, "int32"), ops.cast(positions, "int32")], axis=1)  # (B, N + P)
         scores, last, entering = [], len(config.passes) - 1, hidden
         for number, index in enumerate(config.passes):
             beside = self.convolution is not None and number == 0
@@ -132,8 +134,11 @@ class Layers:
         if return_scores:
             outputs["attention_scores"] = scores
         if self.pooler is not None:
-            outputs["pooled_output"] = self.pooler(hidden)
-            hidden = hidden if positions is None else hidden[:, 1:]
+            if starts is not None and positions is not None:
+                starts = text_numbers(starts)  # they come first
+            outputs["pooled_output"] = self.pooler(hidden) if starts is None else self.pooler(hidden, starts)
+            if positions is not None:
+                hidden = hidden[:, 1 if starts is None else ops.shape(starts)[1] :]
         return {**outputs, "sequence_output": hidden}
 
     def _embed(self, inputs, config, training):
@@ -143,7 +148,7 @@ class Layers:
         tokens = self.token_embedding(ids)
         if projects_first and config.applies_projection:
             if config.trigrams:
-                tokens = trigrams(tokens, self._padding(config), texts)
+                tokens = trigrams(tokens, None if texts is None else self._padding(ids, config), texts)
             tokens = self.embedding_projection(tokens)
         others = {} if segments is None else {"segment_ids": segments}
         others |= {"input_ids": ids} if self.embeddings.reads_ids else {}
@@ -153,9 +158,11 @@ class Layers:
         projects_last = config.embedding_projection_place == "after_norm" and config.applies_projection
         return embedded, self.embedding_projection(embedded) if projects_last else embedded
 
-    def _padding(self, config):
-        """Returns the embedding of padding, (E,), which follows a text in a row of its own."""
-        return ops.cast(self.token_embedding.embeddings[config.pad_token_id], self.token_embedding.compute_dtype)
+    def _padding(self, ids, config):
+        """Returns the embedding of padding, (B, 1, E), which follows a text in a row of its own."""
+        with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
+            one = ops.full_like(ids[:, :1], config.pad_token_id)  # (B, 1)
+        return self.token_embedding(one)  # a row that was read off the table now would stay as it is
 
 
 def _mask(inputs):

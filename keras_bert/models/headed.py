@@ -17,6 +17,7 @@ from keras_bert.layers import FirstTokenPooler
 from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer, layer_norm
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.encoder import Encoder
+from keras_bert.models.packed import text_means, text_numbers
 
 
 class HeadedModel(PretrainedModel):
@@ -164,15 +165,18 @@ class Pooled:
             self.pooler = FirstTokenPooler(initializer_range=config.initializer_range, name="pooler", dtype=policy)
 
     def __call__(self, inputs):
-        """Returns float (B, H) from a dict of the encoder's inputs, after dropout."""
+        """Returns float (B, H), of packed rows (B, N, H), from a dict of the encoder's inputs, after dropout."""
         if self.hidden is None:
-            own = self.pooler
-            pooled = self.encoder.pooled_output(inputs) if own is None else own(self.encoder.first_output(inputs))
-            return self.dropout(pooled)
+            if self.pooler is None:
+                return self.dropout(self.encoder.pooled_output(inputs))
+            places = (text_numbers(inputs["sequence_starts"]),) if self.encoder.packed else ()
+            return self.dropout(self.pooler(self.encoder.first_output(inputs), *places))
         return self.dropout(self.hidden(self.input_dropout(self._read(inputs))))
 
     def _read(self, inputs):
-        """Returns float (B, H), what the hidden layer reads."""
+        """Returns float (B, H), of packed rows (B, N, H), what the hidden layer reads."""
+        if self.encoder.packed:
+            return self._read_texts(inputs)
         if self.pooling == "first":
             hidden = self.encoder.first_output(inputs)
         elif self.pooling == "first_real":
@@ -185,6 +189,13 @@ class Pooled:
                 return ops.sum(hidden * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
             place = {"first": 0, "last": -1}.get(self.pooling)
             return ops.mean(hidden, axis=1) if place is None else hidden[:, place]
+
+    def _read_texts(self, inputs):
+        """Returns float (B, N, H) of packed rows."""
+        if self.pooling in ("first", "first_real"):  # each text begins with a token
+            return self.encoder.first_output(inputs)
+        hidden = self.encoder(inputs)["sequence_output"]
+        return text_means(hidden, inputs["sequence_ids"], inputs["sequence_starts"])
 
 
 def class_names(num_classes, labels):

@@ -9,9 +9,11 @@ import keras
 from keras import ops
 
 from keras_bert.layers import SpanBlock
+from keras_bert.layers.attention import MASKED
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
+from keras_bert.models.packed import text_logits
 from keras_bert.models.separators import question_mask
 
 IN_QUESTION = 1e6  # what transformers' BigBird takes off the scores of the question
@@ -24,7 +26,8 @@ class SpanLabeler(HeadedModel):
     Outputs are logits over the positions, float32: `start_logits` (B, S) and `end_logits` (B, S), padding among
     them, as in Google's code; BigBird's are a million lower in the question, but for [CLS], which stands for no answer.
     Its own loss takes the positions, `{"start_logits": int (B,), "end_logits": int (B,)}`, and is the mean of both
-    cross-entropies.
+    cross-entropies. Of packed rows the logits are (B, N, S), those of a text -10,000 outside of it, and the
+    positions count from the beginning of the row, int (B, N).
 
     Args:
         encoder: an Encoder.
@@ -75,6 +78,9 @@ class SpanLabeler(HeadedModel):
         if config.span_masks_question:
             logits -= IN_QUESTION * ops.expand_dims(question_mask(config, inputs["input_ids"]), -1)
         start, end = ops.unstack(logits, num=2, axis=-1)
+        if encoder.packed:
+            rows = (inputs["sequence_ids"], inputs["sequence_starts"])
+            start, end = (text_logits(each, *rows, masked=MASKED) for each in (start, end))  # (B, N, S)
         super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
 
         # Config

@@ -28,11 +28,11 @@ ROWS_MULTIPLE = 16  # of T: oneDNN prepares a product anew for each number of ro
 # The values that it computes of those fields of a Config of which the layers may come to know more.
 COMPUTES = {
     "attention": ("full",),
-    "norm": ("layer",),
-    "norm_order": ("post",),
-    "use_bias": (True,),
-    "gated": (False,),
-    "position_embedding": ("learned", "sinusoidal"),
+    **{"norm": ("layer",), "norm_order": ("post",), "norm_bias": (True,), "gated": (False,)},
+    **dict.fromkeys(("query_bias", "key_bias", "value_bias", "attention_output_bias", "feed_forward_bias"), (True,)),
+    **{"position_embedding": ("learned", "sinusoidal"), "rope_theta": (None,), "embedding_scale": (1.0,)},
+    **{"trigrams": (False,), "mask_embeddings": (False,), "embedding_projection_place": ("after_norm",)},
+    **{"embedding_projection_bias": (True,), "conv": (None,), "bottleneck": (None,)},
 }
 GELUS = {"gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True), "gelu_erf": lambda x: tf.nn.gelu(x, approximate=False)}
 
@@ -89,6 +89,8 @@ class ServedEncoder:
             return "its kernels are quantized"
         if encoder.return_all_layers or encoder.return_attention_scores:
             return "it returns all layers" if encoder.return_all_layers else "it returns attention scores"
+        if encoder.packed:
+            return "its rows hold several texts"
         for name, values in COMPUTES.items():
             if getattr(config, name) not in values:
                 return f"its {name} is {getattr(config, name)!r}"

@@ -97,7 +97,7 @@ def export(
       `probabilities` float32 (B, C).
 
     With `inputs="ids"` it takes the model's own inputs: `input_ids`, `input_mask` and, of a family with segments,
-    `segment_ids`, int32 (B, S), of a MultipleChoice (B, C, S), and `masked_lm_positions` int32 (B, M) of a Pretrainer
+    `segment_ids`, of Longformer `global_attention_mask`, int32 (B, S), of a MultipleChoice (B, C, S), and `masked_lm_positions` int32 (B, M) of a Pretrainer
     that predicts masked tokens. It gives the same of a classifier, an encoder and a chooser, and of the others their
     logits, which mean nothing at padding. vocab.txt lies in assets.extra.
 
@@ -238,12 +238,14 @@ def _example(served, tokenizer, inputs, specs, options):
     if inputs == "text":
         return {name: [_spelled(served.examples[name], tokenizer)] for name in served.inputs(options)}
     if tokenizer is None:
-        row = {name: np.ones((3,), np.int32) for name in specs} | {"segment_ids": np.zeros((3,), np.int32)}
+        row = {name: np.ones((3,), np.int32) for name in ("input_ids", "input_mask")}
+        row |= {"segment_ids": np.zeros((3,), np.int32)}
     else:
         row = tokenizer.encode(
             _spelled(next(text for text in served.examples.values() if isinstance(text, str)), tokenizer)
         )
-    row = {"masked_lm_positions": np.array([1], np.int32), **row}
+    is_first = (np.arange(len(row["input_ids"])) == 0).astype(np.int32)
+    row = {"masked_lm_positions": np.array([1], np.int32), "global_attention_mask": is_first, **row}
     return {
         name: np.reshape(row[name][: options.max_seq_length], (1,) * (spec.shape.rank - 1) + (-1,))
         for name, spec in specs.items()

@@ -101,6 +101,14 @@ def test_the_gradients_of_a_gate_are_the_backends(to_gate):
         np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
+def test_a_gate_takes_a_layers_bias(to_gate):
+    x, bias = to_gate
+    variable = keras.Variable(bias)
+    np.testing.assert_array_equal(gate(ops.convert_to_tensor(x), variable), gate(x, bias))
+    ours = gradients(lambda x: gate(x, variable), x)[0]
+    np.testing.assert_allclose(ours, gradients(lambda x: gate_by_parts(x, bias), x)[0], atol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_gate_in_every_way(to_gate, way):

@@ -131,7 +131,7 @@ def test_unknown_lengths_give_the_same(jit_compile):
 
     spec, ints = tf.TensorSpec((None, None, 2, 4)), tf.TensorSpec((None, None), "int32")
 
-    @tf.function(input_signature=[[spec] * 6, ints, ints], jit_compile=jit_compile)
+    @tf.function(input_signature=[[spec] * 6, ints, ints], jit_compile=jit_compile, autograph=False)
     def run(heads, mask, global_mask):
         real = tf.cast(mask, "float32")[:, :, None, None]
         return gradients(lambda *h: real * by_slots(h, mask, global_mask, window=2, slots=3), heads)

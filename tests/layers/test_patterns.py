@@ -211,7 +211,7 @@ def test_unknown_lengths_give_the_same(small_blocks, jit_compile, fuse):
     ints = tf.TensorSpec((None, None), "int32")
     settings = {**SETTINGS, "fuse": fuse}
 
-    @tf.function(input_signature=[heads, heads, heads, ints, ints], jit_compile=jit_compile)
+    @tf.function(input_signature=[heads, heads, heads, ints, ints], jit_compile=jit_compile, autograph=False)
     def run(q, k, v, mask, ids):
         def local(*heads):
             return local_attention(*heads, mask, window=window, sequence_ids=ids, **settings)
