@@ -156,7 +156,8 @@ def _without_effect(args, config):
     others = {"global_local": ("block_size", "num_random_blocks"), "block_sparse": ("attention_window",)}
     for name in others[config.attention]:
         if getattr(args, name) is not None:
-            yield f"--{name} has no effect: the {'blocks are a BigBird' if 'block' in name else 'window is a Longformer'}'s"
+            whose = "blocks are a BigBird" if "block" in name else "window is a Longformer"
+            yield f"--{name} has no effect: the {whose}'s"
 
 
 def _say_what_comes_next(folder, new):
