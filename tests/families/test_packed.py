@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_bert.errors import UserError
 from keras_bert.layers.attention import MASKED
-from tests.families.rows import CONFIGS, LENGTH, SOME_MODELS, batch, build, labels, model_of
+from tests.families.rows import CONFIGS, LENGTH, SOME_MODELS, batch, build, labels
 
 ROWS = ((0, 3), (1, 2))  # the texts of each row, of 9, 2, 7 and 4 tokens
 SIZES = (9, 7, 4, 2)
 TEXTS = 3  # one place more than there are texts in a row
 ROOM = 13
 REAL = np.arange(LENGTH + 1) < np.array(SIZES)[:, None]  # each text has padding after it, which MobileBERT reads
+
+
+@pytest.fixture(autouse=True)
+def attended_in_full(monkeypatch):
+    """Has BigBird's blocks so long that short texts attend in full: packed rows have no others."""
+    blocks = {"block_size": 2, "random_blocks": 1}
+    monkeypatch.setitem(CONFIGS, "big_bird", CONFIGS["big_bird"].replace(block_sparse=blocks))
 
 
 def laid_out(values, fill):
@@ -48,6 +56,8 @@ def packed(x, model):
     }
     if "segment_ids" in x:
         rows["segment_ids"] = laid_out(x["segment_ids"], 0)
+    if "global_attention_mask" in x:
+        rows["global_attention_mask"] = laid_out(x["global_attention_mask"], 0)
     if "masked_lm_positions" in x:
         rows["masked_lm_positions"] = of_slots(x["masked_lm_positions"] + np.array([[0], [0], [7], [9]]))
     return {name: values.astype(np.int32) for name, values in rows.items()}
@@ -129,7 +139,7 @@ HEADS = [each for each in SOME_MODELS if each.values[1] != "choose"]
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "kind"), HEADS)
 def test_rows_give_what_the_padded_batch_gives(family, kind):
-    one, many = model_of(family, kind), build(family, kind, packed=True)
+    one, many = build(family, kind), build(family, kind, packed=True)
     x = batch(one, length=LENGTH + 1)
     rows = packed(x, one)
     assert_same_outputs(one(x), many(rows))
@@ -148,7 +158,7 @@ def test_rows_give_what_the_padded_batch_gives(family, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", CONFIGS)
 def test_encoders_pool_each_text(family):
-    one, many = model_of(family, "encoder"), build(family, "encoder", packed=True)
+    one, many = build(family, "encoder"), build(family, "encoder", packed=True)
     x = batch(one, length=LENGTH + 1)
     expected, found = one(x), many(packed(x, one))
     assert found.keys() == expected.keys()
@@ -157,3 +167,11 @@ def test_encoders_pool_each_text(family):
         first = many({name: value for name, value in packed(x, one).items() if name != "sequence_starts"})
         np.testing.assert_array_equal(first["pooled_output"], found["pooled_output"][:, :1])
     assert keras.tree.map_structure(lambda spec: spec.shape[-1], many.output)
+
+
+def test_rows_in_which_bigbird_would_not_attend_in_full_are_refused():
+    model = build("big_bird", "encoder", packed=True)
+    x = {name: np.ones((1, 15), np.int32) for name in ("input_ids", "sequence_ids")}
+    assert np.isfinite(model({name: each[:, :14] for name, each in x.items()})["sequence_output"]).all()
+    with pytest.raises(UserError, match=r"^Rows of 15 tokens are packed, but BigBird's texts of over 14 tokens attend"):
+        model(x)
