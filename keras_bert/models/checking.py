@@ -53,6 +53,12 @@ def check_inputs(config, inputs, positions=None):
                 f"{name} has shape {tuple(own)}, but input_ids has shape {tuple(shape)}; give a number for each token."
             )
     _check_global(config, inputs)
+    most = config.block_sparse.longest_full if config.attention == "block_sparse" else None
+    if "sequence_ids" in inputs and isinstance(length, int) and most is not None and length > most:
+        raise UserError(
+            f"Rows of {length} tokens are packed, but BigBird's texts of over {most} tokens attend by blocks, "
+            f"which are counted from the beginning of a row; pack rows of up to {most} tokens."
+        )
     _check_rows(inputs)
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)

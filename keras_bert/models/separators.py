@@ -6,10 +6,13 @@ Sources: transformers, modeling_longformer.py (_compute_global_attention_mask) a
 
 import typing
 
+import keras
 from keras import ops
 
+from keras_bert.layers.common import ConfigLayer
 from keras_bert.layers.embeddings import counted_before, places_in_texts
 
+IN_QUESTION = 1e6  # what transformers' BigBird takes off the scores of the question
 LAYOUT = 3  # separators of a pair of texts of RoBERTa's: <s> A </s></s> B </s>
 
 
@@ -118,3 +121,27 @@ def global_tokens(config, task, ids, input_mask, sequence_ids=None):
     if sequence_ids is not None:
         return chosen
     return ops.where(ops.cumsum(chosen, axis=-1) <= config.max_global_tokens, chosen, 0)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class OutsideQuestion(ConfigLayer):
+    """Takes a million off the scores of the question, so that answers lie in the context or at [CLS].
+
+    Args:
+        sep_token_id: the id that ends the question; None for none.
+    """
+
+    FIELDS = ("sep_token_id",)
+
+    def __init__(self, sep_token_id, **kwargs):
+        super().__init__(**kwargs)
+        self.set_fields(sep_token_id=sep_token_id)
+
+    def call(self, inputs, ids, sequence_ids=None):
+        """Returns float (B, S, 2) from the same, int ids (B, S), and the texts of packed rows or None."""
+        mask = ops.expand_dims(question_mask(self, ids, sequence_ids), -1)
+        return inputs - IN_QUESTION * ops.cast(mask, inputs.dtype)
+
+    def compute_output_spec(self, inputs, ids, sequence_ids=None):
+        """Gives the shape without running `call`, for which the length may be unknown."""
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)

@@ -14,9 +14,7 @@ from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
 from keras_bert.models.packed import text_logits
-from keras_bert.models.separators import question_mask
-
-IN_QUESTION = 1e6  # what transformers' BigBird takes off the scores of the question
+from keras_bert.models.separators import OutsideQuestion
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -77,8 +75,9 @@ class SpanLabeler(HeadedModel):
         hidden = hidden if block is None else block(hidden)
         logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
         if config.span_masks_question:
-            in_question = question_mask(config, inputs["input_ids"], inputs.get("sequence_ids"))
-            logits -= IN_QUESTION * ops.expand_dims(in_question, -1)
+            logits = OutsideQuestion(config.sep_token_id, name="outside_question", dtype="float32")(
+                logits, inputs["input_ids"], inputs.get("sequence_ids")
+            )
         start, end = ops.unstack(logits, num=2, axis=-1)
         if encoder.packed:
             rows = (inputs["sequence_ids"], inputs["sequence_starts"])

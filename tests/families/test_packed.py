@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_bert.errors import UserError
 from keras_bert.layers.attention import MASKED
-from tests.families.rows import CONFIGS, LENGTH, SOME_MODELS, batch, build, labels, model_of
+from tests.families.rows import CONFIGS, LENGTH, SOME_MODELS, batch, build, labels
 
 ROWS = ((0, 3), (1, 2))  # the texts of each row, of 9, 2, 7 and 4 tokens
 SIZES = (9, 7, 4, 2)
 TEXTS = 3  # one place more than there are texts in a row
 ROOM = 13
 REAL = np.arange(LENGTH + 1) < np.array(SIZES)[:, None]  # each text has padding after it, which MobileBERT reads
+
+
+@pytest.fixture(autouse=True)
+def attended_in_full(monkeypatch):
+    """Has BigBird's blocks so long that short texts attend in full: packed rows have no others."""
+    blocks = {"block_size": 2, "random_blocks": 1}
+    monkeypatch.setitem(CONFIGS, "big_bird", CONFIGS["big_bird"].replace(block_sparse=blocks))
 
 
 def laid_out(values, fill):
@@ -169,3 +177,11 @@ def test_encoders_pool_each_text(family):
         first = many({name: value for name, value in packed(x, one).items() if name != "sequence_starts"})
         np.testing.assert_array_equal(first["pooled_output"], found["pooled_output"][:, :1])
     assert keras.tree.map_structure(lambda spec: spec.shape[-1], many.output)
+
+
+def test_rows_in_which_bigbird_would_not_attend_in_full_are_refused():
+    model = build("big_bird", "encoder", packed=True)
+    x = {name: np.ones((1, 15), np.int32) for name in ("input_ids", "sequence_ids")}
+    assert np.isfinite(model({name: each[:, :14] for name, each in x.items()})["sequence_output"]).all()
+    with pytest.raises(UserError, match=r"^Rows of 15 tokens are packed, but BigBird's texts of over 14 tokens attend"):
+        model(x)
