@@ -180,6 +180,32 @@ def checked_lengths(lengths, capacity):
     return lengths
 
 
+def expected_rows(sequence_ids, most, *, is_real=None, numpy=np):
+    """Returns what packed rows' numbers of texts, and their places, must be.
+
+    Args:
+        sequence_ids: int (R, S), the numbers that rows have: an array or tensor.
+        most: N, the most texts a row.
+        is_real: bool (R, S), False for padding; None where sequence_ids is 0.
+        numpy: the module for them, NumPy or TensorFlow's.
+
+    Returns:
+        (R, S): each text has a number of its own, 1, 2, 3 ... up to N, in one stretch, and padding 0; and (R, N): where
+        each number stands first, 0 for those that are not there.
+
+    Example:
+        >>> [each.tolist() for each in expected_rows(np.array([[1, 1, 2, 1, 0]]), 3)]  # the last 1 should be 3
+        [[[1, 1, 2, 3, 0]], [[0, 2, 0]]]
+    """
+    is_real = sequence_ids != 0 if is_real is None else is_real
+    before = numpy.concatenate([numpy.zeros_like(sequence_ids[:, :1]), sequence_ids[:, :-1]], axis=1)
+    begins = (sequence_ids > 0) & (sequence_ids != before)
+    begun = numpy.cumsum(numpy.where(begins, 1, 0), axis=1)  # texts up to each place
+    numbers = numpy.where(is_real, numpy.minimum(numpy.maximum(begun, 1), most), 0)
+    is_own = sequence_ids[:, None, :] == numpy.arange(1, most + 1)[:, None]  # (R, N, S)
+    return numbers, numpy.argmax(numpy.where(is_own, 1, 0), axis=-1)
+
+
 def lay_out(flat, lengths, packing, *, capacity):
     """Lays texts out in their rows.
 

@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 
+from keras_bert.data.packing import expected_rows
 from keras_bert.errors import UserError
 
 WEIGHTS = ("masked_lm_weights", "next_sentence_weights")
@@ -43,24 +44,17 @@ def value_limits(seq_length, *, vocab_size=None, type_vocab_size=None):
 
 
 def _expected_of_rows(batch, numpy):
-    """Returns what a packed row's numbers of texts and their places must be; {} of records that are not packed.
+    """Returns {"sequence_ids": (B, S), "sequence_starts": (B, N)} as packed rows must have them; {} of other records.
 
     Args:
         batch: dict of arrays or tensors (B, K).
         numpy: the module for them, NumPy or TensorFlow's.
-
-    Returns:
-        {"sequence_ids": int64 (B, S), "sequence_starts": int64 (B, N)}.
     """
     if "sequence_ids" not in batch:
         return {}
-    ids, most = batch["sequence_ids"], batch["sequence_starts"].shape[1]
-    before = numpy.concatenate([numpy.zeros_like(ids[:, :1]), ids[:, :-1]], axis=1)
-    begun = numpy.cumsum(numpy.where((ids > 0) & (ids != before), 1, 0), axis=1)  # (B, S), texts up to each place
-    numbers = numpy.where(batch["input_mask"] > 0, numpy.minimum(numpy.maximum(begun, 1), most), 0)
-    is_own = ids[:, None, :] == numpy.arange(1, most + 1)[:, None]  # (B, N, S)
-    starts = numpy.argmax(numpy.where(is_own, 1, 0), axis=-1)  # of none 0
-    return {"sequence_ids": numbers, "sequence_starts": starts}
+    most, is_real = batch["sequence_starts"].shape[1], batch["input_mask"] > 0
+    rows = expected_rows(batch["sequence_ids"], most, is_real=is_real, numpy=numpy)
+    return dict(zip(OF_ROWS, rows, strict=True))
 
 
 def check_values(batch, vocab_size=None, *, type_vocab_size=None, path, number):

@@ -8,6 +8,7 @@ import functools
 import keras
 import numpy as np
 
+from keras_bert.data.packing import expected_rows
 from keras_bert.errors import UserError
 from keras_bert.models.inputs import choose_inputs, complete_inputs, has_strings
 from keras_bert.models.losses import SparseCrossEntropy
@@ -52,6 +53,7 @@ def check_inputs(config, inputs, positions=None):
                 f"{name} has shape {tuple(own)}, but input_ids has shape {tuple(shape)}; give a number for each token."
             )
     _check_global(config, inputs)
+    _check_rows(inputs)
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)
         if name == "segment_ids" and not config.has_segments:
@@ -77,9 +79,27 @@ def _check_global(config, inputs):
     if counts.size and counts.max() > config.max_global_tokens and "sequence_ids" not in inputs:
         raise UserError(
             f"global_attention_mask has {counts.max()} global tokens in a text, but the model has max_global_tokens="
-            f"{config.max_global_tokens}. Mark fewer tokens, or give the model's Config a larger number, in the task.json "
-            f'of a directory as "config": {{"max_global_tokens": {counts.max()}}}.'
+            f"{config.max_global_tokens}. Mark fewer tokens, or give its Config a larger number, in a directory's "
+            f'task.json as "config": {{"max_global_tokens": {counts.max()}}}.'
         )
+
+
+def _check_rows(inputs):
+    """Raises a UserError if the texts of packed rows do not lie one by one, or not where they are said to begin."""
+    ids, starts = (_values(inputs.get(name)) for name in ("sequence_ids", "sequence_starts"))
+    if ids is None or ids.ndim != 2 or not ids.size:
+        return
+    most = ids.shape[1] if starts is None else starts.shape[1]
+    expected = dict(zip(("sequence_ids", "sequence_starts"), expected_rows(ids, most), strict=True))
+    for name, given in (("sequence_ids", ids), ("sequence_starts", starts)):
+        wrong = np.argwhere(given != expected[name]) if given is not None else ()
+        if len(wrong):
+            row, place = wrong[0]
+            raise UserError(
+                f"{name} has {given[row, place]} in row {row}, place {place}, where {expected[name][row, place]} was "
+                "expected: the texts of a packed row are numbered 1, 2, 3 ..., each in one stretch, 0 is padding, and "
+                "sequence_starts says where each begins; make rows with pack=True."
+            )
 
 
 def check_labels(model, inputs, labels):

@@ -38,9 +38,8 @@ class Encoder(PretrainedModel):
 
     Rows of a packed batch hold several texts, of which none sees another. Such an encoder takes `sequence_ids`, int
     (B, S), in the place of `input_mask`: 1 for the tokens of the first text, 2 for the second's and so on, 0 for
-    padding; and `sequence_starts`, int (B, N), the place of each text's first token, by which `pooled_output` is then
-    (B, N, H). Longformer takes `global_attention_mask` too, int (B, S), 1 for tokens that see all; left out, there are
-    none.
+    padding; and `sequence_starts`, int (B, N): where each text begins, 0 past them. `pooled_output` is (B, N, H) then.
+    Longformer takes `global_attention_mask` too, int (B, S), 1 for tokens that see all; left out, there are none.
 
     Args:
         config: a Config.

@@ -18,7 +18,7 @@ from keras_bert.layers import (
     TokenEmbedding,
     TransformerBlock,
 )
-from keras_bert.layers.attention import PROJECTIONS
+from keras_bert.layers.attention import LONG, PROJECTIONS
 from keras_bert.layers.common import dense, layer_norm, take_positions
 from keras_bert.layers.embeddings import trigrams
 from keras_bert.models.packed import text_numbers
@@ -262,6 +262,8 @@ def _attention(config, index):
     if narrow is not None and narrow.narrows:
         settings["units"] = narrow.size
         settings["value_width"] = narrow.size if narrow.attention_inside else config.hidden_size
+    if _kind(config, index) == "full" and config.max_length > LONG:
+        settings["may_be_long"] = True
     if _kind(config, index) in ("local", "global_local"):
         settings["window"] = config.window(index)
     if config.attention == "global_local":

@@ -17,7 +17,7 @@ from keras_bert.layers import FirstTokenPooler
 from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer, layer_norm
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.encoder import Encoder
-from keras_bert.models.packed import text_means, text_numbers
+from keras_bert.models.packed import is_text, text_means, text_numbers
 
 
 class HeadedModel(PretrainedModel):
@@ -27,12 +27,14 @@ class HeadedModel(PretrainedModel):
 
         TASK: what task.json calls it;
         HEAD: the task whose head it has, by its weights and by transformers' class; TASK if None;
-        FIELDS: what its constructor takes beside the encoder. They are kept in the config and in task.json.
+        FIELDS: what its constructor takes beside the encoder. They are kept in the config and in task.json;
+        BY_TEXT: whether all its outputs are one of each text, not of each token or slot.
     """
 
     TASK = None
     HEAD = None
     FIELDS = ()
+    BY_TEXT = False
 
     def keep_hidden(self, hidden):
         """Keeps the layers of a Hidden, or None, as attributes."""
@@ -70,6 +72,22 @@ class HeadedModel(PretrainedModel):
     def head_options(cls, task, **given):
         """Returns the constructor's FIELDS from task.json's contents and from those the caller gave."""
         return {name: given.get(name, task.get(name)) for name in cls.FIELDS if name in given or name in task}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Computes the loss as Keras does; of packed rows without weights, places without a text weigh nothing."""
+        return super().compute_loss(x, y, y_pred, self._weights(x, y_pred, sample_weight), training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Computes the metrics as Keras does, with the weights of the loss."""
+        return super().compute_metrics(x, y, y_pred, self._weights(x, y_pred, sample_weight))
+
+    def _weights(self, x, outputs, given):
+        if given is not None or not self.BY_TEXT or not self.reads_packed_rows or not isinstance(x, Mapping):
+            return given
+        if "sequence_starts" not in x:
+            return None
+        weights = ops.cast(is_text(x["sequence_ids"], x["sequence_starts"]), "float32")
+        return dict.fromkeys(outputs, weights) if isinstance(outputs, dict) else weights
 
     def task(self):
         """Returns the head's kind and its FIELDS."""

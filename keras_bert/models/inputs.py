@@ -55,8 +55,8 @@ def complete_inputs(model, inputs):
     """Returns what `choose_inputs` does, with those that may be left out filled in.
 
     Every token is in segment 0, but for BigBird's answers, where the context is in segment 1; every token but [PAD],
-    whose id is the config's `pad_token_id`, is real; and which tokens see all depends on the task, see
-    `global_tokens`. Of a packed row that does not say where its texts begin, the heads read the first.
+    whose id is the config's `pad_token_id`, is real; and which tokens see all depends on the task, see `global_tokens`.
+    Of a packed row that does not say where its texts begin, the heads read the first.
     """
     inputs = choose_inputs(model, inputs)
     if not isinstance(inputs, dict) or not isinstance(model.input, dict):

@@ -15,6 +15,11 @@ def text_numbers(starts):
     return ops.cumsum(ops.ones_like(starts, dtype="int32"), axis=1) - 1
 
 
+def is_text(sequence_ids, starts):
+    """Returns bool (B, N): whether a row has as many texts, from int (B, S) and (B, N)."""
+    return text_numbers(starts) < ops.cast(ops.max(sequence_ids, axis=1, keepdims=True), "int32")
+
+
 def members(sequence_ids, starts):
     """Returns bool (B, N, S): whether a token belongs to a text.
 

@@ -58,14 +58,14 @@ class Separators(typing.NamedTuple):
         return cls(place, here, before, summed(here), first)
 
 
-def question_mask(config, ids):
+def question_mask(config, ids, sequence_ids=None):
     """Returns float32 (..., S), 1 in the question, from the second token up to the first separator.
 
     >>> from keras_bert.config import Config
     >>> question_mask(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3], [2, 7, 7, 7, 7, 7]])).tolist()
     [[0.0, 1.0, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
     """
-    found = Separators.of(config, ids)
+    found = Separators.of(config, ids, sequence_ids)
     return ops.cast(ops.logical_and(found.place <= found.first, found.place > 0), "float32")
 
 

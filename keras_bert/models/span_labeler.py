@@ -47,6 +47,7 @@ class SpanLabeler(HeadedModel):
     """
 
     TASK = "answer"
+    BY_TEXT = True
     FIELDS = ("null_score_diff_threshold",)
 
     def __init__(self, encoder, *, null_score_diff_threshold=None, name="bert_span_labeler", **kwargs):
@@ -76,7 +77,8 @@ class SpanLabeler(HeadedModel):
         hidden = hidden if block is None else block(hidden)
         logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
         if config.span_masks_question:
-            logits -= IN_QUESTION * ops.expand_dims(question_mask(config, inputs["input_ids"]), -1)
+            in_question = question_mask(config, inputs["input_ids"], inputs.get("sequence_ids"))
+            logits -= IN_QUESTION * ops.expand_dims(in_question, -1)
         start, end = ops.unstack(logits, num=2, axis=-1)
         if encoder.packed:
             rows = (inputs["sequence_ids"], inputs["sequence_starts"])

@@ -96,10 +96,11 @@ def export(
     - MultipleChoice takes `context` string (B,) and `choices` string (B, C): `choice` int32 (B,), from 0, and
       `probabilities` float32 (B, C).
 
-    With `inputs="ids"` it takes the model's own inputs: `input_ids`, `input_mask` and, of a family with segments,
-    `segment_ids`, of Longformer `global_attention_mask`, int32 (B, S), of a MultipleChoice (B, C, S), and `masked_lm_positions` int32 (B, M) of a Pretrainer
-    that predicts masked tokens. It gives the same of a classifier, an encoder and a chooser, and of the others their
-    logits, which mean nothing at padding. vocab.txt lies in assets.extra.
+    With `inputs="ids"` it takes the model's own inputs: `input_ids`, `input_mask`, of a family with segments
+    `segment_ids` and of Longformer `global_attention_mask`, int32 (B, S), of a MultipleChoice (B, C, S), and
+    `masked_lm_positions` int32 (B, M) of a Pretrainer that predicts masked tokens. It gives the same of a classifier,
+    an encoder and a chooser, and of the others their logits, which mean nothing at padding. vocab.txt lies in
+    assets.extra.
 
     With `format="onnx"` or "litert" it is a file model.onnx or model.tflite that takes ids, with vocab.txt and
     task.json beside it; it gives the same, but for the outputs that are strings.

@@ -136,7 +136,7 @@ def test_windows_as_config_json_says_them(layers, given, windows, written):
 def test_windows_of_another_number_of_layers_are_refused():
     with pytest.raises(UserError, match=r"attention_window must have a number for each of the 3 layers. Received: 2"):
         Config.from_huggingface({"model_type": "longformer", "num_hidden_layers": 3, "attention_window": [4, 4]})
-    with pytest.raises(UserError, match="needs attention_window. Received: None"):
+    with pytest.raises(UserError, match=r"needs attention_window\. Received: None"):
         CONFIGS["longformer"].replace(attention_window=None)
     with pytest.raises(UserError, match=r"attention_window must have a number for each layer.*Received: \(None, 4\)"):
         CONFIGS["longformer"].replace(attention_window=(None, 4))
