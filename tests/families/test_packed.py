@@ -136,7 +136,7 @@ def targets(model):
 def models(family, kind):
     """Returns a model of one text a row and one of packed rows, with the same weights."""
     if family != "big_bird":
-        return model_of(family, kind), build(family, kind, packed=True)
+        return build(family, kind), build(family, kind, packed=True)
     with pytest.MonkeyPatch.context() as patch:  # rows up to 14 tokens, in which each token sees all
         whole = CONFIGS[family].replace(block_sparse={"block_size": 2, "random_blocks": 1})
         patch.setitem(CONFIGS, family, whole)
