@@ -23,7 +23,7 @@ from keras_bert.checkpoints.parts import (
     pretraining_weights,
 )
 from keras_bert.errors import UserError
-from keras_bert.training.scores import block_scores, kind_of, place_terms, slots_of
+from keras_bert.training.scores import block_scores, drawn_blocks, kind_of, place_terms, slots_of
 
 BACKWARD = 2  # matrix products of the backward pass for each of the forward pass: the gradient of either factor
 # What the products of a block are called, by the part of their weights; "last" those at the positions that heads read.
@@ -117,6 +117,7 @@ class Product:
         m, k, n: its sizes.
         times: how many there are.
         backward: how many the backward pass takes for each: one where one of its factors does not learn.
+        forward: how many the forward pass takes; none where a look-up alone has a product for its gradient.
     """
 
     name: str
@@ -125,11 +126,17 @@ class Product:
     n: int
     times: int = 1
     backward: int = BACKWARD
+    forward: int = 1
 
     @property
     def flops(self):
-        """Floating-point operations of all its copies."""
-        return 2 * self.m * self.k * self.n * self.times
+        """Floating-point operations of all its copies in the forward pass."""
+        return self.forward * 2 * self.m * self.k * self.n * self.times
+
+    @property
+    def training_flops(self):
+        """Those of the forward and the backward pass."""
+        return (self.forward + self.backward) * 2 * self.m * self.k * self.n * self.times
 
 
 def by_name(products):
@@ -220,6 +227,10 @@ def _run(config, step, index, kernels, read):
         own = kernels.get(name) or kernels[name.removeprefix("pos_")]
         yield Product(names["places"], 2 * length, *own.shape)
         yield Product(names["places"], tokens, width, 2 * length, examples)
+    blocks, listed = drawn_blocks(config, length) if read is None else (0, 0)
+    if listed:  # their gradients are added up by a product with 0 and 1
+        size = config.block_sparse.block_size * width
+        yield Product(names["scores"], blocks, listed, size, 2 * examples, backward=1, forward=0)
     if kind_of(config, index) == "global_local" and read is None:  # into the slots and out, by products with 0 and 1
         slots = slots_of(config, length)
         moved = {"times": 3 * examples, "backward": 1}  # the tokens themselves, their keys and their values
@@ -291,6 +302,6 @@ def count_flops(config, step, *, remat=False, objectives=None):
     """
     blocks = block_products(config, step, objectives=objectives)
     every = [*blocks, *other_products(config, step, objectives=objectives)]
-    training = sum((1 + product.backward) * product.flops for product in every)
+    training = sum(product.training_flops for product in every)
     again = sum(product.flops for product in blocks) if remat else 0
     return Flops(sum(product.flops for product in every), training + again)

@@ -92,6 +92,15 @@ def slots_of(config, length):
     return min(config.max_global_tokens, length)
 
 
+def drawn_blocks(config, length):
+    """Returns how many blocks of keys a text has, and how many of them are copied as they are drawn at random."""
+    own = config.block_sparse
+    if config.attention != "block_sparse" or not own.drawn or length <= longest_full(own.block_size, own.random_blocks):
+        return 0, 0
+    blocks = -(-length // own.block_size)
+    return blocks, blocks * own.random_blocks
+
+
 def place_terms(config, length, read=None):
     """Returns {"pos_key" or "pos_query": rows}, how many tokens are multiplied with each of the 2 S relative places."""
     relative = config.relative
