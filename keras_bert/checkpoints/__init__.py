@@ -12,6 +12,7 @@ from keras_bert.checkpoints.formats import (
     write_checkpoint,
 )
 from keras_bert.checkpoints.growing import grow_checkpoint
+from keras_bert.checkpoints.lengthening import lengthen_checkpoint
 
 __all__ = [
     "FORMATS",
@@ -21,6 +22,7 @@ __all__ = [
     "check_vocabulary",
     "find_format",
     "grow_checkpoint",
+    "lengthen_checkpoint",
     "open_checkpoint",
     "save_checkpoint",
     "write_checkpoint",

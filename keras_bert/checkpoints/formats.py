@@ -209,7 +209,7 @@ def write_checkpoint(checkpoint, path, *, tokenizer=None, unread=(), format="ker
             tokenizer.save_pretrained(folder)
             if plan.tokenizer_fields:
                 fields = read_json(folder / CONFIG_NAME, what="The tokenizer's configuration")
-                _write_json(folder / CONFIG_NAME, {**fields, **plan.tokenizer_fields})
+                _write_json(folder / CONFIG_NAME, {**plan.tokenizer_fields, **fields})  # a class that it names counts
         for file in unread:
             shutil.copyfile(file, folder / file.name)
         written = sorted(os.listdir(folder))

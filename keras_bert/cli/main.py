@@ -35,6 +35,7 @@ COMMANDS = {
     "embed": "texts -> sentence embeddings, and a search among them",
     "export": "model -> SavedModel that answers raw strings",
     "convert": "checkpoint of any format -> keras_bert's, Google's or Hugging Face's",
+    "lengthen": "a BERT or RoBERTa -> a BigBird or Longformer, for long texts",
     "inspect": "look at a model and what its training costs, or at pre-training records",
 }
 
@@ -42,7 +43,7 @@ COMMANDS = {
 # What writes several files into --output_dir, and what replaces the whole of it. pretrain takes the lock itself, as of
 # several workers only the chief writes.
 LOCKED_IN = {"quickstart", "glue", *FINE_TUNED, *OLDER}
-LOCKED_WHOLE = {"export", "convert"}
+LOCKED_WHOLE = {"export", "convert", "lengthen"}
 # What Ctrl-C leaves to resume; pretrain says it itself, by its checkpoints. Every other command starts over.
 RESUMED = {
     "quickstart": "the same command resumes at the stage that was interrupted",

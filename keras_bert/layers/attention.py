@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bert.config import reach
 from keras_bert.layers.common import ConfigLayer, dense, dropout_layer, wide, worth_fusing
 from keras_bert.layers.dropout import drop, dropout_key
 from keras_bert.layers.fusion import fusible
@@ -22,7 +23,6 @@ UNSEEN = float(np.finfo(np.float32).min)
 PROJECTIONS = ("query", "key", "value")
 LONG = 1024  # tokens, past which a text's scores are not held all at once in inference
 PAIRS = 2**22  # of a query and a key, of which the scores are held at once then: of 12 heads 200 MB
-SMALLEST_BLOCK = 64  # of queries: smaller matrix products take longer
 
 
 class Places(typing.NamedTuple):
@@ -246,7 +246,7 @@ def query_blocks(query):
     [(1, 1, 2048, 1, 1), (16, 1, 512, 1, 1)]
     """
     batch, length, *sizes = ops.shape(query)
-    most = _at_least(PAIRS // _at_least(batch * length, 1), SMALLEST_BLOCK)
+    most = _at_least(PAIRS // _at_least(batch * length, 1), reach.SMALLEST_BLOCK)
     count = _at_least(-(-length // most), 1)
     block = -(-length // count)
     blocks = ops.pad(query, [[0, 0], [0, count * block - length], [0, 0], [0, 0]])

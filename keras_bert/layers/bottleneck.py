@@ -46,8 +46,8 @@ class BottleneckBlock(TransformerBlock):
             feed_forwards=feed_forwards,
             last_norm_eps=last_norm_eps,
         )
-        del self.output_norm
-        self.output_norm = self.make_norm("output_norm", last_norm_eps)
+        if self.output_norm.epsilon is not None:  # a LayerNorm
+            self.output_norm.epsilon = last_norm_eps
 
     def build(self, input_shape):
         """Makes the dense layers and norms."""

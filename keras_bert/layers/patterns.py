@@ -8,28 +8,11 @@ B batch, S sequence, Q queries, A heads, D head size, n blocks, b tokens in a bl
 
 from keras import ops
 
+from keras_bert.config import reach
 from keras_bert.layers.attention import UNSEEN
 from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
-
-SMALLEST_BLOCK = 64  # of queries: smaller matrix products cost more than the keys outside the window
-
-
-def worth_blocking(length, window):
-    """Says whether a text is long enough to be cut into blocks, as measured on CPUs, in training and without.
-
-    Args:
-        length: S, an int or an int tensor.
-        window: tokens seen on each side.
-
-    Returns:
-        bool, or a bool tensor.
-
-    >>> worth_blocking(512, 128), worth_blocking(512, 256)
-    (True, False)
-    """
-    return length >= max(4 * window, 5 * SMALLEST_BLOCK)
 
 
 def local_attention(query, key, value, input_mask, *, window, scale, rate, dropout_key, sequence_ids=None, fuse):
@@ -130,10 +113,10 @@ def block_and_halo(length, window):
 
     A text that is not worth blocking is one block. Ints, or int tensors where the length is one.
     """
-    worth, block = worth_blocking(length, window), max(window, SMALLEST_BLOCK)
     if isinstance(length, int):
-        return (block, window) if worth else (length, 0)
-    return ops.where(worth, block, length), ops.where(worth, window, 0)
+        return reach.block_and_halo(length, window)
+    worth = reach.worth_blocking(length, window)
+    return ops.where(worth, max(window, reach.SMALLEST_BLOCK), length), ops.where(worth, window, 0)
 
 
 def framed_attention(

@@ -95,14 +95,21 @@ def _check_rows(inputs):
     ids, starts = (_values(inputs.get(name)) for name in ("sequence_ids", "sequence_starts"))
     if ids is None or ids.ndim != 2 or not ids.size:
         return
-    most = ids.shape[1] if starts is None else starts.shape[1]
-    expected = dict(zip(("sequence_ids", "sequence_starts"), expected_rows(ids, most), strict=True))
-    for name, given in (("sequence_ids", ids), ("sequence_starts", starts)):
-        wrong = np.argwhere(given != expected[name]) if given is not None else ()
+    numbers, _ = expected_rows(ids, ids.shape[1])
+    if starts is None:
+        starts = np.zeros((len(ids), 0), int)
+    if starts.ndim != 2 or len(starts) != len(ids):
+        raise UserError(
+            f"sequence_starts has shape {starts.shape}, but there are {len(ids)} rows; give where each text of a row "
+            "begins, 0 past them."
+        )
+    _, places = expected_rows(ids, starts.shape[1])  # which may be fewer than there are texts: heads read the first
+    for name, given, expected in (("sequence_ids", ids, numbers), ("sequence_starts", starts, places)):
+        wrong = np.argwhere(given != expected)
         if len(wrong):
             row, place = wrong[0]
             raise UserError(
-                f"{name} has {given[row, place]} in row {row}, place {place}, where {expected[name][row, place]} was "
+                f"{name} has {given[row, place]} in row {row}, place {place}, where {expected[row, place]} was "
                 "expected: the texts of a packed row are numbered 1, 2, 3 ..., each in one stretch, 0 is padding, and "
                 "sequence_starts says where each begins; make rows with pack=True."
             )

@@ -146,6 +146,9 @@ class Layers:
         ids, segments, texts = (inputs.get(name) for name in ("input_ids", "segment_ids", "sequence_ids"))
         projects_first = config.embedding_projection_place == "before_sum"
         tokens = self.token_embedding(ids)
+        if projects_first and not config.trains_padding:  # before its neighbours read it
+            is_pad = ops.expand_dims(ops.equal(ids, config.pad_token_id), -1)
+            tokens = ops.where(is_pad, ops.stop_gradient(tokens), tokens)
         if projects_first and config.applies_projection:
             if config.trigrams:
                 tokens = trigrams(tokens, None if texts is None else self._padding(ids, config), texts)
@@ -162,7 +165,8 @@ class Layers:
         """Returns the embedding of padding, (B, 1, E), which follows a text in a row of its own."""
         with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
             one = ops.full_like(ids[:, :1], config.pad_token_id)  # (B, 1)
-        return self.token_embedding(one)  # a row that was read off the table now would stay as it is
+        padding = self.token_embedding(one)  # a row that was read off the table now would stay as it is
+        return padding if config.trains_padding else ops.stop_gradient(padding)
 
 
 def _mask(inputs):
@@ -175,6 +179,7 @@ def _mask(inputs):
 def _embeddings(config, **shared):
     own_eps, own_dropout = config.embedding_norm_eps, config.embedding_dropout_prob
     projects = config.embedding_projection_place == "before_norm" and config.projects_embeddings
+    is_projected = config.embedding_projection_place == "before_sum"  # whose padding Layers keeps from learning
     return EmbeddingPostprocessor(
         config.max_position_embeddings,
         config.type_vocab_size,
@@ -183,7 +188,7 @@ def _embeddings(config, **shared):
         position_embedding=config.position_embedding,
         pad_token_id=config.pad_token_id,
         positions_from_ids=config.positions_from_ids,
-        trains_padding=config.trains_padding,
+        trains_padding=config.trains_padding or is_projected,
         units=config.hidden_size if projects else None,
         scale=config.embedding_scale,
         drops_first=config.embedding_dropout_first,

@@ -27,6 +27,7 @@ from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
 from tests.checkpoints.conftest import CONFIG
 from tests.reference_bert import write_older
 from tests.reference_huggingface import write_huggingface, write_tokenizer
+from tests.text.kinds import small_tokenizer
 
 BIAS = "bert/pooler/dense/bias"
 BERT_CONFIG = BertConfig.from_dict(CONFIG)
@@ -247,3 +248,20 @@ def test_a_config_whose_heads_do_not_divide_is_told_before_the_weights_are_read(
     (google_folder / "bert_config.json").write_text(json.dumps({**CONFIG, "num_attention_heads": 3}))
     with pytest.raises(UserError, match=r"num_attention_heads\. Received: 8 and 3"):
         open_checkpoint(google_folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("wordpiece", "BertTokenizer"), ("roberta", "RobertaTokenizer"), ("albert", "AlbertTokenizer")],
+)
+def test_a_tokenizer_beside_a_model_keeps_its_class(tmp_path, arrays, kind, name):
+    """Without it transformers takes a RoBERTa's byte-level BPE for WordPiece, and texts get other ids."""
+    tokenizer = small_tokenizer(kind)
+    config = BERT_CONFIG.replace(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_id)
+    words = np.zeros((len(tokenizer), 8), np.float32)
+    ours = {n: x for n, x in arrays.items() if n.startswith("bert/")} | {"bert/embeddings/word_embeddings": words}
+    save_checkpoint(tmp_path / "model", config, ours, tokenizer=tokenizer)
+    fields = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
+    assert fields["tokenizer_class"].removesuffix("Fast") == name
+    assert fields["model_max_length"] == config.max_length
+    assert Tokenizer.from_pretrained(tmp_path / "model").fingerprint == tokenizer.fingerprint

@@ -143,10 +143,7 @@ def row(**changes):
         ),
         ({"sequence_ids": [1, 1, 1, 3, 3, 3, 3, 0]}, "sequence_ids has 3 in row 0, place 3, where 2 was"),
         ({"sequence_ids": [1, 1, 1, -1, 2, 2, 2, 0]}, "sequence_ids has -1 in row 0"),
-        (
-            {"sequence_ids": [1, 2, 3, 4, 4, 4, 4, 0], "sequence_starts": [0, 1, 2]},
-            "sequence_ids has 4 in row 0, place 3",
-        ),
+        ({"sequence_starts": [[0], [3]]}, r"sequence_starts has shape \(1, 2, 1\), but there are 1 rows"),
         ({"sequence_starts": [0, 4, 0]}, "sequence_starts has 4 in row 0, place 1, where 3 was expected"),
         ({"sequence_starts": [0, 3, 7]}, "sequence_starts has 7 in row 0, place 2, where 0 was expected"),
     ],

@@ -120,7 +120,7 @@ def test_scores_by_relative_place_counted_by_hand():
     config = Config.from_name("deberta-v3-small", **SIZES, hidden_size=4, **own)
     block = 7 * (8 * 10 * 4 + 4 * 2 * 10 * 10 + 2 * 10 * 6) + 2 * 20 * 4  # the projected table is all examples' own
     assert block_memory(config, STEP, 0) == 4 * block
-    last = 7 * (2 * 10 * 4 + 5 * 2 * 4 + 2 * 4 + 4 * 2 * 2 * 10 + 2 * 2 * 6) + 2 * 20 * 4  # at 2 positions
+    last = 7 * (2 * 10 * 4 + 7 * 2 * 4 + 4 * 2 * 2 * 10 + 2 * 2 * 6) + 2 * 20 * 4  # at 2 positions
     assert step_memory(config, STEP).activations == 4 * (block + last + 7 * (10 * 4 + 5 * 10 * 4))
 
 

@@ -1,0 +1,184 @@
+"""Short texts -> long ones: a RoBERTa or XLM-R becomes a Longformer, a BERT a BigBird, as transformers loads them.
+
+    keras-bert lengthen --init_checkpoint=model --output_dir=long --max_position_embeddings=1024
+    keras-bert lengthen --init_checkpoint=roberta --output_dir=longformer --max_position_embeddings=4096 \
+        --attention_window=512
+
+The rows of the position table are copied over and over, and a Longformer's projections of global tokens begin as those
+of all tokens, as its authors did; everything else stays as it is, the masked-LM head too. No text was read so far: some
+hundred steps of pre-training on long texts come next, by the commands that are printed.
+"""
+
+import shlex
+from pathlib import Path
+
+from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
+from keras_bert.cli.flags import Group, natural_number, positive_int
+from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
+
+MAIN = ("init_checkpoint", "output_dir", "max_position_embeddings", "attention_window", "block_size")
+STEPS, WARMUP, BATCH, RATE = 500, 50, 8, 3e-5  # of the command that is printed
+MASKED = 0.15
+
+
+def add_arguments(parser):
+    """Adds the flags."""
+    model, rare = Group(parser, "model"), Group(parser, "model", rare=True)
+    model.add_argument(
+        "--init_checkpoint",
+        required=True,
+        help="a BERT, RoBERTa or XLM-R: our model directory, Hugging Face's, or a Google checkpoint",
+    )
+    Group(parser, "output").add_argument("--output_dir", required=True, help="directory to write")
+    model.add_argument(
+        "--max_position_embeddings",
+        type=positive_int,
+        default=4096,
+        metavar="N",
+        help="the longest text, in tokens; a Longformer's config.json says some more, for rows that no token has",
+    )
+    model.add_argument(
+        "--attention_window",
+        type=natural_number,
+        help="Longformer: tokens that each one sees, on both sides together (default: 512)",
+    )
+    model.add_argument("--block_size", type=positive_int, help="BigBird: tokens of a block (default: 64)")
+    rare.add_argument(
+        "--num_random_blocks",
+        type=natural_number,
+        help="BigBird: blocks that each one sees beside its neighbours and the ends (default: 3)",
+    )
+    model.add_argument("--vocab_file", help="vocabulary (default: the one next to the checkpoint)")
+    add_checkpoint_flags(parser)
+    add_rule_flags(
+        parser,
+        do_lower_case="whether the vocabulary is lower-cased (default: as the checkpoint or its vocabulary says)",
+        common=False,
+    )
+
+
+def run(args):
+    """Runs the command: prints what it made of the checkpoint, what it wrote, and what to train next."""
+    from keras_bert.checkpoints import FORMATS, check_place, find_format, lengthen_checkpoint, open_checkpoint
+    from keras_bert.checkpoints import write_checkpoint as write
+    from keras_bert.cli.progress import Progress
+    from keras_bert.errors import UserError
+
+    output_dir = Path(args.output_dir)
+    check_place(output_dir)
+    checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
+    if output_dir.resolve() == checkpoint.folder.resolve():
+        raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
+    standing = find_format(output_dir)
+    if standing is not None:
+        raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
+    tokenizer, unread = _find_tokenizer(args, checkpoint)
+    given = {
+        "attention_window": args.attention_window,
+        "block_size": args.block_size,
+        "random_blocks": args.num_random_blocks,
+    }
+    new = lengthen_checkpoint(
+        checkpoint,
+        args.max_position_embeddings,
+        sep_token_id=_separator(checkpoint, tokenizer),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    _describe(args, checkpoint, new)
+    lost = list(new.notes)
+    with Progress() as progress:
+        names = write(new, output_dir, tokenizer=tokenizer, unread=unread, progress=progress, log=lost.append)
+    size = sum((output_dir / name).stat().st_size for name in names)
+    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
+    for note in [*lost, *_without_effect(args, new.config)]:
+        print(f"note: {note}")
+    _say_what_comes_next(output_dir, new)
+    return {"path": str(output_dir), "family": new.config.family, "notes": lost}
+
+
+def _find_tokenizer(args, checkpoint):
+    """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
+    from keras_bert.checkpoints import check_vocabulary
+    from keras_bert.text.kinds import kind_of
+    from keras_bert.text.wordpiece.files import cannot_read, foreign_kind, unread_files
+
+    folder = checkpoint.folder
+    kind, asked = foreign_kind(folder), given_rules(args) or args.special_tokens
+    if kind is not None and not args.vocab_file:
+        if asked:
+            raise cannot_read(folder, kind)
+        return None, unread_files(folder)
+    if not args.vocab_file:
+        if kind_of(folder) is None:
+            return None, ()
+        check_vocabulary(checkpoint)
+    return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=folder, contradict=True), ()
+
+
+def _separator(checkpoint, tokenizer):
+    """Returns the id of the token that ends a text, by the tokenizer or by what the configuration says besides."""
+    from keras_bert.errors import UserError
+
+    if tokenizer is not None:
+        return tokenizer.sep_id
+    config = checkpoint.config
+    for found in (config.sep_token_id, config.extra.get("sep_token_id"), config.extra.get("eos_token_id")):
+        if type(found) is int:
+            return found
+    raise UserError(
+        f"{checkpoint.folder} has no tokenizer that says which token ends a text, as the new model's heads must know; "
+        "add --vocab_file."
+    )
+
+
+def _describe(args, old, new):
+    from keras_bert.families import find_family
+
+    def title(checkpoint):
+        return find_family(checkpoint.config.family).title
+
+    config, was = new.config, old.config
+    print(f"checkpoint: {args.init_checkpoint} ({title(old)}, texts of up to {was.max_length} tokens)")
+    if config.attention == "global_local":
+        sees = f"a token sees {2 * config.attention_window[0]} others, global tokens see all"
+        copied = "; global tokens' projections from all tokens' own"
+    else:
+        blocks, others = config.block_sparse.block_size, config.block_sparse.random_blocks
+        sees = f"blocks of {blocks} see their neighbours, the ends and {others} others; up to "
+        sees += f"{(5 + 2 * others) * blocks} tokens attend in full"
+        copied = ""
+    print(f"becomes: a {title(new)}, texts of up to {config.max_length} tokens ({sees})")
+    print(f"copied: {was.max_length} positions, over and over{copied}", flush=True)
+
+
+def _without_effect(args, config):
+    """Yields notes on flags that are the other family's."""
+    others = {"global_local": ("block_size", "num_random_blocks"), "block_sparse": ("attention_window",)}
+    for name in others[config.attention]:
+        if getattr(args, name) is not None:
+            whose = "blocks are a BigBird" if "block" in name else "window is a Longformer"
+            yield f"--{name} has no effect: the {whose}'s"
+
+
+def _say_what_comes_next(folder, new):
+    """Prints the commands that train it on long texts."""
+    from keras_bert.families import find_family
+
+    length = new.config.max_length
+    most, place = -(-length * 15 // 100), shlex.quote(str(folder))
+    has_sentences = any(name.startswith("cls/seq_relationship/") for name in new.shapes)
+    task = (
+        ""
+        if has_sentences and "next_sentence" in find_family(new.config.family).objectives
+        else " --sentence_task=none"
+    )
+    print(
+        "next: train it on long texts, some hundred steps of masked LM: keras-bert create_pretraining_data "
+        f"--input_file='corpus/*.txt' --vocab_file={place} --output_file=long.tfrecord --max_seq_length={length} "
+        f"--max_predictions_per_seq={most}{task} --dynamic"
+    )
+    print(
+        f"then: keras-bert pretrain --input_file=long.tfrecord --init_checkpoint={place} "
+        f"--output_dir={shlex.quote(f'{folder}-trained')} --train_batch_size={BATCH} --learning_rate={RATE:g} "
+        f"--num_train_steps={STEPS} --num_warmup_steps={WARMUP}"
+    )
