@@ -215,7 +215,8 @@ class SelfAttention(ConfigLayer):
         def mixed(before, queries):
             start = before[1]
             positions = ops.minimum(start + ops.arange(block, dtype="int32"), length - 1)
-            at = places._replace(positions=ops.broadcast_to(ops.expand_dims(positions, 0), (batch, block)))
+            positions = ops.broadcast_to(ops.expand_dims(positions, 0), (batch, block))
+            at = Places(places.mask, places.sequence_ids, places.global_mask, positions)
             context = self.mix(queries, key, value, at, training=False, fuse=False)
             return (context, start + block), (context, start)  # Keras wants results like what goes from block to block
 

@@ -65,7 +65,8 @@ def question_mask(config, ids, sequence_ids=None):
     """Returns float32 (..., S), 1 in the question, from the second token up to the first separator.
 
     >>> from keras_bert.config import Config
-    >>> question_mask(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3], [2, 7, 7, 7, 7, 7]])).tolist()
+    >>> found = question_mask(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3], [2, 7, 7, 7, 7, 7]]))
+    >>> ops.convert_to_numpy(found).tolist()
     [[0.0, 1.0, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
     """
     found = Separators.of(config, ids, sequence_ids)
@@ -76,7 +77,8 @@ def question_segments(config, ids, sequence_ids=None):
     """Returns int32 (..., S): 0 up to the first separator, 1 after it.
 
     >>> from keras_bert.config import Config
-    >>> question_segments(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3]])).tolist()
+    >>> found = question_segments(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3]]))
+    >>> ops.convert_to_numpy(found).tolist()
     [[0, 0, 0, 0, 1, 1]]
     """
     found = Separators.of(config, ids, sequence_ids)
@@ -98,10 +100,12 @@ def global_tokens(config, task, ids, input_mask, sequence_ids=None):
 
     >>> from keras_bert.config import Config
     >>> ids = ops.convert_to_tensor([[0, 7, 2, 2, 8, 9, 2, 1]])
-    >>> [global_tokens(Config(sep_token_id=2), task, ids, ids != 1).tolist()[0] for task in ("classify", "answer")]
-    [[1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0]]
-    >>> global_tokens(Config(sep_token_id=2), "choose", ids, ids != 1).tolist()[0]
-    [0, 0, 0, 0, 1, 1, 1, 0]
+    >>> config, mask = Config(sep_token_id=2), ops.not_equal(ids, 1)
+    >>> for task in ("classify", "answer", "choose"):
+    ...     ops.convert_to_numpy(global_tokens(config, task, ids, mask)).tolist()
+    [[1, 0, 0, 0, 0, 0, 0, 0]]
+    [[1, 1, 0, 0, 0, 0, 0, 0]]
+    [[0, 0, 0, 0, 1, 1, 1, 0]]
     """
     if task not in ("classify", "answer", "choose"):
         return ops.zeros_like(ids, dtype="int32")
