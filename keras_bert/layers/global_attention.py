@@ -31,7 +31,7 @@ class GlobalLocalAttention(LocalAttention):
 
     FIELDS = (*LocalAttention.FIELDS, "slots")
 
-    def __init__(self, num_heads, *, window, slots=64, **kwargs):
+    def __init__(self, num_heads, *, window, slots=128, **kwargs):
         super().__init__(num_heads, window=window, **kwargs)
         self.set_fields(slots=slots)
 

@@ -1,6 +1,7 @@
 """Longformer and BigBird: which tokens see all where nobody says, drawn blocks, padding, windows as files say them."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from keras_bert.layers.block_sparse import longest_full
 from keras_bert.models import Classifier, Encoder, MultipleChoice, Pretrainer, SpanLabeler
 from keras_bert.models.inputs import complete_inputs
 from keras_bert.models.separators import global_tokens, question_mask, question_segments
+from keras_bert.text.vocabulary import check_special_ids
 from tests.families.golden import close, feed, fixed_embeddings, gradient_norms, labels, neutral_norms, with_positions
 from tests.families.rows import CONFIGS, batch, build, model_of, outputs
 
@@ -222,3 +224,21 @@ def test_choices_are_folded_with_their_global_tokens():
         for j in range(2):
             alone = {name: array[i : i + 1, j : j + 1] for name, array in x.items()}
             np.testing.assert_allclose(outputs(model, alone)[0], both[i : i + 1, j : j + 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["longformer", "big_bird"])
+def test_a_separator_that_is_not_the_tokenizer_s_is_one_sentence(family):
+    config = CONFIGS[family]
+    tokenizer = types.SimpleNamespace(pad_id=config.pad_token_id, sep_id=config.sep_token_id)
+    check_special_ids(tokenizer, config)
+    tokenizer.sep_id += 1
+    match = f"separator is token {tokenizer.sep_id}, but the model's sep_token_id is {config.sep_token_id}, by which"
+    with pytest.raises(UserError, match=match):
+        check_special_ids(tokenizer, config)
+    check_special_ids(tokenizer, CONFIGS["bert"].replace(pad_token_id=config.pad_token_id))  # which looks for none
+
+
+def test_a_named_size_takes_the_tokenizer_s_separator():
+    ids = {"vocab_size": 40, "pad_token_id": 1, "sep_token_id": 7}
+    assert Config.from_name("longformer-base-4096", **ids).sep_token_id == 7
+    assert Config.from_name("base", **ids).sep_token_id is None
