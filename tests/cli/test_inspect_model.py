@@ -106,7 +106,7 @@ def test_what_longer_texts_cost_by_kind_of_attention(inspect):
     assert page[-1] == "attention to 64 tokens on each side pays from 320 tokens on"
     assert "one text, by" not in inspect("base")  # which reads 512 tokens alone
     assert "one of 12 blocks that see all tokens" in inspect("base", "--lengths=128")
-    for size, last in (("longformer-base-4096", "1,024"), ("bigbird-roberta-base", "705")):
+    for size, last in (("longformer-base-4096", "1,137"), ("bigbird-roberta-base", "705")):
         page = inspect(size).splitlines()
         assert page[-1].endswith(f" pays from {last} tokens on")
         assert max(map(len, page[-8:])) < 80

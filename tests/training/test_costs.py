@@ -225,8 +225,8 @@ def test_scores_of_windows_and_blocks_counted_by_hand():
     assert block_scores(modern, 1, 330) == [Scores(6 * 64, 3 * 64, 6 * 3 * 64)]
     assert block_scores(modern, 0, 4096) == [Scores(4096, 4096)]  # every third layer sees all
     assert block_scores(modern, 1, 4096, 600) == [Scores(600, 4096)]  # chosen queries
-    framed = Scores(4096, 3 * 256 + 64, 16 * (3 * 256 + 64))
-    assert block_scores(longformer, 0, 4096) == [framed, Scores(64, 4096)]
+    framed = Scores(4096, 3 * 256 + 128, 16 * (3 * 256 + 128))
+    assert block_scores(longformer, 0, 4096) == [framed, Scores(128, 4096)]
     assert block_scores(longformer, 0, 5) == [Scores(5, 10, 10), Scores(5, 5)]
     assert block_scores(bird, 0, 704) == [Scores(704, 704)]
     assert block_scores(bird, 0, 4096) == [Scores(4096, 5 * 64, 64 * 5 * 64), Scores(128, 4096)]
