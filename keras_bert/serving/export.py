@@ -20,7 +20,7 @@ from keras_bert.outputs import atomic_path, refuse_existing
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
-from keras_bert.serving.shapes import as_named
+from keras_bert.serving.shapes import as_named, as_read
 from keras_bert.tasks.embed.vectors import vectors_of
 from keras_bert.tasks.inputs import check_length, check_vocabulary
 from keras_bert.tasks.rows import task_of
@@ -279,7 +279,8 @@ def _serving_function(model, tokenizer, served, format, inputs, precision, optio
             if inputs == "text":
                 named = zip(specs.items(), given, strict=True)
                 return served.answer(server, *(as_named(name, each, spec) for (name, spec), each in named))
-            return served.answer_ids(server, dict(zip(specs, given, strict=True)))
+            ids = dict(zip(specs, given, strict=True))
+            return served.answer_ids(server, as_read(model.bert_config, ids) if format == "saved_model" else ids)
 
     taken, variables = ((), []) if fast is None else (fast.taken, fast.variables)
     module = tf.Module(name="keras_bert")
