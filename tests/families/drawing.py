@@ -85,7 +85,7 @@ def big_bird(rng):
     fields = SMALL | {"max_position_embeddings": 320, "classifier_dropout": 0.0, "sep_token_id": 3}
     fields |= flags(rng, "use_bias", "rescale_embeddings", "tie_word_embeddings")
     fields |= drawn(rng, attention_type=("block_sparse", "block_sparse", "original_full"), hidden_act=ACTIVATIONS)
-    fields |= drawn(rng, block_size=(2, 4, 7), num_random_blocks=(1, 2, 3), type_vocab_size=(1, 2))
+    fields |= drawn(rng, block_size=(2, 4, 7), num_random_blocks=(1, 2, 3), type_vocab_size=(2, 3))
     fields |= drawn(rng, layer_norm_eps=(1e-12, 1e-3), pad_token_id=(0, 2))
     longest = (5 + 2 * fields["num_random_blocks"]) * fields["block_size"]
     return fields, lengths_of(rng, longest + rng.integers(-2, 3 * fields["block_size"]))

@@ -34,6 +34,7 @@ def build(family, suffix, fields, *, seed=0, spread=0.3):
     has_two = suffix == "ForQuestionAnswering" or "NextSentence" in suffix or has_pair
     config.num_labels = 2 if has_two else 3
     model = getattr(transformers, find_family(family).architecture + suffix)(config).eval()
+    model.set_attn_implementation("eager")  # by others padding that sees nothing gives 0, and spans' losses read it
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
