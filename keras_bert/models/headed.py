@@ -203,8 +203,9 @@ class Pooled:
             hidden = self.encoder(inputs)["sequence_output"]
         with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
             if self.pooling == "mean_real":
-                real = ops.expand_dims(ops.cast(inputs["input_mask"], hidden.dtype), -1)  # (B, S, 1)
-                return ops.sum(hidden * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
+                real = ops.expand_dims(ops.cast(inputs["input_mask"], "float32"), -1)  # (B, S, 1)
+                total = ops.sum(ops.cast(hidden, "float32") * real, axis=1)  # halves cannot count thousands
+                return ops.cast(total / ops.maximum(ops.sum(real, axis=1), 1), hidden.dtype)
             place = {"first": 0, "last": -1}.get(self.pooling)
             return ops.mean(hidden, axis=1) if place is None else hidden[:, place]
 

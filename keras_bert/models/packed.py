@@ -33,8 +33,9 @@ def members(sequence_ids, starts):
 
 def text_means(hidden, sequence_ids, starts):
     """Returns float (B, N, H), the mean of each text's tokens, from float (B, S, H); 0 past a row's texts."""
-    own = ops.cast(members(sequence_ids, starts), hidden.dtype)
-    return ops.matmul(own, hidden) / ops.maximum(ops.sum(own, axis=-1, keepdims=True), 1)
+    own = ops.cast(members(sequence_ids, starts), "float32")  # halves cannot count thousands
+    total = ops.matmul(own, ops.cast(hidden, "float32"))
+    return ops.cast(total / ops.maximum(ops.sum(own, axis=-1, keepdims=True), 1), hidden.dtype)
 
 
 def text_logits(logits, sequence_ids, starts, *, masked):
