@@ -90,6 +90,9 @@ def _write_models(folder, vocab):
     model.save_pretrained(folder / "model", tokenizer=tokenizer)
     model.save_pretrained(folder / "uncased_L-12_H-768_A-12", tokenizer=tokenizer, format="google")
     model.save_pretrained(folder / "bert-base-uncased", tokenizer=tokenizer, format="huggingface")
+    sizes = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    roberta = kb.Config.from_name("roberta-base", vocab_size=tokenizer.vocab_size, pad_token_id=0, **sizes)
+    kb.Pretrainer(kb.Encoder(roberta)).save_pretrained(folder / "roberta-base", tokenizer=tokenizer)
     shutil.copytree(folder / "model", folder / "weights_alone", ignore=shutil.ignore_patterns("*.txt", "tok*"))
     classifier = kb.BertClassifier(kb.BertEncoder(config), num_classes=2, labels=["bad", "good"])
     classifier.save_pretrained(folder / "classifier", tokenizer=tokenizer)

@@ -1,7 +1,7 @@
 """Short texts -> long ones: a RoBERTa or XLM-R becomes a Longformer, a BERT a BigBird, as transformers loads them.
 
-    keras-bert lengthen --init_checkpoint=model --output_dir=long --max_position_embeddings=1024
-    keras-bert lengthen --init_checkpoint=roberta --output_dir=longformer --max_position_embeddings=4096 \
+    keras-bert lengthen --init_checkpoint=model --output_dir=bigbird --max_position_embeddings=1024
+    keras-bert lengthen --init_checkpoint=roberta-base --output_dir=longformer --max_position_embeddings=4096 \
         --attention_window=512
 
 The rows of the position table are copied over and over, and a Longformer's projections of global tokens begin as those
@@ -17,8 +17,7 @@ from keras_bert.cli.flags import Group, natural_number, positive_int
 from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
 
 MAIN = ("init_checkpoint", "output_dir", "max_position_embeddings", "attention_window", "block_size")
-STEPS, WARMUP, BATCH, RATE = 500, 50, 8, 3e-5  # of the command that is printed
-MASKED = 0.15
+STEPS, WARMUP, BATCH, RATE = 500, 50, 8, "3e-5"  # of the command that is printed
 
 
 def add_arguments(parser):
@@ -162,23 +161,15 @@ def _without_effect(args, config):
 
 def _say_what_comes_next(folder, new):
     """Prints the commands that train it on long texts."""
-    from keras_bert.families import find_family
-
     length = new.config.max_length
     most, place = -(-length * 15 // 100), shlex.quote(str(folder))
-    has_sentences = any(name.startswith("cls/seq_relationship/") for name in new.shapes)
-    task = (
-        ""
-        if has_sentences and "next_sentence" in find_family(new.config.family).objectives
-        else " --sentence_task=none"
-    )
     print(
         "next: train it on long texts, some hundred steps of masked LM: keras-bert create_pretraining_data "
         f"--input_file='corpus/*.txt' --vocab_file={place} --output_file=long.tfrecord --max_seq_length={length} "
-        f"--max_predictions_per_seq={most}{task} --dynamic"
+        f"--max_predictions_per_seq={most} --sentence_task=none --dynamic"
     )
     print(
         f"then: keras-bert pretrain --input_file=long.tfrecord --init_checkpoint={place} "
-        f"--output_dir={shlex.quote(f'{folder}-trained')} --train_batch_size={BATCH} --learning_rate={RATE:g} "
+        f"--output_dir={shlex.quote(f'{folder}-trained')} --train_batch_size={BATCH} --learning_rate={RATE} "
         f"--num_train_steps={STEPS} --num_warmup_steps={WARMUP}"
     )

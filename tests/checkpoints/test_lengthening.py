@@ -1,5 +1,7 @@
 """Lengthening: what each new array is, by hand; and the old outputs where the new attention spans the text."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -162,3 +164,23 @@ def test_other_families_are_refused(size, tmp_path):
     checkpoint = Checkpoint(tmp_path, config, {}, shapes, lambda name: np.zeros(shapes[name], np.float32))
     with pytest.raises(UserError, match="cannot be lengthened: a RoBERTa or an XLM-R can"):
         lengthen_checkpoint(checkpoint, 8192, sep_token_id=SEPARATOR)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("family", ROWS)
+def test_transformers_loads_it_and_gives_our_numbers(family, tmp_path):
+    transformers = pytest.importorskip("transformers", reason="the parity extra")
+    torch = pytest.importorskip("torch", reason="the parity extra")
+    made(family).save_pretrained(tmp_path / "short")
+    write_checkpoint(lengthened(tmp_path / "short"), tmp_path / "long")
+    [architecture] = json.loads((tmp_path / "long" / "config.json").read_text())["architectures"]
+    assert architecture == ("BigBirdForPreTraining" if family == "bert" else "LongformerForMaskedLM")
+    theirs, report = getattr(transformers, architecture).from_pretrained(tmp_path / "long", output_loading_info=True)
+    assert not any(report.values())
+    ours, rng = Pretrainer.from_pretrained(tmp_path / "long"), np.random.default_rng(0)
+    ids = rng.integers(4, 31, (2, 64))
+    ids[1, 50:] = ours.bert_config.pad_token_id
+    real = ids != ours.bert_config.pad_token_id
+    found = theirs.eval()(input_ids=torch.tensor(ids), attention_mask=torch.tensor(real.astype(int)))
+    expected = (found.prediction_logits if family == "bert" else found.logits).detach().numpy()
+    np.testing.assert_allclose(logits(ours, ids)[real], expected[real], rtol=1e-5, atol=2e-5)

@@ -122,3 +122,15 @@ def test_blocks_places_and_vocabularies_are_checked(bert, tmp_path, capsys):
         capsys, *model, "--output_dir", tmp_path / "long", *blocks, "--vocab_file", tmp_path / "vocab.txt"
     )
     assert status == 0
+
+
+@pytest.mark.nightly
+def test_transformers_reads_the_tokenizer_that_was_copied(roberta, tmp_path, capsys):
+    transformers = pytest.importorskip("transformers", reason="the parity extra")
+    asked = ("--output_dir", tmp_path / "long", "--max_position_embeddings=32", "--attention_window=8")
+    assert run(capsys, "--init_checkpoint", roberta, *asked)[0] == 0
+    theirs, ours = transformers.AutoTokenizer.from_pretrained(tmp_path / "long"), Tokenizer.from_pretrained(roberta)
+    assert theirs.model_max_length == 32
+    for text in ("hello world", "the quick brown fox, 1,000 times"):
+        ids = ours.encode(text, max_seq_length=None)["input_ids"]
+        assert theirs(text)["input_ids"] == ids.tolist()
