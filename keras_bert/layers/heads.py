@@ -13,6 +13,7 @@ from keras_bert.layers.common import (
     activated,
     dense,
     dropout_layer,
+    dropped,
     layer_norm,
     product,
     residual_norm,
@@ -223,8 +224,9 @@ class SpanBlock(ConfigLayer):
     def call(self, inputs, training=None):
         """Returns float (B, S, H) from the same."""
         fuse, width = worth_fusing(inputs, training), inputs.shape[-1]
-        dropped = ops.reshape(self.dropout_layer(inputs, training=training), (-1, width))  # (N, H)
-        hidden = activated(*product(self.intermediate, dropped), activation=self.activation, fuse=fuse)
+        key = dropout_key(self.dropout_layer, training)
+        hidden = dropped(ops.reshape(inputs, (-1, width)), key, rate=self.dropout, fuse=fuse)  # (N, H)
+        hidden = activated(*product(self.intermediate, hidden), activation=self.activation, fuse=fuse)
         ended = residual_norm(
             *product(self.output_dense, hidden),
             ops.reshape(inputs, (-1, width)),

@@ -7,7 +7,7 @@ Improve Transformer"; transformers, modeling_modernbert.py. B batch, S sequence,
 import keras
 from keras import ops
 
-from keras_bert.layers.common import activated, dropout_layer, gated, norm, product, residual_sum, worth_fusing
+from keras_bert.layers.common import activated, dropout_layer, dropped, gated, norm, product, residual_sum, worth_fusing
 from keras_bert.layers.dropout import dropout_key
 from keras_bert.layers.transformer import TransformerBlock, rows
 
@@ -77,5 +77,6 @@ class PreNormBlock(TransformerBlock):
         hidden = act(
             *product(self.intermediate, normed(attended, self.output_norm)), activation=self.activation, fuse=fuse
         )
-        hidden = self.feed_forward_dropout_layer(hidden, training=training)
+        key = dropout_key(self.feed_forward_dropout_layer, training)
+        hidden = dropped(hidden, key, rate=self.feed_forward_dropout, fuse=fuse)
         return residual_sum(*product(self.block_output, hidden), attended, None, rate=0.0, fuse=fuse), scores
