@@ -78,7 +78,7 @@ def model_params(fast, pairs=PAIRS):
 # tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both run nightly here, or left out.
 EVERY_MODEL = model_params([*FIRST_PAIRS, *NEW_PAIRS])
 SOME_MODELS = model_params(FIRST_PAIRS, [*FIRST_PAIRS[:1], *NEW_PAIRS])
-ODD_MODELS = model_params([("albert", "classify"), ("roberta", "classify")], NEW_PAIRS)
+ODD_MODELS = model_params([("albert", "classify"), ("roberta", "classify"), ("deberta", "classify")], NEW_PAIRS)
 
 
 def build(family, kind, **options):
