@@ -9,6 +9,7 @@ from keras_bert.checkpoints.parts import reads_pooler
 from keras_bert.models import Encoder
 from keras_bert.models.walk import walk
 from keras_bert.tasks.runs import _freeze
+from tests.families.golden import loss_and_gradients
 from tests.families.rows import (
     CONFIGS,
     EVERY_MODEL,
@@ -101,3 +102,17 @@ def test_lora_trains_little_and_is_saved_merged(family, kind, tmp_path):
     again = type(model).from_pretrained(tmp_path / "model")
     assert not any("lora" in variable.path for variable in again.variables)
     assert_same(outputs(again, x), after, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_mobilebert_does_not_train_padding_that_neighbours_read():
+    model = build("mobilebert", "tag")
+    x, row = batch(model), model.bert_config.pad_token_id
+    x["input_ids"][0, 4] = row  # in a text, where the projection learns all the same
+    _, gradients = loss_and_gradients(model, x, labels(model), None)
+    names = {id(f.variable): f.weight.name for f in walk(model)}
+    found = {names[id(v)]: g for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    table = found["bert/embeddings/word_embeddings"]
+    assert np.abs(table[row]).max() == 0 and np.abs(table[x["input_ids"][0, 3]]).max() > 0
+    segments = found["bert/embeddings/token_type_embeddings"].sum(axis=0)  # of all places, those of padding too
+    np.testing.assert_allclose(found["bert/embeddings_project/bias"], segments, atol=1e-5 * np.abs(segments).max())

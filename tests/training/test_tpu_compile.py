@@ -19,6 +19,7 @@ HARMLESS = {
     "AllocateBuffer",
     "ConcatBitcast",
     "AssumeGatherIndicesInBound",
+    "GatherScatterIndicesBitpacked",
     "X64SplitLow",
     "X64SplitHigh",
     "X64Combine",
