@@ -20,7 +20,7 @@ def small_blocks(monkeypatch):
     """Makes every text a long one, of blocks of 4 queries or a few more."""
     monkeypatch.setattr(attention, "LONG", 0)
     monkeypatch.setattr(attention, "PAIRS", 50)
-    monkeypatch.setattr(attention, "SMALLEST_BLOCK", 4)
+    monkeypatch.setattr(attention.reach, "SMALLEST_BLOCK", 4)
 
 
 def layer_of(kind, **options):
