@@ -80,12 +80,13 @@ def test_the_examples_of_fine_tuning_run_in_order(surroundings):
     write_tasks(Path(), surroundings["texts"])
     text = (ROOT / "docs" / "finetuning.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {}
     for block in blocks:
         exec(compile(block, "finetuning.md", "exec"), names)
     assert names["answer"].text == names["context"][names["answer"].start : names["answer"].end] != ""
     assert [run["seed"] for run in names["best"].results["runs"]] == [1, 2]
+    assert "input_mask" in kb.Classifier.from_pretrained("from_packed_rows").input
     assert kb.Classifier.from_pretrained("same_or_not").labels == ["different", "same"]
 
 

@@ -40,7 +40,7 @@ def choose_inputs(model, inputs):
     if "sequence_ids" in model.input and "sequence_ids" not in given and "input_ids" in given:
         raise UserError(
             f"{type(model).__name__} was made with packed=True and reads rows with sequence_ids; make batches with "
-            "pack=True, or load the model without packed."
+            "pack=True, or save_pretrained the model and load it without packed."
         )
     missing = [name for name in model.input if name not in given and name not in MAY_LACK]
     if missing:
