@@ -25,7 +25,8 @@ STEPS = 3
 CLEAR_REFS = Path("/proc/self/clear_refs")
 # Wide enough that the layers' chains are compiled, so that the compiler's own code counts as there before.
 SMALL = {"vocab_size": 1000, "hidden_size": 256, "num_hidden_layers": 1, "num_attention_heads": 4}
-# hidden size, layers, batch size, sequence length, dtype, remat
+NAMES = ("hidden_size", "layers", "train_batch_size", "max_seq_length", "dtype", "remat", "size")
+# A row has these, the last of which may be left out: another family's rows have one of its published sizes, cut down.
 ROWS = (
     (256, 4, 16, 128, "float32", False),
     (256, 4, 64, 128, "float32", False),
@@ -36,14 +37,22 @@ ROWS = (
     (768, 2, 4, 512, "mixed_bfloat16", False),
     (256, 4, 64, 128, "float32", True),
     (512, 4, 64, 128, "mixed_bfloat16", True),
+    (256, 6, 8, 1024, "float32", False, "modernbert-base"),
+    (256, 6, 4, 2048, "mixed_bfloat16", False, "modernbert-base"),
+    (256, 4, 16, 256, "float32", False, "deberta-v3-base"),
+    (256, 4, 16, 256, "mixed_bfloat16", False, "deberta-v3-base"),
+    (512, 8, 32, 128, "float32", False, "mobilebert"),
+    (256, 4, 4, 1024, "float32", False, "longformer-base-4096"),
+    (256, 4, 4, 1024, "float32", False, "bigbird-roberta-base"),
 )
+VOCABULARY = 30522  # of every row
 
 
 def main():
     """Runs each row and prints its line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--rows", type=json.loads, default=ROWS, help="[[hidden size, layers, batch, length, dtype, remat]]"
+        "--rows", type=json.loads, default=ROWS, help="[[hidden size, layers, batch, length, dtype, remat, size]]"
     )
     parser.add_argument("--train", type=json.loads, help=argparse.SUPPRESS)  # what the fresh process does
     args = parser.parse_args()
@@ -54,39 +63,49 @@ def main():
         print(json.dumps(compare(*row)), flush=True)
 
 
-def compare(hidden_size, layers, batch_size, length, dtype, remat):
+def compare(*row):
     """Runs a row in a fresh process. Returns its figures and the expected ones, in megabytes."""
-    row = [hidden_size, layers, batch_size, length, dtype, remat]
     command = [sys.executable, "-m", "benchmarks.memory", f"--train={json.dumps(row)}"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\nfailed:\n{done.stderr[-3000:]}")
     measured = json.loads(done.stdout.splitlines()[-1])
-    config, step = shape_of(hidden_size, layers, batch_size, length)
-    expected = round(step_memory(config, step, dtype=dtype, remat=remat).peak / 1e6)
-    names = ("hidden_size", "layers", "train_batch_size", "max_seq_length", "dtype", "remat")
+    config, step, options = shape_of(*row)
+    expected = round(step_memory(config, step, **options).peak / 1e6)
     figures = {**measured, "expected_mb": expected, "expected / grown": round(expected / measured["grown_mb"], 3)}
-    return {**dict(zip(names, row, strict=True)), **figures}
+    return {**dict(zip(NAMES, row, strict=False)), **figures}
 
 
-def shape_of(hidden_size, layers, batch_size, length):
-    """Returns the Config and the Step of a row."""
+def shape_of(hidden_size, layers, batch_size, length, dtype, remat, size=None):
+    """Returns the Config and the Step of a row, and dtype and remat as a dict."""
     config = Config.from_name(f"L-{layers}_H-{hidden_size}")
-    return config, Step(train_batch_size=batch_size, max_seq_length=length)
+    if size is not None:
+        published = Config.from_name(size)
+        ratio = hidden_size / published.hidden_size
+        config = published.replace(
+            vocab_size=VOCABULARY,
+            pad_token_id=min(published.pad_token_id, VOCABULARY - 1),
+            hidden_size=hidden_size,
+            num_hidden_layers=layers,
+            num_attention_heads=round(ratio * published.num_attention_heads),
+            intermediate_size=round(ratio * published.intermediate_size),
+        )
+    return config, Step(train_batch_size=batch_size, max_seq_length=length), {"dtype": dtype, "remat": remat}
 
 
-def measure(hidden_size, layers, batch_size, length, dtype, remat):
+def measure(*row):
     """Trains in this process. Returns by how many megabytes it grew, and the most that its tensors took at once."""
     import tensorflow as tf
 
-    train(Config(**SMALL), Step(train_batch_size=2, max_seq_length=16), dtype=dtype, remat=remat)
+    config, step, options = shape_of(*row)
+    train(Config(**SMALL), Step(train_batch_size=2, max_seq_length=16), **options)
     gc.collect()
     tf.config.experimental.reset_memory_stats("CPU:0")
     tensors = tf.config.experimental.get_memory_info("CPU:0")["current"]
     CLEAR_REFS.write_text("5")  # the peak begins anew (man proc)
     resident = memory_of("VmRSS")
-    model = train(*shape_of(hidden_size, layers, batch_size, length), dtype=dtype, remat=remat)
+    model = train(config, step, **options)
     grown = memory_of("VmHWM") - resident
     tensors = tf.config.experimental.get_memory_info("CPU:0")["peak"] - tensors
     del model
@@ -106,8 +125,8 @@ def train(config, step, *, dtype, remat):
     inputs = {
         "input_ids": rng.integers(0, config.vocab_size, tokens, "int32"),
         "input_mask": np.ones(tokens, "int32"),
-        "segment_ids": np.zeros(tokens, "int32"),
         "masked_lm_positions": rng.integers(0, step.max_seq_length, masked, "int32"),
+        **dict.fromkeys(("segment_ids", "global_attention_mask"), np.zeros(tokens, "int32")),
     }
     labels = {
         "masked_lm": rng.integers(0, config.vocab_size, masked, "int32"),
@@ -117,6 +136,8 @@ def train(config, step, *, dtype, remat):
     with keras.RematScope() if remat else contextlib.nullcontext():
         model = Pretrainer(Encoder(config, dtype=dtype))
         model.compile(adamw(1e-4), jit_compile=False)
+        inputs = {name: inputs[name] for name in model.input}
+        weights = {name: weights[name] for name in model.objectives}
         for _ in range(STEPS):
             model.train_on_batch(inputs, labels, weights)
     return model

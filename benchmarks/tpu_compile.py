@@ -45,6 +45,7 @@ def main():
     )
     parser.add_argument("--shape", default="128x128", help="B x S")
     parser.add_argument("--size", default="base", help="a size of Config.from_name")
+    parser.add_argument("--overrides", type=json.loads, default={}, help="other fields of its Config, as JSON")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--accumulation", type=int, default=1, help="micro-batches of a step")
     parser.add_argument("--remat", action="store_true", help="blocks are computed again in the backward pass")
@@ -56,7 +57,8 @@ def main():
 
     def compiled(chip, batch_size):
         begin = time.perf_counter()
-        build = BUILDERS[args.backend](model, optimizer, batch_specs(batch_size, length), chip, args.accumulation)
+        specs = batch_specs(model, batch_size, length)
+        build = BUILDERS[args.backend](model, optimizer, specs, chip, args.accumulation)
         settings = {"chip": chip, "shape": f"{batch_size}x{length}"}
         settings |= {name: getattr(args, name) for name in ("backend", "size", "dtype", "accumulation", "remat")}
         figures = settings | {"lowering_seconds": round(time.perf_counter() - begin, 1)} | figures_of(build, chip)
@@ -80,21 +82,21 @@ def model_and_optimizer(args):
 
     with keras.RematScope(mode="full") if args.remat else contextlib.nullcontext():
         dtype = "mixed_bfloat16" if args.dtype == "bfloat16" else "float32"
-        model = kb.Pretrainer(kb.Encoder(kb.Config.from_name(args.size), dtype=dtype))
+        model = kb.Pretrainer(kb.Encoder(kb.Config.from_name(args.size, **args.overrides), dtype=dtype))
     optimizer = kb.adamw(1e-4, num_train_steps=1_000_000, num_warmup_steps=10_000)
     optimizer.build(model.trainable_variables)
     return model, optimizer
 
 
-def batch_specs(batch_size, length):
-    """Returns (inputs, labels, weights) of a batch as keras.KerasTensors."""
+def batch_specs(model, batch_size, length):
+    """Returns (inputs, labels, weights) of a Pretrainer's batch as keras.KerasTensors."""
     from keras import KerasTensor
 
     tokens, slots, pairs = (batch_size, length), (batch_size, PREDICTIONS.get(length, length * 3 // 20)), (batch_size,)
-    inputs = {name: KerasTensor(tokens, "int32") for name in ("input_ids", "input_mask", "segment_ids")}
-    inputs["masked_lm_positions"] = KerasTensor(slots, "int32")
-    labels = {"masked_lm": KerasTensor(slots, "int32"), "next_sentence": KerasTensor(pairs, "int32")}
-    weights = {"masked_lm": KerasTensor(slots, "float32"), "next_sentence": KerasTensor(pairs, "float32")}
+    inputs = {name: KerasTensor(slots if name == "masked_lm_positions" else tokens, "int32") for name in model.input}
+    shapes = {name: {"masked_lm": slots, "next_sentence": pairs}[name] for name in model.objectives}
+    labels = {name: KerasTensor(shape, "int32") for name, shape in shapes.items()}
+    weights = {name: KerasTensor(shape, "float32") for name, shape in shapes.items()}
     return inputs, labels, weights
 
 

@@ -23,8 +23,9 @@ class Contents:
         statistics: the tfrecords.writer.Statistics, as the data tool counts them.
         tokens: int64, how often each token stands in the text before masking, [CLS] and [SEP] included: (V,), or
             without a vocabulary as long as the ids go.
-        lengths: int64, entry n says how many records have n tokens.
+        lengths: int64, entry n says how many texts have n tokens: records, or parts of packed ones.
         layouts: the distinct (S, P) of the records; P is None where masking is left to the training.
+        max_texts: the distinct N of the records; None where a record is one text.
         mask_id: the id of [MASK]; without a vocabulary the one that hides most tokens, None before any does.
     """
 
@@ -34,7 +35,12 @@ class Contents:
         self.statistics = Statistics()
         self.tokens = np.zeros(self._vocab_size or 0, np.int64)
         self.lengths = np.zeros(0, np.int64)
-        self.layouts = []
+        self.layouts, self.max_texts = [], []
+
+    @property
+    def packed(self):
+        """Whether records are rows of several texts."""
+        return any(most is not None for most in self.max_texts)
 
     @property
     def dynamic(self):
@@ -52,10 +58,13 @@ class Contents:
         layout = batch["input_ids"].shape[1], batch["masked_lm_ids"].shape[1] if masked else None
         if layout not in self.layouts:
             self.layouts.append(layout)
+        most = batch["sequence_starts"].shape[1] if "sequence_starts" in batch else None
+        if most not in self.max_texts:
+            self.max_texts.append(most)
         self.statistics.add(batch, self._actions(batch) if masked else None)
         real = batch["input_mask"] > 0
         self.tokens = _sum(self.tokens, np.bincount(original_ids(batch)[real]))
-        self.lengths = _sum(self.lengths, np.bincount(np.count_nonzero(real, axis=1)))
+        self.lengths = _sum(self.lengths, np.bincount(_text_lengths(batch)))
 
     def _actions(self, batch):
         """Returns the masking actions (B, P) as far as they show: what was replaced by itself counts as kept."""
@@ -115,14 +124,17 @@ def disagreements(manifest, contents, *, whole):
     found = [("max_seq_length", length) for length, _ in contents.layouts]
     found += [("max_predictions_per_seq", most) for _, most in contents.layouts if most is not None]
     found += [("dynamic", most is None) for _, most in contents.layouts]
-    for name, value in dict.fromkeys(found):
+    found += [("max_texts_per_row", most) for most in contents.max_texts]
+    for name, value in dict.fromkeys(found):  # what a manifest does not say contradicts nothing
         if manifest.get(name, value) != value:
             yield name, manifest[name], value
     task = manifest.get("sentence_task", "nsp")
     if SENTENCE_TASKS[task].label is None and contents.statistics.label_1:
         yield "records whose label is 1", 0, contents.statistics.label_1
     said = _comparable(manifest.get("statistics") or {})
-    seen = _comparable(contents.statistics.as_dict(sentence_task=task, dynamic=contents.dynamic))
+    seen = _comparable(
+        contents.statistics.as_dict(sentence_task=task, dynamic=contents.dynamic, packed=contents.packed)
+    )
     for name in seen:
         differs = seen[name] != said.get(name, seen[name])
         if differs and (whole or (name == "instances" and seen[name] > said[name])):
@@ -144,6 +156,16 @@ def original_ids(batch):
         rows, slots = np.nonzero(batch["masked_lm_weights"])
         ids[rows, batch["masked_lm_positions"][rows, slots]] = batch["masked_lm_ids"][rows, slots]
     return ids
+
+
+def _text_lengths(batch):
+    """Returns the number of tokens of each text of a batch of records, int64 (texts,)."""
+    if "sequence_ids" not in batch:
+        return np.count_nonzero(batch["input_mask"], axis=1)
+    rows, _ = np.nonzero(batch["sequence_ids"])
+    most = batch["sequence_starts"].shape[1]
+    lengths = np.bincount(rows * most + batch["sequence_ids"][batch["sequence_ids"] > 0] - 1)
+    return lengths[lengths > 0]
 
 
 def _sum(counts, more):

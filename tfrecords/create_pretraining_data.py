@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -48,6 +49,8 @@ FOR_READERS = (
     "dynamic",
     "sentence_task",
     "compression",
+    "pack",
+    "max_texts_per_row",
 )
 
 
@@ -142,14 +145,15 @@ def _make(job, workplace, sources, shards, tokenizer, workers, log, report):
     tokenizer.save_pretrained(job.tokenizer)
     facts = _tokenize(job, sources, workers, report)
     log("corpus: " + ", ".join(f"{number:,} {name}" for name, number in facts.items()))
-    facts = {"instances": _plan(job, workers, report), **facts}
+    instances = _plan(job, workers, report)
+    job = dataclasses.replace(job, max_texts=stages.choose_texts(job))
     sample = Sample(job, tokenizer.vocabulary)
     log(f"example: {sample.example()}")
     for warning in sample.warnings():
         log(f"warning: {warning}")
-    total = sample.bytes_each() * facts["instances"]
+    total = sample.bytes_each() * instances
     workplace.space_needed = functools.partial(stages.bytes_to_write, job, shards, total)
-    statistics = _write(job, shards, facts["instances"], workers, report)
+    statistics = _write(job, shards, instances, workers, report)
     manifest = _manifest(job, facts, tokenizer, sources, shards, statistics)
     finish(workplace.folder, shards, tokenizer, manifest)
     return manifest
@@ -244,19 +248,23 @@ def _write(job, shards, instances, workers, report):
     for part, written in zip(waiting, workers.map(functools.partial(stages.write, job), waiting), strict=True):
         files[part // each].append(job.path("parts", part))
         statistics.merge(written["statistics"])
-        report("writing", statistics.instances, instances, "instance")
+        report("writing", statistics.texts, instances, "instance")
     return statistics
 
 
 def _manifest(job, facts, tokenizer, sources, shards, statistics):
     """Returns what is written beside the records."""
     options = {**vars(job.options), "special_tokens": list(job.options.special_tokens)}
+    options["max_texts_per_row"] = job.max_texts
+    counts = {"instances": statistics.instances, **({"texts": statistics.texts} if job.options.packed else {})}
+    readers = [name for name in FOR_READERS if job.options.packed or name not in ("pack", "max_texts_per_row")]
     return {
+        **counts,
         **facts,
         "vocab_size": len(tokenizer),
         "vocab_sha256": tokenizer.vocabulary.fingerprint,
         "tokenizer_sha256": tokenizer.fingerprint,
-        **{name: options[name] for name in FOR_READERS},
+        **{name: options[name] for name in readers},
         "settings": {
             "input_files": [str(source) for source in sources],
             "input_format": job.input_format,
@@ -264,7 +272,9 @@ def _manifest(job, facts, tokenizer, sources, shards, statistics):
             **{name: value for name, value in options.items() if name not in FOR_READERS},
         },
         "files": [path.name for path in shards],
-        "statistics": statistics.as_dict(sentence_task=job.options.sentence_task, dynamic=job.options.dynamic),
+        "statistics": statistics.as_dict(
+            sentence_task=job.options.sentence_task, dynamic=job.options.dynamic, packed=job.options.packed
+        ),
     }
 
 

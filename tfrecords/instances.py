@@ -223,6 +223,12 @@ def check_corpus(corpus, sentence_task):
         )
 
 
+def lengths_of(plan, layout=BERT):
+    """Returns how many tokens planned instances have, special ones among them: int64 (B,)."""
+    special = np.where(plan["b_length"] > 0, layout.num_special(2), layout.num_special(1))
+    return plan["a_length"].astype(np.int64) + plan["b_length"] + special
+
+
 def segment_tokens(corpus, plan, size, *, layout=BERT):
     """Reads the tokens of planned instances, in the corpus' order, so that this is quick wherever they lie.
 

@@ -8,6 +8,7 @@ from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from tfrecords.instances import SENTENCE_TASKS
 
 COMPRESSIONS = ("none", "gzip")
+PACKS = ("none", "isolated")
 MANY_PLACES = 2  # times as many places for predictions as are ever used; less is no harm
 
 
@@ -32,6 +33,8 @@ class Options:
         dynamic: leave the masking to the training, anew in each epoch.
         text_field: the field of a JSON line or TFDS example that holds the document.
         compression: "none" or "gzip", of the TFRecord files.
+        pack: "none", an instance a record; or "isolated", several to a record, none of which sees another.
+        max_texts_per_row: the most instances of a packed record; None for as many as are of use.
 
     Raises:
         UserError: settings with which no instance can be made.
@@ -53,6 +56,13 @@ class Options:
     dynamic: bool = False
     text_field: str = "text"
     compression: str = "none"
+    pack: str = "none"
+    max_texts_per_row: int | None = None
+
+    @property
+    def packed(self):
+        """Whether a record is a row of several instances."""
+        return self.pack != "none"
 
     @property
     def rules(self):
@@ -78,6 +88,7 @@ class Options:
             ("masking", MASKINGS),
             ("sentence_task", SENTENCE_TASKS),
             ("compression", COMPRESSIONS),
+            ("pack", PACKS),
         ):
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}. Received: {getattr(self, name)!r}.")
@@ -87,14 +98,17 @@ class Options:
             ("max_predictions_per_seq", 1),
             ("dupe_factor", 1),
             ("random_seed", 0),
+            ("max_texts_per_row", 1),
         ):
-            if getattr(self, name) < least:
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 what = " (special tokens and two of the text)" if name == "max_seq_length" else ""
                 raise UserError(f"--{name} must be at least {least}{what}. Received: {getattr(self, name)}.")
         if not 0 < self.masked_lm_prob <= 1:
             raise UserError(f"--masked_lm_prob must lie above 0 and not above 1. Received: {self.masked_lm_prob}.")
         if not 0 <= self.short_seq_prob <= 1:
             raise UserError(f"--short_seq_prob must lie between 0 and 1. Received: {self.short_seq_prob}.")
+        if self.max_texts_per_row is not None and not self.packed:
+            raise UserError("--max_texts_per_row is about rows of several texts; add --pack=isolated, or leave it out.")
         wanted = self._wanted
         if self.max_predictions_per_seq < wanted:
             raise UserError(

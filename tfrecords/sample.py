@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from keras_bert.data.packing import Packing
 from tfrecords import stages
 from tfrecords.instances import SENTENCE_TASKS, segment_tokens
 from tfrecords.show_records import record_text
@@ -27,25 +28,33 @@ class Sample:
         self._plan = next(plan for part in range(stages.num_parts(job)) if len(plan := stages.read_plan(job, part)))
 
     @functools.cached_property
-    def _features(self):
+    def _some(self):
         order = np.random.default_rng(self._job.options.random_seed).permutation(len(self._plan))
-        return self._make_features(self._plan[order[:ROWS]])
+        return self._plan[order[:ROWS]]
+
+    @functools.cached_property
+    def _features(self):
+        return self._make_features(self._some)
 
     def _make_features(self, plan):
-        options = self._job.options
+        options, packing = self._job.options, stages.pack_instances(self._job, plan)
+        if packing is not None:
+            plan, packing = plan[packing.order], Packing(np.arange(len(plan)), packing.bounds)
         corpus, layout = stages.open_corpus(self._job), self._vocabulary.layout
         segments = segment_tokens(corpus, plan, options.max_seq_length, layout=layout)
         rng = np.random.default_rng(options.random_seed)
-        return make_features(segments, plan, self._vocabulary, options, rng=rng)[0]
+        rows = {"packing": packing, "max_texts": self._job.max_texts}
+        return make_features(segments, plan, self._vocabulary, options, **rows, rng=rng)[0]
 
     def example(self):
-        """Returns one instance as text."""
-        row = {name: values[0] for name, values in self._make_features(self._plan[:1]).items()}
+        """Returns one record as text."""
+        features = self._make_features(self._plan[:1]) if self._job.max_texts is None else self._features
+        row = {name: values[0] for name, values in features.items()}
         return record_text(row, self._vocabulary, sentence_task=self._job.options.sentence_task)
 
     def bytes_each(self):
-        """Returns about how many bytes a record takes in the file."""
-        return len(stages.record_bytes(self._features, self._job.options)) / len(self._features["input_ids"])
+        """Returns about how many bytes an instance takes in the file."""
+        return len(stages.record_bytes(self._features, self._job.options)) / len(self._some)
 
     def warnings(self):
         """Yields what would make the training worse, with a remedy each."""

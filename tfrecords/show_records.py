@@ -22,7 +22,8 @@ RELATIONS = {
 def record_text(record, vocabulary, *, sentence_task="nsp", mark=str):
     """Returns a record as two lines of text, or one where there is nothing to say about it.
 
-    A token to predict stands in braces: {cat} behind a [MASK], {cat kept} as it is, {cat -> tree} replaced.
+    A token to predict stands in braces: {cat} behind a [MASK], {cat kept} as it is, {cat -> tree} replaced. The texts
+    of a packed row follow one another, numbered.
 
     Args:
         record: dict of the features as arrays of their lengths; without masked_lm_ ones where masking is dynamic.
@@ -40,6 +41,10 @@ def record_text(record, vocabulary, *, sentence_task="nsp", mark=str):
         [CLS] the {cat} [SEP] sat [SEP]
         (b is the next of the same document; {word} stands behind [MASK])
     """
+    if "sequence_ids" in record:
+        options = {"sentence_task": sentence_task, "mark": mark}
+        texts = [record_text(text, vocabulary, **options) for text in texts_of(record)]
+        return "\n".join(f"{number}: {text}" for number, text in enumerate(texts, 1))
     shown, mask = (vocabulary.token, vocabulary.token(vocabulary.mask_id)) if vocabulary else (str, None)
     real = int(sum(record["input_mask"]))
     words = [shown(int(index)) for index in record["input_ids"][:real]]
@@ -71,11 +76,32 @@ def original_text(record, vocabulary, *, decode=None):
         >>> original_text(record, vocabulary)
         ['cats', 'sat']
     """
+    if "sequence_ids" in record:
+        return [segment for text in texts_of(record) for segment in original_text(text, vocabulary, decode=decode)]
     batch = {name: np.asarray(values)[None] for name, values in record.items()}
     ids, segments = original_ids(batch)[0], batch["segment_ids"][0]
     real = batch["input_mask"][0] > 0
     texts = vocabulary.layout.texts_of(ids[real], segments[real], vocabulary)
     return list(map(decode or Tokenizer(vocabulary).decode, texts))
+
+
+def texts_of(record):
+    """Returns the texts of a packed row as records of their own, without padding; another record as the only one."""
+    if "sequence_ids" not in record:
+        return [record]
+    record = {name: np.asarray(values) for name, values in record.items()}
+    texts = []
+    for number in range(int(record["sequence_ids"].max())):
+        own = np.flatnonzero(record["sequence_ids"] == number + 1)
+        text = {name: record[name][own] for name in ("input_ids", "input_mask", "segment_ids")}
+        text["next_sentence_labels"] = record["next_sentence_labels"][number : number + 1]
+        if "masked_lm_ids" in record:
+            slots = (record["masked_lm_weights"] > 0) & np.isin(record["masked_lm_positions"], own)
+            for name in ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights"):
+                text[name] = record[name][slots]
+            text["masked_lm_positions"] = text["masked_lm_positions"] - own[0]
+        texts.append(text)
+    return texts
 
 
 def examples(files, *, skip=0, vocab_size=None):

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_bert.data.packing import Packing, choose_most, pack
 from keras_bert.outputs import atomic_path
 from keras_bert.text.tokenizer import Tokenizer
 from tfrecords.corpus import CorpusWriter, TokenCorpus
 from tfrecords.documents import read_chunks, split_chunk
-from tfrecords.instances import INSTANCE, blocks_of, expected_instances, plan_block, segment_tokens
+from tfrecords.instances import INSTANCE, blocks_of, expected_instances, lengths_of, plan_block, segment_tokens
 from tfrecords.options import Options
 from tfrecords.workplace import write_json
 from tfrecords.writer import Statistics, make_features, serialize_features
@@ -28,7 +29,7 @@ from tfrecords.writer import Statistics, make_features, serialize_features
 PLAN, SCATTER, SHUFFLE, MASK = range(4)  # kinds of random streams
 INSTANCES_PER_PART = 1 << 15  # more or less: a part is shuffled in memory and is what a worker does at once
 MOST_PARTS = 1 << 10  # but for more shards than that
-INSTANCES_PER_BATCH = 1 << 10  # masked together
+RECORDS_PER_BATCH = 1 << 10  # masked together
 TOKENS_READ = 1 << 22  # at once, of each segment: 8 MB, or 16 with a large vocabulary
 GZIP_LEVEL = 6  # gzip's own default; part of the output's definition
 
@@ -43,6 +44,7 @@ class Job:
         input_format: how a chunk's text is laid out: a key of `tfrecords.documents.INPUT_FORMATS`, not "auto".
         num_shards: number of record files.
         run: a name of this very run, by which a process tells it from an earlier one in the same folder.
+        max_texts: the most instances of a packed record; None where a record is one.
     """
 
     folder: str
@@ -50,6 +52,7 @@ class Job:
     input_format: str
     num_shards: int
     run: str
+    max_texts: int | None = None
 
     @property
     def tokenizer(self):
@@ -170,11 +173,15 @@ def write(job, part):
         instances = read_plan(job, part)
         shuffle = np.random.default_rng([job.options.random_seed, SHUFFLE, part])
         instances = instances[shuffle.permutation(len(instances))]
+        packing = pack_instances(job, instances)
+        if packing is not None:
+            packing = packing.shuffled(shuffle)
+            instances = instances[packing.order]
         mask = np.random.default_rng([job.options.random_seed, MASK, part])
         statistics = Statistics()
         with atomic_path(job.path("parts", part)) as temporary:
             with open(temporary, "wb") as stream:
-                for records in _records(job, instances, mask, statistics):
+                for records in _records(job, instances, packing, mask, statistics):
                     stream.write(records)
             size = temporary.stat().st_size
         write_json(done, {"bytes": size, "statistics": dataclasses.asdict(statistics)})
@@ -191,17 +198,43 @@ def read_plan(job, part):
     return np.concatenate(found)
 
 
-def _records(job, instances, rng, statistics):
+def choose_texts(job):
+    """Returns the most instances of a packed record, the option's or by the lengths of a part; None without packing."""
+    if not job.options.packed:
+        return None
+    if job.options.max_texts_per_row is not None:
+        return job.options.max_texts_per_row
+    sample = next(plan for part in range(num_parts(job)) if len(plan := read_plan(job, part)))
+    return choose_most(lengths_of(sample, _vocabulary(job).layout), job.options.max_seq_length)
+
+
+def pack_instances(job, instances):
+    """Returns the Packing of instances, or None where each is a record of its own."""
+    if job.max_texts is None:
+        return None
+    lengths = lengths_of(instances, _vocabulary(job).layout)
+    return pack(lengths, job.options.max_seq_length, most=job.max_texts)
+
+
+def _records(job, instances, packing, rng, statistics):
     """Yields the bytes of a part's records, a batch at a time; with --compression=gzip a gzip member each."""
     options, corpus, vocabulary = job.options, open_corpus(job), _vocabulary(job)
-    step = max(1, TOKENS_READ // options.max_seq_length // INSTANCES_PER_BATCH) * INSTANCES_PER_BATCH
-    for start in range(0, len(instances), step):
-        some = instances[start : start + step]
+    bounds = np.arange(len(instances) + 1) if packing is None else packing.bounds  # of the records' instances
+    each = -(-len(instances) // max(1, len(bounds) - 1))  # instances a record, about
+    step = max(1, TOKENS_READ // (options.max_seq_length * each) // RECORDS_PER_BATCH) * RECORDS_PER_BATCH
+    for start in range(0, len(bounds) - 1, step):
+        own = bounds[start : start + step + 1]
+        some = instances[own[0] : own[-1]]
         segments = segment_tokens(corpus, some, options.max_seq_length, layout=vocabulary.layout)
-        for first in range(0, len(some), INSTANCES_PER_BATCH):
-            batch = slice(first, first + INSTANCES_PER_BATCH)
+        own = own - own[0]
+        for first in range(0, len(own) - 1, RECORDS_PER_BATCH):
+            of_batch = own[first : first + RECORDS_PER_BATCH + 1]
+            batch = slice(of_batch[0], of_batch[-1])
+            rows = None if packing is None else Packing(np.arange(batch.stop - batch.start), of_batch - batch.start)
             tokens = [segment[batch] for segment in segments]
-            features, actions = make_features(tokens, some[batch], vocabulary, options, rng=rng)
+            features, actions = make_features(
+                tokens, some[batch], vocabulary, options, packing=rows, max_texts=job.max_texts, rng=rng
+            )
             statistics.add(features, actions)
             yield record_bytes(features, options)
 

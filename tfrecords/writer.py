@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_bert.data.framing import frame
 from keras_bert.data.masking import ACTIONS, mask_tokens
+from keras_bert.data.packing import lay_out
 from keras_bert.data.records import SHARD, manifest_path, tokenizer_path, vocab_path
 from keras_bert.data.wire import serialize
 from keras_bert.errors import UserError
@@ -25,11 +26,12 @@ FINISHING = "finishing"  # in the run's folder: from now on outputs of its own s
 
 @dataclasses.dataclass
 class Statistics:
-    """Counts over the instances written.
+    """Counts over the records written.
 
     Attributes:
         instances: how many.
-        label_1: instances whose label is 1: a random next sentence, or swapped segments.
+        texts: how many texts, or pairs of such, they hold: of packed records more.
+        label_1: texts whose label is 1: a random next sentence, or swapped segments.
         real_tokens: tokens that are not padding, [CLS] and [SEP] included.
         slots: places in all, padding included.
         predictions: tokens chosen for the masked-LM task.
@@ -37,6 +39,7 @@ class Statistics:
     """
 
     instances: int = 0
+    texts: int = 0
     label_1: int = 0
     real_tokens: int = 0
     slots: int = 0
@@ -46,6 +49,8 @@ class Statistics:
     def add(self, features, actions):
         """Counts a batch: its features (as `make_features` returns them) and its masking actions (B, P), if any."""
         self.instances += len(features["input_ids"])
+        weights = features.get("next_sentence_weights")
+        self.texts += len(features["input_ids"]) if weights is None else int(np.count_nonzero(weights))
         self.label_1 += int(features["next_sentence_labels"].sum())
         self.real_tokens += int(features["input_mask"].sum())
         self.slots += features["input_mask"].size
@@ -62,16 +67,17 @@ class Statistics:
                 self, name, [a + b for a, b in zip(mine, value, strict=True)] if name == "actions" else mine + value
             )
 
-    def as_dict(self, *, sentence_task="nsp", dynamic=False):
+    def as_dict(self, *, sentence_task="nsp", dynamic=False, packed=False):
         """Returns the counts and the shares that follow from them, ready for JSON; what was not asked is left out."""
         label = SENTENCE_TASKS[sentence_task].label
         figures = {
             "instances": self.instances,
+            **({"texts": self.texts} if packed else {}),
             "real_tokens": self.real_tokens,
             "padding_share": round(1 - self.real_tokens / max(1, self.slots), 6),
         }
         if label:
-            figures[f"{label}_share"] = round(self.label_1 / max(1, self.instances), 6)
+            figures[f"{label}_share"] = round(self.label_1 / max(1, self.texts), 6)
         if not dynamic:
             figures["predictions"] = self.predictions
             figures["masked_share"] = round(self.predictions / max(1, self.real_tokens), 6)
@@ -79,19 +85,21 @@ class Statistics:
         return figures
 
 
-def make_features(segments, plan, vocabulary, options, *, rng):
+def make_features(segments, plan, vocabulary, options, *, packing=None, max_texts=None, rng):
     """Turns planned instances into the features of their records.
 
     Args:
         segments: their tokens, from `tfrecords.instances.segment_tokens`.
-        plan: `tfrecords.instances.INSTANCE` (B,).
+        plan: `tfrecords.instances.INSTANCE` (I,).
         vocabulary: a keras_bert.text.vocabulary.Vocabulary.
         options: the Options.
+        packing: a Packing of the instances, in their order; None for an instance a record.
+        max_texts: N, the most instances of a packed record.
         rng: a numpy Generator.
 
     Returns:
-        A dict of the features as arrays (B, length): all seven, or without the masked_lm_ ones where masking is
-        dynamic; and the masking actions (B, P), or None then.
+        A dict of the features as arrays (B, length), see `keras_bert.data.records.features_of`: without the masked_lm_
+        ones where masking is dynamic; and the masking actions (B, P), or None then.
     """
     input_ids, input_mask, segment_ids = assemble(segments, plan, vocabulary)
     features = {
@@ -100,10 +108,12 @@ def make_features(segments, plan, vocabulary, options, *, rng):
         "segment_ids": segment_ids,
         "next_sentence_labels": plan["label"][:, None].astype(np.int32),
     }
+    if packing is not None:
+        features = _packed(features, packing, max_texts, pad_id=vocabulary.pad_id)
     if options.dynamic:
         return features, None
     masked = mask_tokens(
-        input_ids,
+        features["input_ids"],
         vocabulary,
         rate=options.masked_lm_prob,
         max_predictions=options.max_predictions_per_seq,
@@ -117,6 +127,29 @@ def make_features(segments, plan, vocabulary, options, *, rng):
         "masked_lm_weights": masked.weights,
     }
     return features, masked.actions
+
+
+def _packed(features, packing, max_texts, *, pad_id):
+    """Returns the features of packed rows.
+
+    Args:
+        features: those of their instances, in the packing's order.
+        packing: the Packing.
+        max_texts: N.
+        pad_id: the id of padding.
+    """
+    real = features["input_mask"] > 0
+    flat = {name: features[name][real] for name in ("input_ids", "input_mask", "segment_ids")}
+    rows, starts = lay_out(flat, np.count_nonzero(real, axis=1), packing, capacity=real.shape[1])
+    rows["input_ids"][rows["input_mask"] == 0] = pad_id
+    table = packing.table(max_texts)  # (B, N)
+    labels, is_text = features["next_sentence_labels"][:, 0], table >= 0
+    return {
+        **rows,
+        "sequence_starts": np.where(is_text, starts[table], 0).astype(np.int32),
+        "next_sentence_labels": np.where(is_text, labels[table], 0),
+        "next_sentence_weights": is_text.astype(np.float32),
+    }
 
 
 def serialize_features(features):

@@ -32,7 +32,7 @@ from keras_bert.files import missing_directory_message, read_json
 from keras_bert.outputs import atomic_path
 from keras_bert.text.kinds import WORDPIECE, kind_of
 from keras_bert.text.tokenizer_config import OWN_FILES
-from keras_bert.text.vocabulary import check_fits, check_padding
+from keras_bert.text.vocabulary import check_fits, check_special_ids
 from keras_bert.text.wordpiece.files import (
     CONFIG_NAME,
     as_directory,
@@ -138,7 +138,7 @@ def check_tokenizer(tokenizer, config):
     if tokenizer is not None:
         remedy = "save the tokenizer that the model was trained with."
         check_fits(len(tokenizer), config.vocab_size, what="The tokenizer", remedy=remedy)
-        check_padding(tokenizer.pad_id, config)
+        check_special_ids(tokenizer, config)
 
 
 def check_vocabulary(checkpoint):

@@ -70,6 +70,17 @@ def add_arguments(parser):
         default=20,
         help="most masked tokens an instance; best max_seq_length * masked_lm_prob, rounded up",
     )
+    records.add_argument(
+        "--pack",
+        choices=("none", "isolated"),
+        default="none",
+        help="isolated: as many instances to a record as fit, none of which sees another",
+    )
+    Group(parser, "records", rare=True).add_argument(
+        "--max_texts_per_row",
+        type=positive_int,
+        help="with --pack: most instances a record (default: by their lengths)",
+    )
     records.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes")
     records.add_argument(
         "--dupe_factor",
@@ -140,12 +151,15 @@ def _statistics(manifest):
     """Yields the statistics as lines."""
     statistics = manifest["statistics"]
     yield f"instances: {statistics['instances']:,}, {statistics['padding_share']:.1%} of their tokens padding"
+    if "texts" in statistics:
+        each = statistics["texts"] / statistics["instances"]
+        yield f"packed: {statistics['texts']:,} texts, {each:.1f} an instance, at most {manifest['max_texts_per_row']}"
     if statistics["padding_share"] > MUCH_PADDING:
         tokens = statistics["real_tokens"] / statistics["instances"]
         yield (
             f"  {tokens:.0f} of {manifest['max_seq_length']} places are filled on average, since documents are short; "
-            "a smaller --max_seq_length trains faster, and so do texts without blank lines between them, if they go on "
-            "from one to the next"
+            "--pack=isolated fills them, a smaller --max_seq_length trains faster, and so do texts without blank lines "
+            "between them, if they go on from one to the next"
         )
     if manifest["dynamic"]:
         yield f"masking: left to the training, {manifest['masking']}, {manifest['masked_lm_prob']:.0%}"

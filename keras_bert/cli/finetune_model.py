@@ -53,7 +53,7 @@ def find_model(args):
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import Config
     from keras_bert.errors import UserError
-    from keras_bert.text.vocabulary import check_fits, check_padding
+    from keras_bert.text.vocabulary import check_fits, check_special_ids, sizes_for
 
     tokenizer = None
     if args.init_checkpoint:
@@ -75,13 +75,13 @@ def find_model(args):
     tokenizer = tokenizer or find_tokenizer(args, vocab_file=args.vocab_file)
     if args.bert_config_file:
         rows = len(tokenizer) if config is None else config.vocab_size
-        named = Config.from_name_or_file(args.bert_config_file, vocab_size=rows, pad_token_id=tokenizer.pad_id)
+        named = Config.from_name_or_file(args.bert_config_file, **{**sizes_for(tokenizer), "vocab_size": rows})
         if config is not None:
             _check_same_shape(named, config, args)
         config = named if config is None else config
     remedy = f"give the vocabulary that belongs to {source}."
     check_fits(len(tokenizer), config.vocab_size, remedy=remedy)
-    check_padding(tokenizer.pad_id, config)
+    check_special_ids(tokenizer, config)
     settle_reading(args, checkpoint)
     if args.dropout is not None:
         config = config.replace(hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout)

@@ -29,8 +29,10 @@ MEMORY_ROWS = {
 }
 SHOWN_ARRAYS = 5
 PRETRAINING = "the heads of pre-training"
-MAIN = ("bert_config_file", "max_seq_length", "train_batch_size", "optimizer", "memory")
+MAIN = ("bert_config_file", "max_seq_length", "train_batch_size", "optimizer", "memory", "lengths")
 DEFAULT_LENGTH = 128  # max_seq_length of run_pretraining.py
+LENGTHS = (512, 1024, 4096, 8192)  # texts whose cost is shown, of models that read longer ones than BERT
+COLUMN = 12
 
 
 def memory_size(text):
@@ -43,6 +45,18 @@ def memory_size(text):
     if not match or match[2] not in UNITS or not float(match[1]):
         raise argparse.ArgumentTypeError(f"expected an amount such as 16GB or 80GiB, received {text!r}")
     return round(float(match[1]) * UNITS[match[2]])
+
+
+def text_lengths(text):
+    """An argparse type for lengths of texts, in tokens.
+
+    >>> text_lengths("512,1024")
+    (512, 1024)
+    """
+    lengths = text.split(",")
+    if not all(length.strip().isdecimal() and int(length) > 0 for length in lengths) or len(lengths) > len(LENGTHS):
+        raise argparse.ArgumentTypeError(f"expected one to {len(LENGTHS)} lengths such as 512,4096, received {text!r}")
+    return tuple(sorted({int(length) for length in lengths}))
 
 
 def add_arguments(parser):
@@ -65,6 +79,13 @@ def add_arguments(parser):
         type=memory_size,
         metavar="SIZE",
         help="find the largest batch for this memory, such as 16GB (default: this machine's)",
+    )
+    training.add_argument(
+        "--lengths",
+        type=text_lengths,
+        metavar="TOKENS,TOKENS,...",
+        help="show what texts of these lengths cost, each kind of attention by itself (default: 512,1024,4096,8192, "
+        "as far as the model reads, of one that reads over 512)",
     )
     add_checkpoint_flags(parser)
     Group(parser, "output").add_argument("--json", action="store_true", help="print the figures as one JSON object")
@@ -234,9 +255,10 @@ def _figures(config, args, checkpoint=None):
     objectives = None if checkpoint is None else checkpoint.task.get("objectives")
     encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, objectives, checkpoint)
     made_for = {"objectives": objectives}
-    example, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
+    once, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
     blocks, others = (count(config, step, **made_for) for count in (costs.block_products, costs.other_products))
-    passes = {"forward": example.forward, "training": example.training, "training_with_remat": again.training}
+    passes = {"forward": once.forward, "training": once.training, "training_with_remat": again.training}
+    tokens = step.train_batch_size * step.max_seq_length
     memory, least = {}, []
     for way, options in WAYS.items():
         options = {**options, **made_for, "optimizer": args.optimizer}
@@ -262,11 +284,45 @@ def _figures(config, args, checkpoint=None):
         },
         "flops": {
             "products": costs.by_name([*blocks, *others]),
-            **{f"{name}_per_token": number / step.max_seq_length for name, number in passes.items()},
-            **{f"{name}_per_step": number * step.train_batch_size for name, number in passes.items()},
+            **{f"{name}_per_token": number / tokens for name, number in passes.items()},
+            **{f"{name}_per_step": number for name, number in passes.items()},
         },
         "memory": memory,
         "capacity": capacity,
+        "lengths": _length_figures(config, args, made_for),
+    }
+
+
+def _length_figures(config, args, made_for):
+    """Returns what one text of each length costs as a dict, of the whole model and of a block of each kind."""
+    from keras_bert.training import costs
+    from keras_bert.training.memory import block_memory, step_memory
+    from keras_bert.training.scores import kinds
+
+    steps = {}
+    for length in args.lengths or [length for length in LENGTHS if length <= config.max_length]:
+        steps[length] = costs.Step(train_batch_size=1, max_seq_length=length)
+        steps[length].check_fits(config)
+    flops = {length: costs.count_flops(config, step, **made_for) for length, step in steps.items()}
+    options = {"optimizer": args.optimizer, **made_for}
+    return {
+        "tokens": list(steps),
+        "forward": [flops[length].forward for length in steps],
+        "training": [flops[length].training for length in steps],
+        "peak": {
+            dtype: [step_memory(config, step, dtype=dtype, **options).peak for step in steps.values()]
+            for dtype in ("float32", "mixed_bfloat16")
+        },
+        "kinds": [
+            {
+                "sees": kind.title,
+                "blocks": kind.blocks,
+                "pays_from": kind.pays_from,
+                "forward": [costs.block_flops(config, step, kind.index) for step in steps.values()],
+                "activations": [block_memory(config, step, kind.index) for step in steps.values()],
+            }
+            for kind in kinds(config)
+        ],
     }
 
 
@@ -286,6 +342,8 @@ def _tables(figures, args):
     yield from _parameter_table(figures["parameters"])
     yield from _flops_table(figures["flops"], figures["step"])
     yield from _memory_table(figures, args)
+    if args.lengths or len(figures["lengths"]["tokens"]) > 1:
+        yield from _length_table(figures["lengths"])
 
 
 def _parameter_table(parameters):
@@ -304,13 +362,11 @@ def _flops_table(flops, step):
         "\narithmetic of pre-training: 2 m k n FLOP a matrix product, the backward pass as two forward passes "
         "(Kaplan et al. 2020, section 2.1)"
     )
-    forward, length = sum(flops["products"].values()), step["max_seq_length"]
+    forward, examples, length = sum(flops["products"].values()), step["train_batch_size"], step["max_seq_length"]
     for name, number in flops["products"].items():
-        yield f"  {name:<28}{_amount(number / length, 'FLOP'):>14}{number / forward:>7.1%}"
+        yield f"  {name:<28}{_amount(number / (examples * length), 'FLOP'):>14}{number / forward:>7.1%}"
     names = {"forward": "forward", "training": "training", "training_with_remat": "training with remat"}
-    tokens = (
-        f"a step of {step['train_batch_size']} x {length} tokens, {step['max_predictions_per_seq']} predictions each"
-    )
+    tokens = f"a step of {examples} x {length} tokens, {step['max_predictions_per_seq']} predictions each"
     for per, what in (("token", "a token"), ("step", tokens)):
         passes = (f"{name} {_amount(flops[f'{key}_per_{per}'], 'FLOP')}" for key, name in names.items())
         yield f"  {what}: {', '.join(passes)}"
@@ -326,3 +382,24 @@ def _memory_table(figures, args):
         )
     largest = f"largest batch in {_amount(figures['capacity'], 'B')}"
     yield f"  {largest:<28}" + "".join(f"{m['largest_batch'] or 'none':>17}" for m in memory.values())
+
+
+def _length_table(lengths):
+    """Yields what one text of each length costs as lines, of the whole model and of a block of each kind."""
+
+    def row(name, numbers, unit):
+        return f"  {name:<29}" + "".join(f"{_amount(number, unit):>{COLUMN}}" for number in numbers)
+
+    yield f"\n{'one text, by its tokens':<31}" + "".join(f"{tokens:>{COLUMN},}" for tokens in lengths["tokens"])
+    for name in ("forward", "training"):
+        yield row(name, lengths[name], "FLOP")
+    for dtype, peaks in lengths["peak"].items():
+        yield row(f"memory, {dtype}", peaks, "B")
+    for kind in lengths["kinds"]:
+        blocks = f"{kind['blocks']} blocks" if kind["blocks"] > 1 else "1 block"
+        yield f"one of {blocks} that see {kind['sees']}"
+        yield row("forward", kind["forward"], "FLOP")
+        yield row("activations, float32", kind["activations"], "B")
+    for kind in lengths["kinds"]:
+        if kind["pays_from"] is not None:
+            yield f"attention to {kind['sees']} pays from {kind['pays_from']:,} tokens on"

@@ -18,7 +18,7 @@ MAIN = ("vocab_file", "num_examples", "skip", "max_records")
 BARS, BAR_WIDTH = 8, 40  # of the histogram of the lengths
 MOST_FREQUENT = 12
 BESIDE = (".manifest.json", ".vocab.txt")  # what a glob over a folder of records also finds
-COUNTED = ("instances", "documents", "sentences", "tokens")  # fields of the manifest
+COUNTED = ("instances", "texts", "documents", "sentences", "tokens")  # fields of the manifest
 NO_SETTINGS = {*COUNTED, "vocab_size", "vocab_sha256"}  # fields that have lines of their own
 KINDS = {"vocab_sha256": str, "settings": dict, "files": list, "statistics": dict}  # of the manifest's fields
 LABELS = {"random_next": "next sentence: {:.1%} random", "swapped": "sentence order: {:.1%} swapped"}
@@ -165,7 +165,7 @@ def _vocabulary_of(files, manifest, vocab_file):
 def _examples(files, vocabulary, decode, task, args):
     """Yields the examples as lines: each masked, and as the text that it was."""
     from keras_bert.errors import UserError
-    from tfrecords.show_records import examples, original_text, record_text
+    from tfrecords.show_records import examples, original_text, record_text, texts_of
 
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     mark = "\033[1;36m{}\033[0m".format if coloured else str  # bold and cyan
@@ -180,8 +180,10 @@ def _examples(files, vocabulary, decode, task, args):
         )
         yield record_text(record, vocabulary, sentence_task=task, mark=mark)
         if vocabulary:
-            for name, text in zip("ab", original_text(record, vocabulary, decode=decode), strict=False):
-                yield f"{name}: {text}"
+            texts = texts_of(record)
+            for place, each in enumerate(texts, 1):
+                for name, text in zip("ab", original_text(each, vocabulary, decode=decode), strict=False):
+                    yield f"{place if len(texts) > 1 else ''}{name}: {text}"
     if args.num_examples and not shown:
         raise UserError(f"--skip={args.skip} passes over all records of {files[0]}; pass over fewer.")
 
@@ -196,6 +198,8 @@ def _statistics(contents, vocabulary, task):
         f"\nrecords read: {counts.instances:,}, {counts.real_tokens / counts.instances:.1f} tokens of {longest} on "
         f"average, {1 - counts.real_tokens / counts.slots:.1%} padding"
     )
+    if contents.packed:
+        yield f"texts: {counts.texts:,}, {counts.texts / counts.instances:.1f} a row; how long they are:"
     if len(contents.layouts) > 1:
         layouts = (f"{length} places, {most or 'no'} predictions" for length, most in contents.layouts)
         yield f"the files differ: {'; '.join(layouts)}"
@@ -211,7 +215,7 @@ def _statistics(contents, vocabulary, task):
         )
     label = SENTENCE_TASKS[task].label
     if label:
-        yield LABELS[label].format(counts.label_1 / counts.instances)
+        yield LABELS[label].format(counts.label_1 / counts.texts)
     yield from _tokens(contents.tokens, vocabulary)
 
 

@@ -281,21 +281,20 @@ def _find_config(args, tokenizer):
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import Config
     from keras_bert.families import find_family
-    from keras_bert.text.vocabulary import check_fits, check_padding
+    from keras_bert.text.vocabulary import check_fits, check_special_ids, sizes_for
 
     if args.init_checkpoint:
         checkpoint = grow_checkpoint(open_checkpoint(args.init_checkpoint), tokenizer)
         grown = [f"grown by {len(checkpoint.new_entries):,} entries"] if checkpoint.new_entries else []
         own = checkpoint.task.get("objectives") or find_family(checkpoint.config.family).objectives
         return checkpoint.config, own, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
-    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_id}
-    config = Config.from_name_or_file(args.bert_config_file, **sizes)
+    config = Config.from_name_or_file(args.bert_config_file, **sizes_for(tokenizer))
     check_fits(
         len(tokenizer),
         config.vocab_size,
         what="The records' vocabulary",
         remedy=f"use records that belong to {args.bert_config_file}.",
     )
-    check_padding(tokenizer.pad_id, config)
+    check_special_ids(tokenizer, config)
     unknown = config.unknown_fields()
     return config, find_family(config.family).objectives, "; ".join(["fresh weights", *([unknown] if unknown else [])])

@@ -150,7 +150,7 @@ class Config(FromFiles):
     rope_theta: tuple[float, ...] | None = None
     attention: str = "full"
     attention_window: tuple[int | None, ...] | None = None
-    max_global_tokens: int = 64
+    max_global_tokens: int = 128
     block_sparse: BlockSparse | None = None
     relative: Relative | None = None
     conv: Convolution | None = None

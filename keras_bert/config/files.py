@@ -45,10 +45,13 @@ class FromFiles:
         miniature = MINIATURE.fullmatch(name)
         if miniature and name not in SIZES:
             layers, hidden = int(miniature[1]), int(miniature[2])
+            overrides.pop("sep_token_id", None)
             shape = sized(layers, hidden, **({"num_attention_heads": int(miniature[3])} if miniature[3] else {}))
             return cls(**{**shape, **overrides})
         for family in FAMILIES.values():
             if name in family.sizes:
+                if "sep_token_id" not in family.also:  # which its config.json would not say
+                    overrides.pop("sep_token_id", None)
                 return cls.of_family(family.name, **{**family.sizes[name], **overrides})
         raise UserError(
             f"No size is called {name!r:.80}; choose one of {', '.join(_size_names())}, or L-4_H-256 and the like."

@@ -22,6 +22,11 @@ class BlockSparse:
     random_blocks: int = 3
     drawn: bool = False
 
+    @property
+    def longest_full(self):
+        """The longest text that attends in full, in tokens."""
+        return (5 + 2 * self.random_blocks) * self.block_size
+
 
 @dataclasses.dataclass(frozen=True)
 class Relative:

@@ -40,6 +40,11 @@ def check_together(config):
             f"embedding_size is {config.embedding_size} and hidden_size {config.hidden_size}, which needs an "
             "embedding_projection. Received: embedding_projection=False."
         )
+    if config.wide_output and config.embedding_width > config.hidden_size:
+        raise UserError(
+            "embedding_size must be at most hidden_size, as wide as the masked-LM head's output weights. "
+            f"Received: {config.embedding_size} and {config.hidden_size}."
+        )
     if config.num_hidden_groups is not None and config.num_hidden_groups > config.num_hidden_layers:
         raise UserError(
             "num_hidden_groups must be at most num_hidden_layers. "
@@ -64,12 +69,9 @@ def check_together(config):
 
 
 def _check_attention(config):
-    """Refuses a kind of attention without what it needs to know."""
-    windows = config.attention_window
-    if config.attention == "global_local" and (windows is None or None in windows):
+    """Refuses windows that hold for some layers alone where global tokens are."""
+    if config.attention == "global_local" and None in config.attention_window:
         raise UserError(
-            "attention='global_local' needs an attention_window with a number of tokens for each layer. "
-            f"Received: {windows}."
+            "attention_window must have a number for each layer where attention is 'global_local'. "
+            f"Received: {config.attention_window}."
         )
-    if config.attention == "block_sparse" and config.block_sparse is None:
-        raise UserError("attention='block_sparse' needs block_sparse, its block_size and the like. Received: None.")

@@ -6,14 +6,19 @@ some batches by length, cuts them into batches and shuffles these (as Hugging Fa
 Legend: B batch, C choices, S sequence, N examples, R rows (N, or N * C).
 """
 
-import itertools
-
-import numpy as np
-
+from keras_bert.data.packed_batches import packed_batches
+from keras_bert.data.row_tensors import (
+    IGNORED_LABEL,
+    check_counts,
+    check_rows,
+    each_pass,
+    label_tensor,
+    ragged,
+    random_order,
+)
 from keras_bert.errors import UserError
 
 POOL_BATCHES = 50  # sorted together: like lengths in a batch, while who shares one still changes from pass to pass
-IGNORED_LABEL = -100  # of a token that has no label; as in PyTorch and Hugging Face's data
 
 
 def padded_batches(
@@ -30,6 +35,9 @@ def padded_batches(
     by_length=None,
     pad_to_multiple=8,
     drop_remainder=False,
+    pack=False,
+    max_texts_per_row=None,
+    labels_are_places=False,
 ):
     """Makes batches of rows of ids.
 
@@ -49,10 +57,13 @@ def padded_batches(
         pad_to_multiple: S is the longest of the batch, rounded up to a multiple of this, and at most
             max_seq_length; with max_seq_length itself all batches have one shape, as TPUs want it.
         drop_remainder: leave out a last, smaller batch.
+        pack: put several rows into one of max_seq_length, see `packed_batches`.
+        max_texts_per_row: with `pack`, the most texts a row; None takes the fewest with which hardly any room is lost.
+        labels_are_places: whether labels count places in their row, as those of spans do, which packing moves.
 
     Returns:
         A tf.data.Dataset that knows its length, of x, (x, y) or (x, y, weights): x is {"input_ids", "input_mask",
-        "segment_ids": int32 (B, S)}, y has the labels' structure.
+        "segment_ids": int32 (B, S)}, y has the labels' structure. With `pack` it is that of `packed_batches`.
 
     Raises:
         UserError: no rows, rows, labels and weights that do not fit one another, a row that is too long, or a number
@@ -70,11 +81,32 @@ def padded_batches(
     shuffle = labels is not None if shuffle is None else shuffle
     if by_length and not shuffle:
         raise UserError("by_length makes an order of its own, which shuffle=False rules out; leave one of them out.")
+    if pack:
+        if by_length or num_choices is not None:
+            what = "by_length" if by_length else "num_choices"
+            raise UserError(
+                f"pack=True fills rows with texts of any example, so that {what} cannot be had; leave it out."
+            )
+        return packed_batches(
+            rows,
+            labels,
+            batch_size=batch_size,
+            max_seq_length=max_seq_length,
+            pad_id=pad_id,
+            sample_weights=sample_weights,
+            shuffle=shuffle,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            max_texts_per_row=max_texts_per_row,
+            labels_are_places=labels_are_places,
+        )
+    if max_texts_per_row is not None:
+        raise UserError("max_texts_per_row is about packed rows; add pack=True, or leave it out.")
     if by_length is None:
         by_length = shuffle and pad_to_multiple < max_seq_length
     lengths = check_rows(rows, max_seq_length, num_choices, batch_size, pad_to_multiple)  # (R,)
     longest = lengths.reshape(-1, num_choices or 1).max(axis=1)  # (N,)
-    _check_counts(labels, sample_weights, len(longest), batch_size if drop_remainder else 1)
+    check_counts(labels, sample_weights, len(longest), batch_size if drop_remainder else 1)
     sizes = {"batch_size": batch_size, "drop_remainder": drop_remainder}
     if shuffle:
         numbers = _shuffled_numbers(len(longest), longest if by_length else None, seed=seed, **sizes)
@@ -98,7 +130,7 @@ def _padder(rows, lengths, num_choices, pad_id, max_seq_length, multiple):
     """Returns a function from examples' numbers, int64 (B,), to x, int32 (B, S) or (B, C, S)."""
     import tensorflow as tf
 
-    ids, segments = (_ragged(rows[name]) for name in ("input_ids", "segment_ids"))
+    ids, segments = (ragged(rows[name]) for name in ("input_ids", "segment_ids"))
     lengths = tf.constant(lengths)
     one_length = max_seq_length if multiple >= max_seq_length else None
 
@@ -127,36 +159,20 @@ def _taker(labels):
     import tensorflow as tf
 
     if isinstance(labels, list) and labels and hasattr(labels[0], "__len__"):
-        by_token = _ragged(labels)
+        by_token = ragged(labels)
         return lambda chosen, length: _dense(by_token, chosen, length, IGNORED_LABEL)
     if isinstance(labels, dict):
-        arrays = {name: _label_tensor(array) for name, array in labels.items()}
+        arrays = {name: label_tensor(array) for name, array in labels.items()}
         return lambda chosen, _: {name: tf.gather(array, chosen) for name, array in arrays.items()}
-    array = None if labels is None else _label_tensor(labels)
+    array = None if labels is None else label_tensor(labels)
     return lambda chosen, _: tf.gather(array, chosen)
 
 
-def _label_tensor(array):
-    """Returns labels as a tensor, floats as float32."""
-    import tensorflow as tf
-
-    array = np.asarray(array)
-    return tf.constant(array.astype(np.float32) if array.dtype.kind == "f" else array)
-
-
-def _ragged(sequences):
-    """Returns a list of int sequences as an int32 tf.RaggedTensor (R, None)."""
-    import tensorflow as tf
-
-    values = np.concatenate([np.asarray(sequence, np.int32) for sequence in sequences])
-    return tf.RaggedTensor.from_row_lengths(values, [len(sequence) for sequence in sequences], validate=False)
-
-
-def _dense(ragged, chosen, length, value):
+def _dense(sequences, chosen, length, value):
     """Returns the chosen rows, int32 (B, S), filled up with `value`."""
     import tensorflow as tf
 
-    rows = tf.gather(ragged, chosen).to_tensor(value, shape=tf.stack([-1, length]))
+    rows = tf.gather(sequences, chosen).to_tensor(value, shape=tf.stack([-1, length]))
     return tf.ensure_shape(rows, (chosen.shape[0], length if isinstance(length, int) else None))
 
 
@@ -172,12 +188,7 @@ def _shuffled_numbers(count, lengths, *, batch_size, seed, drop_remainder):
 
     whole = count // batch_size  # batches; what is left over makes the last one, of any lengths
     batches = whole + (not drop_remainder and count % batch_size > 0)
-    passes = itertools.count()
     longest, lengths = (0, None) if lengths is None else (int(lengths.max()), tf.constant(lengths))
-
-    def random_order(size, *key):
-        bits = tf.random.stateless_uniform([size], tf.stack(key), minval=None, maxval=None, dtype=tf.int64)
-        return tf.argsort(bits)
 
     def one_pass(number):
         order, places = random_order(count, seed, 2 * number), tf.range(batches)
@@ -195,47 +206,4 @@ def _shuffled_numbers(count, lengths, *, batch_size, seed, drop_remainder):
 
         return tf.data.Dataset.from_tensor_slices(places).map(batch)
 
-    def next_pass(_):
-        # Not from_generator, which sets the C library to give every larger freed block back to the system.
-        number = tf.numpy_function(lambda: np.int64(next(passes)), [], tf.int64)
-        return tf.ensure_shape(number, ())
-
-    numbers = tf.data.Dataset.from_tensors(0).map(next_pass).flat_map(one_pass)
-    return numbers.apply(tf.data.experimental.assert_cardinality(batches))
-
-
-def check_rows(rows, max_seq_length, num_choices, batch_size, pad_to_multiple=1):
-    """Returns the rows' lengths, int64 (R,), or raises a UserError."""
-    for name, number in (("batch_size", batch_size), ("pad_to_multiple", pad_to_multiple)):
-        if number < 1:
-            raise UserError(f"{name} must be at least 1. Received: {number}.")
-    lengths, segments = (np.array([len(row) for row in rows[name]]) for name in ("input_ids", "segment_ids"))
-    if not lengths.size:
-        raise UserError("There are no rows to make batches of; give at least one.")
-    if not np.array_equal(lengths, segments):
-        raise UserError(
-            "Each row of segment_ids must be as long as its input_ids. "
-            f"Received: {len(lengths)} rows of {lengths.sum()} ids and {len(segments)} of {segments.sum()} segments."
-        )
-    if lengths.max() > max_seq_length:
-        raise UserError(
-            f"Row {lengths.argmax()} has {lengths.max()} ids, but max_seq_length is {max_seq_length}; "
-            "cut it, or raise max_seq_length."
-        )
-    if len(lengths) % (num_choices or 1):
-        raise UserError(f"{len(lengths)} rows do not make examples of {num_choices} choices; give each all of them.")
-    return lengths
-
-
-def _check_counts(labels, sample_weights, count, least):
-    """Raises a UserError where labels or weights are not as many as the examples, or these fewer than a batch."""
-    arrays = {f"labels of {name}": array for name, array in labels.items()} if isinstance(labels, dict) else {}
-    arrays |= {} if labels is None or arrays else {"labels": labels}
-    arrays |= {} if sample_weights is None else {"sample_weights": sample_weights}
-    for name, array in arrays.items():
-        if len(array) != count:
-            raise UserError(f"{name} must be as many as the examples. Received: {len(array)} for {count} examples.")
-    if labels is None and sample_weights is not None:
-        raise UserError("sample_weights without labels weigh nothing; give labels, or leave them out.")
-    if count < least:
-        raise UserError(f"{count} examples do not fill a batch of {least}; take a smaller batch_size.")
+    return each_pass(one_pass, batches)

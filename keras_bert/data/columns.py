@@ -13,7 +13,7 @@ import re
 import numpy as np
 
 from keras_bert.data.reading import parse, read_records
-from keras_bert.data.records import ALIASES, FEATURES, layout_of
+from keras_bert.data.records import ALIASES, KINDS, layout_of
 from keras_bert.errors import UserError
 
 LONGEST_NUMBER = 9  # bytes, of 63 bits
@@ -21,7 +21,7 @@ LONGEST_NUMBER = 9  # bytes, of 63 bits
 # The beginnings of an Example and of an entry of its map, up to the packed numbers: tags and sizes, one in another.
 _SIZE = rb"([\x80-\xff]*[\x00-\x7f])"
 _LIST_TAGS = {"float": b"\x12", "int64": b"\x1a"}  # float_list and int64_list of a Feature
-_TAGS = {name.encode(): _LIST_TAGS[feature.kind] for name, feature in FEATURES.items()}
+_TAGS = {name.encode(): _LIST_TAGS[kind] for name, kind in KINDS.items()}
 _TAGS |= {alias.encode(): _TAGS[name.encode()] for name, alias in ALIASES.items()}
 _EXAMPLE = re.compile(b"\n" + _SIZE)
 _ENTRY = re.compile(
@@ -38,8 +38,8 @@ def read_columns(path, *, first=0, batch_size=1024):
         batch_size: the most records of a batch.
 
     Yields:
-        dicts from the names of `records.FEATURES` (of `records.UNMASKED_FEATURES` for unmasked records) to arrays
-        (B, K): int64, float32 for masked_lm_weights. tensorflow/models' names are translated.
+        dicts from the names of the features of such records (`records.features_of`) to arrays (B, K): int64, float32
+        for weights. tensorflow/models' names are translated.
 
     Raises:
         UserError: the file cannot be read, is damaged or empty, or holds other records; the record is named,
@@ -79,7 +79,7 @@ def _parse_alike(records, layout):
     columns = {}
     for name, stored in layout.names.items():
         packed = [own.get(stored.encode(), b"") for own in lists]
-        columns[name] = _UNPACK[FEATURES[name].kind](packed, layout.length(name))
+        columns[name] = _UNPACK[KINDS[name]](packed, layout.length(name))
         if columns[name] is None:
             return None
     return columns

@@ -1,6 +1,6 @@
 """tf.data input for pre-training: batches from TFRecords, masked already or masked as they are read.
 
-Legend: B batch, S sequence, P predictions.
+Legend: B batch, S sequence, P predictions, N texts of a packed row.
 """
 
 import functools
@@ -97,11 +97,15 @@ def pretraining_dataset(
     Returns:
         A tf.data.Dataset of (x, y, sample_weight), of known cardinality:
 
-        x: {"input_ids", "input_mask", "segment_ids": int32 (B, S), "masked_lm_positions": int32 (B, P)}.
-        y: {"masked_lm": int32 (B, P), "next_sentence": int32 (B,)}.
+        x: {"input_ids", "input_mask", "segment_ids": int32 (B, S), "masked_lm_positions": int32 (B, P)}; of packed
+            records (`create_pretraining_data --pack=isolated`) also "sequence_ids", int32 (B, S): the number of the
+            text in its row, from 1, 0 for padding; and "sequence_starts", int32 (B, N): where each text begins, 0 past
+            them.
+        y: {"masked_lm": int32 (B, P), "next_sentence": int32 (B,), of packed records (B, N)}.
         sample_weight: {"masked_lm": float32 (B, P), 0 on padding slots; "next_sentence": float32 (B,), ones, or
-            zeros where the manifest says that the records have no sentence task}. A model takes of all three what
-            it reads: one without segments or without `next_sentence` leaves these alone.
+            zeros where the manifest says that the records have no sentence task; of packed records (B, N), 0 past a
+            row's texts}. A model takes of all three what it reads: one without segments or without `next_sentence`
+            leaves these alone.
 
     Raises:
         UserError: no files, an empty or damaged one, a set of shards that is not whole, records of other lengths or
@@ -242,15 +246,17 @@ def _parser(layout, check, masks, sentence_weight, *, seed, share, pad):
         features = {n: tf.cast(v, tf.int32) if v.dtype == tf.int64 else v for n, v in features.items()}
         if masks is not None:
             features |= masks.features(features["input_ids"], numbers, seed=seed)
-        next_sentence = features["next_sentence_labels"][:, 0]
-        inputs = ("input_ids", "input_mask", "segment_ids", "masked_lm_positions")
+        inputs = ["input_ids", "input_mask", "segment_ids", "masked_lm_positions"]
+        if layout.packed:
+            inputs += ["sequence_ids", "sequence_starts"]
+            next_sentence, weights = features["next_sentence_labels"], features["next_sentence_weights"]
+        else:
+            next_sentence = features["next_sentence_labels"][:, 0]
+            weights = tf.ones_like(next_sentence, tf.float32)
         batch = (
             {name: features[name] for name in inputs},
             {"masked_lm": features["masked_lm_ids"], "next_sentence": next_sentence},
-            {
-                "masked_lm": features["masked_lm_weights"],
-                "next_sentence": sentence_weight * tf.ones_like(next_sentence, tf.float32),
-            },
+            {"masked_lm": features["masked_lm_weights"], "next_sentence": sentence_weight * weights},
         )
         return tf.nest.map_structure(filled, batch) if pad else batch
 

@@ -1,8 +1,9 @@
 """The TFRecord schema of pre-training instances, written down once (google-research/bert, create_pretraining_data.py).
 
 One record is one tf.train.Example of the seven features below, each a list of fixed length; one that is to be
-masked while training has four of them. Files are plain or gzip, which their first bytes tell and not their names.
-Legend: B batch, S sequence (max_seq_length), P predictions (max_predictions_per_seq).
+masked while training has four of them. A packed one, a row of several texts, has three more, and a label for each text.
+Files are plain or gzip, which their first bytes tell and not their names.
+Legend: B batch, S sequence (max_seq_length), P predictions (max_predictions_per_seq), N texts (max_texts_per_row).
 """
 
 import codecs
@@ -21,7 +22,7 @@ from keras_bert.files import read_json
 
 @dataclasses.dataclass(frozen=True)
 class Feature:
-    """One list of a record: its kind ("int64" or "float") and its length ("S", "P" or 1)."""
+    """One list of a record: its kind ("int64" or "float") and its length ("S", "P", "N" or 1)."""
 
     kind: str
     length: str | int
@@ -39,6 +40,15 @@ FEATURES = {
 
 # What a record holds that is to be masked anew whenever it is read.
 UNMASKED_FEATURES = ("input_ids", "input_mask", "segment_ids", "next_sentence_labels")
+
+# What a row of several texts has beyond these or otherwise.
+PACKED_FEATURES = {
+    "sequence_ids": Feature("int64", "S"),  # the number of the text in its row, from 1; 0 for padding
+    "sequence_starts": Feature("int64", "N"),  # where each text begins; 0 past them
+    "next_sentence_labels": Feature("int64", "N"),
+    "next_sentence_weights": Feature("float", "N"),  # 1 for a text, 0 past them
+}
+KINDS = {name: feature.kind for name, feature in {**FEATURES, **PACKED_FEATURES}.items()}
 
 # What tensorflow/models' create_pretraining_data.py calls the same lists.
 ALIASES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
@@ -62,11 +72,13 @@ class RecordLayout:
         max_seq_length: S.
         max_predictions: P; None where the records are unmasked.
         names: our name of each feature that is there -> the name in the file.
+        max_texts: N; None where a record is one text or pair.
     """
 
     max_seq_length: int
     max_predictions: int | None
     names: dict
+    max_texts: int | None = None
 
     @property
     def dynamic(self):
@@ -76,12 +88,29 @@ class RecordLayout:
     def __str__(self):
         renamed = "" if all(ours == stored for ours, stored in self.names.items()) else ", tensorflow/models' names"
         masks = "unmasked" if self.dynamic else f"{self.max_predictions} predictions"
-        return f"max_seq_length {self.max_seq_length}, {masks}{renamed}"
+        packed = f", up to {self.max_texts} texts a row" if self.packed else ""
+        return f"max_seq_length {self.max_seq_length}, {masks}{packed}{renamed}"
+
+    @property
+    def packed(self):
+        """Whether a record is a row of several texts."""
+        return self.max_texts is not None
 
     def length(self, name):
         """Returns the number of values of the feature `name`."""
-        lengths = {"S": self.max_seq_length, "P": self.max_predictions}
-        return lengths.get(FEATURES[name].length, FEATURES[name].length)
+        lengths = {"S": self.max_seq_length, "P": self.max_predictions, "N": self.max_texts}
+        length = features_of(masked=not self.dynamic, packed=self.packed)[name].length
+        return lengths.get(length, length)
+
+
+def features_of(*, masked, packed):
+    """Returns {name: Feature} of the records of a kind, in their order.
+
+    >>> list(features_of(masked=False, packed=False)) == list(UNMASKED_FEATURES)
+    True
+    """
+    features = {name: feature for name, feature in FEATURES.items() if masked or name in UNMASKED_FEATURES}
+    return {**features, **PACKED_FEATURES} if packed else features
 
 
 def layout_of(features, where):
@@ -95,9 +124,10 @@ def layout_of(features, where):
         UserError: a feature is missing, or lists have lengths that contradict each other.
     """
     masked = any(name in features for name in FEATURES if name not in UNMASKED_FEATURES)
+    packed = any(name in features for name in PACKED_FEATURES if name not in FEATURES)
     names, lengths = {}, {1: 1}
-    for name in FEATURES if masked else UNMASKED_FEATURES:
-        kind, length = FEATURES[name].kind, FEATURES[name].length
+    for name, feature in features_of(masked=masked, packed=packed).items():
+        kind, length = feature.kind, feature.length
         stored = next((n for n in (name, ALIASES.get(name)) if n in features), None)
         if stored is None:
             raise UserError(
@@ -114,7 +144,7 @@ def layout_of(features, where):
                 f"{where} has {len(features[stored])} values ({features[stored].dtype}) of {stored!r} where "
                 f"{lengths.get(length) or 'some'} ({kind}) were expected; make the file again."
             )
-    return RecordLayout(lengths["S"], lengths.get("P"), names)
+    return RecordLayout(lengths["S"], lengths.get("P"), names, lengths.get("N"))
 
 
 def feature_spec(layout):
@@ -123,7 +153,7 @@ def feature_spec(layout):
 
     kinds = {"int64": tf.int64, "float": tf.float32}
     return {
-        stored: tf.io.FixedLenFeature([layout.length(name)], kinds[FEATURES[name].kind])
+        stored: tf.io.FixedLenFeature([layout.length(name)], kinds[KINDS[name]])
         for name, stored in layout.names.items()
     }
 
@@ -207,18 +237,21 @@ def count_records(path, *, limit=None):
 
 
 def check_shapes(instances):
-    """Raises ValueError unless `instances` has all features, or the unmasked ones, as (B, length) arrays that agree."""
-    if set(instances) not in (set(FEATURES), set(UNMASKED_FEATURES)):
+    """Raises ValueError unless `instances` has the features of a kind of record, as (B, length) arrays that agree."""
+    kinds = [features_of(masked=masked, packed=packed) for masked in (True, False) for packed in (False, True)]
+    features = next((kind for kind in kinds if set(kind) == set(instances)), None)
+    if features is None:
         raise ValueError(
-            f"instances must have the features {', '.join(FEATURES)}, or of them {', '.join(UNMASKED_FEATURES)} alone. "
+            f"instances must have the features {', '.join(FEATURES)}, or of them {', '.join(UNMASKED_FEATURES)} alone; "
+            f"of packed rows {', '.join(name for name in PACKED_FEATURES if name not in FEATURES)} as well. "
             f"Received: {', '.join(instances)}."
         )
     sizes = {}
-    for name in instances:
-        feature, shape = FEATURES[name], np.shape(instances[name])
+    for name, feature in features.items():
+        shape = np.shape(instances[name])
         if len(shape) != 2 or shape != (sizes.setdefault("B", shape[0]), sizes.setdefault(feature.length, shape[1])):
             raise ValueError(f"{name} must be of shape (B, {feature.length}) like the rest. Received: {shape}.")
-    if sizes[1] != 1:
+    if sizes.get(1, 1) != 1:
         raise ValueError(f"next_sentence_labels must be of shape (B, 1). Received: (B, {sizes[1]}).")
 
 

@@ -31,6 +31,8 @@ def text_dataset(
     by_length=None,
     sample_weights=None,
     label_names=None,
+    pack=False,
+    max_texts_per_row=None,
 ):
     """Makes batches for fine-tuning, evaluation or prediction from strings. They are tokenised once, up front.
 
@@ -50,10 +52,16 @@ def text_dataset(
         sample_weights: float (N,), what each text counts in the loss; or None.
         label_names: the classes' names in the model's order, or the model itself, which has them: `labels` are then
             names, lists of names where a text may have several, or classes' numbers. Anything else is an error.
+        pack: put several texts into each of the B rows, which are all of max_seq_length, for a model that was made
+            with `packed=True`: each text sees itself alone. A batch then has some B * max_seq_length / mean length
+            texts.
+        max_texts_per_row: with `pack`, the most texts a row; None takes the fewest with which hardly any room is lost.
 
     Returns:
         A tf.data.Dataset of ({"input_ids", "input_mask", "segment_ids": int32 (B, S)}, labels (B, ...)):
-        labels int32 or float32. With weights these follow.
+        labels int32 or float32. With weights these follow. With `pack` it is what
+        `keras_bert.data.packed_batches.packed_batches` returns: with the numbers and places of the texts, and labels
+        and weights (B, texts a row).
 
     Raises:
         UserError: no texts, other things than strings, or labels that do not fit them or are no numbers.
@@ -82,6 +90,8 @@ def text_dataset(
         by_length=by_length,
         pad_to_multiple=pad_to_multiple,
         drop_remainder=drop_remainder,
+        pack=pack,
+        max_texts_per_row=max_texts_per_row,
     )
 
 

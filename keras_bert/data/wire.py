@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from keras_bert.data.records import FEATURES, check_shapes
+from keras_bert.data.records import KINDS, check_shapes
 
 LENGTH_DELIMITED = 2  # protobuf's wire type for messages, strings and packed lists
 LIST_FIELD = {"float": 2, "int64": 3}  # numbers of float_list and int64_list in tensorflow.Feature
@@ -24,14 +24,15 @@ def serialize(instances):
     These are the bytes of SerializeToString(deterministic=True).
 
     Args:
-        instances: dict of the seven features of `records.FEATURES`, or of `records.UNMASKED_FEATURES` alone:
-            arrays (B, K), K at least 1, of non-negative ints, or of floats for masked_lm_weights.
+        instances: dict of the features of a kind of record (`records.features_of`): arrays (B, K), K at least 1, of
+            non-negative ints, or of floats for weights.
 
     Returns:
         data: uint8 (N,), the messages one after the other.
         sizes: int64 (B,), the number of bytes of each.
 
     Example:
+        >>> from keras_bert.data.records import FEATURES
         >>> data, sizes = serialize({name: np.ones((2, 1), int) for name in FEATURES})
         >>> sizes.tolist(), len(data)
         ([182, 182], 364)
@@ -39,7 +40,7 @@ def serialize(instances):
     check_shapes(instances)
     columns = []
     for name in sorted(instances):
-        numbers = _numbers(np.asarray(instances[name]), FEATURES[name].kind)
+        numbers = _numbers(np.asarray(instances[name]), KINDS[name])
         columns += [_Heads(functools.partial(_entry_head, name), numbers.sizes), numbers]
     total = sum(column.sizes for column in columns)
     head = _Heads(message_head, total)
@@ -148,7 +149,7 @@ class _Varints:
 def _entry_head(name, size):
     """Returns what stands before a list of `size` bytes: its map entry's key, and three messages one in another."""
     head = message_head(size)  # the list's only field, its numbers
-    head = message_head(size + len(head), LIST_FIELD[FEATURES[name].kind]) + head  # in a Feature
+    head = message_head(size + len(head), LIST_FIELD[KINDS[name]]) + head  # in a Feature
     head = message_head(len(name)) + name.encode() + message_head(size + len(head), 2) + head  # in a map entry
     return message_head(size + len(head)) + head
 

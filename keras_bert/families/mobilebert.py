@@ -51,8 +51,8 @@ def write(config):
 
 def block(config):
     """Returns the table inside a block, which depends on the number of its feed-forward layers."""
-    inner = {}
-    for number in range(config.bottleneck.feed_forwards - 1):
+    inner, narrow = {}, config.bottleneck
+    for number in range(0 if narrow is None else narrow.feed_forwards - 1):
         file, ours = f"ffn.{number}", f"ffn_layer_{number}"
         inner |= {
             **dense(f"{file}.intermediate.dense", f"{ours}/intermediate/dense"),

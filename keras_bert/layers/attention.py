@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_bert.config import reach
 from keras_bert.layers.common import ConfigLayer, dense, dropout_layer, wide, worth_fusing
 from keras_bert.layers.dropout import drop, dropout_key
 from keras_bert.layers.fusion import fusible
@@ -20,6 +21,8 @@ MASKED = -10000.0  # what modeling.py adds to the score of a masked position
 # as in transformers.
 UNSEEN = float(np.finfo(np.float32).min)
 PROJECTIONS = ("query", "key", "value")
+LONG = 1024  # tokens, past which a text's scores are not held all at once in inference
+PAIRS = 2**22  # of a query and a key, of which the scores are held at once then: of 12 heads 200 MB
 
 
 class Places(typing.NamedTuple):
@@ -96,9 +99,13 @@ class SelfAttention(ConfigLayer):
         biases: which of the projections "query", "key" and "value" have one.
         value_width: width of what values are made of; None for the input's.
         rope_theta: base of the rotary positions; None for none.
+        may_be_long: whether texts may have more than LONG tokens where their length is not known beforehand.
     """
 
-    FIELDS = ("num_heads", "dropout", "initializer_range", "units", "biases", "value_width", "rope_theta")
+    FIELDS = (
+        *("num_heads", "dropout", "initializer_range", "units", "biases", "value_width", "rope_theta"),
+        "may_be_long",
+    )
 
     def __init__(
         self,
@@ -110,6 +117,7 @@ class SelfAttention(ConfigLayer):
         biases=PROJECTIONS,
         value_width=None,
         rope_theta=None,
+        may_be_long=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -121,6 +129,7 @@ class SelfAttention(ConfigLayer):
             biases=tuple(biases),
             value_width=value_width,
             rope_theta=rope_theta,
+            may_be_long=may_be_long,
         )
         self.dropout_layer = dropout_layer(dropout, dtype=self.dtype_policy)
 
@@ -191,8 +200,30 @@ class SelfAttention(ConfigLayer):
 
     def mix(self, query, key, value, places, *, training, fuse):
         """Returns float (B, Q, A, D) from query (B, Q, A, D), key and value (B, S, A, D)."""
+        is_long = self.may_be_long if query.shape[1] is None else query.shape[1] > LONG
+        if is_long and places.positions is None and not training:
+            return self.mix_by_blocks(query, key, value, places)
         weights = self.weights_of(query, key, places, dropout_key(self.dropout_layer, training), fuse=fuse)
         return mixed_values(weights, value)
+
+    def mix_by_blocks(self, query, key, value, places):
+        """Does what `mix` does in inference, for one block of queries after the other: scores take as much each."""
+        batch, length = ops.shape(query)[:2]
+        blocks = query_blocks(query)
+        _, _, block, *_ = ops.shape(blocks)
+
+        def mixed(before, queries):
+            start = before[1]
+            positions = ops.minimum(start + ops.arange(block, dtype="int32"), length - 1)
+            positions = ops.broadcast_to(ops.expand_dims(positions, 0), (batch, block))
+            at = Places(places.mask, places.sequence_ids, places.global_mask, positions)
+            context = self.mix(queries, key, value, at, training=False, fuse=False)
+            return (context, start + block), (context, start)  # Keras wants results like what goes from block to block
+
+        begin = (ops.zeros_like(blocks[0]), ops.zeros((), "int32"))
+        _, (context, _) = ops.scan(mixed, begin, blocks)  # (n, B, b, A, D)
+        context = ops.transpose(context, (1, 0, 2, 3, 4))
+        return ops.reshape(context, (batch, -1, *query.shape[2:]))[:, :length]
 
     def probabilities(self, query, key, places, **others):
         """Returns the attention probabilities, float32 (B, A, Q, S)."""
@@ -207,6 +238,24 @@ class SelfAttention(ConfigLayer):
     def scores(self, query, key):
         """Returns (B, A, Q, S) of query (B, Q, A, D) and key (B, S, A, D)."""
         return products(query, key)
+
+
+def query_blocks(query):
+    """Cuts queries (B, S, A, D) into (n, B, b, A, D), zeros past the last; one block if PAIRS allow it.
+
+    >>> [tuple(query_blocks(ops.zeros((1, length, 1, 1))).shape) for length in (2048, 8192)]
+    [(1, 1, 2048, 1, 1), (16, 1, 512, 1, 1)]
+    """
+    batch, length, *sizes = ops.shape(query)
+    most = _at_least(PAIRS // _at_least(batch * length, 1), reach.SMALLEST_BLOCK)
+    count = _at_least(-(-length // most), 1)
+    block = -(-length // count)
+    blocks = ops.pad(query, [[0, 0], [0, count * block - length], [0, 0], [0, 0]])
+    return ops.transpose(ops.reshape(blocks, (batch, count, block, *sizes)), (1, 0, 2, 3, 4))
+
+
+def _at_least(number, least):
+    return max(number, least) if isinstance(number, int) else ops.maximum(number, least)
 
 
 def products(query, key):

@@ -7,23 +7,27 @@ B batch, S sequence, Q queries, A heads, D head size, n blocks, b tokens in a bl
 """
 
 import functools
+import math
 
 import numpy as np
 from keras import ops
 
+from keras_bert.config.reach import longest_full
 from keras_bert.layers.attention import MASKED, attention_weights
 from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
-from keras_bert.layers.patterns import banded_attention, filled, framed_attention, heads_first
+from keras_bert.layers.patterns import (
+    banded_attention,
+    count_blocks,
+    filled,
+    first_tokens,
+    framed_attention,
+    heads_first,
+)
 
 PAPER_LENGTHS = (1024, 3072, 4096)  # for which transformers draws as the paper's experiments did
 PAPER_REACH = 1024  # up to where those drew
-
-
-def longest_full(block_size, random_blocks):
-    """Returns the longest text that attends in full, as sparse attention would save nothing."""
-    return (5 + 2 * random_blocks) * block_size
 
 
 def random_plan(num_heads, length, block_size, random_blocks, layer, drawn, longest=None):
@@ -43,7 +47,7 @@ def random_plan(num_heads, length, block_size, random_blocks, layer, drawn, long
     """
     longest = max(longest or 0, length)
     usual, paper = random_plans(num_heads, longest, block_size, random_blocks, layer, drawn)
-    blocks = -(-length // block_size)
+    blocks = count_blocks(length, block_size)
     return (paper if blocks * block_size in PAPER_LENGTHS else usual)[:, : blocks - 2]
 
 
@@ -59,7 +63,7 @@ def random_plans(num_heads, longest, block_size, random_blocks, layer, drawn):
         int32 (2, A, n - 2, r): the usual plan, and the one for `PAPER_LENGTHS`. Where transformers refuses to draw,
         as there are fewer than r blocks to choose from, those repeat.
     """
-    blocks = -(-longest // block_size)
+    blocks = count_blocks(longest, block_size)
     plans = np.zeros((2, num_heads, max(blocks - 2, 0), random_blocks), np.int32)
     if drawn and random_blocks and longest > longest_full(block_size, random_blocks):
         draws = np.random.RandomState(layer)
@@ -102,8 +106,9 @@ def _paper_row(row, blocks, block_size, random_blocks, draws):
 def block_sparse_attention(query, key, value, input_mask, *, block_size, plan, scale, rate, dropout_key, fuse):
     """Lets each token attend to the blocks that its row lists.
 
-    A length that is unknown as the graph is made is as good as a known one: all numbers that depend on it are then
-    computed in the graph, where texts of up to (5 + 2 r) * b tokens become one block without any others.
+    A length that is unknown as the graph is made is as good as a known one: n, and which rows of the plan are the
+    length's, are then computed in the graph. There, a text that attends in full is one block, whose other keys and rows
+    are computed in vain: 3 + r blocks' at most, against conditional graphs, whose gradients TensorFlow fails to make.
 
     Args:
         query, key, value: float (B, S, A, D).
@@ -117,76 +122,130 @@ def block_sparse_attention(query, key, value, input_mask, *, block_size, plan, s
         (B, S, A, D) of the value's dtype. Texts of up to (5 + 2 r) * b tokens attend in full. Rows of padding hold
         anything finite.
     """
-    length, random_blocks = ops.shape(query)[1], plan.shape[-1]
+    length = ops.shape(query)[1]
     settings = {"scale": scale, "rate": rate, "dropout_key": dropout_key, "fuse": fuse}
-    full = length <= longest_full(block_size, random_blocks)
-    if isinstance(length, int):
-        if full:
-            return banded_attention(query, key, value, input_mask, window=None, **settings)
-        block = edge = block_size
-    else:
-        block, edge = ops.where(full, length, block_size), ops.where(full, 0, block_size)
-        random_blocks = ops.where(full, 0, random_blocks)
-    blocks = -(-length // block)
-    padded = blocks * block
+    full = length <= longest_full(block_size, plan.shape[-1])
+    if isinstance(length, int) and full:
+        return banded_attention(query, key, value, input_mask, window=None, **settings)
+    blocks = count_blocks(length, block_size)
+    padded = blocks * block_size
     query, key, value = (filled(heads_first(x), padded - length) for x in (query, key, value))
     mask = filled(ops.expand_dims(ops.cast(input_mask, "int32"), 2), padded - length)  # (B, n * b, 1)
-
-    def edges(x):  # (B, ..., n * b, D) -> (B, ..., 2 * b, D): the first and the last block
-        return ops.concatenate([x[..., :edge, :], x[..., padded - edge :, :]], axis=-2)
-
-    place = ops.arange(padded, dtype="int32")
-    inner = ops.cast(ops.logical_and(place >= edge, place < padded - edge), "int32")
-    # Block 0 as every row's only random block is one more weight of the first block, which needs no further keys.
+    edge_mask = ops.squeeze(_edges(mask, block_size), 2)  # (B, 2 * b)
+    # Block 0 as every row's only random block makes the first block count 1 + r times, which takes no further keys.
     drawn = plan.any()
-    weight = ops.where(ops.arange(2 * edge, dtype="int32") < edge, 1 if drawn else 1 + plan.shape[-1], 1)
-    extra = [ops.expand_dims(edges(key), 2), ops.expand_dims(edges(value), 2)]
-    extra.append(ops.expand_dims(ops.expand_dims(edges(mask)[..., 0] * weight, 1), 1))
+    edge_mask = edge_mask * np.repeat(np.array([1 if drawn else 2, 1], np.int32), block_size)
+    extra = [ops.expand_dims(edges(x, block_size), 2) for x in (key, value)]  # (B, A, 1, 2 * b, D)
+    extra.append(ops.expand_dims(ops.expand_dims(edge_mask, 1), 1))  # (B, 1, 1, 2 * b)
+    block = halo = width = block_size
+    rows = random_rows(plan, blocks, block_size, length) if drawn else None
+    if not isinstance(length, int):
+        block, halo = ops.where(full, padded, block), ops.where(full, 0, halo)
+        width = halo
+        rows = rows[:, : padded // block] if drawn else None
     if drawn:
-        rows = random_rows(plan, blocks, block_size, length)[:, :, :random_blocks]  # (A, n, r)
-        extra = [with_random(x, extra_x, rows, block) for x, extra_x in zip((key, value, mask), extra, strict=True)]
-    settings = {"scale": scale, "rate": rate}
-    context = framed_attention(
-        query,
-        key,
-        value,
-        ops.expand_dims(mask[..., 0] * inner, 1),
-        block=block,
-        halo=edge,
-        window=None,
-        extra=extra,
-        dropout_key=dropout_key,
-        fuse=fuse,
-        **settings,
-    )
-    scores = ops.matmul(edges(query), ops.swapaxes(key, -1, -2))  # (B, A, 2 * b, n * b)
-    ends = ops.matmul(attention_weights(scores, mask[..., 0], dropout_key, fuse=fuse, **settings), value)
-    context = [ends[:, :, :edge], context[:, :, edge : padded - edge], ends[:, :, edge:]]
-    return heads_first(ops.concatenate(context, axis=2)[:, :, :length])
+        extra = [with_random(x, each, rows, block_size) for x, each in zip((key, value, mask), extra, strict=True)]
+    if not isinstance(length, int):
+        extra[2] = ops.where(full, 0, extra[2])
+    place = ops.arange(padded, dtype="int32")
+    inner = ops.cast(ops.logical_and(place >= width, place < padded - width), "int32")
+    inner = ops.expand_dims(ops.squeeze(mask, 2) * inner, 1)  # (B, 1, n * b): the edges are among the extra keys
+    frames = {"block": block, "halo": halo, "window": None, "extra": extra, "bonus": math.log(1 + plan.shape[-1])}
+    context = framed_attention(query, key, value, inner, **frames, **settings)
+    scores = ops.matmul(edges(query, block_size), ops.swapaxes(key, -1, -2))  # (B, A, 2 * b, n * b)
+    weights = attention_weights(scores, ops.squeeze(mask, 2), dropout_key, scale=scale, rate=rate, fuse=fuse)
+    context = with_edges(context, ops.matmul(weights, value), width)
+    return heads_first(first_tokens(context, length))
 
 
-def with_random(x, extra, rows, block):
+def edges(x, block_size):
+    """Returns the first and the last block of (..., S, D), (..., 2 * b, D), with a gradient that copies little."""
+
+    @ops.custom_gradient
+    def taken(x):
+        others = ops.shape(x)[-2] - block_size
+
+        def gradients(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            first, last = upstream[..., :block_size, :], upstream[..., block_size:, :]
+            return filled(first, others) + filled(last, 0, before=others)
+
+        return _edges(x, block_size), gradients
+
+    return taken(x)
+
+
+def _edges(x, block_size):
+    return ops.concatenate([x[..., :block_size, :], x[..., ops.shape(x)[-2] - block_size :, :]], axis=-2)
+
+
+def with_edges(x, ends, width):
+    """Puts the first and the last tokens of (..., 2 * b, D), `width` each, in the place of those of (..., S, D)."""
+
+    def between(first, middle, last):
+        length, others = ops.shape(middle)[-2], ops.shape(last)[-2] - width
+        parts = [first[..., :width, :], middle[..., width : length - width, :], last[..., others:, :]]
+        return ops.concatenate(parts, axis=-2)
+
+    @ops.custom_gradient
+    def replaced(x, ends):
+        def gradients(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            none = ops.zeros_like(ends)
+            return between(none, upstream, none), between(upstream, none, upstream)
+
+        return between(ends, x, ends), gradients
+
+    return replaced(x, ends)
+
+
+def with_random(x, extra, rows, block_size):
     """Appends each row's random blocks to the extra keys that all rows share.
 
     Args:
-        x: (B, A, n * b, D), keys, values; or (B, n * b, 1), their mask.
+        x: float (B, A, n * b, D), keys or values; or their mask, int (B, n * b, 1).
         extra: (B, A, 1, E, D); or (B, 1, 1, E).
-        rows: int (A, n, r).
-        block: b.
+        rows: int (A, rows, r).
+        block_size: b.
 
     Returns:
-        (B, A, n, E + r * b, D); or (B, A, n, E + r * b).
+        (B, A, rows, E + r * b, D); or (B, A, rows, E + r * b).
     """
-    batch, size = ops.shape(x)[0], x.shape[-1]
-    num_heads, blocks, count = ops.shape(rows)
-    is_mask = len(x.shape) == 3
-    if not is_mask:  # heads have plans of their own: those of one head follow those of the other
-        rows = rows + ops.reshape(ops.arange(num_heads, dtype="int32"), (-1, 1, 1)) * blocks
-    x = ops.reshape(x, (batch, -1, block * size))
-    taken = ops.take(x, ops.reshape(rows, (-1,)), axis=1)
-    taken = ops.reshape(taken, (batch, num_heads, blocks, count * block, size))
-    shape = (batch, num_heads, blocks, *ops.shape(extra)[3:])
-    return ops.concatenate([ops.broadcast_to(extra, shape), taken[..., 0] if is_mask else taken], axis=3)
+    num_heads, count, random_blocks = ops.shape(rows)
+    batch, *_, size = ops.shape(x)
+    if len(x.shape) == 3:
+        taken = ops.take(ops.reshape(x, (batch, -1, block_size)), ops.reshape(rows, (-1,)), axis=1)
+        taken = ops.reshape(taken, (batch, num_heads, count, random_blocks * block_size))
+    else:
+        taken = taken_blocks(ops.reshape(x, (batch, num_heads, -1, block_size * size)), rows)
+        taken = ops.reshape(taken, (batch, num_heads, count, random_blocks * block_size, size))
+    extra = ops.broadcast_to(extra, (batch, num_heads, count, *ops.shape(extra)[3:]))
+    return ops.concatenate([extra, taken], axis=3)
+
+
+def taken_blocks(x, rows):
+    """Returns the blocks that each head's rows list, (B, A, rows * r, C) from float (B, A, n, C) and int (A, rows, r).
+
+    Its gradient adds by a product with a one-hot matrix, which on CPUs is faster than adding one by one, and sums
+    16-bit numbers in 32 bits.
+    """
+    num_heads, count, random_blocks = ops.shape(rows)
+
+    @ops.custom_gradient
+    def taken(x):
+        batch, _, blocks, size = ops.shape(x)
+        first = ops.reshape(ops.arange(num_heads, dtype="int32") * blocks, (-1, 1, 1))
+        flat = ops.take(ops.reshape(x, (batch, -1, size)), ops.reshape(rows + first, (-1,)), axis=1)
+
+        def gradients(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            block = ops.reshape(ops.arange(blocks, dtype="int32"), (-1, 1))
+            hot = ops.equal(block, ops.reshape(rows, (num_heads, 1, count * random_blocks)))  # (A, n, rows * r)
+            return ops.matmul(ops.cast(hot, upstream.dtype), upstream)
+
+        return ops.reshape(flat, (batch, num_heads, count * random_blocks, size)), gradients
+
+    return taken(x)
 
 
 def random_rows(plan, blocks, block_size, length):
@@ -259,7 +318,7 @@ def block_counts(length, block_size, plan):
 
     A text that attends in full lists each block once.
     """
-    blocks, random_blocks = -(-length // block_size), plan.shape[-1]
+    blocks, random_blocks = count_blocks(length, block_size), plan.shape[-1]
     block = ops.arange(blocks, dtype="int32")
     row, column = ops.expand_dims(block, 1), ops.expand_dims(block, 0)
 

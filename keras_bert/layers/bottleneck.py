@@ -46,8 +46,8 @@ class BottleneckBlock(TransformerBlock):
             feed_forwards=feed_forwards,
             last_norm_eps=last_norm_eps,
         )
-        del self.output_norm
-        self.output_norm = self.make_norm("output_norm", last_norm_eps)
+        if self.output_norm.epsilon is not None:  # a LayerNorm
+            self.output_norm.epsilon = last_norm_eps
 
     def build(self, input_shape):
         """Makes the dense layers and norms."""
@@ -96,11 +96,13 @@ class BottleneckBlock(TransformerBlock):
 
         seen, asking, residual = inputs, queries, rows(queries)
         if is_narrow:
-            residual = narrowed(self.input_bottleneck, self.input_norm, queries)
             own = (self.input_bottleneck, self.input_norm)
-            if self.shares_key_query and not self.attention_inside:
+            residual = narrowed(*own, queries)
+            if self.attention_inside:
+                asking = shaped(residual, queries)
+                seen = asking if queries is inputs else shaped(narrowed(*own, inputs), inputs)
+            elif self.shares_key_query:
                 own = (self.shared_bottleneck, self.shared_norm)
-            if self.attention_inside or self.shares_key_query:
                 seen = shaped(narrowed(*own, inputs), inputs)
                 asking = seen if queries is inputs else shaped(narrowed(*own, queries), queries)
         values = seen if self.attention_inside else inputs

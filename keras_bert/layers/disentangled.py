@@ -15,6 +15,8 @@ from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
 
+BLOCK_SIZE = 64  # tokens; half as many or twice as many take about as long
+
 
 def relative_rows(length, *, buckets, max_distance):
     """Returns which rows of the table of relative embeddings are those of the distances S - 1, S - 2, ..., -S.
@@ -62,46 +64,6 @@ def _reach(buckets, max_distance):
     return max(max_distance, 1 + math.ceil(middle * ((max_distance - 1) / middle) ** last))
 
 
-def place_products(x, rows):
-    """Returns the products of tokens with the vectors of all distances.
-
-    Args:
-        x: (B, S, A, D), queries or keys.
-        rows: (R, A, D), the projected table.
-
-    Returns:
-        (B, A, S, R) of x's dtype.
-    """
-    x = ops.transpose(x, (0, 2, 1, 3))
-    return ops.matmul(x, ops.expand_dims(ops.transpose(rows, (1, 2, 0)), 0))
-
-
-def skewed(products, *, ascending=False):
-    """Moves each row on by one more place than the next: from distances to keys, without a gather.
-
-    Args:
-        products: (..., S, R); element (i, t) is that of query i and distance S - 1 - t.
-        ascending: whether it is that of key i and distance t - S, from a query.
-
-    Returns:
-        (..., S, S); element (i, j) is that of query i and key j, or with `ascending` of key i and query j.
-    """
-    *batch, length, rows = ops.shape(products)
-    unmoved, first = [[0, 0]] * len(batch), length if ascending else length - 1
-
-    @ops.custom_gradient
-    def skew(products):
-        flat = ops.reshape(products, (*batch, length * rows))[..., first : first + length * (rows - 1)]
-        return ops.reshape(flat, (*batch, length, rows - 1))[..., :length], gradients
-
-    def gradients(upstream):  # TensorFlow's own, of slices along the last axis, takes three times as long
-        padded = ops.pad(upstream, [*unmoved, [0, 0], [0, rows - 1 - length]])  # (..., S, R - 1)
-        flat = ops.reshape(padded, (*batch, length * (rows - 1)))
-        return ops.reshape(ops.pad(flat, [*unmoved, [first, length - first]]), (*batch, length, rows))
-
-    return skew(products)
-
-
 def content_to_position(query, rows, positions=None):
     """Scores each query against the relative places of all keys.
 
@@ -113,12 +75,11 @@ def content_to_position(query, rows, positions=None):
     Returns:
         (B, A, Q, S), not yet scaled.
     """
-    products = place_products(query, rows)  # (B, A, Q, R)
+    query, rows = ops.transpose(query, (0, 2, 1, 3)), ops.transpose(rows, (1, 0, 2))
     if positions is None:
-        return skewed(products)
-    index = ops.expand_dims(_places(positions, ops.shape(rows)[0] // 2), 1)  # (B, 1, P, S)
-    shape = (*ops.shape(products)[:3], ops.shape(index)[-1])
-    return ops.take_along_axis(products, ops.broadcast_to(index, shape), axis=-1)
+        return _to_places(query, rows)
+    products = ops.matmul(query, ops.expand_dims(ops.swapaxes(rows, -1, -2), 0))  # (B, A, P, R)
+    return _taken(products, ops.expand_dims(_rows_of(positions, ops.shape(rows)[1] // 2), 1))
 
 
 def position_to_content(key, rows, positions=None):
@@ -132,18 +93,98 @@ def position_to_content(key, rows, positions=None):
     Returns:
         (B, A, Q, S), not yet scaled.
     """
+    key, rows = ops.transpose(key, (0, 2, 1, 3)), ops.transpose(rows, (1, 0, 2))
     if positions is None:  # seen from the keys distances run the other way
-        return ops.swapaxes(skewed(place_products(key, ops.flip(rows, axis=0)), ascending=True), -1, -2)
-    products = place_products(key, rows)  # (B, A, S, R)
-    index = ops.expand_dims(ops.swapaxes(_places(positions, ops.shape(key)[1]), -1, -2), 1)  # (B, 1, S, P)
-    shape = (*ops.shape(products)[:3], ops.shape(index)[-1])
-    return ops.swapaxes(ops.take_along_axis(products, ops.broadcast_to(index, shape), axis=-1), -1, -2)
+        return ops.swapaxes(_to_places(key, ops.flip(rows, axis=1), ascending=True), -1, -2)
+    products = ops.matmul(key, ops.expand_dims(ops.swapaxes(rows, -1, -2), 0))  # (B, A, S, R)
+    index = ops.swapaxes(_rows_of(positions, ops.shape(key)[2]), -1, -2)  # (B, S, P)
+    return ops.swapaxes(_taken(products, ops.expand_dims(index, 1)), -1, -2)
 
 
-def _places(positions, length):
+def _to_places(x, rows, ascending=False):
+    """Scores each token against its places as seen from all others.
+
+    Of the products of all tokens with all rows half would be cut off. So the sequence is taken in blocks, each with
+    the rows of its own distances alone, and what of these is not needed is cut off as `_skewed` says.
+
+    Args:
+        x: (B, A, S, D).
+        rows: (A, 2 * S, D), of distances from S - 1 down to -S, or up from there with `ascending`.
+
+    Returns:
+        (B, A, S, S).
+    """
+    batch, heads, length, head_size = ops.shape(x)
+    block = _block_size(length)
+    count = length // block if isinstance(length, int) else 1
+    width, first = length + block, block if ascending else block - 1
+    starts = [length - block * number for number in range(1, count + 1)]  # of each block's rows
+
+    def blocks(x):  # (B, A, S, ...) -> (B, A, blocks, block, ...)
+        return ops.reshape(x, (batch, heads, count, block, ops.shape(x)[-1]))
+
+    @ops.custom_gradient
+    def scores(x, rows):
+        own_rows = ops.stack([rows[:, start : start + width] for start in starts], axis=1)  # (A, blocks, width, D)
+        own_rows = ops.expand_dims(own_rows, 0)
+
+        def gradients(upstream):
+            products = _unskewed(blocks(upstream), first, width)
+            of_x = ops.reshape(ops.matmul(products, own_rows), (batch, heads, length, head_size))
+            of_rows = ops.sum(ops.matmul(ops.swapaxes(products, -1, -2), blocks(x)), axis=0)
+            padded = [
+                ops.pad(of_rows[:, number], [[0, 0], [start, 2 * length - width - start], [0, 0]])
+                for number, start in enumerate(starts)
+            ]
+            return of_x, sum(padded[1:], padded[0])
+
+        products = ops.matmul(blocks(x), ops.swapaxes(own_rows, -1, -2))  # (B, A, blocks, block, width)
+        return ops.reshape(_skewed(products, first, length), (batch, heads, length, length)), gradients
+
+    return scores(x, rows)
+
+
+def _block_size(length):
+    """Returns how many tokens make up a block: a divisor of S near BLOCK_SIZE; S if it has none or is unknown."""
+    if not isinstance(length, int):
+        return length
+    sizes = [size for size in range(BLOCK_SIZE // 2, 2 * BLOCK_SIZE + 1) if length % size == 0]
+    return min(sizes, key=lambda size: abs(size - BLOCK_SIZE), default=length)
+
+
+def _skewed(x, first, length):
+    """Moves each row on by one more place than the next, without a gather: a cut, another width, and a cut.
+
+    Args:
+        x: (..., T, W).
+        first: where the first row begins.
+        length: S.
+
+    Returns:
+        (..., T, S); element (i, j) is (i, first - i + j) of x.
+    """
+    *batch, count, width = ops.shape(x)
+    flat = ops.reshape(x, (*batch, count * width))[..., first : first + count * (width - 1)]
+    return ops.reshape(flat, (*batch, count, width - 1))[..., :length]
+
+
+def _unskewed(x, first, width):
+    """Undoes `_skewed`, with zeros where it cut. TensorFlow's gradient of the cuts takes several times as long."""
+    *batch, count, length = ops.shape(x)
+    unmoved = [[0, 0]] * len(batch)
+    flat = ops.reshape(ops.pad(x, [*unmoved, [0, 0], [0, width - 1 - length]]), (*batch, count * (width - 1)))
+    return ops.reshape(ops.pad(flat, [*unmoved, [first, count - first]]), (*batch, count, width))
+
+
+def _rows_of(positions, length):
     """Returns int32 (B, P, S): which of the 2 * S rows is that of a position and each key."""
-    keys = ops.arange(length, dtype="int32")
-    return (length - 1) - ops.expand_dims(ops.cast(positions, "int32"), -1) + keys
+    return (length - 1) - ops.expand_dims(ops.cast(positions, "int32"), -1) + ops.arange(length, dtype="int32")
+
+
+def _taken(x, index):
+    """Takes elements along the last axis of x (B, A, ...) by an index (B, 1, ...), the same for all heads."""
+    shape = (*ops.shape(x)[:-1], ops.shape(index)[-1])
+    return ops.take_along_axis(x, ops.broadcast_to(index, shape), axis=-1)
 
 
 @fusible
@@ -170,8 +211,11 @@ def disentangled_weights(
     scores = wide(content)
     for more in (to_position, to_content):
         scores = scores if more is None else scores + wide(more)
-    seen = ops.expand_dims(ops.not_equal(input_mask, 0), 1) & ops.expand_dims(ops.not_equal(query_mask, 0), 2)
+    asks = ops.expand_dims(ops.not_equal(query_mask, 0), 2)  # (B, Q, 1)
+    seen = ops.expand_dims(ops.not_equal(input_mask, 0), 1) & asks
     if sequence_ids is not None:
         seen = seen & ops.equal(ops.expand_dims(query_ids, 2), ops.expand_dims(sequence_ids, 1))  # (B, Q, S)
-    scores = ops.where(ops.expand_dims(seen, 1), scores * scale, UNSEEN)
+    # Not ops.where on the scores, which takes longer. Scores of padding have no gradient, hence the factor of 0.
+    factor = ops.expand_dims(ops.cast(asks, scores.dtype) * scale, 1)
+    scores = scores * factor + ops.expand_dims(ops.where(seen, 0.0, UNSEEN), 1)
     return ops.cast(drop(ops.softmax(scores, axis=-1), key, rate), content.dtype)

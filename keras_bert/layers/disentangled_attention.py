@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_bert.layers.attention import SelfAttention, mixed_values
-from keras_bert.layers.common import dropout_layer
+from keras_bert.layers.common import dropout_layer, dropped
 from keras_bert.layers.disentangled import (
     content_to_position,
     disentangled_weights,
@@ -101,6 +101,7 @@ class DisentangledAttention(SelfAttention):
 
     def mix(self, query, key, value, places, *, training, fuse, table=None):
         """Returns float (B, Q, A, D), see SelfAttention."""
-        table = None if table is None else self.table_dropout_layer(table, training=training)
+        if table is not None:
+            table = dropped(table, dropout_key(self.table_dropout_layer, training), rate=self.table_dropout, fuse=fuse)
         dropout = dropout_key(self.dropout_layer, training)
         return mixed_values(self.weights_of(query, key, places, dropout, fuse=fuse, table=table), value)

@@ -85,8 +85,9 @@ def places_in_texts(sequence_ids):
 
 def counted_before(x, sequence_ids):
     """Returns int32 (B, S), the sum of x over the tokens of the same text that come before."""
-    ids, places = ops.cast(sequence_ids, "int32"), ops.arange(ops.shape(sequence_ids)[1], dtype="int32")
-    is_before = ops.equal(ids[:, :, None], ids[:, None, :]) & (places[:, None] > places)  # (B, S, S)
+    ids = ops.cast(sequence_ids, "int32")
+    places = ops.cumsum(ops.ones_like(ids), axis=1)  # not arange, for which the length has to be known
+    is_before = ops.equal(ids[:, :, None], ids[:, None, :]) & (places[:, :, None] > places[:, None, :])  # (B, S, S)
     return ops.sum(ops.where(is_before, x[:, None, :], 0), axis=-1)
 
 
@@ -97,7 +98,7 @@ def trigrams(x, padding, sequence_ids=None):
 
     Args:
         x: (B, S, E).
-        padding: (E,), what follows a text of a packed row, as it would in a row of its own.
+        padding: (B, 1, E), what follows a text of a packed row, as it would in a row of its own.
         sequence_ids: int (B, S), the texts of a packed row.
     """
     none = ops.zeros_like(x[:, :1])

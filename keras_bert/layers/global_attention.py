@@ -31,7 +31,7 @@ class GlobalLocalAttention(LocalAttention):
 
     FIELDS = (*LocalAttention.FIELDS, "slots")
 
-    def __init__(self, num_heads, *, window, slots=64, **kwargs):
+    def __init__(self, num_heads, *, window, slots=128, **kwargs):
         super().__init__(num_heads, window=window, **kwargs)
         self.set_fields(slots=slots)
 
@@ -70,7 +70,7 @@ class GlobalLocalAttention(LocalAttention):
         hot = global_slots(places.global_mask, places.mask, slots)
         asking = self.heads(self.query_global, in_slots(hot, inputs))
         tensors = (query, key, value, asking, *others, places.mask, hot)
-        context = global_local_attention(*tensors, **settings, training=bool(training), fuse=fuse)
+        context = global_local_attention(*tensors, **settings, fuse=fuse)
         return without_padding(context, places)
 
     def dense(self, query, key, value, asking, global_key, global_value, places, *, return_scores=False, **settings):

@@ -59,7 +59,6 @@ def global_local_attention(
     scale,
     rate,
     dropout_key,
-    training=False,
     fuse,
 ):
     """Lets each token attend to its window and to the global tokens, and each global token to all.
@@ -71,12 +70,12 @@ def global_local_attention(
         input_mask: int (B, S), 1 for real tokens and 0 for padding.
         hot: (B, G, S) from `global_slots`.
         window: tokens seen on each side.
-        scale, rate, dropout_key, training, fuse: as in `local_attention`.
+        scale, rate, dropout_key, fuse: as in `local_attention`.
 
     Returns:
         (B, S, A, D) of the value's dtype. Rows of padding hold anything finite.
     """
-    block, halo = block_and_halo(ops.shape(query)[1], window, training)
+    block, halo = block_and_halo(ops.shape(query)[1], window)
     is_global = ops.sum(hot, axis=1) > 0  # (B, S)
     used = ops.expand_dims(ops.expand_dims(ops.cast(ops.sum(hot, axis=2) > 0, "int32"), 1), 1)  # (B, 1, 1, G)
     slot_key, slot_value = (ops.expand_dims(heads_first(in_slots(hot, x)), 2) for x in (key, value))

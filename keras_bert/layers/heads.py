@@ -13,9 +13,11 @@ from keras_bert.layers.common import (
     activated,
     dense,
     dropout_layer,
+    dropped,
     layer_norm,
     product,
     residual_norm,
+    take_positions,
     worth_fusing,
 )
 from keras_bert.layers.dropout import dropout_key
@@ -50,14 +52,15 @@ class FirstTokenPooler(ConfigLayer):
             self.dense.build((input_shape[0], input_shape[-1]))
         self.built = True
 
-    def call(self, inputs):
-        """Returns float (B, H) from float (B, S, H)."""
-        first = inputs[:, 0]
+    def call(self, inputs, starts=None):
+        """Returns float (B, H) from float (B, S, H); with starts, int (B, N), of a packed row's texts (B, N, H)."""
+        first = inputs[:, 0] if starts is None else take_positions(inputs, starts)
         return first if self.activation == "first" else ACTIVATIONS[self.activation](self.dense(first))
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, starts=None):
         """Gives the shape without running `call`."""
-        return keras.KerasTensor((inputs.shape[0], inputs.shape[-1]), dtype=self.compute_dtype)
+        texts = inputs.shape[:1] if starts is None else starts.shape
+        return keras.KerasTensor((*texts, inputs.shape[-1]), dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -221,8 +224,9 @@ class SpanBlock(ConfigLayer):
     def call(self, inputs, training=None):
         """Returns float (B, S, H) from the same."""
         fuse, width = worth_fusing(inputs, training), inputs.shape[-1]
-        dropped = ops.reshape(self.dropout_layer(inputs, training=training), (-1, width))  # (N, H)
-        hidden = activated(*product(self.intermediate, dropped), activation=self.activation, fuse=fuse)
+        key = dropout_key(self.dropout_layer, training)
+        hidden = dropped(ops.reshape(inputs, (-1, width)), key, rate=self.dropout, fuse=fuse)  # (N, H)
+        hidden = activated(*product(self.intermediate, hidden), activation=self.activation, fuse=fuse)
         ended = residual_norm(
             *product(self.output_dense, hidden),
             ops.reshape(inputs, (-1, width)),

@@ -39,7 +39,6 @@ class LocalAttention(SelfAttention):
             rate=self.dropout,
             dropout_key=dropout_key(self.dropout_layer, training),
             sequence_ids=places.sequence_ids,
-            training=bool(training),
             fuse=fuse,
         )
 

@@ -8,34 +8,14 @@ B batch, S sequence, Q queries, A heads, D head size, n blocks, b tokens in a bl
 
 from keras import ops
 
+from keras_bert.config import reach
 from keras_bert.layers.attention import UNSEEN
 from keras_bert.layers.common import wide
 from keras_bert.layers.dropout import drop
 from keras_bert.layers.fusion import fusible
 
-SMALLEST_BLOCK = 64  # of queries: smaller matrix products cost more than the keys outside the window
 
-
-def worth_blocking(length, window, training):
-    """Says whether a text is long enough to be cut into blocks, as measured on CPUs.
-
-    Args:
-        length: S, an int or an int tensor.
-        window: tokens seen on each side.
-        training: whether gradients are wanted.
-
-    Returns:
-        bool, or a bool tensor.
-
-    >>> worth_blocking(512, 64, training=False), worth_blocking(512, 256, training=False)
-    (True, False)
-    """
-    return length > 4 * max(window, SMALLEST_BLOCK)
-
-
-def local_attention(
-    query, key, value, input_mask, *, window, scale, rate, dropout_key, sequence_ids=None, training=False, fuse
-):
+def local_attention(query, key, value, input_mask, *, window, scale, rate, dropout_key, sequence_ids=None, fuse):
     """Lets each token attend to the unmasked ones in its window.
 
     Args:
@@ -46,13 +26,12 @@ def local_attention(
         rate: of the dropout of the attention probabilities.
         dropout_key: see `drop`.
         sequence_ids: int (B, S), the number of each token's text in a packed row; a token sees its own text alone.
-        training: whether gradients are wanted.
         fuse: see `fusible`.
 
     Returns:
         (B, S, A, D) of the value's dtype. Rows of padding hold anything finite. Memory grows with S, not with S * S.
     """
-    block, halo = block_and_halo(ops.shape(query)[1], window, training)
+    block, halo = block_and_halo(ops.shape(query)[1], window)
     context = framed_attention(
         *(heads_first(x) for x in (query, key, value)),
         ops.expand_dims(input_mask, 1),
@@ -108,7 +87,7 @@ def banded_attention(
         _query_ids(sequence_ids, positions),
         None if ids is None else ops.expand_dims(ids, 1),
     ]
-    settings = {"window": window, "extra": 0, "scale": scale, "rate": rate}
+    settings = {"window": window, "extra": 0, "bonus": 0.0, "scale": scale, "rate": rate}
     weights = framed_weights(scores, *tensors, dropout_key, fuse=fuse, **settings)
     context = heads_first(ops.matmul(ops.squeeze(weights, 2), value))
     if not return_scores:
@@ -129,15 +108,15 @@ def visible_ids(sequence_ids, input_mask):
     return ops.where(ops.cast(input_mask, "bool"), sequence_ids, -1)
 
 
-def block_and_halo(length, window, training):
+def block_and_halo(length, window):
     """Returns how many queries a block has, and how many keys its frame has on each side of it.
 
     A text that is not worth blocking is one block. Ints, or int tensors where the length is one.
     """
-    worth, block = worth_blocking(length, window, training), max(window, SMALLEST_BLOCK)
     if isinstance(length, int):
-        return (block, window) if worth else (length, 0)
-    return ops.where(worth, block, length), ops.where(worth, window, 0)
+        return reach.block_and_halo(length, window)
+    worth = reach.worth_blocking(length, window)
+    return ops.where(worth, max(window, reach.SMALLEST_BLOCK), length), ops.where(worth, window, 0)
 
 
 def framed_attention(
@@ -150,6 +129,7 @@ def framed_attention(
     halo,
     window,
     extra=None,
+    bonus=0.0,
     sequence_ids=None,
     scale,
     rate,
@@ -160,12 +140,13 @@ def framed_attention(
 
     Args:
         query, key, value: float (B, A, S, D).
-        visible: int (B, 1, S), how often each key counts; 0 for keys that are not seen.
+        visible: int (B, 1, S), 0 for keys that are not seen, 1 for others, 2 for those whose score gets a bonus.
         block: b, tokens in a block.
         halo: tokens of the frame on each side of its block, at most b.
         window: tokens seen on each side; None for the whole frame.
         extra: (key and value, float (B, A, n or 1, E, D), visible, int (B, A or 1, n or 1, E)), keys that every query
             sees, or every query of a block.
+        bonus: what the score of a key gets whose `visible` is 2.
         sequence_ids: see `local_attention`; not together with `extra`.
         scale, rate, dropout_key, fuse: see `local_attention`.
 
@@ -173,7 +154,7 @@ def framed_attention(
         (B, A, S, D) of the value's dtype.
     """
     batch, num_heads, length, size = ops.shape(query)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     frame = block + 2 * halo
     extra_key, extra_value, extra_visible = extra or (None, None, None)
     extras = 0 if extra is None else ops.shape(extra_key)[3]
@@ -199,19 +180,20 @@ def framed_attention(
         visible = ops.broadcast_to(visible, (batch, heads, blocks, frame))
         extra_visible = ops.broadcast_to(ops.cast(extra_visible, visible.dtype), (batch, heads, blocks, extras))
         visible = ops.concatenate([visible, extra_visible], axis=-1)
-    settings = {"window": window, "extra": extras if window is not None else 0, "scale": scale, "rate": rate}
+    settings = {"window": window, "extra": 0 if window is None else extras, "bonus": bonus}
+    settings |= {"scale": scale, "rate": rate}
     weights = framed_weights(scores, visible, None, None, sequence_ids, key_ids, dropout_key, fuse=fuse, **settings)
     context = ops.matmul(weights, frames(value, extra_value))  # (B, A, n, b, D)
-    return ops.reshape(context, (batch, num_heads, blocks * block, size))[:, :, :length]
+    return first_tokens(ops.reshape(context, (batch, num_heads, blocks * block, size)), length)
 
 
 @fusible
-def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, window, extra, scale, rate):
+def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, window, extra, bonus, scale, rate):
     """Scales scores, masks them, and takes their softmax and its dropout, in float32.
 
     Args:
         scores: (B, A, n, b, K + E), products of each block's queries with its frame's keys and with extra keys.
-        visible: int (B, A or 1, n, K + E), how often each key counts; 0 for keys that are not seen.
+        visible: int (B, A or 1, n, K + E), 0 for keys that are not seen, 1 for others, 2 for those with a bonus.
         places: int (B, n, b), where in its frame each query is; None if in its middle, in order.
         always: int (B, n, K), 1 for keys that are seen from everywhere, or None.
         query_ids: int (B, n, b), each query's text, or None.
@@ -219,6 +201,7 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
         key: see `drop`.
         window: how far a query sees in its frame; None for all of it.
         extra: E, if there is a window.
+        bonus: what the scores of keys get whose `visible` is 2.
         scale: factor of the scores.
         rate: of the dropout.
 
@@ -226,9 +209,8 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
         (B, A, n, b, K + E) of the scores' dtype.
     """
     scores, dtype = wide(scores) * scale, scores.dtype
-
-    counts = ops.expand_dims(ops.cast(visible, scores.dtype), 3)  # (B, A or 1, n, 1, K + E)
-    seen = counts > 0
+    visible = ops.expand_dims(visible, 3)  # (B, A or 1, n, 1, K + E)
+    seen = visible > 0
     if window is not None:
         near = within(window, *ops.shape(scores)[-2:], places, extra)  # (b, K + E) or (B, n, b, K)
         if always is not None:
@@ -237,8 +219,10 @@ def framed_weights(scores, visible, places, always, query_ids, key_ids, key, *, 
     if query_ids is not None:
         same = ops.equal(ops.expand_dims(query_ids, 3), ops.expand_dims(key_ids, 2))  # (B, n, b, K)
         seen = ops.logical_and(seen, ops.expand_dims(same, 1))
-    bias = ops.where(seen, ops.log(ops.maximum(counts, 1.0)), UNSEEN)
-    return ops.cast(drop(ops.softmax(scores + bias, axis=-1), key, rate), dtype)
+    # Not a logarithm of how often a key counts: XLA would compute it anew for each query.
+    bias = ops.where(seen, ops.cast(visible > 1, scores.dtype) * bonus if bonus else 0.0, UNSEEN)
+    scores += ops.cast(bias, scores.dtype)
+    return ops.cast(drop(ops.softmax(scores, axis=-1), key, rate), dtype)
 
 
 def within(window, rows, columns, places, extra):
@@ -256,11 +240,21 @@ def heads_first(x):
     return ops.transpose(x, (0, 2, 1, 3))
 
 
+def count_blocks(length, block):
+    """Returns n, of ints or int tensors; without negative numbers, whose quotients ONNX rounds the other way."""
+    return (length + block - 1) // block
+
+
 def in_blocks(x, block):
     """Cuts (..., S, D) into (..., n, b, D), the last block filled up with zeros."""
     *batch, length, size = ops.shape(x)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     return ops.reshape(filled(x, blocks * block - length), (*batch, blocks, block, size))
+
+
+def first_tokens(x, length):
+    """Returns the first tokens of (..., S, D), without a copy if those are all."""
+    return x if isinstance(length, int) and x.shape[-2] == length else x[..., :length, :]
 
 
 def filled(x, count, before=0):
@@ -291,7 +285,7 @@ def neighbours(x, extra, *, block, halo):
 
     def frames(x, *extra):
         count, length, size = ops.shape(x)
-        blocks = -(-length // block)
+        blocks = count_blocks(length, block)
 
         def gradients(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
@@ -304,7 +298,7 @@ def neighbours(x, extra, *, block, halo):
             if not (isinstance(halo, int) and halo == 0):
                 left, right = part(0, halo)[:, halo:], part(halo + block, halo)[:, : (blocks - 1) * block]
                 total = total + filled(left, halo) + filled(right, 0, before=block)
-            return (total[:, :length], *(upstream[:, :, block + 2 * halo :] for _ in extra))
+            return (first_tokens(total, length), *(upstream[:, :, block + 2 * halo :] for _ in extra))
 
         return _frames(x, extra[0] if extra else None, block, halo), gradients
 
@@ -314,7 +308,7 @@ def neighbours(x, extra, *, block, halo):
 
 def _frames(x, extra, block, halo):
     count, length, size = ops.shape(x)
-    blocks = -(-length // block)
+    blocks = count_blocks(length, block)
     if isinstance(halo, int) and halo == 0:
         parts = [in_blocks(x, block)]
     else:

@@ -7,7 +7,7 @@ Improve Transformer"; transformers, modeling_modernbert.py. B batch, S sequence,
 import keras
 from keras import ops
 
-from keras_bert.layers.common import activated, dropout_layer, gated, norm, product, residual_sum, worth_fusing
+from keras_bert.layers.common import activated, dropout_layer, dropped, gated, norm, product, residual_sum, worth_fusing
 from keras_bert.layers.dropout import dropout_key
 from keras_bert.layers.transformer import TransformerBlock, rows
 
@@ -27,6 +27,7 @@ class PreNormBlock(TransformerBlock):
     FIELDS = (*TransformerBlock.FIELDS, "first_norm", "is_gated", "feed_forward_dropout", "output_scale")
 
     def __init__(self, *args, first_norm=True, is_gated=True, feed_forward_dropout=0.0, output_scale=1.0, **kwargs):
+        self.first_norm = first_norm  # before the norms are made
         super().__init__(*args, **kwargs)
         self.set_fields(
             first_norm=first_norm,
@@ -37,9 +38,11 @@ class PreNormBlock(TransformerBlock):
         self.feed_forward_dropout_layer = dropout_layer(
             feed_forward_dropout, name="feed_forward_dropout", dtype=self.dtype_policy
         )
-        if not first_norm:
-            del self.attention_norm
-            self.attention_norm = None
+
+    def make_norm(self, name, epsilon=None):
+        """Returns a norm of the block's kind, or None for one that the block does not have."""
+        is_there = self.first_norm or name != "attention_norm"
+        return super().make_norm(name, epsilon) if is_there else None
 
     def build(self, input_shape):
         """Makes the dense layers, whose width is the input's."""
@@ -74,5 +77,6 @@ class PreNormBlock(TransformerBlock):
         hidden = act(
             *product(self.intermediate, normed(attended, self.output_norm)), activation=self.activation, fuse=fuse
         )
-        hidden = self.feed_forward_dropout_layer(hidden, training=training)
+        key = dropout_key(self.feed_forward_dropout_layer, training)
+        hidden = dropped(hidden, key, rate=self.feed_forward_dropout, fuse=fuse)
         return residual_sum(*product(self.block_output, hidden), attended, None, rate=0.0, fuse=fuse), scores

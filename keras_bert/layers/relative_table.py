@@ -42,7 +42,8 @@ class RelativeTable(ConfigLayer):
 
     def call(self, _):
         """Returns float (R, H), whatever it is given: a model's graph begins with its inputs."""
-        table = ops.convert_to_tensor(self.embeddings)
+        # A copy: TensorFlow gives the variable itself, which learns nothing from a block that is rematerialized.
+        table = ops.convert_to_tensor(self.embeddings) * 1
         return table if self.layer_norm is None else self.layer_norm(table)
 
     def compute_output_spec(self, _):

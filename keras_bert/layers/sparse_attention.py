@@ -6,7 +6,6 @@ B batch, S sequence, Q queries, H hidden, A heads, D head size.
 import keras
 from keras import ops
 
-from keras_bert.errors import UserError
 from keras_bert.layers.attention import SelfAttention, without_padding
 from keras_bert.layers.block_sparse import block_sparse_attention, counted_attention, longest_full, random_plans
 from keras_bert.layers.dropout import dropout_key
@@ -45,8 +44,7 @@ class BlockSparseAttention(SelfAttention):
 
     def mix(self, query, key, value, places, *, training, fuse):
         """Returns float (B, Q, A, D) from query (B, Q, A, D), key and value (B, S, A, D)."""
-        if places.sequence_ids is not None:  # each text attends in full, which it does as long as none is longer
-            self.check_packed(ops.shape(key)[1])
+        if places.sequence_ids is not None:  # each text attends in full: models/checking.py refuses longer rows
             return super().mix(query, key, value, places, training=training, fuse=fuse)
         tensors, settings = (query, key, value, places.mask), self.settings(training)
         if places.positions is None:
@@ -55,15 +53,6 @@ class BlockSparseAttention(SelfAttention):
             context = counted_attention(*tensors, positions=places.positions, **settings, fuse=fuse)
         full = ops.shape(key)[1] <= longest_full(self.block_size, self.random_blocks)
         return context if full is True else without_padding(context, places, unless=full)
-
-    def check_packed(self, length):
-        """Refuses packed rows in which a text may be too long to attend in full."""
-        most = longest_full(self.block_size, self.random_blocks)
-        if isinstance(length, int) and length > most:
-            raise UserError(
-                f"Rows of {length} tokens are packed, but texts of over {most} tokens, (5 + 2 * random_blocks) * "
-                f"block_size, attend by blocks, which begin with a row; pack rows of up to {most} tokens."
-            )
 
     def probabilities(self, query, key, places):
         """Returns the attention probabilities, float32 (B, A, Q, S)."""

@@ -35,12 +35,16 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
     def compile(self, optimizer="adam", loss=None, loss_weights=None, *, auto_scale_loss=True, **kwargs):
         """Compiles as Keras does; with no loss, BERT's own is taken: `default_loss`, `default_loss_weights`.
 
+        Of packed rows `metrics` are weighted as the loss is, since some places have no text.
+
         As Keras does under a global policy of mixed_float16, an encoder with that `dtype` has its loss scaled.
         """
         if loss is None:
             loss = self.default_loss()
             loss_weights = self.default_loss_weights() if loss_weights is None else loss_weights
         self.given_loss = loss  # by which the labels are checked
+        if self.reads_packed_rows and kwargs.get("metrics"):
+            kwargs["weighted_metrics"] = kwargs.pop("metrics")
         if auto_scale_loss and getattr(self, "encoder", self).policy.name == "mixed_float16":
             optimizer = keras.optimizers.get(optimizer)
             if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -48,6 +52,11 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         super().compile(
             optimizer=optimizer, loss=loss, loss_weights=loss_weights, auto_scale_loss=auto_scale_loss, **kwargs
         )
+
+    @property
+    def reads_packed_rows(self):
+        """Whether its rows hold several texts."""
+        return getattr(self, "encoder", self).packed
 
     def compile_from_config(self, config):
         """Compiles as a saved model was, its optimizer's variables included; Keras skips this for an own `compile`."""
@@ -149,6 +158,8 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             shapes = {name: axes[len(x.shape)] for name, x in self.input.items()}
             if "masked_lm_positions" in shapes:
                 shapes["masked_lm_positions"] = "(batch, predictions)"
+            if "sequence_starts" in shapes:
+                shapes["sequence_starts"] = "(batch, texts)"
             conversion = {
                 "polymorphic_shapes": [shapes],
                 "polymorphic_constraints": (f"length <= {self.bert_config.max_length}",),

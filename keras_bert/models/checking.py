@@ -8,6 +8,7 @@ import functools
 import keras
 import numpy as np
 
+from keras_bert.data.packing import expected_rows
 from keras_bert.errors import UserError
 from keras_bert.models.inputs import choose_inputs, complete_inputs, has_strings
 from keras_bert.models.losses import SparseCrossEntropy
@@ -52,6 +53,13 @@ def check_inputs(config, inputs, positions=None):
                 f"{name} has shape {tuple(own)}, but input_ids has shape {tuple(shape)}; give a number for each token."
             )
     _check_global(config, inputs)
+    most = config.block_sparse.longest_full if config.attention == "block_sparse" else None
+    if "sequence_ids" in inputs and isinstance(length, int) and most is not None and length > most:
+        raise UserError(
+            f"Rows of {length} tokens are packed, but BigBird's texts of over {most} tokens attend by blocks, "
+            f"which are counted from the beginning of a row; pack rows of up to {most} tokens."
+        )
+    _check_rows(inputs)
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)
         if name == "segment_ids" and not config.has_segments:
@@ -77,9 +85,34 @@ def _check_global(config, inputs):
     if counts.size and counts.max() > config.max_global_tokens and "sequence_ids" not in inputs:
         raise UserError(
             f"global_attention_mask has {counts.max()} global tokens in a text, but the model has max_global_tokens="
-            f"{config.max_global_tokens}. Mark fewer tokens, or make the model with a larger number, which changes no "
-            "weights."
+            f"{config.max_global_tokens}. Mark fewer tokens, or give its Config a larger number, in a directory's "
+            f'task.json as "config": {{"max_global_tokens": {counts.max()}}}.'
         )
+
+
+def _check_rows(inputs):
+    """Raises a UserError if the texts of packed rows do not lie one by one, or not where they are said to begin."""
+    ids, starts = (_values(inputs.get(name)) for name in ("sequence_ids", "sequence_starts"))
+    if ids is None or ids.ndim != 2 or not ids.size:
+        return
+    numbers, _ = expected_rows(ids, ids.shape[1])
+    if starts is None:
+        starts = np.zeros((len(ids), 0), int)
+    if starts.ndim != 2 or len(starts) != len(ids):
+        raise UserError(
+            f"sequence_starts has shape {starts.shape}, but there are {len(ids)} rows; give where each text of a row "
+            "begins, 0 past them."
+        )
+    _, places = expected_rows(ids, starts.shape[1])  # which may be fewer than there are texts: heads read the first
+    for name, given, expected in (("sequence_ids", ids, numbers), ("sequence_starts", starts, places)):
+        wrong = np.argwhere(given != expected)
+        if len(wrong):
+            row, place = wrong[0]
+            raise UserError(
+                f"{name} has {given[row, place]} in row {row}, place {place}, where {expected[row, place]} was "
+                "expected: the texts of a packed row are numbered 1, 2, 3 ..., each in one stretch, 0 is padding, and "
+                "sequence_starts says where each begins; make rows with pack=True."
+            )
 
 
 def check_labels(model, inputs, labels):

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_bert.layers.common import dense
 from keras_bert.models.headed import HeadedModel, Pooled, class_names, class_options, head_dropout
-from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
+from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy, SquaredError
 from keras_bert.models.walk import mark_depths
 
 LABEL_SEPARATOR = ","  # between the labels of one text, where they stand in one string
@@ -19,7 +19,8 @@ class Classifier(HeadedModel):
     """Dropout and a dense layer on the pooled output, or on the family's hidden layer; logits float32 (B, C).
 
     Its own loss takes int labels (B,); a regressor's takes numbers, float (B,) or (B, 1), and that of a model for
-    several labels 0 and 1, (B, C).
+    several labels 0 and 1, (B, C). Of packed rows, with an encoder of such, logits are (B, N, C) and labels (B, N) or
+    (B, N, C); places without a text weigh nothing.
 
     Args:
         encoder: an Encoder.
@@ -35,6 +36,7 @@ class Classifier(HeadedModel):
     """
 
     TASK = "classify"
+    BY_TEXT = True
     FIELDS = ("num_classes", "labels", "pair", "multi_label")
 
     def __init__(
@@ -85,5 +87,5 @@ class Classifier(HeadedModel):
     def default_loss(self):
         """Cross-entropy, of each label by itself where there may be several; a mean squared error for a number."""
         if self.kind == "regression":
-            return "mse"
+            return SquaredError() if self.reads_packed_rows else "mse"
         return SigmoidCrossEntropy() if self.multi_label else SparseCrossEntropy()

@@ -38,8 +38,8 @@ class Encoder(PretrainedModel):
 
     Rows of a packed batch hold several texts, of which none sees another. Such an encoder takes `sequence_ids`, int
     (B, S), in the place of `input_mask`: 1 for the tokens of the first text, 2 for the second's and so on, 0 for
-    padding. Longformer takes `global_attention_mask` too, int (B, S), 1 for tokens that see all; left out, there are
-    none.
+    padding; and `sequence_starts`, int (B, N): where each text begins, 0 past them. `pooled_output` is (B, N, H) then.
+    Longformer takes `global_attention_mask` too, int (B, S), 1 for tokens that see all; left out, there are none.
 
     Args:
         config: a Config.
@@ -90,8 +90,7 @@ class Encoder(PretrainedModel):
         self.return_attention_scores = return_attention_scores
         self._sentence_vectors = json.dumps(sentence_vectors)  # as text: Keras tracks a dict, and saves it
         self.policy = policy
-        for name, layer in layers._asdict().items():
-            setattr(self, name, layer)
+        layers.keep_in(self)
         mark_depths(self)
 
     @property
@@ -173,13 +172,21 @@ class Encoder(PretrainedModel):
         return token_inputs(self.bert_config, shape, packed=self.packed)
 
     def pooled_output(self, inputs):
-        """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position."""
+        """Returns `pooled_output`, float (B, H), alone: the last block computes [CLS] and no other position.
+
+        Of packed rows it is (B, N, H), of the [CLS] of each text.
+        """
         with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
             none = inputs["input_ids"][:, :0]  # (B, 0)
         return self(inputs, positions=none)["pooled_output"]
 
     def first_output(self, inputs, *, of_real=False):
-        """Returns the hidden state of the first token, or of the first real one, float (B, 1, H), alone."""
+        """Returns the hidden state of the first token, or of the first real one, float (B, 1, H), alone.
+
+        Of packed rows it is (B, N, H), of the first token of each text.
+        """
+        if self.packed:
+            return self(inputs, positions=inputs["sequence_starts"])["sequence_output"]
         with keras.RematScope(mode=None):
             first = ops.zeros_like(inputs["input_ids"][:, :1])  # (B, 1)
             if of_real:

@@ -4,7 +4,6 @@ B batch, S sequence, P positions, H hidden, E embedding.
 """
 
 import dataclasses
-import typing
 
 import keras
 from keras import ops
@@ -19,12 +18,14 @@ from keras_bert.layers import (
     TokenEmbedding,
     TransformerBlock,
 )
-from keras_bert.layers.attention import PROJECTIONS
+from keras_bert.layers.attention import LONG, PROJECTIONS
 from keras_bert.layers.common import dense, layer_norm, take_positions
 from keras_bert.layers.embeddings import trigrams
+from keras_bert.models.packed import text_numbers
 
 
-class Layers(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Layers:
     """An encoder's layers; those that its family does not have are None.
 
     Attributes:
@@ -82,7 +83,12 @@ class Layers(typing.NamedTuple):
     @classmethod
     def of_encoder(cls, encoder):
         """Returns the layers of an Encoder."""
-        return cls(*(getattr(encoder, name) for name in cls._fields))
+        return cls(**{field.name: getattr(encoder, field.name) for field in dataclasses.fields(cls)})
+
+    def keep_in(self, encoder):
+        """Makes them attributes of an Encoder."""
+        for field in dataclasses.fields(self):
+            setattr(encoder, field.name, getattr(self, field.name))
 
     def encode(self, inputs, config, *, positions=None, training=None, return_scores=False):
         """Encodes a batch.
@@ -90,7 +96,8 @@ class Layers(typing.NamedTuple):
         Args:
             inputs: the dict of the encoder's inputs.
             config: the Config that the layers are of.
-            positions: int (B, P), the only ones that the last block computes, with [CLS] for the pooler; None for all.
+            positions: int (B, P), the only ones that the last block computes, with [CLS] for the pooler, of a packed
+                row that of each text; None for all.
             training: whether dropout is on.
             return_scores: whether `attention_scores` are among the outputs.
 
@@ -105,10 +112,10 @@ class Layers(typing.NamedTuple):
         if "global_attention_mask" in inputs:
             places["global_mask"] = inputs["global_attention_mask"]
         table = () if self.relative_table is None else (self.relative_table(hidden),)
-        chosen = positions
+        chosen, starts = positions, inputs.get("sequence_starts")  # [CLS] of each text
         if positions is not None and self.pooler is not None:
-            first = ops.zeros_like(inputs["input_ids"][:, :1], dtype="int32")  # [CLS]
-            chosen = ops.concatenate([first, ops.cast(positions, "int32")], axis=1)  # (B, 1 + P)
+            first = ops.zeros_like(inputs["input_ids"][:, :1], dtype="int32") if starts is None else starts
+            chosen = ops.concatenate([ops.cast(first, "int32"), ops.cast(positions, "int32")], axis=1)  # (B, N + P)
         scores, last, entering = [], len(config.passes) - 1, hidden
         for number, index in enumerate(config.passes):
             beside = self.convolution is not None and number == 0
@@ -127,8 +134,11 @@ class Layers(typing.NamedTuple):
         if return_scores:
             outputs["attention_scores"] = scores
         if self.pooler is not None:
-            outputs["pooled_output"] = self.pooler(hidden)
-            hidden = hidden if positions is None else hidden[:, 1:]
+            if starts is not None and positions is not None:
+                starts = text_numbers(starts)  # they come first
+            outputs["pooled_output"] = self.pooler(hidden) if starts is None else self.pooler(hidden, starts)
+            if positions is not None:
+                hidden = hidden[:, 1 if starts is None else ops.shape(starts)[1] :]
         return {**outputs, "sequence_output": hidden}
 
     def _embed(self, inputs, config, training):
@@ -136,9 +146,12 @@ class Layers(typing.NamedTuple):
         ids, segments, texts = (inputs.get(name) for name in ("input_ids", "segment_ids", "sequence_ids"))
         projects_first = config.embedding_projection_place == "before_sum"
         tokens = self.token_embedding(ids)
+        if projects_first and not config.trains_padding:  # before its neighbours read it
+            is_pad = ops.expand_dims(ops.equal(ids, config.pad_token_id), -1)
+            tokens = ops.where(is_pad, ops.stop_gradient(tokens), tokens)
         if projects_first and config.applies_projection:
             if config.trigrams:
-                tokens = trigrams(tokens, self._padding(config), texts)
+                tokens = trigrams(tokens, None if texts is None else self._padding(ids, config), texts)
             tokens = self.embedding_projection(tokens)
         others = {} if segments is None else {"segment_ids": segments}
         others |= {"input_ids": ids} if self.embeddings.reads_ids else {}
@@ -148,9 +161,12 @@ class Layers(typing.NamedTuple):
         projects_last = config.embedding_projection_place == "after_norm" and config.applies_projection
         return embedded, self.embedding_projection(embedded) if projects_last else embedded
 
-    def _padding(self, config):
-        """Returns the embedding of padding, (E,), which follows a text in a row of its own."""
-        return ops.cast(self.token_embedding.embeddings[config.pad_token_id], self.token_embedding.compute_dtype)
+    def _padding(self, ids, config):
+        """Returns the embedding of padding, (B, 1, E), which follows a text in a row of its own."""
+        with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
+            one = ops.full_like(ids[:, :1], config.pad_token_id)  # (B, 1)
+        padding = self.token_embedding(one)  # a row that was read off the table now would stay as it is
+        return padding if config.trains_padding else ops.stop_gradient(padding)
 
 
 def _mask(inputs):
@@ -163,6 +179,7 @@ def _mask(inputs):
 def _embeddings(config, **shared):
     own_eps, own_dropout = config.embedding_norm_eps, config.embedding_dropout_prob
     projects = config.embedding_projection_place == "before_norm" and config.projects_embeddings
+    is_projected = config.embedding_projection_place == "before_sum"  # whose padding Layers keeps from learning
     return EmbeddingPostprocessor(
         config.max_position_embeddings,
         config.type_vocab_size,
@@ -171,7 +188,7 @@ def _embeddings(config, **shared):
         position_embedding=config.position_embedding,
         pad_token_id=config.pad_token_id,
         positions_from_ids=config.positions_from_ids,
-        trains_padding=config.trains_padding,
+        trains_padding=config.trains_padding or is_projected,
         units=config.hidden_size if projects else None,
         scale=config.embedding_scale,
         drops_first=config.embedding_dropout_first,
@@ -250,6 +267,8 @@ def _attention(config, index):
     if narrow is not None and narrow.narrows:
         settings["units"] = narrow.size
         settings["value_width"] = narrow.size if narrow.attention_inside else config.hidden_size
+    if _kind(config, index) == "full" and config.max_length > LONG:
+        settings["may_be_long"] = True
     if _kind(config, index) in ("local", "global_local"):
         settings["window"] = config.window(index)
     if config.attention == "global_local":

@@ -17,6 +17,7 @@ from keras_bert.layers import FirstTokenPooler
 from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer, layer_norm
 from keras_bert.models.base import PretrainedModel
 from keras_bert.models.encoder import Encoder
+from keras_bert.models.packed import is_text, text_means, text_numbers
 
 
 class HeadedModel(PretrainedModel):
@@ -26,12 +27,14 @@ class HeadedModel(PretrainedModel):
 
         TASK: what task.json calls it;
         HEAD: the task whose head it has, by its weights and by transformers' class; TASK if None;
-        FIELDS: what its constructor takes beside the encoder. They are kept in the config and in task.json.
+        FIELDS: what its constructor takes beside the encoder. They are kept in the config and in task.json;
+        BY_TEXT: whether all its outputs are one of each text, not of each token or slot.
     """
 
     TASK = None
     HEAD = None
     FIELDS = ()
+    BY_TEXT = False
 
     def keep_hidden(self, hidden):
         """Keeps the layers of a Hidden, or None, as attributes."""
@@ -69,6 +72,22 @@ class HeadedModel(PretrainedModel):
     def head_options(cls, task, **given):
         """Returns the constructor's FIELDS from task.json's contents and from those the caller gave."""
         return {name: given.get(name, task.get(name)) for name in cls.FIELDS if name in given or name in task}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Computes the loss as Keras does; of packed rows without weights, places without a text weigh nothing."""
+        return super().compute_loss(x, y, y_pred, self._weights(x, y_pred, sample_weight), training=training)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Computes the metrics as Keras does, with the weights of the loss."""
+        return super().compute_metrics(x, y, y_pred, self._weights(x, y_pred, sample_weight))
+
+    def _weights(self, x, outputs, given):
+        if given is not None or not self.BY_TEXT or not self.reads_packed_rows or not isinstance(x, Mapping):
+            return given
+        if "sequence_starts" not in x:
+            return None
+        weights = ops.cast(is_text(x["sequence_ids"], x["sequence_starts"]), "float32")
+        return dict.fromkeys(outputs, weights) if isinstance(outputs, dict) else weights
 
     def task(self):
         """Returns the head's kind and its FIELDS."""
@@ -164,15 +183,18 @@ class Pooled:
             self.pooler = FirstTokenPooler(initializer_range=config.initializer_range, name="pooler", dtype=policy)
 
     def __call__(self, inputs):
-        """Returns float (B, H) from a dict of the encoder's inputs, after dropout."""
+        """Returns float (B, H), of packed rows (B, N, H), from a dict of the encoder's inputs, after dropout."""
         if self.hidden is None:
-            own = self.pooler
-            pooled = self.encoder.pooled_output(inputs) if own is None else own(self.encoder.first_output(inputs))
-            return self.dropout(pooled)
+            if self.pooler is None:
+                return self.dropout(self.encoder.pooled_output(inputs))
+            places = (text_numbers(inputs["sequence_starts"]),) if self.encoder.packed else ()
+            return self.dropout(self.pooler(self.encoder.first_output(inputs), *places))
         return self.dropout(self.hidden(self.input_dropout(self._read(inputs))))
 
     def _read(self, inputs):
-        """Returns float (B, H), what the hidden layer reads."""
+        """Returns float (B, H), of packed rows (B, N, H), what the hidden layer reads."""
+        if self.encoder.packed:
+            return self._read_texts(inputs)
         if self.pooling == "first":
             hidden = self.encoder.first_output(inputs)
         elif self.pooling == "first_real":
@@ -181,10 +203,18 @@ class Pooled:
             hidden = self.encoder(inputs)["sequence_output"]
         with keras.RematScope(mode=None):  # Keras 3.15 cannot compute a slice again
             if self.pooling == "mean_real":
-                real = ops.expand_dims(ops.cast(inputs["input_mask"], hidden.dtype), -1)  # (B, S, 1)
-                return ops.sum(hidden * real, axis=1) / ops.maximum(ops.sum(real, axis=1), 1)
+                real = ops.expand_dims(ops.cast(inputs["input_mask"], "float32"), -1)  # (B, S, 1)
+                total = ops.sum(ops.cast(hidden, "float32") * real, axis=1)  # halves cannot count thousands
+                return ops.cast(total / ops.maximum(ops.sum(real, axis=1), 1), hidden.dtype)
             place = {"first": 0, "last": -1}.get(self.pooling)
             return ops.mean(hidden, axis=1) if place is None else hidden[:, place]
+
+    def _read_texts(self, inputs):
+        """Returns float (B, N, H) of packed rows."""
+        if self.pooling in ("first", "first_real"):  # each text begins with a token
+            return self.encoder.first_output(inputs)
+        hidden = self.encoder(inputs)["sequence_output"]
+        return text_means(hidden, inputs["sequence_ids"], inputs["sequence_starts"])
 
 
 def class_names(num_classes, labels):

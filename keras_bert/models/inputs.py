@@ -14,7 +14,7 @@ from keras_bert.models.separators import global_tokens, question_segments
 
 # What Hugging Face calls them.
 RENAMED = {"attention_mask": "input_mask", "token_type_ids": "segment_ids"}
-MAY_LACK = ("input_mask", "segment_ids", "global_attention_mask")
+MAY_LACK = ("input_mask", "segment_ids", "global_attention_mask", "sequence_starts")
 
 
 def choose_inputs(model, inputs):
@@ -32,6 +32,16 @@ def choose_inputs(model, inputs):
     given = {RENAMED.get(name, name): value for name, value in inputs.items()}
     given |= inputs  # our own name counts where both are there
     given = {name: value for name, value in given.items() if value is not None or name not in MAY_LACK}
+    if "sequence_ids" in given and "sequence_ids" not in model.input:
+        raise UserError(
+            f"These rows are packed (they have sequence_ids), and {type(model).__name__} reads one text a row; make "
+            "its encoder with packed=True, or batches without pack."
+        )
+    if "sequence_ids" in model.input and "sequence_ids" not in given and "input_ids" in given:
+        raise UserError(
+            f"{type(model).__name__} was made with packed=True and reads rows with sequence_ids; make batches with "
+            "pack=True, or load the model without packed."
+        )
     missing = [name for name in model.input if name not in given and name not in MAY_LACK]
     if missing:
         raise UserError(
@@ -46,6 +56,7 @@ def complete_inputs(model, inputs):
 
     Every token is in segment 0, but for BigBird's answers, where the context is in segment 1; every token but [PAD],
     whose id is the config's `pad_token_id`, is real; and which tokens see all depends on the task, see `global_tokens`.
+    Of a packed row that does not say where its texts begin, the heads read the first.
     """
     inputs = choose_inputs(model, inputs)
     if not isinstance(inputs, dict) or not isinstance(model.input, dict):
@@ -64,6 +75,8 @@ def complete_inputs(model, inputs):
         if "global_attention_mask" in missing:
             mask = inputs["input_mask"] if texts is None else texts
             inputs["global_attention_mask"] = global_tokens(config, task, ids, mask, texts)  # (B, S)
+        if "sequence_starts" in missing:
+            inputs["sequence_starts"] = ops.zeros_like(ids[:, :1], dtype="int32")  # (B, 1)
     return {name: inputs[name] for name in model.input}
 
 
@@ -96,4 +109,7 @@ def token_inputs(config, shape=(None,), *, packed=False):
     names = ["input_ids", "sequence_ids" if packed else "input_mask"]
     names += ["segment_ids"] if config.has_segments else []
     names += ["global_attention_mask"] if config.attention == "global_local" else []
-    return {name: keras.Input(shape, dtype="int32", name=name) for name in names}
+    inputs = {name: keras.Input(shape, dtype="int32", name=name) for name in names}
+    if packed:
+        inputs["sequence_starts"] = keras.Input((None,), dtype="int32", name="sequence_starts")
+    return inputs

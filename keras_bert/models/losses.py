@@ -121,6 +121,27 @@ class SigmoidCrossEntropy(keras.losses.Loss):
         return ops.softplus(logits) - logits * ops.cast(y_true, "float32")
 
 
+@keras.saving.register_keras_serializable(package="keras_bert")
+class SquaredError(keras.losses.Loss):
+    """Squared error of each number by itself, in float32: weighted sum / sum of weights.
+
+    Keras' own is a mean over the last axis first, which in packed rows is that of the texts.
+
+    Example:
+        >>> predicted = ops.convert_to_tensor([[[1.0], [5.0]]])
+        >>> float(SquaredError()(ops.array([[3.0, 0.0]]), predicted, sample_weight=ops.array([[1.0, 0.0]])))
+        4.0
+    """
+
+    def __init__(self, name="squared_error", reduction="mean_with_sample_weight", dtype="float32"):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred):
+        """Returns one loss a number, float32 (...), from numbers (...) or (..., 1), and (..., 1) predicted."""
+        predicted = ops.cast(y_pred, "float32")
+        return ops.square(predicted - ops.reshape(ops.cast(y_true, "float32"), ops.shape(predicted)))[..., 0]
+
+
 def _aligned(weights, values):
     """Returns weights, float32 (B, ...), with axes of one at their end, as many as `values` has."""
     missing = len(values.shape) - len(weights.shape)

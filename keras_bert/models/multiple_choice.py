@@ -6,6 +6,7 @@ B batch, N choices, S sequence, H hidden.
 import keras
 from keras import ops
 
+from keras_bert.errors import UserError
 from keras_bert.layers import FoldChoices, UnfoldChoices
 from keras_bert.layers.common import dense
 from keras_bert.models.headed import HeadedModel, Pooled, head_dropout
@@ -23,11 +24,16 @@ class MultipleChoice(HeadedModel):
     Args:
         encoder: an Encoder.
         name: the model's name.
+
+    Raises:
+        UserError: an encoder of packed rows.
     """
 
     TASK = "choose"
 
     def __init__(self, encoder, *, name="bert_multiple_choice", **kwargs):
+        if encoder.packed:
+            raise UserError("MultipleChoice reads a choice a row; make its encoder without packed=True.")
         # Layers
         config = encoder.bert_config
         dropout = config.choice_dropout_prob

@@ -132,6 +132,7 @@ class Heads:
             if config.wide_output:
                 sizes = (config.vocab_size, config.hidden_size - config.embedding_width)
                 self.masked_lm_rest = TokenEmbedding(*sizes, name="masked_lm_rest", **shared)
+                self.masked_lm_rest.build(None)  # of no columns it is never called
         if "next_sentence" in objectives:
             self.next_sentence = dense(2, stddev, name="next_sentence", dtype=policy)
         if "replaced_tokens" in objectives:
@@ -158,9 +159,11 @@ class Heads:
             hidden = self.masked_lm_transform(hidden)  # (B, P, E): only the masked positions meet the vocabulary
             table = self.masked_lm_output or self.encoder.token_embedding
             width = self.encoder.bert_config.embedding_width
-            scores = table(hidden if self.masked_lm_rest is None else hidden[..., :width], reverse=True)
-            if self.masked_lm_rest is not None:
-                scores = scores + self.masked_lm_rest(hidden[..., width:], reverse=True)
+            if hidden.shape[-1] > width:
+                rest = self.masked_lm_rest(hidden[..., width:], reverse=True)
+                scores = table(hidden[..., :width], reverse=True) + rest
+            else:
+                scores = table(hidden, reverse=True)
             outputs["masked_lm"] = self.masked_lm_bias(scores)
         if self.next_sentence is not None:
             outputs["next_sentence"] = ops.cast(self.next_sentence(encoded["pooled_output"]), "float32")

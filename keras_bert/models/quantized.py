@@ -41,17 +41,28 @@ def quantize_layers(model, said):
 
 
 def _walk(model):
-    """Yields (path, layer) of all layers of a model, but for models inside it; the path is of attributes' names."""
+    """Yields (path, layer) of all layers of a model, each once, but for models inside it.
+
+    The path is of attributes' names, and of numbers in lists.
+    """
+    seen = set()
     for layer in model.layers:
         if not isinstance(layer, keras.Model):
-            yield from _below(layer.name, layer)
+            yield from _below(layer.name, layer, seen)
 
 
-def _below(path, layer):
+def _below(path, layer, seen):
+    if id(layer) in seen:  # one layer may have two names, as DeBERTa's projections of content and of places
+        return
+    seen.add(id(layer))
     yield path, layer
     for name, part in vars(layer).items():
         if isinstance(part, keras.layers.Layer):
-            yield from _below(f"{path}/{name}", part)
+            yield from _below(f"{path}/{name}", part, seen)
+        elif isinstance(part, list) and not name.startswith("_"):  # those are Keras' own
+            for number, each in enumerate(part):
+                if isinstance(each, keras.layers.Layer):
+                    yield from _below(f"{path}/{name}/{number}", each, seen)
 
 
 def _said(path, layer):

@@ -6,10 +6,13 @@ Sources: transformers, modeling_longformer.py (_compute_global_attention_mask) a
 
 import typing
 
+import keras
 from keras import ops
 
+from keras_bert.layers.common import ConfigLayer
 from keras_bert.layers.embeddings import counted_before, places_in_texts
 
+IN_QUESTION = 1e6  # what transformers' BigBird takes off the scores of the question
 LAYOUT = 3  # separators of a pair of texts of RoBERTa's: <s> A </s></s> B </s>
 
 
@@ -58,14 +61,15 @@ class Separators(typing.NamedTuple):
         return cls(place, here, before, summed(here), first)
 
 
-def question_mask(config, ids):
+def question_mask(config, ids, sequence_ids=None):
     """Returns float32 (..., S), 1 in the question, from the second token up to the first separator.
 
     >>> from keras_bert.config import Config
-    >>> question_mask(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3], [2, 7, 7, 7, 7, 7]])).tolist()
+    >>> found = question_mask(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3], [2, 7, 7, 7, 7, 7]]))
+    >>> ops.convert_to_numpy(found).tolist()
     [[0.0, 1.0, 1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
     """
-    found = Separators.of(config, ids)
+    found = Separators.of(config, ids, sequence_ids)
     return ops.cast(ops.logical_and(found.place <= found.first, found.place > 0), "float32")
 
 
@@ -73,7 +77,8 @@ def question_segments(config, ids, sequence_ids=None):
     """Returns int32 (..., S): 0 up to the first separator, 1 after it.
 
     >>> from keras_bert.config import Config
-    >>> question_segments(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3]])).tolist()
+    >>> found = question_segments(Config(sep_token_id=3), ops.convert_to_tensor([[2, 7, 8, 3, 7, 3]]))
+    >>> ops.convert_to_numpy(found).tolist()
     [[0, 0, 0, 0, 1, 1]]
     """
     found = Separators.of(config, ids, sequence_ids)
@@ -95,10 +100,12 @@ def global_tokens(config, task, ids, input_mask, sequence_ids=None):
 
     >>> from keras_bert.config import Config
     >>> ids = ops.convert_to_tensor([[0, 7, 2, 2, 8, 9, 2, 1]])
-    >>> [global_tokens(Config(sep_token_id=2), task, ids, ids != 1).tolist()[0] for task in ("classify", "answer")]
-    [[1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0]]
-    >>> global_tokens(Config(sep_token_id=2), "choose", ids, ids != 1).tolist()[0]
-    [0, 0, 0, 0, 1, 1, 1, 0]
+    >>> config, mask = Config(sep_token_id=2), ops.not_equal(ids, 1)
+    >>> for task in ("classify", "answer", "choose"):
+    ...     ops.convert_to_numpy(global_tokens(config, task, ids, mask)).tolist()
+    [[1, 0, 0, 0, 0, 0, 0, 0]]
+    [[1, 1, 0, 0, 0, 0, 0, 0]]
+    [[0, 0, 0, 0, 1, 1, 1, 0]]
     """
     if task not in ("classify", "answer", "choose"):
         return ops.zeros_like(ids, dtype="int32")
@@ -118,3 +125,27 @@ def global_tokens(config, task, ids, input_mask, sequence_ids=None):
     if sequence_ids is not None:
         return chosen
     return ops.where(ops.cumsum(chosen, axis=-1) <= config.max_global_tokens, chosen, 0)
+
+
+@keras.saving.register_keras_serializable(package="keras_bert")
+class OutsideQuestion(ConfigLayer):
+    """Takes a million off the scores of the question, so that answers lie in the context or at [CLS].
+
+    Args:
+        sep_token_id: the id that ends the question; None for none.
+    """
+
+    FIELDS = ("sep_token_id",)
+
+    def __init__(self, sep_token_id, **kwargs):
+        super().__init__(**kwargs)
+        self.set_fields(sep_token_id=sep_token_id)
+
+    def call(self, inputs, ids, sequence_ids=None):
+        """Returns float (B, S, 2) from the same, int ids (B, S), and the texts of packed rows or None."""
+        mask = ops.expand_dims(question_mask(self, ids, sequence_ids), -1)
+        return inputs - IN_QUESTION * ops.cast(mask, inputs.dtype)
+
+    def compute_output_spec(self, inputs, ids, sequence_ids=None):
+        """Gives the shape without running `call`, for which the length may be unknown."""
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)

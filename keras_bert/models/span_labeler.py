@@ -9,12 +9,12 @@ import keras
 from keras import ops
 
 from keras_bert.layers import SpanBlock
+from keras_bert.layers.attention import MASKED
 from keras_bert.layers.common import dense, dropout_layer
 from keras_bert.models.headed import HeadedModel, token_hidden
 from keras_bert.models.losses import SparseCrossEntropy
-from keras_bert.models.separators import question_mask
-
-IN_QUESTION = 1e6  # what transformers' BigBird takes off the scores of the question
+from keras_bert.models.packed import text_logits
+from keras_bert.models.separators import OutsideQuestion
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -24,7 +24,8 @@ class SpanLabeler(HeadedModel):
     Outputs are logits over the positions, float32: `start_logits` (B, S) and `end_logits` (B, S), padding among
     them, as in Google's code; BigBird's are a million lower in the question, but for [CLS], which stands for no answer.
     Its own loss takes the positions, `{"start_logits": int (B,), "end_logits": int (B,)}`, and is the mean of both
-    cross-entropies.
+    cross-entropies. Of packed rows the logits are (B, N, S), those of a text -10,000 outside of it, and the
+    positions count from the beginning of the row, int (B, N).
 
     Args:
         encoder: an Encoder.
@@ -44,6 +45,7 @@ class SpanLabeler(HeadedModel):
     """
 
     TASK = "answer"
+    BY_TEXT = True
     FIELDS = ("null_score_diff_threshold",)
 
     def __init__(self, encoder, *, null_score_diff_threshold=None, name="bert_span_labeler", **kwargs):
@@ -73,8 +75,13 @@ class SpanLabeler(HeadedModel):
         hidden = hidden if block is None else block(hidden)
         logits = ops.cast(labeler(hidden), "float32")  # (B, S, 2)
         if config.span_masks_question:
-            logits -= IN_QUESTION * ops.expand_dims(question_mask(config, inputs["input_ids"]), -1)
+            logits = OutsideQuestion(config.sep_token_id, name="outside_question", dtype="float32")(
+                logits, inputs["input_ids"], inputs.get("sequence_ids")
+            )
         start, end = ops.unstack(logits, num=2, axis=-1)
+        if encoder.packed:
+            rows = (inputs["sequence_ids"], inputs["sequence_starts"])
+            start, end = (text_logits(each, *rows, masked=MASKED) for each in (start, end))  # (B, N, S)
         super().__init__(inputs=inputs, outputs={"start_logits": start, "end_logits": end}, name=name, **kwargs)
 
         # Config

@@ -8,7 +8,7 @@
 - Kernels may be bfloat16 or 8-bit numbers (precision.py); sums and LayerNorm are float32 throughout.
 - Blocks that are run several times (ALBERT's) are stored once, and made ready for a product once a call.
 
-What it computes of a Config is in COMPUTES; Keras computes the rest.
+What it computes of a Config is in ANY and COMPUTES; Keras computes the rest.
 
 B batch, S sequence, P positions, T rows (real tokens, as a rule), E embedding, H hidden, A heads, D head size.
 """
@@ -25,15 +25,25 @@ from keras_bert.layers.embeddings import positions_of
 from keras_bert.serving.precision import KERNELS, In8Bits, Made, Plain
 
 ROWS_MULTIPLE = 16  # of T: oneDNN prepares a product anew for each number of rows that it has not seen
-# The values that it computes of those fields of a Config of which the layers may come to know more.
-COMPUTES = {
-    "attention": ("full",),
-    "norm": ("layer",),
-    "norm_order": ("post",),
-    "use_bias": (True,),
-    "gated": (False,),
-    "position_embedding": ("learned", "sinusoidal"),
-}
+# Fields of a Config that it computes whatever they are, or that say nothing of an encoder's arithmetic in inference.
+ANY = (
+    *("family", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    *("hidden_act", "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "embedding_norm_eps"),
+    *("embedding_size", "embedding_projection", "positions_from_ids", "pad_token_id", "num_hidden_groups"),
+    *("inner_group_num", "pooler"),
+    # Of training
+    *("initializer_range", "trains_padding", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+    *("embedding_dropout_prob", "embedding_dropout_first", "feed_forward_dropout_prob"),
+    # Of heads, which Keras computes; `reads_padding` says of one that it needs more than this encoder gives
+    *("head_norm_eps", "tie_word_embeddings", "masked_lm_act", "classifier_act", "classifier_dropout_prob"),
+    *("classifier_drops_input", "classifier_input_dropout_prob", "classifier_pooling", "span_dropout_prob"),
+    *("choice_act", "choice_pooling", "choice_dropout_prob", "sep_token_id", "token_act", "head_bias", "head_norm"),
+    *("decoder_bias", "wide_output", "span_block", "span_masks_question"),
+    # Of other kinds of attention, and what no layer reads
+    *("max_global_tokens", "extra"),
+)
+# The values that it computes of a field; of one that is named neither here nor in ANY its default alone, BERT's value.
+COMPUTES = {"position_embedding": ("learned", "sinusoidal")}
 GELUS = {"gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True), "gelu_erf": lambda x: tf.nn.gelu(x, approximate=False)}
 
 
@@ -84,14 +94,17 @@ class ServedEncoder:
         """
         encoder = getattr(model, "encoder", model)
         config, projection = encoder.bert_config, encoder.embedding_projection
+        if encoder.return_all_layers or encoder.return_attention_scores:
+            return "it returns all layers" if encoder.return_all_layers else "it returns attention scores"
+        if encoder.packed:
+            return "its rows hold several texts"
+        for field in dataclasses.fields(config):
+            value = getattr(config, field.name)
+            if field.name not in ANY and value not in COMPUTES.get(field.name, (field.default,)):
+                return f"its {field.name} is {value!r}"
         layers = [layer for block in encoder.blocks for layer in _dense_layers(block)]
         if any(layer.quantization_mode is not None for layer in (*layers, *([projection] if projection else []))):
             return "its kernels are quantized"
-        if encoder.return_all_layers or encoder.return_attention_scores:
-            return "it returns all layers" if encoder.return_all_layers else "it returns attention scores"
-        for name, values in COMPUTES.items():
-            if getattr(config, name) not in values:
-                return f"its {name} is {getattr(config, name)!r}"
         if getattr(model, "reads_padding", False):
             return f"its head reads the hidden states of padding (choice_pooling is {config.choice_pooling!r})"
         return None

@@ -20,7 +20,7 @@ from keras_bert.outputs import atomic_path, refuse_existing
 from keras_bert.serving.encoder import ServedEncoder
 from keras_bert.serving.formats import FORMATS, write_extras
 from keras_bert.serving.precision import check_precision, in_dtype, kernels_of
-from keras_bert.serving.shapes import as_named
+from keras_bert.serving.shapes import as_named, as_read
 from keras_bert.tasks.embed.vectors import vectors_of
 from keras_bert.tasks.inputs import check_length, check_vocabulary
 from keras_bert.tasks.rows import task_of
@@ -96,10 +96,11 @@ def export(
     - MultipleChoice takes `context` string (B,) and `choices` string (B, C): `choice` int32 (B,), from 0, and
       `probabilities` float32 (B, C).
 
-    With `inputs="ids"` it takes the model's own inputs: `input_ids`, `input_mask` and, of a family with segments,
-    `segment_ids`, int32 (B, S), of a MultipleChoice (B, C, S), and `masked_lm_positions` int32 (B, M) of a Pretrainer
-    that predicts masked tokens. It gives the same of a classifier, an encoder and a chooser, and of the others their
-    logits, which mean nothing at padding. vocab.txt lies in assets.extra.
+    With `inputs="ids"` it takes the model's own inputs: `input_ids`, `input_mask`, of a family with segments
+    `segment_ids` and of Longformer `global_attention_mask`, int32 (B, S), of a MultipleChoice (B, C, S), and
+    `masked_lm_positions` int32 (B, M) of a Pretrainer that predicts masked tokens. It gives the same of a classifier,
+    an encoder and a chooser, and of the others their logits, which mean nothing at padding. vocab.txt lies in
+    assets.extra.
 
     With `format="onnx"` or "litert" it is a file model.onnx or model.tflite that takes ids, with vocab.txt and
     task.json beside it; it gives the same, but for the outputs that are strings.
@@ -238,12 +239,14 @@ def _example(served, tokenizer, inputs, specs, options):
     if inputs == "text":
         return {name: [_spelled(served.examples[name], tokenizer)] for name in served.inputs(options)}
     if tokenizer is None:
-        row = {name: np.ones((3,), np.int32) for name in specs} | {"segment_ids": np.zeros((3,), np.int32)}
+        row = {name: np.ones((3,), np.int32) for name in ("input_ids", "input_mask")}
+        row |= {"segment_ids": np.zeros((3,), np.int32)}
     else:
         row = tokenizer.encode(
             _spelled(next(text for text in served.examples.values() if isinstance(text, str)), tokenizer)
         )
-    row = {"masked_lm_positions": np.array([1], np.int32), **row}
+    is_first = (np.arange(len(row["input_ids"])) == 0).astype(np.int32)
+    row = {"masked_lm_positions": np.array([1], np.int32), "global_attention_mask": is_first, **row}
     return {
         name: np.reshape(row[name][: options.max_seq_length], (1,) * (spec.shape.rank - 1) + (-1,))
         for name, spec in specs.items()
@@ -276,7 +279,8 @@ def _serving_function(model, tokenizer, served, format, inputs, precision, optio
             if inputs == "text":
                 named = zip(specs.items(), given, strict=True)
                 return served.answer(server, *(as_named(name, each, spec) for (name, spec), each in named))
-            return served.answer_ids(server, dict(zip(specs, given, strict=True)))
+            ids = dict(zip(specs, given, strict=True))
+            return served.answer_ids(server, as_read(model.bert_config, ids) if format == "saved_model" else ids)
 
     taken, variables = ((), []) if fast is None else (fast.taken, fast.variables)
     module = tf.Module(name="keras_bert")

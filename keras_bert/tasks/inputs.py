@@ -8,14 +8,14 @@ import numpy as np
 from keras_bert.errors import UserError
 from keras_bert.text.given import check_tokenizer
 from keras_bert.text.layout import BERT, LENGTH_MULTIPLE
-from keras_bert.text.vocabulary import MASK, check_fits, check_padding
+from keras_bert.text.vocabulary import MASK, check_fits, check_special_ids
 
 
 def check_vocabulary(config, tokenizer):
     """Raises a UserError if the tokenizer is none, has more entries than the model has rows, or pads otherwise."""
     check_tokenizer(tokenizer)
     check_fits(len(tokenizer), config.vocab_size)
-    check_padding(tokenizer.pad_id, config)
+    check_special_ids(tokenizer, config)
 
 
 def check_length(config, max_seq_length, *, pair=False, layout=BERT):

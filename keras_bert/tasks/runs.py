@@ -135,9 +135,10 @@ def _load(model, checkpoint, reinit_layers):
 def _freeze(encoder):
     """Keeps an encoder from learning, and its dropout, which would only blur the features, from dropping."""
     encoder.trainable = False
-    layers = [encoder.embeddings, *encoder.blocks, *(block.attention for block in encoder.blocks)]
-    for layer in layers:
-        layer.dropout_layer.rate = 0.0  # the config, and so what is saved, keeps its rates
+    layers = [encoder.embeddings, encoder.convolution, *encoder.blocks, *(block.attention for block in encoder.blocks)]
+    for part in (part for layer in layers if layer is not None for part in vars(layer).values()):
+        if isinstance(part, keras.layers.Dropout):
+            part.rate = 0.0  # the config, and so what is saved, keeps its rates
 
 
 @dataclasses.dataclass

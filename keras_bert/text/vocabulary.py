@@ -24,7 +24,7 @@ from keras_bert.text.rules import as_added_tokens
 from keras_bert.text.spelling import CLS, MASK, PAD, ROLES, SEP, SPECIAL_TOKENS, UNK, WORDPIECE, is_unused
 
 __all__ = ["CLS", "FITTING", "MASK", "PAD", "SEP", "SPECIAL_TOKENS", "UNK", "Vocabulary", "casing_problem"]
-__all__ += ["check_fits", "check_padding"]
+__all__ += ["check_fits", "check_special_ids", "sizes_for"]
 
 STRAY = 0.01  # so small a share of the entries says nothing about the casing of a vocabulary
 FITTING = "use the vocab.txt that the model was trained with."
@@ -297,27 +297,37 @@ def check_fits(entries, vocab_size, *, what="The vocabulary", model="model", rem
         raise UserError(f"{what} has {entries} entries, but the {model}'s vocab_size is {vocab_size}; {remedy}")
 
 
-def check_padding(pad_id, config):
-    """Compares the id of a tokenizer's padding with the `pad_token_id` of a model's configuration.
+def sizes_for(tokenizer):
+    """Returns the fields of Config that a tokenizer decides, for a size that is named."""
+    return {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_id, "sep_token_id": tokenizer.sep_id}
+
+
+def check_special_ids(tokenizer, config):
+    """Compares the ids of a tokenizer's padding and separator with those of a model's configuration.
 
     A model that counts positions by ids would count wrongly. Others go by the mask, which is made of the ids only
-    where none is given, so that a note is enough.
+    where none is given, so that a note is enough. Longformer and BigBird's answers find the question by separators.
 
     Args:
-        pad_id: the tokenizer's.
+        tokenizer: a Tokenizer.
         config: a Config.
 
     Raises:
-        UserError: they differ, and the model counts positions by ids.
+        UserError: they differ, and the model goes by them.
     """
+    remedy = "take the vocabulary that the model was trained with, or correct {} in its config.json."
+    pad_id, sep_id = tokenizer.pad_id, tokenizer.sep_id
+    reads_separators = config.attention == "global_local" or config.span_masks_question
+    if reads_separators and config.sep_token_id != sep_id:
+        raise UserError(
+            f"The tokenizer's separator is token {sep_id}, but the model's sep_token_id is {config.sep_token_id}, by "
+            f"which it tells a question from its context; {remedy.format('sep_token_id')}"
+        )
     if pad_id == config.pad_token_id:
         return
     differ = f"The tokenizer's padding is token {pad_id}, but the model's pad_token_id is {config.pad_token_id}"
     if config.positions_from_ids:
-        raise UserError(
-            f"{differ}, which its positions are counted by; take the vocabulary that the model was trained with, or "
-            "correct pad_token_id in its config.json."
-        )
+        raise UserError(f"{differ}, which its positions are counted by; {remedy.format('pad_token_id')}")
     note(f"{differ}; give input_mask with ids of your own, since without it token {config.pad_token_id} is masked.")
 
 

@@ -4,8 +4,9 @@ A matrix product (m, k) x (k, n) is 2 m k n floating-point operations, and the b
 for each of the forward pass (Kaplan et al. 2020, "Scaling Laws for Neural Language Models", section 2.1). Theirs is
 6N a token for the N weights of the blocks, and 3 * 2 * n_layer * n_ctx * d_attn for attention's scores; here each
 product is counted by the shape of its weight (checkpoints/parts.py) and as often as it is run, the vocabulary's at the
-P masked positions alone, and the last block's at those that the heads read. What is not a matrix product is left out:
-it is a matter of memory's speed, not of arithmetic.
+P masked positions alone, and the last block's at those that the heads read. Attention counts as it is computed
+(scores.py): by blocks where they pay, of every query and key elsewhere. What is not a matrix product is left out: it is
+a matter of memory's speed, not of arithmetic.
 
 S sequence, P predictions, E embedding, H hidden, V vocabulary.
 """
@@ -22,19 +23,28 @@ from keras_bert.checkpoints.parts import (
     pretraining_weights,
 )
 from keras_bert.errors import UserError
+from keras_bert.training.scores import block_scores, drawn_blocks, kind_of, place_terms, slots_of
 
 BACKWARD = 2  # matrix products of the backward pass for each of the forward pass: the gradient of either factor
 # What the products of a block are called, by the part of their weights; "last" those at the positions that heads read.
 RUN = {
     "attention": "attention, dense layers",
     "scores": "attention, scores and mixing",
+    "places": "attention, relative places",
+    "slots": "attention, global tokens",
     "feed-forward": "feed-forward",
+    "bottlenecks": "bottlenecks",
 }
 LAST_RUN = {
     "attention": "last block, dense layers",
     "scores": "last block, scores, mixing",
+    "places": "last block, relative places",
+    "slots": "last block, global tokens",
     "feed-forward": "last block, feed-forward",
+    "bottlenecks": "last block, bottlenecks",
 }
+# Dense layers of a block that read every position, even where the block's output is computed at some alone.
+READ_ALL = ("key", "value", "key_global", "value_global")
 MASKED_SHARE = 0.15  # of a sequence's tokens (Devlin et al. 2018, section 3.1)
 
 
@@ -100,18 +110,33 @@ def head_parts(config, shapes):
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """A matrix product of the forward pass of one example, (m, k) x (k, n), `times` over."""
+    """A matrix product of the forward pass of a step, (m, k) x (k, n), `times` over.
+
+    Attributes:
+        name: what it is called.
+        m, k, n: its sizes.
+        times: how many there are.
+        backward: how many the backward pass takes for each: one where one of its factors does not learn.
+        forward: how many the forward pass takes; none where a look-up alone has a product for its gradient.
+    """
 
     name: str
     m: int
     k: int
     n: int
     times: int = 1
+    backward: int = BACKWARD
+    forward: int = 1
 
     @property
     def flops(self):
-        """Floating-point operations of all its copies."""
-        return 2 * self.m * self.k * self.n * self.times
+        """Floating-point operations of all its copies in the forward pass."""
+        return self.forward * 2 * self.m * self.k * self.n * self.times
+
+    @property
+    def training_flops(self):
+        """Those of the forward and the backward pass."""
+        return (self.forward + self.backward) * 2 * self.m * self.k * self.n * self.times
 
 
 def by_name(products):
@@ -138,49 +163,113 @@ def positions_read(config, step, objectives=None):
     return (step.predictions if "masked_lm" in objectives else 0) + (config.pooler is not None)
 
 
+def runs(config, step, objectives=None):
+    """Yields (number of the set of weights, how many positions are computed, None for all) of each block run.
+
+    The last one is computed at the positions alone that the heads read, unless a convolution stands beside it.
+    """
+    reads_all, last = "replaced_tokens" in own_objectives(config, objectives), len(config.passes) - 1
+    for number, index in enumerate(config.passes):
+        beside = config.conv is not None and number == 0
+        is_whole = reads_all or beside or number < last
+        yield index, None if is_whole else positions_read(config, step, objectives)
+
+
 def block_products(config, step, *, objectives=None):
-    """Returns the Products of each block run. The last one is computed at the positions alone that the heads read."""
-    length, read = step.max_seq_length, positions_read(config, step, objectives)
-    kernels = {}  # {number of the set of weights: its kernels}
-    for weight in filter(_is_kernel, encoder_weights(config)):
+    """Returns the Products of each block run."""
+    kernels = _kernels(config)
+    return [
+        product
+        for index, read in runs(config, step, objectives)
+        for product in _run(config, step, index, kernels[index], read)
+    ]
+
+
+def block_flops(config, step, index):
+    """Returns the floating-point operations of the forward pass of one block run, computed at all positions.
+
+    Args:
+        config: a Config.
+        step: a Step.
+        index: the number of the block's set of weights.
+    """
+    return sum(product.flops for product in _run(config, step, index, _kernels(config)[index], None))
+
+
+def _kernels(config):
+    """Returns {number of a set of weights: {name of a dense layer: its kernel, a Weight}} of the blocks."""
+    kernels = {}
+    for weight in filter(_is_computed, encoder_weights(config)):
         if found := BLOCK.match(weight.name):
-            kernels.setdefault(int(found[1]), []).append(weight)
-    *full, last = config.passes
-    products = [product for index in full for product in _run(kernels[index], RUN, length, length)]
-    return [*products, *_run(kernels[last], RUN if read == length else LAST_RUN, length, read)]
+            name = weight.path.split(".", 2)[2].removesuffix(".kernel").removeprefix("attention.")
+            kernels.setdefault(int(found[1]), {})[name] = weight
+    return kernels
 
 
-def _run(kernels, names, length, read):
-    """Yields the Products of one block run that is computed at `read` positions, keys and values at all of them."""
-    for weight in kernels:
-        if weight.path.endswith((".key.kernel", ".value.kernel")):
-            yield Product(RUN[weight.part], length, *weight.shape)
-        else:
-            yield Product(names[weight.part], read, *weight.shape)
-        if weight.path.endswith(".value.kernel"):
-            yield Product(names["scores"], read, weight.shape[1], length, 2)
+def _run(config, step, index, kernels, read):
+    """Yields the Products of one block run that is computed at `read` positions, None for all."""
+    length, examples, width = step.max_seq_length, step.train_batch_size, config.block_width
+    names, asking = (RUN, length) if read is None else (LAST_RUN, read)
+    for name, weight in kernels.items():
+        if name in ("pos_key", "pos_query"):
+            continue
+        rows, which = asking, names
+        if name in READ_ALL:
+            rows, which = length, RUN
+        elif name == "query_global" and read is None:
+            rows = slots_of(config, length)
+        elif name == "shared_bottleneck" or (name == "input_bottleneck" and config.bottleneck.attention_inside):
+            rows = length + (read or 0)  # what is looked at, and what looks
+        yield Product(which[weight.part], examples * rows, *weight.shape)
+    for scores in block_scores(config, index, length, read):
+        yield Product(names["scores"], scores.queries, width, scores.keys, 2 * examples)
+    for name, tokens in place_terms(config, length, read).items():  # the table is projected once for all examples
+        own = kernels.get(name) or kernels[name.removeprefix("pos_")]
+        yield Product(names["places"], 2 * length, *own.shape)
+        yield Product(names["places"], tokens, width, 2 * length, examples)
+    blocks, listed = drawn_blocks(config, length) if read is None else (0, 0)
+    if listed:  # their gradients are added up by a product with 0 and 1
+        size = config.block_sparse.block_size * width
+        yield Product(names["scores"], blocks, listed, size, 2 * examples, backward=1, forward=0)
+    if kind_of(config, index) == "global_local" and read is None:  # into the slots and out, by products with 0 and 1
+        slots = slots_of(config, length)
+        moved = {"times": 3 * examples, "backward": 1}  # the tokens themselves, their keys and their values
+        yield Product(names["slots"], slots, length, width, **moved)
+        yield Product(names["slots"], length, slots, width, examples, 1)
 
 
 def other_products(config, step, *, objectives=None):
-    """Returns the Products outside the blocks: embeddings' projection, pooler, heads of pre-training."""
-    length, masked = step.max_seq_length, step.predictions
-    rows = {"embedding projection": length, "masked-LM head": masked, "replaced-token head": length}
-    products, table = [], None
+    """Returns the Products outside the blocks: embeddings' projection, convolution, pooler, heads of pre-training."""
+    length, masked, examples = step.max_seq_length, step.predictions, step.train_batch_size
+    rows = {
+        **dict.fromkeys(("embedding projection", "convolution", "replaced-token head"), length),
+        "masked-LM head": masked,
+    }
+    products, tables = [], []
     for weight in (*encoder_weights(config), *pretraining_weights(config, objectives)):
-        if weight.name.endswith("/word_embeddings"):
-            table = weight.shape
-        if _is_kernel(weight) and not BLOCK.match(weight.name):
-            shape = weight.shape[::-1] if weight.transposed else weight.shape
+        if weight.path in ("token_embedding.embeddings", "masked_lm_rest.embeddings"):
+            tables.append(weight.shape)
+        if _is_computed(weight) and not BLOCK.match(weight.name):
             name = f"{weight.part}, transform" if weight.part == "masked-LM head" else weight.part
-            products.append(Product(name, rows.get(weight.part, 1), *shape))
+            for k, n, times in _matrices(weight):
+                products.append(Product(name, examples * rows.get(weight.part, 1), k, n, times))
     if "masked_lm" in own_objectives(config, objectives):
-        products.append(Product("masked-LM head, vocabulary", masked, *table[::-1]))
+        products += [Product("masked-LM head, vocabulary", examples * masked, *table[::-1]) for table in tables]
     return products
 
 
-def _is_kernel(weight):
-    """Says whether a Weight is a matrix of a dense layer."""
-    return weight.path.endswith(".kernel")
+def _matrices(weight):
+    """Yields (inputs, outputs, times) of a kernel outside the blocks, of which a convolution has one for each group."""
+    if len(weight.shape) == 3:  # (K, H / groups, H)
+        size, inputs, outputs = weight.shape
+        yield size * inputs, inputs, outputs // inputs
+    else:
+        yield (*(weight.shape[::-1] if weight.transposed else weight.shape), 1)
+
+
+def _is_computed(weight):
+    """Says whether a Weight is a matrix of a dense layer that is run: one that does not train is in files alone."""
+    return weight.path.endswith(".kernel") and weight.trains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +277,7 @@ class Flops:
     """The arithmetic of pre-training, in floating-point operations.
 
     Attributes:
-        forward: the forward pass of one example.
+        forward: the forward pass of a step.
         training: its forward and its backward pass.
     """
 
@@ -197,20 +286,22 @@ class Flops:
 
 
 def count_flops(config, step, *, remat=False, objectives=None):
-    """Returns the Flops of one example.
+    """Returns the Flops of a step.
 
     Args:
         config: a Config.
-        step: a Step; its batch size does not matter here.
+        step: a Step.
         remat: whether the backward pass computes the blocks' forward pass once more.
         objectives: what the model is pre-trained for; None for the family's own.
 
     Example:
         >>> from keras_bert.config import Config
-        >>> example = count_flops(Config.from_name("small"), Step(max_seq_length=128))
-        >>> f"{16 * example.forward / 1e9:.0f} and {16 * example.training / 1e9:.0f} GFLOP for 16 examples"
+        >>> flops = count_flops(Config.from_name("small"), Step(train_batch_size=16, max_seq_length=128))
+        >>> f"{flops.forward / 1e9:.0f} and {flops.training / 1e9:.0f} GFLOP for 16 examples"
         '54 and 163 GFLOP for 16 examples'
     """
-    blocks = sum(product.flops for product in block_products(config, step, objectives=objectives))
-    forward = blocks + sum(product.flops for product in other_products(config, step, objectives=objectives))
-    return Flops(forward, (1 + BACKWARD) * forward + (blocks if remat else 0))
+    blocks = block_products(config, step, objectives=objectives)
+    every = [*blocks, *other_products(config, step, objectives=objectives)]
+    training = sum(product.training_flops for product in every)
+    again = sum(product.flops for product in blocks) if remat else 0
+    return Flops(sum(product.flops for product in every), training + again)

@@ -2,19 +2,23 @@
 
 What lies in memory is written down as tables of tensors by shape: what each block keeps for its backward pass, what
 the embeddings and heads keep, and the largest temporaries at the three moments at which a step can be fullest. A block
-that is run several times has its weights once, and its activations as often as it is run. The tables were read off
-the allocations of TensorFlow's graph on a CPU, without `jit_compile` and with a hidden size of at least 256, from which
-on the layers' chains are compiled (layers/fusion.py); benchmarks/memory.py compares their sum with a process, for BERT.
+that is run several times has its weights once, and its activations as often as it is run. How many scores there are
+depends on the kind of attention (scores.py): those in windows grow with the length, not with its square. The tables
+were read off the allocations of TensorFlow's graph on a CPU, without `jit_compile` and with a hidden size of at least
+256, from which on the layers' chains are compiled (layers/fusion.py); benchmarks/memory.py compares their sum with a
+process.
 
-B batch, S sequence, P predictions, Q positions that the heads read, E embedding, H hidden, I intermediate, A heads,
-V vocabulary.
+B batch, S sequence, P predictions, Q queries that are computed, E embedding, H hidden, W width inside blocks,
+I intermediate, A heads, V vocabulary, O width of the output weights; of a text's scores R are all, of all queries and
+keys together; M keys are met by them, a copied key as often as it is copied; C of these are copied; T distances.
 """
 
 import dataclasses
 import math
 
 from keras_bert.checkpoints.parts import encoder_weights, own_objectives, pretraining_weights
-from keras_bert.training.costs import positions_read
+from keras_bert.training.costs import runs
+from keras_bert.training.scores import block_scores, place_terms
 
 BYTES = {"float32": 4, "bfloat16": 2}
 COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # policy -> dtype of the activations
@@ -61,38 +65,63 @@ class Tensor:
 
 # What a block keeps from its forward to its backward pass: what its matrix products read and give.
 BLOCK = (
-    Tensor("query, key, value, context", 4, "BSH"),
-    Tensor("attention scores, and what softmax and dropout make of them", 2, "BASS"),
-    Tensor("feed-forward layer before and after its activation", 2, "BSI"),
-    Tensor("products that end the two sub-layers", 2, "BSH"),
-    Tensor("outputs of the two sub-layers", 2, "BSH"),
+    Tensor("key, value", 2, "BMW"),
+    Tensor("query, context", 2, "BQW"),
+    Tensor("attention scores, and what softmax and dropout make of them", 2, "BAR"),
+    Tensor("product that ends the attention, and what a norm or a sum makes of it", 2, "BQW"),
 )
-# The last one, which is computed at the positions that the heads read.
-LAST = (
-    Tensor("key, value", 2, "BSH"),
-    Tensor("input, query, context, products and outputs of the sub-layers", 7, "BQH"),
-    Tensor("attention scores, and what softmax and dropout make of them", 2, "BAQS"),
+FEED_FORWARD = (  # of each feed-forward layer
     Tensor("feed-forward layer before and after its activation", 2, "BQI"),
+    Tensor("product that ends it, and what a norm or a sum makes of it", 2, "BQW"),
 )
+GATED = (Tensor("what the activation is multiplied by", 1, "BQI"),)
+TURNED = (
+    Tensor("key before it is turned by its place", 1, "BSW"),
+    Tensor("query before it is turned by its place", 1, "BQW"),
+)
+PRE_NORM = (Tensor("normed input of the feed-forward layer", 1, "BQH"),)
+FIRST_NORM = (Tensor("normed input of the attention", 1, "BSH"),)
+PLACES = (  # of each term of DeBERTa's scores
+    Tensor("scores by relative place", 1, "BAR"),
+    Tensor("projected table", 1, "TW"),
+)
+BOTTLENECKS = (
+    Tensor("narrow input and its product", 2, "BQW"),
+    Tensor("product that widens the output, and what a norm makes of it", 2, "BQH"),
+)
+SHARED_BOTTLENECK = (Tensor("narrow input of queries and keys and its product", 2, "BSW"),)
+CHOSEN = (Tensor("input at the positions that are computed", 1, "BQH"),)
+CHOSEN_NORM = (Tensor("the same, normed", 1, "BQH"),)
 INPUT = (Tensor("block's input", 1, "BSH"),)  # all that stays of a block under keras.RematScope
 TOKENS = (Tensor("embeddings of tokens", 1, "BSE"),)
 SEGMENTS = (Tensor("embeddings of segments", 1, "BSE"),)
 POSITIONS = (Tensor("embeddings of positions that come from the ids", 1, "BSE"),)
 PROJECTED = (Tensor("embeddings before their projection", 1, "BSE"),)
+TRIGRAMS = (Tensor("embeddings of each token's neighbours", 2, "BSE"),)
+WIDENED = (Tensor("embeddings after their projection", 1, "BSH"),)
+WIDE_SEGMENTS = (Tensor("embeddings of segments", 1, "BSH"),)
+CONVOLUTION = (Tensor("product and output of the convolution", 2, "BSH"),)
+NEIGHBOUR = (Tensor("a neighbour that the convolution reads", 1, "BSH"),)
 REPLACED = (Tensor("hidden layer of the replaced-token head before and after its activation", 2, "BSH"),)
 # The largest temporaries at the three moments at which a step can be fullest.
 LOGITS = (  # the backward pass begins, at the masked-LM loss
     Tensor("logits with their bias, softmax, gradients", 4, "BPV", "float32"),
     Tensor("logits without their bias, gradient", 2, "BPV"),
 )
-TABLE = (Tensor("gradient of the output weights", 1, "VE", "float32"),)
-ATTENTION = (  # the backward pass is in the topmost block of those computed in full: these or FEED_FORWARD
-    Tensor("gradients of the attention scores", 2, "BASS"),
-    Tensor("the same in float32", 2, "BASS", "wide"),
+TABLE = (Tensor("gradient of the output weights", 1, "VO", "float32"),)
+IN_ATTENTION = (  # the backward pass is in the fullest block: these or IN_FEED_FORWARD
+    Tensor("gradients of the attention scores", 2, "BAR"),
+    Tensor("the same in float32", 2, "BAR", "wide"),
+    Tensor("gradients of copied keys and values", 2, "BCW"),
 )
-FEED_FORWARD = (
-    Tensor("gradients inside the feed-forward layer", 2, "BSI"),
-    Tensor("the same in float32", 1, "BSI", "wide"),
+IN_PLACES = (Tensor("gradients of the products with all places, before and after they are moved", 4, "BAR"),)
+IN_FEED_FORWARD = (
+    Tensor("gradients inside the feed-forward layer", 2, "BQI"),
+    Tensor("the same in float32", 1, "BQI", "wide"),
+)
+IN_GATED = (
+    Tensor("gradient of what the activation is multiplied by", 1, "BQI"),
+    Tensor("the same in float32", 1, "BQI", "wide"),
 )
 TABLES = (  # the backward pass ends, and all gradients are there, where the output weights are the token embeddings
     Tensor("gradient of the token embeddings as a table, and added to that of the output weights", 2, "VE", "float32"),
@@ -145,24 +174,14 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
         (110106428, 2)
     """
     objectives, compute = own_objectives(config, objectives), COMPUTE[dtype]
+    letters = _letters(config, step)
     every = [*encoder_weights(config), *pretraining_weights(config, objectives)]
     weights = 4 * sum(math.prod(weight.shape) for weight in every)
     trained = 4 * sum(math.prod(weight.shape) for weight in every if weight.trains)
     matrices = sum(math.prod(weight.shape) for weight in every if len(weight.shape) > 1)
-    letters = {
-        "B": step.train_batch_size,
-        "S": step.max_seq_length,
-        "P": step.predictions,
-        "Q": positions_read(config, step, objectives),
-        "E": config.embedding_width,
-        "H": config.hidden_size,
-        "I": config.intermediate_size,
-        "A": config.num_attention_heads,
-        "V": config.vocab_size,
-    }
 
-    def size(*tables):
-        return sum(tensor.size(letters, compute) for table in tables for tensor in table)
+    def size(*tables, **of_block):
+        return sum(tensor.size(letters | of_block, compute) for table in tables for tensor in table)
 
     fixed = {
         "weights": weights,
@@ -171,11 +190,15 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
     }
     scores, reads_all = "masked_lm" in objectives, "replaced_tokens" in objectives
     embeddings = size(TOKENS, *_embedding_tables(config))
-    full = len(config.passes) - 1
-    last = INPUT if remat else BLOCK if reads_all else LAST
-    activations = full * size(INPUT if remat else BLOCK) + size(last) + embeddings
-    activations += size(REPLACED) if reads_all else 0
-    block = max(size(ATTENTION), size(FEED_FORWARD)) + (size(BLOCK) if remat else 0)
+    activations, block = embeddings + (size(REPLACED) if reads_all else 0), 0
+    if config.conv is not None:
+        activations += size(CONVOLUTION, *[NEIGHBOUR] * config.conv.kernel)
+    for index, read in runs(config, step, objectives):
+        own = _letters_of(config, index, step.max_seq_length, read)
+        kept = size(*_block_tables(config, index, read), **own)
+        inside = max(size(*tables, **own) for tables in _inner_tables(config))
+        activations += size(INPUT) if remat else kept
+        block = max(block, inside + (kept if remat else 0))
     # (what lies there besides, temporaries)
     moments = (
         (activations, size(LOGITS) if scores else 0),
@@ -197,14 +220,81 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
     )
 
 
+def _letters(config, step):
+    """Returns {letter: number} of those that all blocks have in common."""
+    return {
+        "B": step.train_batch_size,
+        "S": step.max_seq_length,
+        "P": step.predictions,
+        "T": 2 * step.max_seq_length,
+        "E": config.embedding_width,
+        "H": config.hidden_size,
+        "W": config.block_width,
+        "O": config.hidden_size if config.wide_output else config.embedding_width,
+        "I": config.intermediate_size,
+        "A": config.num_attention_heads,
+        "V": config.vocab_size,
+    }
+
+
+def block_memory(config, step, index, *, dtype="float32"):
+    """Returns the bytes that a block run keeps for its backward pass, computed at all positions.
+
+    Args:
+        config: a Config.
+        step: a Step.
+        index: the number of the block's set of weights.
+        dtype: "float32" or "mixed_bfloat16".
+    """
+    letters = _letters(config, step) | _letters_of(config, index, step.max_seq_length, None)
+    tables = _block_tables(config, index, None)
+    return sum(tensor.size(letters, COMPUTE[dtype]) for table in tables for tensor in table)
+
+
+def _letters_of(config, index, length, read):
+    """Returns the letters that depend on a block."""
+    scores = block_scores(config, index, length, read)
+    return {
+        "Q": length if read is None else read,
+        "R": sum(each.queries * each.keys for each in scores),
+        "M": sum(each.copied or length for each in scores),
+        "C": sum(each.copied for each in scores),
+    }
+
+
+def _block_tables(config, index, read):
+    """Returns the tables of what a block keeps."""
+    narrow, pre, chosen = config.bottleneck, config.norm_order == "pre", read is not None
+    has_first_norm = pre and index > 0
+    feed_forward = (FEED_FORWARD, GATED) if config.gated else (FEED_FORWARD,)
+    tables = [BLOCK, *feed_forward * (1 if narrow is None else narrow.feed_forwards)]
+    tables += [PLACES] * len(place_terms(config, 1)) + [TURNED] * (config.rope_theta is not None)
+    tables += [PRE_NORM] * pre + [FIRST_NORM] * has_first_norm + [CHOSEN] * chosen
+    tables += [CHOSEN_NORM] * (chosen and has_first_norm)
+    if narrow is not None and narrow.narrows:
+        tables += [BOTTLENECKS] + [SHARED_BOTTLENECK] * (narrow.shares_key_query and not narrow.attention_inside)
+    return tables
+
+
+def _inner_tables(config):
+    """Returns the tables of the largest temporaries of a block's attention, and of its feed-forward layers."""
+    attention = (IN_ATTENTION, IN_PLACES) if place_terms(config, 1) else (IN_ATTENTION,)
+    return attention, (IN_FEED_FORWARD, IN_GATED) if config.gated else (IN_FEED_FORWARD,)
+
+
 def _embedding_tables(config):
     """Yields the tables of what a Config's embeddings keep beside the tokens'."""
+    place = config.embedding_projection_place if config.applies_projection else None
     if config.has_segments:
-        yield SEGMENTS
+        yield WIDE_SEGMENTS if place == "before_sum" else SEGMENTS
     if config.positions_from_ids:
         yield POSITIONS
-    if config.projects_embeddings:
+    if place in ("before_sum", "before_norm"):
+        yield WIDENED
+    if place is not None and place != "before_sum":
         yield PROJECTED
+    if config.trigrams:
+        yield TRIGRAMS
 
 
 def largest_batch(config, step, capacity, **options):

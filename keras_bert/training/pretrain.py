@@ -13,9 +13,11 @@ from pathlib import Path
 import keras
 
 from keras_bert.checkpoints import check_tokenizer
-from keras_bert.data.checking import damaged_records_named, record_files
+from keras_bert.data.checking import damaged_records_named, readable_files, record_files
 from keras_bert.data.damage import damaged_records
 from keras_bert.data.manifests import SENTENCE_TASKS, check_tokenizer_of, records_vocabulary, sentence_task
+from keras_bert.data.reading import first_layout
+from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.locks import lock_in, locked
 from keras_bert.models import Encoder, Pretrainer
@@ -100,7 +102,8 @@ def pretrain(
             place.enter_context(_alone_in(output_dir))
         stack.enter_context(damaged_records_named([*files, *held_out], skip_damaged=options.skip_damaged))
         stack.enter_context(lost_workers_named(strategy, step=lambda: position.step))
-        model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options)
+        packed = _are_packed([*files, *held_out], options)
+        model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options, packed=packed)
         check_tokenizer(tokenizer, model.bert_config)
         trainer = make_trainer(
             model,
@@ -209,15 +212,26 @@ def _way(files, held_out, strategy, options, log):
     }
 
 
-def _make_model(config, init_checkpoint, vocabulary, strategy, options):
+def _are_packed(files, options):
+    """Says whether records are rows of several texts, or raises a UserError if some are and others are not."""
+    files, _ = readable_files(files, skip_damaged=options.skip_damaged)
+    packed = {path: first_layout(path, skip_damaged=options.skip_damaged).packed for path in files}
+    if len(set(packed.values())) > 1:
+        one, other = (next(path for path in files if packed[path] is kind) for kind in (True, False))
+        raise UserError(f"{one} has packed rows and {other} has one text a row; make both with the same --pack.")
+    return packed[files[0]]
+
+
+def _make_model(config, init_checkpoint, vocabulary, strategy, options, *, packed):
     """Returns (pretrainer, built optimizer); a checkpoint's embeddings grow where the vocabulary extends its own."""
     keras.utils.set_random_seed(options.seed)
     remat = keras.RematScope(mode="full") if options.remat else contextlib.nullcontext()
     with strategy.scope(), remat:
         if init_checkpoint is None:
-            model = Pretrainer(Encoder(config, dtype=options.dtype))
+            model = Pretrainer(Encoder(config, packed=packed, dtype=options.dtype))
         else:
-            model = Pretrainer.from_pretrained(init_checkpoint, dtype=options.dtype, vocabulary=vocabulary)
+            given = {"packed": packed, "dtype": options.dtype, "vocabulary": vocabulary}
+            model = Pretrainer.from_pretrained(init_checkpoint, **given)
         # By the time, the rate is not a function of the step: the loop sets it before each call.
         rate = options.learning_rate if options.max_minutes else _schedule(options)
         optimizer = OPTIMIZERS[options.optimizer](rate, bias_correction=options.bias_correction)

@@ -63,7 +63,7 @@ def step_flops(config, step):
         >>> f"{step_flops(Config.from_name('small'), step) / 1e9:.0f} GFLOP"
         '163 GFLOP'
     """
-    return step.train_batch_size * count_flops(config, step).training
+    return count_flops(config, step).training
 
 
 def throughput(steps, *, examples, tokens, seconds, flops=None, peak=None):

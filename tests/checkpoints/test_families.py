@@ -1,6 +1,7 @@
 """Hugging Face files of every family as people have them: old names, 16 bits, shards, copies; and what is refused."""
 
 import json
+import re
 
 import ml_dtypes
 import numpy as np
@@ -20,7 +21,15 @@ SIZES = {
     **{"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 12},
     "max_position_embeddings": 9,
 }
-MORE = {"albert": {"embedding_size": 6}, "electra": {"embedding_size": 6}}
+MORE = {
+    **{family: {"embedding_size": 6} for family in ("albert", "electra")},
+    "mobilebert": {"embedding_size": 6, "intra_bottleneck_size": 4, "num_feedforward_networks": 2},
+    "deberta": {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
+    "deberta-v2": {"relative_attention": True, "pos_att_type": "p2c|c2p", "position_buckets": 4},
+    "longformer": {"attention_window": 4, "sep_token_id": 3},
+    "big_bird": {"block_size": 2, "sep_token_id": 3},
+    "modernbert": {"pad_token_id": 3},
+}
 WORDS = "bert/embeddings/word_embeddings"
 
 
@@ -66,17 +75,22 @@ def test_16_bits_are_read(model, dtype):
     check_same(folder, {name: array.astype(dtype).astype(np.float32) for name, array in arrays.items()})
 
 
+def words_of(stored):
+    """Returns the name of the word embeddings."""
+    return next(name for name in stored if name.endswith(("word_embeddings.weight", "tok_embeddings.weight")))
+
+
 def older(stored, row, config):
     """Returns arrays as files made by transformers 2 to 4 have them: copies of tied ones, buffers, gamma and beta."""
     decoder, decoder_bias, bias = row.decoder_of(config)
-    words = next(name for name in stored if name.endswith("word_embeddings.weight"))
+    words = words_of(stored)
     renamed = {}
     for name, array in stored.items():
         is_norm = "norm" in name.lower()
         old = {"weight": "gamma", "bias": "beta"}[name.rpartition(".")[2]] if is_norm else None
         renamed[name.rpartition(".")[0] + f".{old}" if old else name] = array
     copies = {decoder: stored[words], decoder_bias: stored[bias]} if decoder_bias else {decoder: stored[words]}
-    buffers = {words.replace("word_embeddings.weight", "position_ids"): np.arange(9)[None]}
+    buffers = {re.sub(r"\w+\.weight$", "position_ids", words): np.arange(9)[None]}
     return {**renamed, **{name: array.copy() for name, array in copies.items()}, **buffers}
 
 
@@ -113,7 +127,7 @@ def test_shards_are_read(model):
 def test_a_decoder_alone_is_the_embeddings(model):
     folder, config, arrays = model
     decoder = find_family(config.family).decoder_of(config)[0]
-    words = next(name for name in load_file(folder / "model.safetensors") if name.endswith("word_embeddings.weight"))
+    words = words_of(load_file(folder / "model.safetensors"))
     rewrite(folder, lambda stored: {decoder if name == words else name: array for name, array in stored.items()})
     check_same(folder, arrays)
 
@@ -134,10 +148,15 @@ def test_a_pooler_that_the_head_does_not_read_is_the_encoder_s(tmp_path, family)
     assert pooler.keys() <= set(report.unused)
 
 
+SAME_NAMES = ({"roberta", "xlm-roberta"}, {"bert", "big_bird"})  # those of the encoders, but for BigBird's pooler
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("weights", FAMILIES)
 def test_weights_of_another_family_say_which_they_look_like(tmp_path, family, weights):
-    same = {family, weights} <= {"roberta", "xlm-roberta"} or family == weights  # RoBERTa's names are XLM-R's
+    same = any({family, weights} <= names for names in SAME_NAMES) or family == weights
+    if {family, weights} == {"deberta", "deberta-v2"}:
+        pytest.skip("their tables have other shapes, which is said first")
     theirs, config = config_of(weights), config_of(family)
     save_checkpoint(tmp_path / "model", theirs, arrays_of(theirs), format="huggingface", log=lambda _: None)
     fields = {"model_type": family, **config.to_huggingface()}
@@ -170,8 +189,8 @@ def test_weights_of_another_family_say_which_they_look_like(tmp_path, family, we
         ("bert", {"type_vocab_size": 3}, r"token_type_embeddings\.weight has shape \(2, 8\), .* asks for \(3, 8\)"),
         (
             "bert",
-            {"model_type": "mobilebert"},
-            r"config\.json: model_type is 'mobilebert', which is not a known family",
+            {"model_type": "funnel"},
+            r"config\.json: model_type is 'funnel', which is not a known family",
         ),
         (
             "albert",

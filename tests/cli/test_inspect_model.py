@@ -14,10 +14,10 @@ from keras_bert.checkpoints import save_checkpoint
 from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretraining_parts
 from keras_bert.checkpoints.safetensors import open_arrays
 from keras_bert.cli.main import main
-from keras_bert.config import BertConfig
+from keras_bert.config import BertConfig, Config
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
-from keras_bert.training.costs import Step
+from keras_bert.training.costs import Step, count_flops
 from keras_bert.training.memory import step_memory
 from tests.reference_huggingface import write_tokenizer
 
@@ -94,6 +94,44 @@ def test_the_figures_as_json(inspect):
     assert {way: row["peak"] for way, row in figures["memory"].items()} == {w: m.peak for w, m in ways.items()}
     batches = [row["largest_batch"] for row in figures["memory"].values()]
     assert batches[0] < batches[2] < batches[3]
+
+
+def test_what_longer_texts_cost_by_kind_of_attention(inspect):
+    output = inspect("modernbert-base")
+    page = output[output.index("one text, by its tokens") :].splitlines()
+    assert page[0].split()[-4:] == ["512", "1,024", "4,096", "8,192"]
+    assert max(map(len, page)) < 80
+    assert "one of 8 blocks that see all tokens" in page
+    assert "one of 14 blocks that see 64 tokens on each side" in page
+    assert page[-1] == "attention to 64 tokens on each side pays from 320 tokens on"
+    assert "one text, by" not in inspect("base")  # which reads 512 tokens alone
+    assert "one of 12 blocks that see all tokens" in inspect("base", "--lengths=128")
+    for size, last in (("longformer-base-4096", "1,137"), ("bigbird-roberta-base", "705")):
+        page = inspect(size).splitlines()
+        assert page[-1].endswith(f" pays from {last} tokens on")
+        assert max(map(len, page[-8:])) < 80
+
+
+def test_the_lengths_as_json(inspect):
+    figures = json.loads(inspect("modernbert-base", "--lengths=2048,300", "--json"))["lengths"]
+    config = Config.from_name("modernbert-base")
+    steps = [Step(train_batch_size=1, max_seq_length=length) for length in (300, 2048)]
+    assert figures["tokens"] == [300, 2048]
+    assert figures["training"] == [count_flops(config, step).training for step in steps]
+    assert figures["peak"]["float32"] == [step_memory(config, step).peak for step in steps]
+    everything, window = figures["kinds"]
+    assert (everything["blocks"], everything["pays_from"], window["blocks"], window["pays_from"]) == (8, None, 14, 320)
+    assert everything["forward"][0] == window["forward"][0] and everything["forward"][1] > window["forward"][1]
+
+
+def test_lengths_that_cannot_be(inspect, capsys):
+    message = "max_seq_length is 16384, but the model reads at most 8192 tokens"
+    assert message in inspect("modernbert-base", "--lengths=512,16384", status=2)
+    for lengths in ("512,x", "0", "1,2,3,4,5", ""):
+        with pytest.raises(SystemExit, match="2"):
+            main(["inspect", "modernbert-base", f"--lengths={lengths}"])
+        error = capsys.readouterr().err
+        assert f"--lengths: expected one to 4 lengths such as 512,4096, received {lengths!r}" in error
 
 
 def test_a_model_directory(inspect, model_dir):

@@ -27,6 +27,8 @@ OWN = {
     "distilbert": {"position_embedding": "sinusoidal", "span_dropout_prob": 0.0},
     "albert": {"embedding_size": 6, "num_hidden_groups": 1, "inner_group_num": 2},
     "electra": {"embedding_size": 6, "choice_dropout_prob": 0.0},
+    "longformer": {"attention_window": (2, 4), "classifier_dropout_prob": None},
+    "big_bird": {"block_sparse": {"block_size": 1, "random_blocks": 1}, "embedding_scale": SMALL["hidden_size"] ** 0.5},
     "mobilebert": {
         **{"embedding_size": 5, "embedding_norm_eps": 1e-5, "norm": "layer"},
         "bottleneck": {"size": 9, "feed_forwards": 2},
@@ -76,7 +78,7 @@ def model_params(fast, pairs=PAIRS):
 # tests/models has BERT's heads, too, and XLM-R's models are RoBERTa's: both run nightly here, or left out.
 EVERY_MODEL = model_params([*FIRST_PAIRS, *NEW_PAIRS])
 SOME_MODELS = model_params(FIRST_PAIRS, [*FIRST_PAIRS[:1], *NEW_PAIRS])
-ODD_MODELS = model_params([("albert", "classify"), ("roberta", "classify")], NEW_PAIRS)
+ODD_MODELS = model_params([("albert", "classify"), ("roberta", "classify"), ("deberta", "classify")], NEW_PAIRS)
 
 
 def build(family, kind, **options):
@@ -112,6 +114,7 @@ def batch(model, *, length=LENGTH, seed=0):
     segments = np.pad(rng.integers(0, 2, (4, LENGTH)), ((0, 0), (0, length - LENGTH))) * mask
     x = {"input_ids": ids, "input_mask": mask, "segment_ids": segments}
     x |= {"masked_lm_positions": np.array([[1, 3], [2, 5], [1, 3], [0, 1]])}
+    x |= {"global_attention_mask": mask * (np.arange(length) % 5 == np.array([[0], [2], [0], [3]]))}
     x = {name: x[name].astype(np.int32) for name in model.input}
     return {n: a.reshape(2, 2, length) for n, a in x.items()} if model.task().get("task") == "choose" else x
 

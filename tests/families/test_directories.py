@@ -36,6 +36,11 @@ FIELDS = {
     "xlm-roberta": {"type_vocab_size": 1},
     "distilbert": {"sinusoidal_pos_embds": True, "activation": "relu"},
     "albert": {"embedding_size": 6, "num_hidden_groups": 2, "inner_group_num": 2},
+    "longformer": {"attention_window": [4, 8, 4], "type_vocab_size": 2},
+    "big_bird": {
+        **{"block_size": 1, "num_random_blocks": 1, "hidden_act": "relu", "use_bias": False},
+        "rescale_embeddings": True,
+    },
     "electra": {"embedding_size": 6, "hidden_act": "relu", "summary_type": "mean", "summary_activation": None},
 }
 # What is built of ours, and the class of transformers' that is asked to load it.
@@ -48,7 +53,7 @@ HEADS = {
     "span_labeler": (SpanLabeler, "AutoModelForQuestionAnswering"),
     "multiple_choice": (MultipleChoice, "AutoModelForMultipleChoice"),
 }
-POOLERS = (("roberta", "encoder"), ("xlm-roberta", "encoder"))
+POOLERS = (("roberta", "encoder"), ("xlm-roberta", "encoder"), ("longformer", "encoder"))
 POSITIONS = np.array([[1, 3], [2, 0], [1, 1]], np.int32)
 # Our outputs and theirs, in the order of ours.
 OUTPUTS = {
@@ -79,12 +84,15 @@ def made(family, head):
 def feed(model, head):
     """Returns the inputs of a batch: a full row, a shorter one with padding among its tokens, and one of two tokens."""
     config, rng = model.bert_config, np.random.default_rng(7)
-    ids = rng.integers(5, config.vocab_size, (3, 7)).astype(np.int32)
+    length = 9 if config.attention == "block_sparse" else 7  # which is not attended in full
+    ids = rng.integers(5, config.vocab_size, (3, length)).astype(np.int32)
     ids[1, 2], ids[1, 5:], ids[2, 2:] = config.pad_token_id, config.pad_token_id, config.pad_token_id
-    mask = (np.arange(7) < np.array([[7], [5], [2]])).astype(np.int32)
+    mask = (np.arange(length) < np.array([[length], [5], [2]])).astype(np.int32)
     x = {"input_ids": ids, "input_mask": mask}
     if config.has_segments:
-        x["segment_ids"] = (np.arange(7) > 3).astype(np.int32) * mask
+        x["segment_ids"] = (np.arange(length) > 3).astype(np.int32) * mask
+    if config.attention == "global_local":
+        x["global_attention_mask"] = (np.arange(length) % 4 == np.array([[0], [1], [2]])).astype(np.int32)
     if head == "multiple_choice":
         x = {name: np.stack([array, array[::-1]], axis=1) for name, array in x.items()}
     return x
@@ -107,8 +115,8 @@ def test_transformers_loads_what_we_write(tmp_path, family, head):
     if (family, head) in POOLERS:  # transformers' class makes one in any case
         report["missing_keys"] = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
     assert {name: list(keys) for name, keys in report.items() if len(keys)} == {}
-    names = {"input_ids": "input_ids", "input_mask": "attention_mask", "segment_ids": "token_type_ids"}
-    inputs = {names[name]: torch.tensor(array, dtype=torch.long) for name, array in x.items()}
+    names = {"input_mask": "attention_mask", "segment_ids": "token_type_ids"}
+    inputs = {names.get(name, name): torch.tensor(array, dtype=torch.long) for name, array in x.items()}
     with torch.no_grad():
         expected = theirs.eval()(**inputs)
     for name, array in outputs.items():

@@ -34,6 +34,10 @@ from tests.families.rows import (
 @pytest.mark.parametrize(("family", "kind"), [*SOME_MODELS, *((family, "encoder") for family in NEW)])
 def test_padding_changes_nothing(family, kind):
     model = model_of(family, kind)
+    if model.bert_config.attention == "block_sparse":
+        pytest.skip(
+            "the last block, which sees all and is seen by all, is another one in a text that is padded further"
+        )
     short, long = outputs(model, batch(model)), outputs(model, batch(model, length=LENGTH + 4))
     mask = batch(model).get("input_mask").astype(bool)
     for ours, theirs in zip(short, long, strict=True):
@@ -166,6 +170,7 @@ def test_the_names_with_bert_are_the_same_classes():
 DROPOUTS = {
     ("roberta", "choose"): "hidden_dropout_prob",
     ("xlm-roberta", "choose"): "hidden_dropout_prob",
+    ("longformer", "choose"): "hidden_dropout_prob",
     ("distilbert", "tag"): "hidden_dropout_prob",
     ("electra", "choose"): "choice_dropout_prob",
     ("deberta", "tag"): "hidden_dropout_prob",

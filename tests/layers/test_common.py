@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_bert.layers.common import ACTIVATIONS, dense, gated, layer_norm, truncated_normal
+from keras_bert.layers.common import ACTIVATIONS, dense, dropout_layer, dropped, gated, layer_norm, truncated_normal
+from keras_bert.layers.dropout import dropout_key
 from tests.gradients import WAYS, gradients, run
 from tests.reference_bert import gelu as gelu_tanh
 
@@ -101,6 +102,14 @@ def test_the_gradients_of_a_gate_are_the_backends(to_gate):
         np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
+def test_a_gate_takes_a_layers_bias(to_gate):
+    x, bias = to_gate
+    variable = keras.Variable(bias)
+    np.testing.assert_array_equal(gate(ops.convert_to_tensor(x), variable), gate(x, bias))
+    ours = gradients(lambda x: gate(x, variable), x)[0]
+    np.testing.assert_allclose(ours, gradients(lambda x: gate_by_parts(x, bias), x)[0], atol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_gate_in_every_way(to_gate, way):
@@ -115,3 +124,14 @@ def test_a_gate_of_bfloat16_is_computed_in_float32(to_gate):
     outputs = gate(*rough)
     assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
     np.testing.assert_array_equal(ops.cast(outputs, "float32"), ops.cast(ops.cast(exact, "bfloat16"), "float32"))
+
+
+def test_dropout_on_its_own_keeps_the_dtype_and_the_mean():
+    x = ops.cast(ops.ones((40, 50)), "bfloat16")
+    layer = dropout_layer(0.25)
+    outputs = dropped(x, dropout_key(layer, True), rate=0.25, fuse=False)
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    values = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+    assert set(values.flat) == {0.0, float(ops.cast(ops.cast(1 / 0.75, "bfloat16"), "float32"))}
+    assert (values == 0).mean() == pytest.approx(0.25, abs=0.05)
+    np.testing.assert_array_equal(dropped(values, dropout_key(layer, False), rate=0.25, fuse=False), values)

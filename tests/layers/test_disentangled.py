@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_bert.layers import disentangled
 from keras_bert.layers.disentangled import (
     content_to_position,
     disentangled_weights,
-    place_products,
     position_to_content,
     relative_rows,
-    skewed,
 )
 from tests.gradients import WAYS, gradients, run
 
@@ -87,7 +86,7 @@ def arrays(dtype=np.float32, length=S):
 
 
 def naive(query, key, keys_of_rows, queries_of_rows):
-    """(B, A, S, S) of c2p and of p2c, pair by pair."""
+    """(B, A, S, S) of c2p and p2c, pair by pair."""
     length = query.shape[1]
     c2p, p2c = np.zeros((2, B, A, length, length), query.dtype)
     for i in range(length):
@@ -117,51 +116,49 @@ def test_scores_are_those_of_each_pair(length):
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_scores_and_gradients_in_every_way(way):
-    given = arrays()
-    for ours, expected in zip(run(both, *given, way=way), naive(*given), strict=True):
-        np.testing.assert_allclose(ours, expected, atol=1e-5)
-    for ours, expected in zip(gradients(both, *given, way=way), gradients(gathered, *given), strict=True):
-        np.testing.assert_allclose(ours, expected, atol=1e-5)
-
-
 def test_gradients_are_those_of_the_gather():
     given = arrays()
     for ours, expected in zip(gradients(both, *given), gradients(gathered, *given), strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ascending", [False, True])
-def test_skewing_reads_its_own_rows_and_gives_gradients_to_no_others(ascending):
-    products = np.random.default_rng(0).normal(size=(2, S, 2 * S)).astype(np.float32)
-    index = (S if ascending else S - 1) - np.arange(S)[:, None] + np.arange(S)
-    index = np.broadcast_to(index, (2, S, S))
-
-    def skew(x):
-        return skewed(x, ascending=ascending)
-
-    np.testing.assert_array_equal(run(skew, products)[0], np.take_along_axis(products, index, -1))
-    ours = gradients(skew, products)[0]
-    expected = gradients(lambda x: ops.take_along_axis(x, ops.convert_to_tensor(index), axis=-1), products)[0]
-    np.testing.assert_array_equal(ours, expected)
-    assert (ours == 0).sum() == 2 * S * S
+@pytest.fixture(params=[2, 3, 4])
+def small_blocks(request, monkeypatch):
+    """Blocks of that many tokens, of 12."""
+    monkeypatch.setattr(disentangled, "BLOCK_SIZE", request.param)
 
 
-def test_the_products_are_those_of_every_token_with_every_row():
-    query, _, keys_of_rows, _ = arrays()
-    expected = np.einsum("bsad,rad->basr", query, keys_of_rows)
-    np.testing.assert_allclose(run(place_products, query, keys_of_rows)[0], expected, atol=1e-5)
+def test_blocks_change_nothing(small_blocks):
+    given = arrays(length=12)
+    for ours, expected in zip(run(both, *given), naive(*given), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+    for ours, expected in zip(gradients(both, *given), gradients(gathered, *given), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_blocks_divide_the_length():
+    sizes = {length: disentangled._block_size(length) for length in (1, 32, 64, 100, 128, 131, 384, 500, 512, 4096)}
+    whole = {length: length for length in (1, 32, 131)}
+    assert sizes == {**whole, 64: 64, 100: 50, 128: 64, 384: 64, 500: 50, 512: 64, 4096: 64}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("length", [1, 12])
+def test_scores_and_gradients_in_every_way(small_blocks, length, way):
+    given = arrays(length=length)
+    for ours, expected in zip(run(both, *given, way=way), naive(*given), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+    theirs = gradients(gathered, *given)
+    for ours, expected in zip(gradients(both, *given, way=way), theirs, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=1e-5)
 
 
 def at_positions(positions):
     def function(query, key, keys_of_rows, queries_of_rows):
-        taken = ops.take_along_axis(query, ops.convert_to_tensor(positions)[..., None, None], axis=1)
-        return (
-            content_to_position(taken, keys_of_rows, ops.convert_to_tensor(positions)),
-            position_to_content(key, queries_of_rows, ops.convert_to_tensor(positions)),
-        )
+        places = ops.convert_to_tensor(positions)
+        taken = ops.take_along_axis(query, places[..., None, None], axis=1)
+        return content_to_position(taken, keys_of_rows, places), position_to_content(key, queries_of_rows, places)
 
     return function
 
@@ -226,3 +223,17 @@ def test_weights_are_the_softmax_of_the_scaled_sum_over_what_is_seen(packed):
             expected = weights_by_hand(total, mask, ids, 0.3)
         np.testing.assert_allclose(np.asarray(ours)[real], expected[real], atol=1e-6)
         np.testing.assert_allclose(np.asarray(ours)[~real], 1 / S, atol=1e-6)  # padding sees all alike
+
+
+def test_scores_of_padding_and_of_other_texts_have_no_gradient():
+    ids = np.array([[1, 1, 2, 2, 0], [1, 1, 1, 1, 1]])
+    mask = (ids > 0).astype(int)
+    scores = np.random.default_rng(0).normal(size=(3, B, A, S, S)).astype(np.float32)
+
+    def weights(*scores):
+        return disentangled_weights(*scores, mask, mask, ids, ids, None, scale=0.3, rate=0.5, fuse=False)
+
+    unseen = np.broadcast_to(((ids[:, :, None] != ids[:, None]) | (mask[:, :, None] == 0))[:, None], scores.shape[1:])
+    for gradient in gradients(weights, *scores):
+        assert not gradient[unseen].any()
+        assert np.abs(gradient[~unseen]).max() > 1e-3

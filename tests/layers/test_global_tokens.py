@@ -14,7 +14,7 @@ LENGTHS = (1, 4, 11, 24, 25)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Lets short texts be cut into blocks."""
-    monkeypatch.setattr(patterns, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(patterns.reach, "SMALLEST_BLOCK", 1)
 
 
 def random_globals(length):
@@ -131,7 +131,7 @@ def test_unknown_lengths_give_the_same(jit_compile):
 
     spec, ints = tf.TensorSpec((None, None, 2, 4)), tf.TensorSpec((None, None), "int32")
 
-    @tf.function(input_signature=[[spec] * 6, ints, ints], jit_compile=jit_compile)
+    @tf.function(input_signature=[[spec] * 6, ints, ints], jit_compile=jit_compile, autograph=False)
     def run(heads, mask, global_mask):
         real = tf.cast(mask, "float32")[:, :, None, None]
         return gradients(lambda *h: real * by_slots(h, mask, global_mask, window=2, slots=3), heads)
@@ -170,7 +170,7 @@ import numpy as np, jax, keras
 assert keras.backend.backend() == "jax"
 from keras_bert.layers import patterns
 from tests.layers.test_global_tokens import SETTINGS, banded_global_attention, by_slots, case
-patterns.SMALLEST_BLOCK = 1
+patterns.reach.SMALLEST_BLOCK = 1
 heads, mask, global_mask = case(25)
 weights = mask[:, :, None, None] * np.sin(np.arange(heads[0].size, dtype="float32")).reshape(heads[0].shape)
 results = []

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Lets short texts be cut into blocks."""
-    monkeypatch.setattr(patterns, "SMALLEST_BLOCK", 1)
+    monkeypatch.setattr(patterns.reach, "SMALLEST_BLOCK", 1)
 
 
 def naive(query, key, value, mask, window, *, positions=None, ids=None, always=None):
@@ -122,7 +122,7 @@ def test_chosen_queries_see_what_they_see_among_all(window):
 
 def test_real_lengths_are_cut_into_blocks_and_equal_the_full_band():
     length, window = 330, 50
-    assert patterns.block_and_halo(length, window, training=False) == (64, 50)
+    assert patterns.block_and_halo(length, window) == (64, 50)
     heads, mask = random_heads(length), random_mask(length)
     expected = np.asarray(banded_attention(*heads, mask, window=window, **SETTINGS))
     assert_real_rows_equal(local_attention(*heads, mask, window=window, **SETTINGS), expected, mask)
@@ -132,18 +132,17 @@ def test_whether_blocks_are_worth_it_is_one_rule_for_numbers_and_tensors():
     import tensorflow as tf
 
     for window in (0, 64, 256):
-        for training in (False, True):
-            lengths = np.arange(1, 3000, 7)
-            worth = [patterns.worth_blocking(int(length), window, training) for length in lengths]
-            assert worth == sorted(worth)  # short texts no, long ones yes
-            assert not worth[0]
-            assert worth[-1]
-            np.testing.assert_array_equal(worth, patterns.worth_blocking(tf.constant(lengths), window, training))
-            for length in lengths[::40]:
-                pair = patterns.block_and_halo(int(length), window, training)
-                assert pair == tuple(int(x) for x in patterns.block_and_halo(tf.constant(length), window, training))
-                assert pair[1] in (0, window)
-                assert pair[1] <= pair[0]
+        lengths = np.arange(1, 3000, 7)
+        worth = [patterns.reach.worth_blocking(int(length), window) for length in lengths]
+        assert worth == sorted(worth)  # short texts no, long ones yes
+        assert not worth[0]
+        assert worth[-1]
+        np.testing.assert_array_equal(worth, patterns.reach.worth_blocking(tf.constant(lengths), window))
+        for length in lengths[::40]:
+            pair = patterns.block_and_halo(int(length), window)
+            assert pair == tuple(int(x) for x in patterns.block_and_halo(tf.constant(length), window))
+            assert pair[1] in (0, window)
+            assert pair[1] <= pair[0]
 
 
 @pytest.mark.parametrize("block", [3, 4, 7])
@@ -212,7 +211,7 @@ def test_unknown_lengths_give_the_same(small_blocks, jit_compile, fuse):
     ints = tf.TensorSpec((None, None), "int32")
     settings = {**SETTINGS, "fuse": fuse}
 
-    @tf.function(input_signature=[heads, heads, heads, ints, ints], jit_compile=jit_compile)
+    @tf.function(input_signature=[heads, heads, heads, ints, ints], jit_compile=jit_compile, autograph=False)
     def run(q, k, v, mask, ids):
         def local(*heads):
             return local_attention(*heads, mask, window=window, sequence_ids=ids, **settings)
@@ -291,7 +290,7 @@ assert keras.backend.backend() == "jax"
 from keras_bert.layers import patterns
 from tests.layers.test_patterns import SETTINGS, packed_ids
 from tests.naive_attention import random_heads
-patterns.SMALLEST_BLOCK = 1
+patterns.reach.SMALLEST_BLOCK = 1
 length, window = 29, 3
 heads, ids = random_heads(length), np.ones_like(packed_ids(length)) + packed_ids(length)
 mask = np.ones_like(ids)

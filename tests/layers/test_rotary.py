@@ -25,7 +25,7 @@ def by_complex_numbers(x, positions, theta):
 
 def plain(x):
     """The same in operations whose gradients are the backend's."""
-    cos, sin = rotation(ops.arange(x.shape[1]), x.shape[-1], 100.0)
+    cos, sin = (ops.split(each, 2, axis=-1)[1] for each in rotation(ops.arange(x.shape[1]), x.shape[-1], 100.0))
     first, second = ops.split(x, 2, axis=-1)
     return ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 

@@ -19,6 +19,7 @@ from keras_bert.training.costs import (
     head_parts,
     other_products,
 )
+from keras_bert.training.scores import Scores, block_scores
 
 CONFIGS = [
     BertConfig.from_name("L-2_H-128"),
@@ -34,6 +35,7 @@ CONFIGS = [
     ),
 ]
 
+SMALL_STEP = Step(train_batch_size=7, max_seq_length=5, max_predictions_per_seq=2)
 FAMILY_SIZES = {
     "vocab_size": 37,
     "hidden_size": 12,
@@ -42,7 +44,13 @@ FAMILY_SIZES = {
     "num_hidden_layers": 3,
     "max_position_embeddings": 40,
 }
-OWN = {"albert": {"embedding_size": 8, "num_hidden_groups": 2, "inner_group_num": 2}, "electra": {"embedding_size": 8}}
+OWN = {
+    "albert": {"embedding_size": 8, "num_hidden_groups": 2, "inner_group_num": 2},
+    "electra": {"embedding_size": 8},
+    "mobilebert": {"embedding_size": 8, "intra_bottleneck_size": 9},
+    "modernbert": {"pad_token_id": 3},
+    "big_bird": {"sep_token_id": 2},
+}
 
 
 def tiny(family):
@@ -102,19 +110,19 @@ def test_products_counted_by_hand():
     step = Step(train_batch_size=7, max_seq_length=5, max_predictions_per_seq=2)
     blocks = by_name(block_products(config, step))
     assert blocks == {
-        "attention, dense layers": (4 + 4 + 2) * 2 * 5 * 4 * 4,
-        "attention, scores and mixing": 2 * 2 * 2 * 5 * 4 * 5,
-        "feed-forward": 2 * 2 * 2 * 5 * 4 * 6,
-        "last block, dense layers": 2 * 2 * 3 * 4 * 4,  # at 3 positions
-        "last block, scores, mixing": 2 * 2 * 3 * 4 * 5,
-        "last block, feed-forward": 2 * 2 * 3 * 4 * 6,
+        "attention, dense layers": 7 * (4 + 4 + 2) * 2 * 5 * 4 * 4,
+        "attention, scores and mixing": 7 * 2 * 2 * 2 * 5 * 4 * 5,
+        "feed-forward": 7 * 2 * 2 * 2 * 5 * 4 * 6,
+        "last block, dense layers": 7 * 2 * 2 * 3 * 4 * 4,  # at 3 positions
+        "last block, scores, mixing": 7 * 2 * 2 * 3 * 4 * 5,
+        "last block, feed-forward": 7 * 2 * 2 * 3 * 4 * 6,
     }
     others = by_name(other_products(config, step))
     assert others == {
-        "pooler": 2 * 4 * 4,
-        "masked-LM head, transform": 2 * 2 * 4 * 4,
-        "next-sentence head": 2 * 4 * 2,
-        "masked-LM head, vocabulary": 2 * 2 * 4 * 10,
+        "pooler": 7 * 2 * 4 * 4,
+        "masked-LM head, transform": 7 * 2 * 2 * 4 * 4,
+        "next-sentence head": 7 * 2 * 4 * 2,
+        "masked-LM head, vocabulary": 7 * 2 * 2 * 4 * 10,
     }
     blocks, others = sum(blocks.values()), sum(others.values())
     assert count_flops(config, step).forward == blocks + others
@@ -132,7 +140,7 @@ def test_albert_counted_by_hand():
     assert parts["embedding projection"] == (8 + 4, 1)
     assert parts["attention"] == (4 * (16 + 4), 2)  # once, however often they are run
     assert parts["masked-LM head"] == ((8 + 2) + 4 + 10, 1)
-    step = Step(max_seq_length=5, max_predictions_per_seq=2)
+    step = Step(train_batch_size=1, max_seq_length=5, max_predictions_per_seq=2)
     assert by_name([*block_products(config, step), *other_products(config, step)]) == {
         "attention, dense layers": (5 * 4 + 2) * 2 * 5 * 4 * 4,  # five runs in full, keys and values of the sixth
         "attention, scores and mixing": 5 * 2 * 2 * 5 * 4 * 5,
@@ -152,7 +160,7 @@ def test_electra_s_two_nets_counted_by_hand():
     """The discriminator's head reads every position, the generator's those that are masked alone, and neither [CLS]."""
     sizes = {"vocab_size": 10, "hidden_size": 4, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = Config(family="electra", intermediate_size=6, embedding_size=2, pooler=None, **sizes)
-    step = Step(max_seq_length=5, max_predictions_per_seq=2)
+    step = Step(train_batch_size=1, max_seq_length=5, max_predictions_per_seq=2)
     assert by_name([*block_products(config, step), *other_products(config, step)]) == {
         "attention, dense layers": 8 * 2 * 5 * 4 * 4,
         "attention, scores and mixing": 2 * 2 * 2 * 5 * 4 * 5,
@@ -175,10 +183,79 @@ def test_the_parameters_of_every_family_are_the_built_model_s(family):
     assert sum(part.total for part in all_parts(config)) == model.count_params()
 
 
+def test_deberta_counted_by_hand():
+    """Each term meets all 2 S places; the table is projected once for all examples; a convolution stands beside."""
+    relative, sizes = {"buckets": 2, "shares_projections": True}, {"hidden_size": 4, "num_attention_heads": 2}
+    own = {"relative": relative, "conv": {"kernel": 3, "groups": 2}, "num_hidden_layers": 2, "intermediate_size": 6}
+    config = Config.from_name("deberta-v3-small", vocab_size=10, **sizes, **own)
+    products = by_name([*block_products(config, SMALL_STEP), *other_products(config, SMALL_STEP)])
+    assert products["attention, relative places"] == 2 * 2 * 10 * 4 * 4 + 7 * 2 * 2 * 5 * 4 * 10
+    assert products["last block, relative places"] == 2 * 2 * 10 * 4 * 4 + 7 * 2 * (2 + 5) * 4 * 10
+    assert products["convolution"] == 7 * 2 * 2 * 5 * (3 * 2) * 2
+    assert products["attention, scores and mixing"] == 7 * 2 * 2 * 5 * 4 * 5
+
+
+def test_mobilebert_counted_by_hand():
+    """Values are made of the wide input; residual sums of what is read are narrow; the output is as wide as blocks."""
+    own = {"hidden_size": 8, "embedding_size": 3, "bottleneck": {"size": 4, "feed_forwards": 2}}
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 6, "vocab_size": 10}
+    config = Config.from_name("mobilebert", **sizes, **own)
+    assert by_name([*block_products(config, SMALL_STEP), *other_products(config, SMALL_STEP)]) == {
+        "bottlenecks": 7 * 2 * 3 * 5 * 8 * 4,
+        "attention, dense layers": 7 * 2 * (5 * (3 * 4 * 4 + 8 * 4) + 5 * (4 * 4 + 8 * 4)),
+        "attention, scores and mixing": 7 * 2 * 2 * 5 * 4 * 5,
+        "feed-forward": 7 * 2 * 2 * 2 * 5 * 4 * 6,
+        "last block, bottlenecks": 7 * 2 * (2 * 3 + 5 + 3) * 8 * 4,
+        "last block, dense layers": 7 * 2 * 2 * 3 * 4 * 4,
+        "last block, scores, mixing": 7 * 2 * 2 * 3 * 4 * 5,
+        "last block, feed-forward": 7 * 2 * 2 * 2 * 3 * 4 * 6,
+        "embedding projection": 7 * 2 * 5 * (3 * 3) * 8,
+        "pooler": 7 * 2 * 8 * 8,
+        "masked-LM head, transform": 7 * 2 * 2 * 8 * 8,
+        "masked-LM head, vocabulary": 7 * 2 * 2 * 8 * 10,
+        "next-sentence head": 7 * 2 * 8 * 2,
+    }
+
+
+def test_scores_of_windows_and_blocks_counted_by_hand():
+    modern, longformer, bird = (
+        Config.from_name(name) for name in ("modernbert-base", "longformer-base-4096", "bigbird-roberta-base")
+    )
+    assert block_scores(modern, 1, 319) == [Scores(319, 319)]  # too short for blocks
+    assert block_scores(modern, 1, 330) == [Scores(6 * 64, 3 * 64, 6 * 3 * 64)]
+    assert block_scores(modern, 0, 4096) == [Scores(4096, 4096)]  # every third layer sees all
+    assert block_scores(modern, 1, 4096, 600) == [Scores(600, 4096)]  # chosen queries
+    framed = Scores(4096, 3 * 256 + 128, 16 * (3 * 256 + 128))
+    assert block_scores(longformer, 0, 4096) == [framed, Scores(128, 4096)]
+    assert block_scores(longformer, 0, 5) == [Scores(5, 10, 10), Scores(5, 5)]
+    assert block_scores(bird, 0, 704) == [Scores(704, 704)]
+    assert block_scores(bird, 0, 4096) == [Scores(4096, 5 * 64, 64 * 5 * 64), Scores(128, 4096)]
+    drawn = bird.replace(block_sparse={"drawn": True})
+    assert block_scores(drawn, 0, 4096) == [Scores(4096, 8 * 64, 64 * 8 * 64), Scores(128, 4096)]
+
+
+@pytest.mark.parametrize("name", ["modernbert-base", "longformer-base-4096", "bigbird-roberta-base"])
+def test_where_texts_are_long_only_full_layers_grow_with_their_square(name):
+    config = Config.from_name(name)
+    flops = [by_name(block_products(config, Step(max_seq_length=n))) for n in (2048, 4096)]
+    grown = [flops[1][what] / flops[0][what] for what in ("attention, scores and mixing", "feed-forward")]
+    if name == "modernbert-base":
+        config = config.replace(attention_window=(64,))
+        flops = [by_name(block_products(config, Step(max_seq_length=n))) for n in (2048, 4096)]
+        assert grown[0] > 3
+        grown[0] = flops[1]["attention, scores and mixing"] / flops[0]["attention, scores and mixing"]
+    assert grown == pytest.approx([2, 2])
+
+
 def product_flops(graph):
-    """Returns 2 m k n of every matrix product in a graph of known shapes; the functions that it calls have none."""
-    flops = 0
-    for operation in graph.get_operations():
+    """Returns 2 m k n of every matrix product that a graph of known shapes runs; functions that it calls have none."""
+    flops, seen, todo = 0, set(), [tensor.op for tensor in graph.outputs]
+    while todo:
+        operation = todo.pop()
+        if operation.name in seen:
+            continue
+        seen.add(operation.name)
+        todo += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
         if operation.type in ("MatMul", "BatchMatMulV2"):
             left = operation.inputs[0].shape.as_list()
             transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
@@ -188,13 +265,60 @@ def product_flops(graph):
     return flops
 
 
+OF_KINDS = {
+    "mobilebert": ("mobilebert", {"embedding_size": 5, "bottleneck": {"size": 9, "feed_forwards": 3}}),
+    "mobilebert, attention inside": (
+        "mobilebert",
+        {"embedding_size": 5, "bottleneck": {"size": 9, "feed_forwards": 1, "attention_inside": True}},
+    ),
+    "deberta": ("deberta-base", {"embedding_size": 7, "relative": {"max_distance": 4, "key_bias": False}}),
+    "deberta-v3": (
+        "deberta-v3-small",
+        {
+            "relative": {"buckets": 4, "max_distance": 8, "shares_projections": True, "norm": True},
+            "conv": {"kernel": 3, "activation": "gelu_erf"},
+        },
+    ),
+    "deberta-v2, one block and a convolution in groups": (
+        "deberta-v3-small",
+        {"num_hidden_layers": 1, "relative": {"c2p": False}, "conv": {"kernel": 3, "groups": 2}},
+    ),
+    "modernbert": (
+        "modernbert-base",
+        {"num_attention_heads": 2, "pad_token_id": 3, "attention_window": (None, 2), "rope_theta": (1000.0, 100.0)},
+    ),
+    "longformer": ("longformer-base-4096", {"attention_window": (2, 4), "max_global_tokens": 5}),
+    "big_bird": (
+        "bigbird-roberta-base",
+        {"sep_token_id": 2, "block_sparse": {"block_size": 4, "random_blocks": 1}},
+    ),
+    "big_bird, blocks drawn": (
+        "bigbird-roberta-base",
+        {"sep_token_id": 2, "block_sparse": {"block_size": 4, "random_blocks": 1, "drawn": True}},
+    ),
+}
+
+
+def of_kind(name):
+    """Returns a small Config of a row of OF_KINDS."""
+    size, own = OF_KINDS[name]
+    return Config.from_name(size, **{**FAMILY_SIZES, "max_position_embeddings": 1100, **own})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [*CONFIGS, *map(tiny, ("roberta", "albert", "electra"))])
-def test_flops_are_those_of_the_graph(config):
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        *((config, 32) for config in (*CONFIGS[:2], *map(tiny, ("roberta", "albert", "electra")), *OF_KINDS)),
+        *((config, 330) for config in ("modernbert", "longformer")),  # long enough for windows by blocks
+    ],
+)
+def test_flops_are_those_of_the_graph(config, length):
     """But for the segment embeddings, a product with one-hot rows in place of a look-up."""
+    config = of_kind(config) if isinstance(config, str) else config
     model = Pretrainer(Encoder(config))
-    step = Step(train_batch_size=3, max_seq_length=32, max_predictions_per_seq=5)
-    shapes = {name: (3, 5 if name == "masked_lm_positions" else 32) for name in model.input}
+    step = Step(train_batch_size=3, max_seq_length=length, max_predictions_per_seq=5)
+    shapes = {name: (3, 5 if name == "masked_lm_positions" else length) for name in model.input}
 
     def forward(**inputs):
         return sum(map(tf.reduce_sum, model(inputs, training=True).values()))
@@ -202,14 +326,14 @@ def test_flops_are_those_of_the_graph(config):
     def train(**inputs):
         with tf.GradientTape() as tape:
             loss = forward(**inputs)
-        return tape.gradient(loss, model.trainable_variables)
+        return loss, tape.gradient(loss, model.trainable_variables)
 
     inputs = {name: tf.TensorSpec(shape, "int32") for name, shape in shapes.items()}
     found = [product_flops(tf.function(f).get_concrete_function(**inputs).graph) for f in (forward, train)]
-    one_hot = 2 * 32 * config.type_vocab_size * config.embedding_width if config.has_segments else 0
+    summed = config.hidden_size if config.embedding_projection_place == "before_sum" else config.embedding_width
+    one_hot = 3 * 2 * length * config.type_vocab_size * summed if config.has_segments else 0
     expected = count_flops(config, step)
-    assert found[0] == 3 * (expected.forward + one_hot)
-    assert found[1] == 3 * (expected.training + 2 * one_hot)
+    assert found == [expected.forward + one_hot, expected.training + 2 * one_hot]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ HARMLESS = {
     "AllocateBuffer",
     "ConcatBitcast",
     "AssumeGatherIndicesInBound",
+    "GatherScatterIndicesBitpacked",
     "X64SplitLow",
     "X64SplitHigh",
     "X64Combine",
@@ -35,6 +36,17 @@ COMPILES = [
     ("--size=small", "--backend=tensorflow", "--chip=v6e", "--shape=32x512", "--remat"),
     ("--size=small", "--backend=jax", "--chip=v6e", "--shape=128x128"),
 ]
+# Small models of the other kinds of attention and of blocks, of texts so long that windows and blocks are cut.
+TINY = {"vocab_size": 512, "num_hidden_layers": 3, "hidden_size": 128, "num_attention_heads": 2}
+TINY |= {"intermediate_size": 256, "max_position_embeddings": 1026}
+BLOCKS = {
+    "mobilebert": {"bottleneck": {"size": 64, "feed_forwards": 2}, "embedding_size": 64},
+    "deberta-base": {"relative": {"max_distance": 256, "key_bias": False}},
+    "deberta-v3-small": {"conv": {"kernel": 3, "activation": "gelu_erf"}},
+    "longformer-base-4096": {"attention_window": [32]},
+    "bigbird-roberta-base": {"block_sparse": {"block_size": 16, "random_blocks": 1, "drawn": True}},
+    "modernbert-base": {"attention_window": [None, 32, 32], "pad_token_id": 3},
+}
 STATE_GB = {"--size=base": 1.23, "--size=small": 0.325}  # weights, m and v of 110 and 29 million parameters
 
 
@@ -63,6 +75,20 @@ def test_the_step_compiles_fits_and_never_asks_its_host(processes, flags):
     assert figures["arguments_gb"] < figures["total_gb"] < 15.75
     assert figures["host_operations"] == 0 and figures["dynamic_shapes"] == 0
     assert set(figures["custom_calls"]) <= HARMLESS_ON[figures["chip"]]
+
+
+@pytest.mark.nightly
+@needs_compiler
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("size", BLOCKS)
+def test_steps_of_other_kinds_of_attention_compile_and_never_ask_their_host(size, backend):
+    overrides = json.dumps({**TINY, **BLOCKS[size]})
+    flags = (f"--size={size}", f"--overrides={overrides}", f"--backend={backend}", "--chip=v5e", "--shape=2x512")
+    done = start(*flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["fits"] and figures["host_operations"] == 0 and figures["dynamic_shapes"] == 0
+    assert set(figures["custom_calls"]) <= HARMLESS_ON["v5e"]
 
 
 HLO = """

@@ -7,7 +7,7 @@ from keras_bert.errors import UserError
 from keras_bert.tasks.answer.examples import Context, Example
 from keras_bert.tasks.answer.features import default_query_length
 from keras_bert.tasks.answer.training import Questions
-from keras_bert.text.vocabulary import check_fits, check_padding
+from keras_bert.text.vocabulary import check_fits, check_special_ids
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Answerer:
         config = model.bert_config
         longest = config.max_length
         check_fits(len(tokenizer), config.vocab_size)
-        check_padding(tokenizer.pad_id, config)
+        check_special_ids(tokenizer, config)
         max_seq_length = min(384, longest) if max_seq_length is None else max_seq_length
         if max_seq_length > longest:
             raise UserError(

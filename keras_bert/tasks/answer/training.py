@@ -110,7 +110,7 @@ def dataset(features, tokenizer, *, batch_size=32, max_seq_length=384, seed=0, *
 
     _check_labels(features)
     sizes = {"batch_size": batch_size, "max_seq_length": max_seq_length, "pad_id": tokenizer.pad_id}
-    return padded_batches(features.rows(), features.labels, seed=seed, **sizes, **options)
+    return padded_batches(features.rows(), features.labels, labels_are_places=True, seed=seed, **sizes, **options)
 
 
 def _check_labels(features):

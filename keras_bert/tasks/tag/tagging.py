@@ -17,7 +17,7 @@ from keras_bert.tasks.tag.metrics import tagging_metrics
 from keras_bert.tasks.tag.pieces import encode_words
 from keras_bert.text import characters
 from keras_bert.text.characters import regex_class
-from keras_bert.text.vocabulary import check_fits, check_padding
+from keras_bert.text.vocabulary import check_fits, check_special_ids
 
 LONGEST = 128  # pieces of a window, where nobody says
 
@@ -260,7 +260,7 @@ def _length(model, tokenizer, max_seq_length):
     """Returns the longest window, or raises a UserError if the model cannot read it or has another vocabulary."""
     config = model.bert_config
     check_fits(len(tokenizer), config.vocab_size)
-    check_padding(tokenizer.pad_id, config)
+    check_special_ids(tokenizer, config)
     if max_seq_length is None:
         return min(LONGEST, config.max_length)
     if max_seq_length > config.max_length:
