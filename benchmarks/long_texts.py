@@ -10,8 +10,8 @@ each seeing 32 on both sides, which trains 120 steps on the docstrings of whole 
     masked LM    the loss on held-out modules of over 1,024 tokens: the short model's at 64 tokens, the long one's at
                  2,048 before and after these steps, and with positions that were drawn instead of copied
     classifier   which package a text of some 1,300 tokens or more is from: docstrings of modules that follow one
-                 another, without the sentences that name a package; those of held-out modules for testing. As many
-                 epochs each
+                 another, without the sentences that name a package; those of held-out modules for testing. Whole texts
+                 and windows are read three times; shorter ones more often, in some hundred steps too
 
 The commands' figures are kept in --work_dir, and what stands there is not done again: a run may be interrupted, and
 --until ends it after a stage. The last line is one JSON line.
@@ -38,12 +38,15 @@ NAMES = re.compile(
     r"tensorflow|keras|numpy|scipy|sklearn|scikit|matplotlib|pyplot|tfds|python|\b(?:tf|np|sp|plt|mpl)\b", re.I
 )
 LENGTHENING = "--num_train_steps=120 --train_batch_size=4 --learning_rate=5e-4 --num_warmup_steps=12"
-CLASSIFYING = "--num_train_epochs=3 --learning_rate=5e-4 --train_batch_size=8 --bias_correction"
+CLASSIFYING = "--learning_rate=5e-4 --bias_correction"
 WAYS = {
-    "cut at 64": ("short", f"--max_seq_length={SHORT}"),
-    "windows of 64": ("short", f"--max_seq_length={SHORT} --long_texts=windows --doc_stride=62"),
-    "long, cut at 512": ("trained", f"--max_seq_length={MIDDLE}"),
-    "long, whole": ("trained", f"--max_seq_length={LONG}"),
+    "cut at 64": ("short", f"--max_seq_length={SHORT} --num_train_epochs=20 --train_batch_size=8"),
+    "windows of 64": (
+        "short",
+        f"--max_seq_length={SHORT} --long_texts=windows --doc_stride=62 --num_train_epochs=3 --train_batch_size=8",
+    ),
+    "long, cut at 512": ("trained", f"--max_seq_length={MIDDLE} --num_train_epochs=6 --train_batch_size=4"),
+    "long, whole": ("trained", f"--max_seq_length={LONG} --num_train_epochs=3 --train_batch_size=2"),
 }
 
 

@@ -34,7 +34,7 @@ def sentence(capsys, arguments):
         ),
         (
             ["create_pretraining_data", "--output_dir=o"],
-            "--output_dir belongs to keras-bert quickstart, pretrain, classify and 6 more commands; did you mean "
+            "--output_dir belongs to keras-bert quickstart, pretrain, classify and 7 more commands; did you mean "
             "--output_file?",
         ),
         (["quickstart", "--master=local"], "unknown flag --master"),  # which has no effect anywhere
