@@ -264,3 +264,9 @@ def test_a_misspelt_field_is_named_with_the_one_that_was_meant():
     assert config.extra["hiden_dropout_prob"] == 0.5
     assert config.unknown_fields().endswith("do nothing: hiden_dropout_prob (hidden_dropout_prob?), my_note")
     assert BertConfig.from_dict({**BASE, **{f"x{i}": i for i in range(9)}}).unknown_fields().endswith(" and 1 more")
+
+
+def test_buckets_that_leave_no_far_distances_are_refused():
+    with pytest.raises(UserError, match=r"max_distance must be more than half of relative\.buckets.* Received: 5 and 8"):
+        Config(relative={"buckets": 8, "max_distance": 5})
+    assert Config(relative={"buckets": 8, "max_distance": 6}).relative.span == 8

@@ -120,6 +120,11 @@ def checked_part(name, value):
         else:
             checked[field] = checked_count(what, item, least=0 if field in ("buckets", "random_blocks") else 1)
     part = cls(**checked)
+    if name == "relative" and part.buckets and part.max_distance - 1 <= part.buckets // 2:
+        raise UserError(
+            "relative.max_distance must be more than half of relative.buckets, from which on distances share rows. "
+            f"Received: {part.max_distance} and {part.buckets}."
+        )
     if name == "conv" and part.kernel % 2 == 0:
         raise UserError(f"conv.kernel must be an odd number of tokens. Received: {part.kernel}.")
     return part
