@@ -267,6 +267,6 @@ def test_a_misspelt_field_is_named_with_the_one_that_was_meant():
 
 
 def test_buckets_that_leave_no_far_distances_are_refused():
-    with pytest.raises(UserError, match=r"max_distance must be more than half of relative\.buckets.* Received: 5 and 8"):
-        Config(relative={"buckets": 8, "max_distance": 5})
-    assert Config(relative={"buckets": 8, "max_distance": 6}).relative.span == 8
+    with pytest.raises(UserError, match=r"must be more than half of relative\.buckets.* Received: 5 and 8"):
+        BertConfig(relative={"buckets": 8, "max_distance": 5})
+    assert BertConfig(relative={"buckets": 8, "max_distance": 6}).relative.span == 8
