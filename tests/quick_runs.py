@@ -19,13 +19,13 @@ def shared_graphs():
     models, trainers = {}, {}
     make_model, make_trainer = pretrain._make_model, pretrain.make_trainer
 
-    def shared_model(config, init_checkpoint, vocabulary, strategy, options):
+    def shared_model(config, init_checkpoint, vocabulary, strategy, options, **reading):
         if init_checkpoint is not None or strategy.num_replicas_in_sync > 1:
-            return make_model(config, init_checkpoint, vocabulary, strategy, options)
+            return make_model(config, init_checkpoint, vocabulary, strategy, options, **reading)
         fixed = {name: value for name, value in vars(options).items() if name not in FREE}
-        key = json.dumps([config.to_dict(), fixed], default=str)
+        key = json.dumps([config.to_dict(), fixed, reading], default=str)
         if key not in models:
-            made = make_model(config, init_checkpoint, vocabulary, strategy, options)
+            made = make_model(config, init_checkpoint, vocabulary, strategy, options, **reading)
             models[key] = (made, [keras.ops.convert_to_numpy(variable) for variable in variables_of(made)])
         made, values = models[key]
         keras.utils.set_random_seed(options.seed)
