@@ -164,6 +164,8 @@ def test_rows_of_the_other_kind_are_refused(packed_encoder):
     one = {"input_ids": np.array([[2, 5, 3]]), "input_mask": np.ones((1, 3), int)}
     with pytest.raises(UserError, match=r"Encoder was made with packed=True .* make batches with pack=True"):
         packed_encoder(one)
+    with pytest.raises(UserError, match="save_pretrained the model and load it without packed"):
+        kb.predict(classifier(True), TOKENIZER, ["w1"])
     with pytest.raises(
         UserError, match=r"These rows are packed .* Encoder reads one text a row; make its encoder with"
     ):
