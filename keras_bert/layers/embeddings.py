@@ -77,7 +77,7 @@ def positions_of(input_ids, pad_token_id, sequence_ids=None):
 def places_in_texts(sequence_ids):
     """Returns int32 (B, S), the place of each token in its own text, of rows that hold several.
 
-    >>> places_in_texts(ops.convert_to_tensor([[1, 1, 2, 2, 2, 0]])).tolist()
+    >>> ops.convert_to_numpy(places_in_texts(ops.convert_to_tensor([[1, 1, 2, 2, 2, 0]]))).tolist()
     [[0, 1, 0, 1, 2, 0]]
     """
     return counted_before(ops.ones_like(sequence_ids, dtype="int32"), sequence_ids)

@@ -9,7 +9,7 @@ from keras import ops
 def text_numbers(starts):
     """Returns int32 (B, N): 0, 1, 2 ..., for int (B, N) of any values.
 
-    >>> text_numbers(ops.convert_to_tensor([[0, 7, 9]])).tolist()
+    >>> ops.convert_to_numpy(text_numbers(ops.convert_to_tensor([[0, 7, 9]]))).tolist()
     [[0, 1, 2]]
     """
     return ops.cumsum(ops.ones_like(starts, dtype="int32"), axis=1) - 1
