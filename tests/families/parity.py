@@ -1,5 +1,6 @@
 """transformers itself beside a model of ours: one with random weights, its outputs, loss and gradients, both ways.
 
+torch and transformers are imported inside: doctest imports this module where the extra that brings them is missing.
 B batch, S sequence.
 """
 
@@ -7,8 +8,6 @@ import contextlib
 import logging
 
 import numpy as np
-import torch
-import transformers
 
 from keras_bert.families import find_family
 from tests.families.golden import HEADS, close, gradient_norms, labels, neutral_norms, outputs_of, with_positions
@@ -29,6 +28,9 @@ def build(family, suffix, fields, *, seed=0, spread=0.3):
         seed: of the weights.
         spread: their standard deviation.
     """
+    import torch
+    import transformers
+
     config = transformers.AutoConfig.for_model(family, **{n: x for n, x in fields.items() if n != "model_type"})
     has_pair = suffix == "ForPreTraining" and "next_sentence" in find_family(family).objectives
     has_two = suffix == "ForQuestionAnswering" or "NextSentence" in suffix or has_pair
@@ -107,6 +109,8 @@ def check(theirs, family, suffix, lengths, folder, *, seed=0, gradients=True, to
         gradients: whether the loss and gradients are compared too.
         tolerance: of the outputs and the loss, of the largest value.
     """
+    import torch
+
     row = find_family(family)
     theirs.save_pretrained(folder / "theirs")
     head = next(head for head in row.heads if head.suffix == suffix)
@@ -127,9 +131,7 @@ def check(theirs, family, suffix, lengths, folder, *, seed=0, gradients=True, to
 
     model.save_pretrained(folder / "ours", format="huggingface")
     with said() as lines:
-        again, report = getattr(transformers, row.architecture + suffix).from_pretrained(
-            folder / "ours", output_loading_info=True
-        )
+        again, report = type(theirs).from_pretrained(folder / "ours", output_loading_info=True)
     missing = report.pop("missing_keys")
     missing = [name for name in missing if "pooler" not in name or not head.stores_pooler]
     assert not missing and not any(map(len, report.values())), (missing, report)

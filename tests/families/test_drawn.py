@@ -17,7 +17,7 @@ def cases():
         yield from ((family, suffix, seed) for seed in range(DRAWN) for suffix in suffixes)
 
 
-@pytest.mark.parametrize(("family", "suffix", "seed"), cases())
+@pytest.mark.parametrize(("family", "suffix", "seed"), list(cases()))
 def test_what_transformers_computes(family, suffix, seed, tmp_path):
     pytest.importorskip("torch", reason="the parity extra")
     pytest.importorskip("transformers", reason="the parity extra")
