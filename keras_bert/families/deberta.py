@@ -123,10 +123,11 @@ def writer(version):
     def write(config):
         relative, conv = config.relative, config.conv
         said = [name for name in ("c2p", "p2c") if getattr(relative, name)]
+        is_whole = relative.max_distance == config.max_position_embeddings  # which every published file says as -1
         fields = {
             "relative_attention": relative.table,
-            "max_relative_positions": relative.max_distance,
-            "pos_att_type": said,
+            "max_relative_positions": -1 if is_whole else relative.max_distance,
+            "pos_att_type": said or None,
             "position_biased_input": config.position_embedding != "none",
             "pooler_dropout": config.classifier_input_dropout_prob or 0.0,
             "pooler_hidden_act": WRITTEN.get(config.classifier_act, config.classifier_act),
