@@ -11,9 +11,10 @@ import math
 import shlex
 from pathlib import Path
 
-from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
+from keras_bert.cli.checkpoint_flags import add_checkpoint_flags
+from keras_bert.cli.conversion import open_source, write_source
 from keras_bert.cli.flags import Group
-from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
+from keras_bert.cli.tokenizer_flags import add_rule_flags
 
 # google-research/bert's program for a task; others begin with run_classifier.py.
 SCRIPTS = {"answer": "run_squad.py", "fill_mask": "run_pretraining.py"}
@@ -43,30 +44,11 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it resolved, what it wrote, what has no place, and the next command."""
-    from keras_bert.checkpoints import (
-        FORMATS,
-        check_format,
-        check_place,
-        check_vocabulary,
-        find_format,
-        open_checkpoint,
-        write_checkpoint,
-    )
-    from keras_bert.cli.progress import Progress
-    from keras_bert.errors import UserError
+    from keras_bert.checkpoints import FORMATS, check_format, find_format
 
     check_format(args.format)
     output_dir = Path(args.output_dir)
-    check_place(output_dir)
-    checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
-    if output_dir.resolve() == checkpoint.folder.resolve():
-        raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
-    standing = find_format(output_dir)
-    if standing is not None:
-        raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
-    if not args.vocab_file:
-        check_vocabulary(checkpoint)
-    tokenizer, unread = _find_tokenizer(args, checkpoint)
+    checkpoint, tokenizer, unread = open_source(args)
     config, number = checkpoint.config, sum(map(math.prod, checkpoint.shapes.values()))
     shape = f"{config.num_hidden_layers} layers of {config.hidden_size}, vocabulary {config.vocab_size:,}"
     what = FORMATS[find_format(args.init_checkpoint)].what
@@ -74,41 +56,11 @@ def run(args):
     print(f"head: {_describe_head(checkpoint)}")
     print(f"vocabulary: {_describe_tokenizer(tokenizer, checkpoint.folder, unread)}", flush=True)
     lost = list(checkpoint.notes)
-    with Progress() as progress:
-        names = write_checkpoint(
-            checkpoint,
-            output_dir,
-            tokenizer=tokenizer,
-            unread=unread,
-            format=args.format,
-            progress=progress,
-            log=lost.append,
-        )
-    size = sum((output_dir / name).stat().st_size for name in names)
-    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
+    write_source(checkpoint, args, notes=lost, tokenizer=tokenizer, unread=unread, format=args.format)
     for note in lost:
         print(f"note: {note}")
     print(f"next: {_next_command(args.format, output_dir, checkpoint, tokenizer)}")
     return {"path": str(output_dir), "format": args.format, "notes": lost}
-
-
-def _find_tokenizer(args, checkpoint):
-    """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
-    from keras_bert.errors import UserError
-    from keras_bert.text.kinds import kind_of
-    from keras_bert.text.wordpiece.files import cannot_read, foreign_kind, unread_files
-
-    kind, asked = foreign_kind(checkpoint.folder), given_rules(args) or args.special_tokens
-    if kind is not None and not args.vocab_file:
-        if asked:
-            raise cannot_read(checkpoint.folder, kind)
-        return None, unread_files(checkpoint.folder)
-    if args.vocab_file or kind_of(checkpoint.folder):
-        return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=checkpoint.folder, contradict=True), ()
-    if asked:
-        flag = next(iter(given_rules(args)), "special_tokens")
-        raise UserError(f"--{flag} needs a vocabulary: {checkpoint.folder} has none; add --vocab_file.")
-    return None, ()
 
 
 def _describe_head(checkpoint):

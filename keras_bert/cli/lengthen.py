@@ -12,9 +12,10 @@ hundred steps of pre-training on long texts come next, by the commands that are 
 import shlex
 from pathlib import Path
 
-from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
+from keras_bert.cli.checkpoint_flags import add_checkpoint_flags
+from keras_bert.cli.conversion import open_source, write_source
 from keras_bert.cli.flags import Group, natural_number, positive_int
-from keras_bert.cli.tokenizer_flags import add_rule_flags, find_tokenizer, given_rules
+from keras_bert.cli.tokenizer_flags import add_rule_flags
 
 MAIN = ("init_checkpoint", "output_dir", "max_position_embeddings", "attention_window", "block_size")
 STEPS, WARMUP, BATCH, RATE = 500, 50, 8, "3e-5"  # of the command that is printed
@@ -58,20 +59,9 @@ def add_arguments(parser):
 
 def run(args):
     """Runs the command: prints what it made of the checkpoint, what it wrote, and what to train next."""
-    from keras_bert.checkpoints import FORMATS, check_place, find_format, lengthen_checkpoint, open_checkpoint
-    from keras_bert.checkpoints import write_checkpoint as write
-    from keras_bert.cli.progress import Progress
-    from keras_bert.errors import UserError
+    from keras_bert.checkpoints import lengthen_checkpoint
 
-    output_dir = Path(args.output_dir)
-    check_place(output_dir)
-    checkpoint = open_checkpoint(args.init_checkpoint, **checkpoint_options(args))
-    if output_dir.resolve() == checkpoint.folder.resolve():
-        raise UserError(f"--output_dir: {output_dir} is where --init_checkpoint lies; the result needs another place.")
-    standing = find_format(output_dir)
-    if standing is not None:
-        raise UserError(f"--output_dir: {output_dir} holds {FORMATS[standing].what} already; choose another place.")
-    tokenizer, unread = _find_tokenizer(args, checkpoint)
+    checkpoint, tokenizer, unread = open_source(args)
     given = {
         "attention_window": args.attention_window,
         "block_size": args.block_size,
@@ -85,33 +75,11 @@ def run(args):
     )
     _describe(args, checkpoint, new)
     lost = list(new.notes)
-    with Progress() as progress:
-        names = write(new, output_dir, tokenizer=tokenizer, unread=unread, progress=progress, log=lost.append)
-    size = sum((output_dir / name).stat().st_size for name in names)
-    print(f"wrote {output_dir} ({size / 1e6:.1f} MB): {', '.join(names)}")
+    write_source(new, args, notes=lost, tokenizer=tokenizer, unread=unread)
     for note in [*lost, *_without_effect(args, new.config)]:
         print(f"note: {note}")
-    _say_what_comes_next(output_dir, new)
-    return {"path": str(output_dir), "family": new.config.family, "notes": lost}
-
-
-def _find_tokenizer(args, checkpoint):
-    """Returns the Tokenizer by --vocab_file or from beside the checkpoint, or None, and files to copy unread."""
-    from keras_bert.checkpoints import check_vocabulary
-    from keras_bert.text.kinds import kind_of
-    from keras_bert.text.wordpiece.files import cannot_read, foreign_kind, unread_files
-
-    folder = checkpoint.folder
-    kind, asked = foreign_kind(folder), given_rules(args) or args.special_tokens
-    if kind is not None and not args.vocab_file:
-        if asked:
-            raise cannot_read(folder, kind)
-        return None, unread_files(folder)
-    if not args.vocab_file:
-        if kind_of(folder) is None:
-            return None, ()
-        check_vocabulary(checkpoint)
-    return find_tokenizer(args, vocab_file=args.vocab_file, checkpoint=folder, contradict=True), ()
+    _say_what_comes_next(Path(args.output_dir), new)
+    return {"path": args.output_dir, "family": new.config.family, "notes": lost}
 
 
 def _separator(checkpoint, tokenizer):
