@@ -2,9 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
-WAYS = ("plain", "graph", "compiled") if keras.backend.backend() == "tensorflow" else ("plain", "compiled")
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+needs_tensorflow = pytest.mark.skipif(not ON_TENSORFLOW, reason="is about TensorFlow")
+FLOAT64 = 1e-9 if ON_TENSORFLOW else 1e-5  # to which sums of float64 agree; JAX computes in float32
+WAYS = ("plain", "graph", "compiled") if ON_TENSORFLOW else ("plain", "compiled")
 
 
 def run(function, *arrays, way="plain"):

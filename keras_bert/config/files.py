@@ -218,11 +218,14 @@ class FromFiles:
             "trains_padding",
             *(("pooler",) if find_family(self.family).pools_by_head else ()),
         )
-        return {
-            field.name: _plain(getattr(self, field.name))
-            for field in dataclasses.fields(self)
-            if field.name not in given_by_the_weights and getattr(self, field.name) != getattr(again, field.name)
-        }
+        names = [field.name for field in dataclasses.fields(self) if field.name not in given_by_the_weights]
+        return {n: _plain(getattr(self, n)) for n in names if _by_layer(self, n) != _by_layer(again, n)}
+
+
+def _by_layer(config, name):
+    """Returns a field's value; of a tuple that is repeated, the value of each layer."""
+    value, layers = getattr(config, name), config.num_hidden_layers
+    return [value[i % len(value)] for i in range(layers)] if isinstance(value, tuple) and value else value
 
 
 def _model_type(fields):

@@ -200,7 +200,8 @@ class SelfAttention(ConfigLayer):
 
     def mix(self, query, key, value, places, *, training, fuse):
         """Returns float (B, Q, A, D) from query (B, Q, A, D), key and value (B, S, A, D)."""
-        is_long = self.may_be_long if query.shape[1] is None else query.shape[1] > LONG
+        length = query.shape[1]  # of JAX's exports a symbol, which is neither known nor None
+        is_long = self.may_be_long if length is None else isinstance(length, int) and length > LONG
         if is_long and places.positions is None and not training:
             return self.mix_by_blocks(query, key, value, places)
         weights = self.weights_of(query, key, places, dropout_key(self.dropout_layer, training), fuse=fuse)

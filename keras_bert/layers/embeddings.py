@@ -106,8 +106,8 @@ def trigrams(x, padding, sequence_ids=None):
     if sequence_ids is not None:
         ids = ops.cast(sequence_ids, "int32")
         edge = ops.zeros_like(ids[:, :1]) - 1
-        goes_on = ops.equal(ids, ops.concatenate([ids[:, 1:], edge], axis=1))[..., None]
-        went_on = ops.equal(ids, ops.concatenate([edge, ids[:, :-1]], axis=1))[..., None]
+        goes_on = ops.expand_dims(ops.equal(ids, ops.concatenate([ids[:, 1:], edge], axis=1)), -1)
+        went_on = ops.expand_dims(ops.equal(ids, ops.concatenate([edge, ids[:, :-1]], axis=1)), -1)
         after = ops.where(goes_on, after, padding)
         before = ops.where(went_on, before, 0.0)
     return ops.concatenate([after, x, before], axis=-1)
@@ -292,7 +292,8 @@ class EmbeddingPostprocessor(ConfigLayer):
                 f"The sequence has {length} tokens, but the model has max_position_embeddings="
                 f"{self.max_position_embeddings}. Truncate the input or load a model with more positions."
             )
-        is_pad = None if self.trains_padding else ops.equal(input_ids, self.pad_token_id)[..., None]  # (B, S, 1)
+        # (B, S, 1). Not by a slice: LiteRT has none of booleans.
+        is_pad = None if self.trains_padding else ops.expand_dims(ops.equal(input_ids, self.pad_token_id), -1)
         inputs = inputs if is_pad is None else ops.where(is_pad, ops.stop_gradient(inputs), inputs)
         segments, positions = self._segments(segment_ids), self._positions(inputs, input_ids, sequence_ids, is_pad)
         if self.projection is not None:

@@ -12,6 +12,11 @@ from keras_bert.models.quantized import check_savable, quantize_layers, quantize
 from keras_bert.models.weights import as_checkpoint, assign_arrays
 
 
+def _left_as_it_is(call, *args, **kwargs):
+    """Leaves `keras.RematScope` to the blocks (layers/remat.py)."""
+    return call
+
+
 class PretrainedModel(Checked, Cloneable, keras.Model):
     """A functional Keras model that knows its Config, its own loss, and how to load and save checkpoints.
 
@@ -27,6 +32,9 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
             ]
             raise TypeError(f"{type(self).__name__} takes {', '.join(known)}, and no {', '.join(sorted(unknown))}.")
         super().__init__(*args, **kwargs)
+        for operation in self.operations:  # Keras would wrap slices too, which TensorFlow cannot take
+            if not isinstance(operation, keras.Layer):
+                operation.rematerialized_call = _left_as_it_is
 
     def call(self, inputs, training=None, mask=None):
         """Runs the model; see models/inputs.py for what a dict may hold."""
@@ -94,9 +102,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         check_savable(self)
         super().save_weights(filepath, *args, **kwargs)
 
-    def rematerialized_call(self, layer_call, *args, **kwargs):
-        """Leaves `keras.RematScope` to the blocks (layers/remat.py)."""
-        return layer_call
+    rematerialized_call = staticmethod(_left_as_it_is)
 
     def default_loss(self):
         """Returns the loss that `compile` takes when it is given none; a bare encoder has none."""

@@ -117,7 +117,8 @@ def _load(model, checkpoint, reinit_layers):
     """Loads a checkpoint, but for a head of another task and what begins anew, and notes the `load_report`."""
     means, said = {"multi_label": False, **model.task()}, {"multi_label": False, **checkpoint.task}
     if any(said.get(name) != value for name, value in means.items()):
-        head = {weight.name for weight in model.head_weights() if weight.part != "pooler"}
+        # The pooler and ModernBERT's dense layer are trained in pre-training, too.
+        head = {weight.name for weight in model.head_weights() if not weight.name.startswith("bert/")}
         shapes = {name: shape for name, shape in checkpoint.shapes.items() if name not in head}
         checkpoint = dataclasses.replace(checkpoint, shapes=shapes)
     blocks = len(model.bert_config.passes)

@@ -6,10 +6,11 @@ import pytest
 from keras_bert.layers.block_sparse import block_sparse_attention, counted_attention, random_plans
 from keras_bert.layers.global_tokens import banded_global_attention, global_local_attention, global_slots, in_slots
 from keras_bert.layers.patterns import banded_attention, local_attention
+from tests.gradients import needs_tensorflow
 from tests.layers.test_patterns import SETTINGS
 from tests.naive_attention import random_heads, random_mask
 
-pytestmark = pytest.mark.nightly
+pytestmark = [pytest.mark.nightly, needs_tensorflow]
 LENGTHS = (1, 9, 331)  # in one block, and cut
 BLOCKS = {"block_size": 4, "plan": random_plans(2, 400, 4, 2, 0, True)}  # in full up to 36 tokens
 

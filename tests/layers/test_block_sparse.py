@@ -10,6 +10,7 @@ from keras_bert.layers.block_sparse import (
     random_plan,
     random_plans,
 )
+from tests.gradients import FLOAT64
 from tests.layers.test_patterns import SETTINGS, gradients, run_under_jax
 from tests.naive_attention import assert_real_rows_equal, attend, random_heads, random_mask
 
@@ -88,7 +89,7 @@ def test_gradients_by_blocks_are_those_of_the_dense_form(drawn, length):
     by_blocks = gradients(lambda *h: real * block_sparse_attention(*h, mask, **settings), heads)
     dense = gradients(lambda *h: real * counted_attention(*h, mask, **settings), heads)
     for found, expected in zip(by_blocks, dense, strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+        np.testing.assert_allclose(found, expected, atol=FLOAT64)
         assert np.abs(expected).max() > 0.1
 
 

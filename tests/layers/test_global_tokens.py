@@ -5,6 +5,7 @@ import pytest
 
 from keras_bert.layers import patterns
 from keras_bert.layers.global_tokens import banded_global_attention, global_local_attention, global_slots, in_slots
+from tests.gradients import FLOAT64
 from tests.layers.test_patterns import SETTINGS, gradients, run_under_jax
 from tests.naive_attention import assert_real_rows_equal, attend, random_heads, random_mask
 
@@ -120,7 +121,7 @@ def test_gradients_by_slots_are_those_of_the_full_band(length):
     real = mask[:, :, None, None].astype("float64")
     by_slot = gradients(lambda *h: real * by_slots(h, mask, global_mask, window=2, slots=4), heads)
     for found, expected in zip(by_slot, gradients_by_band(heads, mask, global_mask), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-9)
+        np.testing.assert_allclose(found, expected, atol=FLOAT64)
         assert np.abs(expected).max() > 0.1
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_bert.layers import patterns
 from keras_bert.layers.patterns import banded_attention, framed_attention, heads_first, local_attention, neighbours
+from tests.gradients import FLOAT64, ON_TENSORFLOW, needs_tensorflow
 from tests.naive_attention import assert_real_rows_equal, attend, random_heads, random_mask
 
 SETTINGS = {"scale": 0.5, "rate": 0.0, "dropout_key": None, "fuse": False}
@@ -128,6 +130,7 @@ def test_real_lengths_are_cut_into_blocks_and_equal_the_full_band():
     assert_real_rows_equal(local_attention(*heads, mask, window=window, **SETTINGS), expected, mask)
 
 
+@needs_tensorflow
 def test_whether_blocks_are_worth_it_is_one_rule_for_numbers_and_tensors():
     import tensorflow as tf
 
@@ -145,6 +148,7 @@ def test_whether_blocks_are_worth_it_is_one_rule_for_numbers_and_tensors():
             assert pair[1] <= pair[0]
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("block", [3, 4, 7])
 def test_the_frames_gradient_is_tensorflows_own(block):
     import tensorflow as tf
@@ -162,19 +166,28 @@ def test_the_frames_gradient_is_tensorflows_own(block):
                     loss = tf.reduce_sum(framed * tf.reshape(tf.range(tf.size(framed, tf.int64)), framed.shape).numpy())
                 results.append([framed, *tape.gradient(loss, [x, extra])])
             for expected, found in zip(*results, strict=True):
-                np.testing.assert_allclose(found, expected, atol=1e-9)
+                np.testing.assert_allclose(found, expected, atol=FLOAT64)
 
 
 def gradients(function, tensors):
     """Returns what a function of float tensors gives, and the gradients of a fixed weighted sum of it."""
+
+    def weighted(*tensors):
+        result = function(*tensors)
+        weights = ops.cast(ops.sin(ops.cast(ops.arange(ops.size(result)), "float32")), result.dtype)
+        return ops.sum(result * ops.reshape(weights, ops.shape(result))), result
+
+    tensors = [ops.convert_to_tensor(tensor) for tensor in tensors]
+    if not ON_TENSORFLOW:
+        import jax
+
+        (_, result), found = jax.value_and_grad(weighted, argnums=range(len(tensors)), has_aux=True)(*tensors)
+        return [result, *found]
     import tensorflow as tf
 
-    tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        result = function(*tensors)
-        weights = tf.cast(tf.sin(tf.cast(tf.range(tf.size(result)), "float32")), result.dtype)
-        loss = tf.reduce_sum(result * tf.reshape(weights, tf.shape(result)))
+        loss, result = weighted(*tensors)
     return [result, *tape.gradient(loss, tensors)]
 
 
@@ -194,7 +207,7 @@ def test_gradients_of_blocks_are_those_of_the_full_band(packed):
             return real * banded_attention(q, k, v, mask, window=window, sequence_ids=ids, **SETTINGS)
 
         for found, expected in zip(gradients(by_blocks, heads), gradients(by_band, heads), strict=True):
-            np.testing.assert_allclose(found, expected, atol=1e-9)
+            np.testing.assert_allclose(found, expected, atol=FLOAT64)
             assert np.abs(expected).max() > 0.1
 
 
@@ -265,6 +278,7 @@ def test_dropout_takes_a_share_and_keeps_the_mean():
         np.testing.assert_allclose(np.ravel(run({"rate": rate, "dropout_key": None})), 1, atol=1e-6)
 
 
+@needs_tensorflow
 def test_no_tensor_of_a_long_text_grows_with_its_square():
     import tensorflow as tf
 

@@ -27,7 +27,8 @@ HEADS = {  # {name of a model in asking.py: (task, how it is made of an Encoder)
 }
 # MobileBERT's last token reads the one after it: padding, or nothing where the row ends. Its choices, of many lengths,
 # are 2e-4 apart where one side pads a row that fills the other's.
-WIDTH_MATTERS = {("mobilebert", "multiple_choice")}
+# Which blocks a token of BigBird's sees depends on how many there are, those of padding among them.
+WIDTH_MATTERS = {("mobilebert", "multiple_choice"), ("big_bird", "multiple_choice")}
 MODELS = [
     pytest.param(family, name, marks=pytest.mark.slow if name == "classify" else pytest.mark.nightly)
     for family in FAMILIES

@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 
 from keras_bert.checkpoints import open_checkpoint
-from keras_bert.config import BertConfig
+from keras_bert.config import BertConfig, Config
 from keras_bert.data.texts import text_dataset, text_rows
 from keras_bert.errors import UserError
-from keras_bert.models import BertClassifier, BertEncoder, BertPretrainer, BertTokenClassifier
+from keras_bert.models import (
+    BertClassifier,
+    BertEncoder,
+    BertPretrainer,
+    BertTokenClassifier,
+    Classifier,
+    Encoder,
+    Pretrainer,
+)
 from keras_bert.models.weights import as_checkpoint, collect_arrays
 from keras_bert.tasks.predicting import predict_rows
 from keras_bert.tasks.runs import Learnable, best_of_runs, model_maker, write_model, write_results
@@ -84,6 +92,17 @@ def test_a_head_is_kept_for_the_very_same_task_alone(config, tokenizer, tmp_path
         assert other.load_report.new == ["output_weights", "output_bias"]
         assert np.abs(np.asarray(other.head.kernel) - np.asarray(saved.head.kernel)).max() > 0.01
         assert differing(other, checkpoint) == []
+
+
+def test_what_the_heads_of_a_family_share_is_taken_over_from_pre_training(tmp_path):
+    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = Config.from_name("modernbert-base", **sizes, intermediate_size=12, pad_token_id=0)
+    pretrained = Pretrainer(Encoder(config))
+    pretrained.save_pretrained(tmp_path)
+    shared = pretrained.masked_lm_transform.dense.kernel
+    model = model_maker(config, lambda encoder: Classifier(encoder, 2), checkpoint=open_checkpoint(tmp_path))()
+    assert model.load_report.new == ["output_weights", "output_bias"]
+    assert any(v.shape == shared.shape and np.array_equal(v, shared) for v in model.trainable_variables)
 
 
 def test_the_top_begins_anew(config, pretrained):
