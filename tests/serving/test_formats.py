@@ -13,6 +13,7 @@ from keras_bert.models import BertClassifier, BertEncoder
 from keras_bert.serving.export import export
 from keras_bert.serving.formats import FORMATS
 from keras_bert.text.tokenizer import Tokenizer
+from tests.serving.test_every_family import model_of
 
 HEADS = ("embed", "classify", "score", "fill_mask")  # embeddings, probabilities, a number, logits at positions
 
@@ -164,3 +165,32 @@ def test_hugging_face_s_gelu(config, tokenizer, inputs, tmp_path, format):
     model = BertClassifier(BertEncoder(config.replace(hidden_act="gelu_erf")), 1)
     path = export(model, tokenizer, tmp_path / "1", format=format).path
     np.testing.assert_allclose(RUNTIMES[format](path, inputs)["score"], np.asarray(model(inputs))[:, 0], atol=1e-4)
+
+
+FAMILIES = ("roberta", "albert", "mobilebert", "deberta", "deberta-v2", "modernbert", "longformer", "big_bird")
+OFTEN = {("modernbert", "litert"), ("roberta", "litert")}  # which have refused a slice of booleans
+
+
+@pytest.mark.parametrize(
+    ("family", "format"),
+    [
+        pytest.param(family, format, marks=pytest.mark.slow if (family, format) in OFTEN else pytest.mark.nightly)
+        for family in FAMILIES
+        for format in RUNTIMES
+    ],
+)
+def test_other_families_have_the_model_s_numbers(tokenizer, tmp_path, family, format):
+    if format == "onnx":
+        pytest.importorskip("tf2onnx", reason="tf2onnx (the onnx extra) is not installed")
+    model = model_of(family, "classify", tokenizer)
+    path = export(model, tokenizer, tmp_path / "1", format=format).path
+    mask = (np.arange(29) < np.array([[29], [20], [3]])).astype(np.int32)
+    ids = np.where(mask, np.random.default_rng(0).integers(5, 60, mask.shape), tokenizer.pad_id).astype(np.int32)
+    ids[0, 9] = tokenizer.sep_id
+    every = {"input_ids": ids, "input_mask": mask, "segment_ids": (np.arange(29) > 9).astype(np.int32) * mask}
+    every["global_attention_mask"] = (np.arange(29) < 1).astype(np.int32) * np.ones_like(mask)
+    given = {name: every[name] for name in model.input}
+    logits = np.asarray(model(given))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    assert np.abs(probabilities[0] - probabilities[1]).max() > 0.01
+    np.testing.assert_allclose(RUNTIMES[format](path, given)["probabilities"], probabilities, atol=1e-4)
