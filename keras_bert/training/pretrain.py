@@ -65,8 +65,8 @@ def pretrain(
         input_files: TFRecord files to train on: paths, globs or directories. With phases, those of all lengths.
         output_dir: folder for the model, its logs and, while the run goes on, its checkpoints.
         config: the Config; ignored where `init_checkpoint` has its own. Its family says what the model is trained for:
-            masked tokens and the sentence pairs of the records (BERT, ALBERT), or masked tokens alone (RoBERTa, XLM-R,
-            DistilBERT). The discriminator of ELECTRA is refused.
+            masked tokens and the sentence pairs of the records (BERT, ALBERT, MobileBERT, BigBird), or masked tokens
+            alone. The discriminator of ELECTRA is refused.
         tokenizer: the Tokenizer of the records, saved with the model.
         init_checkpoint: a checkpoint of any known format to start from; fresh weights if None. Its embeddings grow
             where the records' vocabulary extends its own.
