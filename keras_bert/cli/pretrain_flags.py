@@ -13,7 +13,7 @@ OPTIONS = {
             *("train_batch_size", "eval_batch_size", "learning_rate", "num_train_steps", "num_warmup_steps", "phases"),
             *("gradient_accumulation_steps", "optimizer", "max_minutes", "eval_every", "max_eval_steps", "masking"),
             *("masked_lm_prob", "save_checkpoints_steps", "keep_checkpoints", "on_divergence", "dtype", "remat"),
-            "bias_correction",
+            *("bias_correction", "schedule", "num_decay_steps", "decay_from", "beta_2", "weight_decay"),
         )
     },
     "iterations_per_loop": "steps_per_loop",
@@ -90,7 +90,22 @@ def _add_training(parser):
         type=float,
         help="train for this time; --num_warmup_steps of --num_train_steps is the share of it that is warm-up",
     )
-    training.add_argument("--optimizer", default="adamw", help="adamw, or lamb for batches of thousands")
+    training.add_argument(
+        "--schedule", default="linear", help="how the rate falls: linear, cosine, constant (not), or wsd (at the end)"
+    )
+    training.add_argument(
+        "--num_decay_steps", type=positive_int, help="of wsd, the last steps, with a falling rate (default: a tenth)"
+    )
+    training.add_argument(
+        "--decay_from", metavar="RUN", help="go on from a run's newest checkpoint, or a named one, with a falling rate"
+    )
+    training.add_argument(
+        "--optimizer", default="adamw", help="adamw; lamb for batches of thousands; or muon, for matrices of blocks"
+    )
+    rare.add_argument(
+        "--beta_2", type=float, default=0.999, help="of the second moments; RoBERTa took 0.98"
+    )
+    rare.add_argument("--weight_decay", type=float, default=0.01, help="of matrices")
     add_bool(
         rare,
         "bias_correction",
