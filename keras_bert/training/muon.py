@@ -60,13 +60,11 @@ class Muon(BertAdamW):
         if v is not None:
             super().update_variable(variable, gradient, m, v, rate)
             return
-        new_m = self.momentum * m + (1.0 - self.momentum) * gradient
+        self.decay_variable(variable, gradient, rate)
+        new_m = m + (1.0 - self.momentum) * (gradient - m)
         self.assign(m, new_m)
-        update = orthogonal((1.0 - self.momentum) * gradient + self.momentum * new_m)
-        update = RMS * math.sqrt(max(variable.shape)) * update
-        if self.decay and self.decays(variable):
-            update = update + self.decay * variable
-        self.assign_sub(variable, rate * update)
+        update = orthogonal(gradient + self.momentum * (new_m - gradient))
+        self.assign_sub(variable, rate * RMS * math.sqrt(max(variable.shape)) * update)
 
     def get_config(self):
         """Returns the constructor's arguments."""

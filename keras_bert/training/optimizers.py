@@ -154,6 +154,15 @@ class DecayedAdam(keras.optimizers.Optimizer):
         """Says whether a variable decays."""
         return self.decayed[self._get_variable_index(variable)]
 
+    def decay_variable(self, variable, gradient, rate):
+        """Lets a variable lose its decay, if it decays; on TensorFlow not before its gradient is there."""
+        if not (self.decay and self.decays(variable)):
+            return
+        if _on_tensorflow():
+            _tensorflow().decay(variable, gradient, rate * self.decay)
+        else:
+            self.assign_sub(variable, rate * self.decay * variable)
+
     def correction(self, dtype):
         """Returns (c, e) for which c * m / (sqrt(v) + e) is Adam's update, its bias corrected if that was asked for."""
         if not self.bias_correction:
@@ -200,8 +209,7 @@ class BertAdamW(DecayedAdam):
         if not _on_tensorflow() or keras.backend.standardize_dtype(variable.dtype) not in ("float32", "float64"):
             super().update_variable(variable, gradient, m, v, rate)
             return
-        if self.decay and self.decays(variable):
-            _tensorflow().decay(variable, gradient, rate * self.decay)
+        self.decay_variable(variable, gradient, rate)
         factor, epsilon = self.correction(variable.dtype)
         betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
         _tensorflow().apply_adam(variable, m, v, gradient, rate=rate * factor, epsilon=epsilon, **betas)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_bert.data.dynamic import Ramp
 from keras_bert.errors import UserError
 from keras_bert.training.muon import Muon
 from keras_bert.training.optimizers import BertAdamW, Lamb
@@ -54,7 +55,8 @@ class PretrainOptions:
         steps_per_loop: steps between two rows of the log.
         eval_every: steps between two evaluations (the first row of the log after them); at the end alone if None.
         max_eval_steps: batches of an evaluation; all if None.
-        max_predictions, masking, masked_lm_prob: see `pretraining_dataset`.
+        max_predictions, masking, masked_lm_prob: see `pretraining_dataset`. A pair of shares is gone through from the
+            first step to the last; what is measured is masked by the last.
         save_checkpoints_steps: steps between two checkpoints.
         keep_checkpoints: how many of the newest stay.
         on_divergence: "stop" where the loss is NaN or explodes; "rewind" goes back to the newest checkpoint and
@@ -86,7 +88,7 @@ class PretrainOptions:
     max_eval_steps: int | None = None
     max_predictions: int | None = None
     masking: str | None = None
-    masked_lm_prob: float | None = None
+    masked_lm_prob: float | tuple[float, float] | None = None
     save_checkpoints_steps: int = 1000
     keep_checkpoints: int = 3
     on_divergence: str = "stop"
@@ -104,6 +106,11 @@ class PretrainOptions:
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
         self._check_decay()
+        if isinstance(self.masked_lm_prob, (tuple, list)):
+            if len(self.masked_lm_prob) != 2:
+                raise UserError(f"masked_lm_prob must be a number or two. Received: {self.masked_lm_prob!r}.")
+            if self.max_minutes is not None:
+                raise UserError("A masked_lm_prob that changes goes by steps; leave max_minutes out.")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise UserError(f"max_minutes must be over 0. Received: {self.max_minutes}.")
         if self.num_warmup_steps >= self.total_steps and self.max_minutes is not None:
@@ -159,10 +166,17 @@ class PretrainOptions:
         """The steps of all phases."""
         return sum(phase.num_train_steps for phase in self.phase_list)
 
-    @property
-    def masks(self):
-        """What `pretraining_dataset` is told about masks."""
-        return {"max_predictions": self.max_predictions, "masking": self.masking, "masked_lm_prob": self.masked_lm_prob}
+    def masks(self, *, first_step=None):
+        """Returns what `pretraining_dataset` is told about masks.
+
+        Args:
+            first_step: that of the phase whose records are read; None for records to measure on.
+        """
+        share = self.masked_lm_prob
+        if isinstance(share, (tuple, list)):
+            first, last = share
+            share = last if first_step is None else Ramp(first, last, batches=self.total_steps, offset=first_step)
+        return {"max_predictions": self.max_predictions, "masking": self.masking, "masked_lm_prob": share}
 
     def fixed(self):
         """Returns {name: value} of what a run must keep to when it goes on, fit for JSON."""
