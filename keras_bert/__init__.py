@@ -41,6 +41,7 @@ _EXPORTS = {
     "keras_bert.tasks.fill_mask.filling": ("fill_mask",),
     "keras_bert.text.tokenizer": ("Tokenizer",),
     "keras_bert.training.evaluation": ("evaluate_pretraining",),
+    "keras_bert.training.muon": ("Muon", "muon"),
     "keras_bert.training.optimizers": ("BertAdamW", "Lamb", "adamw", "lamb"),
     "keras_bert.training.pretrain": ("pretrain",),
     "keras_bert.training.schedules": ("WarmupLinearDecay", "WarmupSchedule"),

@@ -19,7 +19,7 @@ WAYS = {
 MEMORY_ROWS = {
     "weights": "weights",
     "copies": "weights in 16 bits",
-    "optimizer": "optimizer ({optimizer}: m and v)",
+    "optimizer": "optimizer ({optimizer})",
     "gradients": "gradients, as activations go",
     "activations": "activations",
     "temporaries": "largest temporaries",
@@ -73,7 +73,7 @@ def add_arguments(parser):
     training.add_argument(
         "--max_predictions_per_seq", type=positive_int, help="masked positions an example (default: 15%% of its tokens)"
     )
-    training.add_argument("--optimizer", choices=("adamw", "lamb"), default="adamw", help="optimizer")
+    training.add_argument("--optimizer", choices=("adamw", "lamb", "muon"), default="adamw", help="optimizer")
     training.add_argument(
         "--memory",
         type=memory_size,

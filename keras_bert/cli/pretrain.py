@@ -205,7 +205,7 @@ def _describe(devices):
 def _print_records(files, eval_files, tokenizer, args):
     """Prints what the records are, how they are masked, and how often the training will see them."""
     from keras_bert.data.checking import common_layout, group_by_length
-    from keras_bert.data.dynamic import dynamic_masking
+    from keras_bert.data.dynamic import Ramp, dynamic_masking
     from keras_bert.data.manifests import count_examples
     from keras_bert.training.phases import parse_phases
 
@@ -221,7 +221,10 @@ def _print_records(files, eval_files, tokenizer, args):
             masks = {
                 OPTIONS[flag]: getattr(args, flag) for flag in ("max_predictions_per_seq", "masking", "masked_lm_prob")
             }
-            print(f"masking: {dynamic_masking(same, vocabulary=tokenizer, **masks)}; fresh each time a record is read")
+            if isinstance(args.masked_lm_prob, tuple):
+                masks["masked_lm_prob"] = Ramp(*args.masked_lm_prob, batches=1)
+            made = dynamic_masking(same, max_seq_length=layout.max_seq_length, vocabulary=tokenizer, **masks)
+            print(f"masking: {made}; fresh each time a record is read")
     if args.max_minutes:
         print(f"training: {args.max_minutes:g} minutes; a run that is resumed goes by the time, not step by step")
         return

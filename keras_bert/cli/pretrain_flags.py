@@ -13,7 +13,7 @@ OPTIONS = {
             *("train_batch_size", "eval_batch_size", "learning_rate", "num_train_steps", "num_warmup_steps", "phases"),
             *("gradient_accumulation_steps", "optimizer", "max_minutes", "eval_every", "max_eval_steps", "masking"),
             *("masked_lm_prob", "save_checkpoints_steps", "keep_checkpoints", "on_divergence", "dtype", "remat"),
-            "bias_correction",
+            *("bias_correction", "schedule", "num_decay_steps", "decay_from", "beta_2", "weight_decay"),
         )
     },
     "iterations_per_loop": "steps_per_loop",
@@ -21,6 +21,21 @@ OPTIONS = {
     "skip_damaged_records": "skip_damaged",
     "random_seed": "seed",
 }
+
+
+def share(text):
+    """Returns the share, or the pair of the first and the last, that a flag says.
+
+    >>> share("0.15"), share("0.3:0.15")
+    (0.15, (0.3, 0.15))
+    """
+    try:
+        numbers = tuple(map(float, text.split(":")))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 2):
+        raise argparse.ArgumentTypeError(f"expected a share such as 0.15, or two such as 0.3:0.15, received {text!r}")
+    return numbers if len(numbers) == 2 else numbers[0]
 
 
 OLD_FLAGS = ("master", "num_tpu_cores")  # of clusters, which TensorFlow 2 finds by itself
@@ -56,7 +71,10 @@ def _add_records(parser):
         "--masking", help="of unmasked records: token, whole_word or ngram (default: the manifest's, or token)"
     )
     rare.add_argument(
-        "--masked_lm_prob", type=float, help="of unmasked records: share to mask (default: the manifest's, or 0.15)"
+        "--masked_lm_prob",
+        type=share,
+        metavar="SHARE[:LAST]",
+        help="of unmasked records: share to mask, or 0.3:0.15 from step to step (default: the manifest's, or 0.15)",
     )
     add_bool(rare, "skip_damaged_records", default=False, help="skip and count corrupt records")
 
@@ -90,7 +108,20 @@ def _add_training(parser):
         type=float,
         help="train for this time; --num_warmup_steps of --num_train_steps is the share of it that is warm-up",
     )
-    training.add_argument("--optimizer", default="adamw", help="adamw, or lamb for batches of thousands")
+    training.add_argument(
+        "--schedule", default="linear", help="how the rate falls: linear, cosine, constant (not), or wsd (at the end)"
+    )
+    training.add_argument(
+        "--num_decay_steps", type=positive_int, help="of wsd, the last steps, with a falling rate (default: a tenth)"
+    )
+    training.add_argument(
+        "--decay_from", metavar="RUN", help="go on from a run's newest checkpoint, or a named one, with a falling rate"
+    )
+    training.add_argument(
+        "--optimizer", default="adamw", help="adamw; lamb for batches of thousands; or muon, for matrices of blocks"
+    )
+    rare.add_argument("--beta_2", type=float, default=0.999, help="of the second moments; RoBERTa took 0.98")
+    rare.add_argument("--weight_decay", type=float, default=0.01, help="of matrices")
     add_bool(
         rare,
         "bias_correction",

@@ -12,7 +12,7 @@ from keras_bert.data.checking import (
     record_files,
     require_one_batch,
 )
-from keras_bert.data.dynamic import dynamic_masking
+from keras_bert.data.dynamic import Ramp, dynamic_masking
 from keras_bert.data.manifests import (
     SENTENCE_TASKS,
     count_examples,
@@ -80,7 +80,8 @@ def pretraining_dataset(
         vocabulary: that of the model, as a Vocabulary, a Tokenizer or the path of a vocab.txt; refuses records
             that were made with another one. None takes the one beside unmasked records.
         masking: for unmasked records, "token", "whole_word" or "ngram"; None takes the manifest's.
-        masked_lm_prob: for unmasked records, the share of the tokens to predict; None takes the manifest's.
+        masked_lm_prob: for unmasked records, the share of the tokens to predict, or a `keras_bert.data.dynamic.Ramp`
+            from one share to another by the number of the batch; None takes the manifest's.
         remask: draw fresh masks in each epoch. False gives a record the same masks whenever it is read, which makes
             figures on held-out records comparable.
         start_batch: the number of the first batch, counting from 0. Whole epochs before it are left out by arithmetic
@@ -119,7 +120,13 @@ def pretraining_dataset(
     layout = common_layout(files, max_seq_length, max_predictions, skip_damaged=skip_damaged)
     settings = {"masking": masking, "masked_lm_prob": masked_lm_prob}
     if layout.dynamic:
-        masks = dynamic_masking(files, vocabulary=vocabulary, max_predictions=max_predictions, **settings)
+        masks = dynamic_masking(
+            files,
+            max_seq_length=layout.max_seq_length,
+            vocabulary=vocabulary,
+            max_predictions=max_predictions,
+            **settings,
+        )
         vocabulary = masks.vocabulary
     else:
         masks = None
@@ -139,6 +146,8 @@ def pretraining_dataset(
     )
     dataset = stream.dataset(start=start_batch * batch_size, count=count)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder or repeat)
+    if isinstance(masked_lm_prob, Ramp):  # else not: a strategy could not share out what is zipped, see stream.py
+        dataset = dataset.enumerate(start_batch).map(lambda number, batch: (*batch, number))
     skipped = sorted({number for number in skip_batches if number >= start_batch})
     dataset = _without(dataset, skipped, first=start_batch)
     share = slice(shard_index * batch_size // num_shards, (shard_index + 1) * batch_size // num_shards)
@@ -219,6 +228,8 @@ def _finished(dataset, batches):
 def _parser(layout, check, masks, sentence_weight, *, seed, share, pad):
     """Returns the function from serialised records (B,) and their numbers (B,) to (x, y, sample_weight).
 
+    Where masks go by it, it takes the number of the batch, too.
+
     Args:
         layout: the RecordLayout.
         check: callable(features, numbers) that fails on wrong values.
@@ -238,14 +249,14 @@ def _parser(layout, check, masks, sentence_weight, *, seed, share, pad):
         padded = tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
         return tf.ensure_shape(padded, (rows, *values.shape[1:]))
 
-    def parse(records, numbers):
+    def parse(records, numbers, batch=0):
         records, numbers = records[share], numbers[share]
         stored = tf.io.parse_example(records, spec)
         features = {name: stored[in_file] for name, in_file in layout.names.items()}
         check(features, numbers)  # as int64: a cast would make small numbers of large ones
         features = {n: tf.cast(v, tf.int32) if v.dtype == tf.int64 else v for n, v in features.items()}
         if masks is not None:
-            features |= masks.features(features["input_ids"], numbers, seed=seed)
+            features |= masks.features(features["input_ids"], numbers, batch, seed=seed)
         inputs = ["input_ids", "input_mask", "segment_ids", "masked_lm_positions"]
         if layout.packed:
             inputs += ["sequence_ids", "sequence_starts"]

@@ -22,8 +22,10 @@ from keras_bert.training.scores import block_scores, place_terms
 
 BYTES = {"float32": 4, "bfloat16": 2}
 COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16"}  # policy -> dtype of the activations
-KEPT = {"adamw": 2, "lamb": 2}  # float32 numbers that the optimizer keeps for each parameter: m and v
-AHEAD = {"adamw": 0, "lamb": 3}  # those it works out for each weight before its gradient is there, such as the decay
+# float32 numbers that the optimizer keeps for each parameter of the blocks' matrices, and of the rest: m, or m and v
+KEPT = {"adamw": (2, 2), "lamb": (2, 2), "muon": (1, 2)}
+# Those it works out for each weight that decays before its gradient is there.
+AHEAD = {"adamw": 0, "lamb": 3, "muon": 0}
 # Of the tensors' memory, besides, fitted to the rows of benchmarks/memory.py: TensorFlow's allocator gives larger
 # blocks than asked and leaves gaps, some 13 %; the rest are tensors that the tables do not name.
 UNUSED = 0.2
@@ -135,7 +137,7 @@ class Memory:
     Attributes:
         weights: the parameters, float32.
         copies: the matrices among them in 16 bits, under mixed precision.
-        optimizer: m and v.
+        optimizer: m and v; of a block's matrices Muon has m alone.
         gradients: those of all parameters, float32, as the backward pass ends.
         activations: what is kept for the backward pass, as the forward pass ends.
         temporaries: the largest ones, at the fullest moment of the step.
@@ -163,7 +165,7 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
         step: a Step.
         dtype: "float32" or "mixed_bfloat16".
         remat: whether each block keeps its input alone and is computed again in the backward pass (keras.RematScope).
-        optimizer: "adamw" or "lamb".
+        optimizer: "adamw", "lamb" or "muon".
         objectives: what the model is pre-trained for; None for the family's own.
 
     Example:
@@ -186,7 +188,7 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
     fixed = {
         "weights": weights,
         "copies": 0 if compute == "float32" else BYTES[compute] * matrices,
-        "optimizer": KEPT[optimizer] * trained,
+        "optimizer": 4 * _kept(every, len(config.passes), *KEPT[optimizer]),
     }
     scores, reads_all = "masked_lm" in objectives, "replaced_tokens" in objectives
     embeddings = size(TOKENS, *_embedding_tables(config))
@@ -217,6 +219,15 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
         unused=unused,
         graph=graph,
         peak=tensors + unused + graph,
+    )
+
+
+def _kept(weights, blocks, of_matrices, of_others):
+    """Returns how many numbers an optimizer keeps, with so many a number of a block's matrices, and of the others."""
+    return sum(
+        math.prod(weight.shape) * (of_matrices if 0 < weight.depth <= blocks and len(weight.shape) == 2 else of_others)
+        for weight in weights
+        if weight.trains
     )
 
 

@@ -13,6 +13,11 @@ from keras_bert.training.layer_decay import check_layer_decay, layer_rates
 from keras_bert.training.schedules import WarmupSchedule
 
 HOOKS = ("_all_reduce_sum_gradients", "_clip_gradients")  # TensorFlow's, which DecayedAdam replaces
+# {option of `adamw` that is the schedule's: its default}
+SCHEDULE_OPTIONS = {
+    **{"num_train_steps": None, "num_warmup_steps": 0, "schedule": "linear", "power": 1.0, "end_learning_rate": 0.0},
+    **{"num_decay_steps": None, "warmup": "replaces"},
+}
 
 
 class DecayedAdam(keras.optimizers.Optimizer):
@@ -64,13 +69,17 @@ class DecayedAdam(keras.optimizers.Optimizer):
         self._given_reduced = False  # whether `apply_reduced` is what calls `apply`
 
     def build(self, variables):
-        """Makes m and v for each variable."""
+        """Makes the optimizer's variables: m and v for each variable that is trained."""
         if self.built:
             return
         if self.layer_decay is not None:
             self.layer_rates = layer_rates(variables, self.layer_decay)
         self.decayed = [len(variable.shape) > 1 and not self._is_excluded(variable) for variable in variables]
         super().build(variables)
+        self.make_moments(variables)
+
+    def make_moments(self, variables):
+        """Makes m and v for each variable."""
         self.momentums = self.add_optimizer_variables(variables, "m")
         self.velocities = self.add_optimizer_variables(variables, "v")
 
@@ -145,6 +154,15 @@ class DecayedAdam(keras.optimizers.Optimizer):
         """Says whether a variable decays."""
         return self.decayed[self._get_variable_index(variable)]
 
+    def decay_variable(self, variable, gradient, rate):
+        """Lets a variable lose its decay, if it decays; on TensorFlow not before its gradient is there."""
+        if not (self.decay and self.decays(variable)):
+            return
+        if _on_tensorflow():
+            _tensorflow().decay(variable, gradient, rate * self.decay)
+        else:
+            self.assign_sub(variable, rate * self.decay * variable)
+
     def correction(self, dtype):
         """Returns (c, e) for which c * m / (sqrt(v) + e) is Adam's update, its bias corrected if that was asked for."""
         if not self.bias_correction:
@@ -191,8 +209,7 @@ class BertAdamW(DecayedAdam):
         if not _on_tensorflow() or keras.backend.standardize_dtype(variable.dtype) not in ("float32", "float64"):
             super().update_variable(variable, gradient, m, v, rate)
             return
-        if self.decay and self.decays(variable):
-            _tensorflow().decay(variable, gradient, rate * self.decay)
+        self.decay_variable(variable, gradient, rate)
         factor, epsilon = self.correction(variable.dtype)
         betas = {"beta_1": self.beta_1, "beta_2": self.beta_2}
         _tensorflow().apply_adam(variable, m, v, gradient, rate=rate * factor, epsilon=epsilon, **betas)
@@ -240,17 +257,21 @@ def adamw(
     schedule="linear",
     power=1.0,
     end_learning_rate=0.0,
+    num_decay_steps=None,
+    warmup="replaces",
     **options,
 ):
     """Returns BERT's optimizer with its schedule.
 
     Args:
-        learning_rate: the peak rate, over 0 (or a schedule of Keras, then without the five that follow).
+        learning_rate: the peak rate, over 0 (or a schedule of Keras, then without the seven that follow).
         num_train_steps: steps over which the rate falls to 0; a constant rate if None.
         num_warmup_steps: steps over which it rises from 0, at most `num_train_steps`.
-        schedule: how it falls: "linear", "polynomial", "cosine" or "constant", see WarmupSchedule.
+        schedule: how it falls: "linear", "polynomial", "cosine", "constant" or "wsd", see WarmupSchedule.
         power: of the polynomial.
         end_learning_rate: what it falls to instead of 0.
+        num_decay_steps: of "wsd", the last steps, over which it falls; None for a tenth of all.
+        warmup: "replaces" the first steps of the fall, or "multiplies" them as in ELECTRA's code.
         **options: `weight_decay` (0.01), of matrices alone; `bias_correction` (False), Adam's; `layer_decay` (None), a
             factor from each layer to the one below, such as 0.9; `global_clipnorm` (1.0), the norm that all gradients
             together are scaled down to; `beta_1` (0.9), `beta_2` (0.999) and `epsilon` (1e-6); and what every
@@ -264,61 +285,53 @@ def adamw(
         >>> float(adamw(2e-5, num_train_steps=100, num_warmup_steps=10).learning_rate)
         0.0
     """
-    rate = _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate)
-    return BertAdamW(rate, **options)
+    given = {"num_train_steps": num_train_steps, "num_warmup_steps": num_warmup_steps, "schedule": schedule}
+    given |= {"power": power, "end_learning_rate": end_learning_rate}
+    given |= {"num_decay_steps": num_decay_steps, "warmup": warmup}
+    return scheduled(BertAdamW, learning_rate, given | options)
 
 
-def lamb(
-    learning_rate,
-    *,
-    num_train_steps=None,
-    num_warmup_steps=0,
-    schedule="linear",
-    power=1.0,
-    end_learning_rate=0.0,
-    **options,
-):
+def lamb(learning_rate, **options):
     """Returns LAMB with BERT's schedule.
 
-    Takes what `adamw` takes, `weight_decay`, `bias_correction`, `layer_decay`, `global_clipnorm`, `beta_1`, `beta_2`
-    and `epsilon` among it, with the same defaults.
+    Takes what `adamw` takes, with the same defaults.
 
     Example:
         >>> lamb(1.8e-3, num_train_steps=15_000, num_warmup_steps=3_000, weight_decay=0.02).decay
         0.02
     """
-    rate = _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate)
-    return Lamb(rate, **options)
+    return scheduled(Lamb, learning_rate, options)
 
 
-def _rate(learning_rate, num_train_steps, num_warmup_steps, schedule, power, end_learning_rate):
+def scheduled(make, learning_rate, options):
+    """Returns an optimizer with a schedule.
+
+    Args:
+        make: callable(learning_rate, **options) -> optimizer.
+        learning_rate: see `adamw`.
+        options: those of the schedule and those of the optimizer, as `adamw` takes them.
+    """
+    own = {name: value for name, value in options.items() if name not in SCHEDULE_OPTIONS}
+    return make(_rate(learning_rate, **{n: x for n, x in options.items() if n not in own}), **own)
+
+
+def _rate(learning_rate, *, num_train_steps=None, schedule="linear", **options):
     """Returns the schedule, or the rate itself where nothing but it was given."""
     if not callable(learning_rate):
         if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < math.inf:
             raise UserError(f"learning_rate must be a number over 0, or a schedule. Received: {learning_rate!r}.")
         learning_rate = float(learning_rate)  # Keras refuses 1
     if num_train_steps is None and schedule == "linear":
-        for name, value, unset in (
-            ("num_warmup_steps", num_warmup_steps, 0),
-            ("power", power, 1.0),
-            ("end_learning_rate", end_learning_rate, 0.0),
-        ):
-            if value != unset:
+        for name, value in options.items():
+            if value != SCHEDULE_OPTIONS[name]:
                 raise UserError(f"{name} needs num_train_steps too. Received: {value} and None.")
         return learning_rate
     if callable(learning_rate):
         raise UserError("A learning_rate that is a schedule takes the place of the options of ours; leave them out.")
-    made = WarmupSchedule(
-        learning_rate,
-        num_train_steps=num_train_steps,
-        num_warmup_steps=num_warmup_steps,
-        decay=schedule,
-        power=power,
-        end_learning_rate=end_learning_rate,
-    )
+    made = WarmupSchedule(learning_rate, num_train_steps=num_train_steps, decay=schedule, **options)
     if num_train_steps is not None and made.num_warmup_steps > made.num_train_steps:
         raise UserError(
             "num_warmup_steps must be at most num_train_steps, or the rate never gets to its peak. "
-            f"Received: {num_warmup_steps} and {num_train_steps}."
+            f"Received: {made.num_warmup_steps} and {num_train_steps}."
         )
     return made

@@ -22,20 +22,19 @@ from keras_bert.files import read_json
 from keras_bert.locks import lock_in, locked
 from keras_bert.models import Encoder, Pretrainer
 from keras_bert.outputs import atomic_path, clear_left
+from keras_bert.training.branches import find_branch, records_of
 from keras_bert.training.evaluation import RESULTS, write_results
 from keras_bert.training.logs import LiveCurves, TrainLog
 from keras_bert.training.loop import Loop, Position
-from keras_bert.training.options import INEXACT, OPTIMIZERS, PretrainOptions
+from keras_bert.training.options import FINENESS, INEXACT, PretrainOptions
 from keras_bert.training.run_checkpoints import run_variables
 from keras_bert.training.run_folder import Keeper, is_over, note_run
-from keras_bert.training.schedules import WarmupLinearDecay
 from keras_bert.training.stages import make_stages
 from keras_bert.training.strategies import strategy as find_strategy
 from keras_bert.training.trainer import make_trainer
 from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named, stop_of_any
 
 LOSS_LIMIT = 2  # times the loss of a uniform guess: what is above it has exploded
-FINENESS = 1_000_000  # parts into which the time of a run is cut for its schedule
 
 
 def pretrain(
@@ -90,6 +89,8 @@ def pretrain(
         Stopped: `stop` said so.
     """
     options, output_dir, log = PretrainOptions(**options), Path(output_dir), log or (lambda line: None)
+    branch = find_branch(options, output_dir, restart=restart)
+    options = branch.options if branch else options
     files = record_files(input_files, what="input_files")
     held_out = record_files(eval_files, what="eval_files") if eval_files else []
     check_tokenizer_of([*files, *held_out], tokenizer)
@@ -113,7 +114,7 @@ def pretrain(
             jit_compile=options.jit_compile,
         )
         stages = make_stages(trainer, model.bert_config, vocabulary, files, held_out, strategy, options)
-        run = _settings(model, init_checkpoint, files, options)
+        run = _settings(model, init_checkpoint, files, options, branch)
         way = _way(files, held_out, strategy, options, log)
         over = is_over(output_dir, run, way, restart=restart, chief=chief, log=log)
         check_agreement(strategy, over, what="whether the run is over")
@@ -127,6 +128,8 @@ def pretrain(
         check_agreement(strategy, position.step, what="the step to go on from")
         if position.step:
             log(_resumed(position, options))
+        elif branch:
+            _enter(branch, position, variables, trainer, keeper, run, log)
         elif options.on_divergence == "rewind":
             keeper.save(position)
         last = _train(
@@ -177,7 +180,7 @@ def _train(trainer, stages, options, keeper, position, *, folder, title, curves,
             trainer,
             stages,
             options,
-            rate=functools.partial(_rate, options, _schedule(options)),
+            rate=functools.partial(_rate, options, options.make_schedule()),
             loss_limit=LOSS_LIMIT * guess,
             keeper=keeper,
             log=log,
@@ -188,13 +191,22 @@ def _train(trainer, stages, options, keeper, position, *, folder, title, curves,
     return log.rows[-1] if log.rows else {"step": position.step}  # somebody took the log away
 
 
-def _settings(model, init_checkpoint, files, options):
+def _enter(branch, position, variables, trainer, keeper, run, log):
+    """Begins where another run stands, and saves that as the run's own first checkpoint."""
+    goes_on = branch.enter(position, variables, trainer, records_of(run))
+    place = "at the very batch where it stood" if goes_on else "with these records from their beginning"
+    log(f"goes on from {branch.name}, {place}")
+    keeper.save(position)
+
+
+def _settings(model, init_checkpoint, files, options, branch):
     """Returns {name: value} of what a run must keep to when it goes on, fit for JSON. Folders may have moved."""
     return {
         "records": [f"{path.name} ({path.stat().st_size} bytes)" for path in files],
         "init_checkpoint": None if init_checkpoint is None else Path(init_checkpoint).name,
         "config": model.bert_config.to_dict(),
         **options.fixed(),
+        **({"decay_from": branch.name} if branch else {}),
     }
 
 
@@ -232,19 +244,9 @@ def _make_model(config, init_checkpoint, vocabulary, strategy, options, *, packe
         else:
             given = {"packed": packed, "dtype": options.dtype, "vocabulary": vocabulary}
             model = Pretrainer.from_pretrained(init_checkpoint, **given)
-        # By the time, the rate is not a function of the step: the loop sets it before each call.
-        rate = options.learning_rate if options.max_minutes else _schedule(options)
-        optimizer = OPTIMIZERS[options.optimizer](rate, bias_correction=options.bias_correction)
+        optimizer = options.make_optimizer()
         optimizer.build(model.trainable_variables)
     return model, optimizer
-
-
-def _schedule(options):
-    """Returns the schedule over the run's steps, or over FINENESS parts of its time."""
-    total, warmup = options.total_steps, options.num_warmup_steps
-    if options.max_minutes:
-        total, warmup = FINENESS, round(FINENESS * warmup / total)
-    return WarmupLinearDecay(options.learning_rate, num_train_steps=total, num_warmup_steps=warmup)
 
 
 def _rate(options, schedule, share, step):

@@ -1,7 +1,7 @@
 """Learning rates over the steps: a warm-up, then a decay (google-research/bert, optimization.py, create_optimizer).
 
-As in Google's code a decay begins at step 0 and the warm-up takes the place of its first steps, so the rate drops a
-little where the warm-up ends.
+As in Google's code a decay begins at step 0. In BERT's and ALBERT's the warm-up takes the place of its first steps, so
+the rate drops a little where the warm-up ends; in ELECTRA's (model/optimization.py) the two are multiplied.
 """
 
 import math
@@ -18,7 +18,10 @@ DECAYS = {
     "polynomial": lambda left, power: left**power,  # tf.train.polynomial_decay
     "cosine": lambda left, power: ops.square(ops.sin(0.5 * math.pi * left)),  # Loshchilov and Hutter 2017, one cycle
     "constant": lambda left, power: ops.ones_like(left),
+    # "1-sqrt" of Haegele et al. 2024, which ModernBERT took; `left` is here the share of the decay that is left.
+    "wsd": lambda left, power: 1.0 - ops.sqrt(1.0 - left),
 }
+WARMUPS = ("replaces", "multiplies")
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -30,9 +33,13 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         num_train_steps: steps in all; from there on the rate is `end_learning_rate`. Only "constant" needs none.
         num_warmup_steps: steps of warm-up; the rate of step 0 is 0.
         decay: "linear", "polynomial" (end + (peak - end) * left^power, where `left` is the share of the steps that
-            is left), "cosine" (end + (peak - end) * (1 + cos(pi * (1 - left))) / 2) or "constant" (the peak).
+            is left), "cosine" (end + (peak - end) * (1 + cos(pi * (1 - left))) / 2), "constant" (the peak) or "wsd"
+            (warm-up, stable, decay: the peak, and over the last `num_decay_steps` end + (peak - end) *
+            (1 - sqrt(1 - left)), where `left` is the share of these).
         power: of the polynomial.
         end_learning_rate: what it goes down to.
+        num_decay_steps: of "wsd", the last steps, over which the rate falls; None for a tenth of all.
+        warmup: "replaces" the decay's first steps, as BERT's and ALBERT's do, or "multiplies" them, as ELECTRA's.
 
     Raises:
         UserError: an unknown decay, a number out of range, or an option that the decay does not have.
@@ -52,6 +59,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         decay="linear",
         power=1.0,
         end_learning_rate=0.0,
+        num_decay_steps=None,
+        warmup="replaces",
     ):
         if decay not in DECAYS:
             raise UserError(f"No schedule is called {decay!r}; choose one of {', '.join(DECAYS)}.")
@@ -63,22 +72,38 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             )
         if end_learning_rate and decay == "constant":
             raise UserError(f"A constant schedule has no end_learning_rate. Received: {end_learning_rate}.")
+        if num_decay_steps is not None and decay != "wsd":
+            raise UserError(f"num_decay_steps is of wsd schedules alone. Received: {num_decay_steps!r} for {decay}.")
+        if warmup not in WARMUPS:
+            raise UserError(f"warmup must be one of {', '.join(WARMUPS)}. Received: {warmup!r}.")
         self.learning_rate = learning_rate
         self.num_train_steps = None if num_train_steps is None else _whole(num_train_steps, "num_train_steps", least=1)
         self.num_warmup_steps = _whole(num_warmup_steps, "num_warmup_steps", least=0)
         self.decay = decay
         self.power = power
         self.end_learning_rate = end_learning_rate
+        self.warmup = warmup
+        self.num_decay_steps = None
+        if decay == "wsd":
+            given = max(1, self.num_train_steps // 10) if num_decay_steps is None else num_decay_steps
+            self.num_decay_steps = _whole(given, "num_decay_steps", least=1)
+            if self.num_decay_steps + self.num_warmup_steps > self.num_train_steps:
+                raise UserError(
+                    "Warm-up and decay must fit into num_train_steps. Received: "
+                    f"{self.num_warmup_steps} + {self.num_decay_steps} of {self.num_train_steps}."
+                )
 
     def __call__(self, step):
         """Returns the float32 rate of a step."""
         # Whole numbers are subtracted before they become float32: 1 - step / n would lose the digits of the last steps.
         total = self.num_train_steps or 1
-        left = ops.cast(ops.maximum(total - ops.convert_to_tensor(step), 0), "float32") / total
+        falls = self.num_decay_steps or total  # over so many steps
+        left = ops.cast(ops.clip(total - ops.convert_to_tensor(step), 0, falls), "float32") / falls
         factor = DECAYS[self.decay](left, self.power)
         rate = self.end_learning_rate + (self.learning_rate - self.end_learning_rate) * factor
         step = ops.cast(step, "float32")
-        warmup = self.learning_rate * step / max(1, self.num_warmup_steps)
+        base = rate if self.warmup == "multiplies" else self.learning_rate
+        warmup = base * step / max(1, self.num_warmup_steps)
         return ops.where(step < self.num_warmup_steps, warmup, rate)
 
     def get_config(self):
@@ -90,6 +115,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "decay": self.decay,
             "power": self.power,
             "end_learning_rate": self.end_learning_rate,
+            "num_decay_steps": self.num_decay_steps,
+            "warmup": self.warmup,
         }
 
 

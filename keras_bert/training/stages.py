@@ -33,7 +33,8 @@ def make_stages(trainer, config, vocabulary, files, held_out, strategy, options)
     for phase in options.phase_list:
         length = _length_of(phase, train, dev)
         check_batch_size(phase.train_batch_size, strategy.num_replicas_in_sync, options.gradient_accumulation_steps)
-        records = functools.partial(_records, read, train[length], phase.train_batch_size, options)
+        masks = options.masks(first_step=end)
+        records = functools.partial(_records, read, train[length], phase.train_batch_size, masks, options)
         predictions = records(0, ())(1, 0).element_spec[0]["masked_lm_positions"].shape[1]  # or what is wrong
         evaluate = make_evaluation(trainer, read, dev[length], strategy, options) if dev else None
         step = Step(train_batch_size=phase.train_batch_size, max_seq_length=length, max_predictions_per_seq=predictions)
@@ -73,12 +74,12 @@ def _speed(step, flops, peak, steps, tokens, seconds):
     return throughput(steps, examples=examples, tokens=tokens, seconds=seconds, flops=flops, peak=peak)
 
 
-def _records(read, files, batch_size, options, start_batch, skip_batches):
+def _records(read, files, batch_size, masks, options, start_batch, skip_batches):
     """Returns the make_dataset of a phase's records from a batch on."""
     if start_batch and not options.skip_damaged:
         check_counts(files)  # by which whole epochs are passed over
     stream = {"start_batch": start_batch, "skip_batches": tuple(skip_batches), "seed": options.seed}
-    return functools.partial(_share, read, files, batch_size=batch_size, **stream, **options.masks)
+    return functools.partial(_share, read, files, batch_size=batch_size, **stream, **masks)
 
 
 def make_evaluation(trainer, read, files, strategy, options):
@@ -94,7 +95,7 @@ def make_evaluation(trainer, read, files, strategy, options):
     replicas = strategy.num_replicas_in_sync
     batch_size = math.ceil(options.eval_batch_size / replicas) * replicas
     once = {"shuffle": False, "repeat": False, "drop_remainder": False, "pad_remainder": True, "remask": False}
-    masks = options.masks if first_layout(files[0], skip_damaged=options.skip_damaged).dynamic else {}
+    masks = options.masks() if first_layout(files[0], skip_damaged=options.skip_damaged).dynamic else {}
     make = functools.partial(_share, read, files, batch_size=batch_size, **once, **masks)
     make(1, 0)  # what is wrong with them shows here
 

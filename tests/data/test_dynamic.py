@@ -10,11 +10,14 @@ import tensorflow as tf
 from scipy.stats import chi2_contingency, chisquare
 
 from keras_bert.data.datasets import pretraining_dataset
+from keras_bert.data.dynamic import Ramp
 from keras_bert.data.masking import MASKINGS, mask_tokens
 from keras_bert.data.records import manifest_path, vocab_path
 from keras_bert.errors import UserError
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import SPECIAL_TOKENS, Vocabulary
+from keras_bert.training.options import PretrainOptions
+from keras_bert.training.phases import Phase
 
 ONCE = {"shuffle": False, "repeat": False, "drop_remainder": False}
 
@@ -199,6 +202,32 @@ def test_the_manifest_s_settings_hold_unless_others_are_given(unmasked, write_dy
     assert predictions() == (9, 9)
     assert predictions(max_predictions=20) == (20, 16)  # half of 32 tokens
     assert predictions(max_predictions=20, masked_lm_prob=0.15) == (20, 5)
+    assert predictions(masked_lm_prob=0.75) == (24, 24)  # a share that is given gets the slots that it needs
+    assert predictions(masked_lm_prob=0.15) == (9, 5)
+
+
+def test_a_share_that_goes_from_batch_to_batch(unmasked, write_dynamic, tmp_path):
+    path = write_dynamic(tmp_path / "d.tfrecord", unmasked(16))
+
+    def counts(**options):
+        ramp = Ramp(0.5, 0.125, batches=4, offset=1)
+        dataset = pretraining_dataset(path, batch_size=4, masked_lm_prob=ramp, **options)
+        assert dataset.element_spec[2]["masked_lm"].shape == (4, 16)
+        return [int(weights["masked_lm"].sum(axis=1).max()) for _, _, weights in dataset.take(5).as_numpy_iterator()]
+
+    assert counts() == [12, 8, 4, 4, 4]  # of 32 tokens: 0.375, 0.25 and then 0.125
+    assert counts(start_batch=1) == [8, 4, 4, 4, 4]
+    assert counts(skip_batches=(1,)) == [12, 4, 4, 4, 4]
+
+
+def test_the_shares_of_a_run_are_those_of_its_steps():
+    phases = [Phase(128, 6, 4), Phase(512, 4, 4)]
+    options = PretrainOptions(phases=phases, num_warmup_steps=1, masked_lm_prob=(0.3, 0.15))
+    assert options.masks(first_step=6)["masked_lm_prob"] == Ramp(0.3, 0.15, batches=10, offset=6)
+    assert options.masks()["masked_lm_prob"] == 0.15
+    for wrong in ({"masked_lm_prob": (0.3, 0.2, 0.1)}, {"masked_lm_prob": (0.3, 0.15), "max_minutes": 1.0}):
+        with pytest.raises(UserError, match="masked_lm_prob"):
+            PretrainOptions(**wrong, num_warmup_steps=1)
 
 
 def test_whole_words_by_the_manifest_or_by_request(write_dynamic, unmasked, vocabulary, tmp_path):

@@ -26,6 +26,8 @@ def test_a_step_counted_by_hand():
     assert memory.temporaries == 4 * 7 * 6 * 2 * 50  # at the loss: 6 (B, P, V)
     # LAMB works 3 numbers out ahead for each that decays
     assert step_memory(SMALL, STEP, optimizer="lamb").temporaries == memory.temporaries + 12 * (NUMBERS - VECTORS)
+    # and Muon keeps one number for each of the blocks' matrices
+    assert step_memory(SMALL, STEP, optimizer="muon").optimizer == 8 * NUMBERS - 4 * 3 * (4 * 4 * 4 + 2 * 4 * 6)
     tensors = memory.weights + memory.optimizer + memory.activations + memory.temporaries
     assert memory.unused == round(UNUSED * tensors)
     assert memory.peak == tensors + memory.unused + 3 * GRAPH_BYTES
