@@ -118,7 +118,8 @@ class PretrainOptions:
                 "With max_minutes the warm-up is num_warmup_steps / num_train_steps of the time, which must be less "
                 f"than all of it. Received: {self.num_warmup_steps} and {self.total_steps}."
             )
-        self.make_schedule()  # or what is wrong with its options
+        if self.decay_from is None or isinstance(self.phases, list):  # else its end is not known yet
+            self.make_schedule()  # or what is wrong with its options
 
     def _check_decay(self):
         """Raises a UserError if what is said of the decay does not go together."""

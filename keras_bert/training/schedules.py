@@ -19,7 +19,7 @@ DECAYS = {
     "cosine": lambda left, power: ops.square(ops.sin(0.5 * math.pi * left)),  # Loshchilov and Hutter 2017, one cycle
     "constant": lambda left, power: ops.ones_like(left),
     # "1-sqrt" of Haegele et al. 2024, which ModernBERT took; `left` is here the share of the decay that is left.
-    "wsd": lambda left, power: 1.0 - ops.sqrt(1.0 - left),
+    "wsd": lambda left, power: 1.0 - ops.sqrt(ops.maximum(1.0 - left, 0.0)),  # rounding may make it more than 1
 }
 WARMUPS = ("replaces", "multiplies")
 

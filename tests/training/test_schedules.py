@@ -51,6 +51,9 @@ def test_without_a_warm_up_the_first_rate_is_the_peak():
         ({"decay": "cosine"}, [0, (1 + math.cos(math.pi / 5)) / 2, 0.5, (1 - 0.5**0.5) / 2, 0, 0]),
         ({"decay": "cosine", "end_learning_rate": 0.2}, [0, 0.6 + 0.4 * math.cos(math.pi / 5), 0.6, None, 0.2, 0.2]),
         ({"decay": "constant"}, [0, 1, 1, 1, 1, 1]),
+        ({"decay": "wsd", "num_decay_steps": 10}, [0, 1, 1, 1 - 0.5**0.5, 0, 0]),
+        ({"decay": "wsd", "num_decay_steps": 16}, [0, 1, 1 - (6 / 16) ** 0.5, 1 - (11 / 16) ** 0.5, 0, 0]),
+        ({"decay": "wsd"}, [0, 1, 1, 1, 0, 0]),  # over a tenth, the last two
     ],
 )
 def test_every_decay_by_hand(options, expected):
@@ -171,3 +174,30 @@ def test_the_optimizers_take_what_is_sensible(make):
     assert float(optimizer.learning_rate) == pytest.approx(1e-3 / 3)
     assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer)).get_config()
     assert float(make(keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.9)).learning_rate) == 0.5
+
+
+def test_the_peak_of_a_stable_phase_is_a_number_whatever_rounds():
+    """XLA multiplies by 1 / n where it should divide by n."""
+    assert float(DECAYS["wsd"](keras.ops.convert_to_tensor(1.0 + 1e-6), 1.0)) == 1.0
+
+
+def test_electra_s_warm_up_is_decayed_too():
+    """Source: google-research/electra, model/optimization.py."""
+    schedule = WarmupSchedule(1e-3, num_train_steps=20, num_warmup_steps=5, warmup="multiplies")
+    for step in range(22):
+        expected = 1e-3 * max(0.0, 1 - step / 20) * min(1.0, step / 5)
+        assert float(schedule(step)) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"decay": "linear", "num_decay_steps": 3}, "num_decay_steps is of wsd schedules alone"),
+        ({"decay": "wsd", "num_decay_steps": 17}, r"Warm-up and decay must fit .* 4 \+ 17 of 20"),
+        ({"decay": "wsd", "num_decay_steps": 0}, "num_decay_steps must be a whole number of at least 1"),
+        ({"warmup": "adds"}, "warmup must be one of replaces, multiplies"),
+    ],
+)
+def test_options_of_the_later_schedules_that_make_no_sense(options, said):
+    with pytest.raises(UserError, match=said):
+        WarmupSchedule(1.0, num_train_steps=20, num_warmup_steps=4, **options)
