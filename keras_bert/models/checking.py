@@ -53,12 +53,8 @@ def check_inputs(config, inputs, positions=None):
                 f"{name} has shape {tuple(own)}, but input_ids has shape {tuple(shape)}; give a number for each token."
             )
     _check_global(config, inputs)
-    most = config.block_sparse.longest_full if config.attention == "block_sparse" else None
-    if "sequence_ids" in inputs and isinstance(length, int) and most is not None and length > most:
-        raise UserError(
-            f"Rows of {length} tokens are packed, but BigBird's texts of over {most} tokens attend by blocks, "
-            f"which are counted from the beginning of a row; pack rows of up to {most} tokens."
-        )
+    if "sequence_ids" in inputs and isinstance(length, int):
+        check_packed_length(config, length)
     _check_rows(inputs)
     for name, (what, field, remedy) in LIMITS.items():
         limit = getattr(config, field)
@@ -71,6 +67,16 @@ def check_inputs(config, inputs, positions=None):
             length,
             f"{name} has a position of {{}}, but the sequence has {length} tokens, the first at 0. "
             "Give positions inside the sequence, and 0 with a weight of 0 for free slots.",
+        )
+
+
+def check_packed_length(config, length):
+    """Raises a UserError if a model cannot read packed rows of so many tokens."""
+    most = config.block_sparse.longest_full if config.attention == "block_sparse" else None
+    if most is not None and length > most:
+        raise UserError(
+            f"Rows of {length} tokens are packed, but BigBird's texts of over {most} tokens attend by blocks, "
+            f"which are counted from the beginning of a row; pack rows of up to {most} tokens."
         )
 
 

@@ -7,6 +7,7 @@ from keras_bert.data.checking import check_counts, group_by_length
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.data.reading import first_layout
 from keras_bert.errors import UserError
+from keras_bert.models.checking import check_packed_length
 from keras_bert.training.costs import Step
 from keras_bert.training.loop import Stage
 from keras_bert.training.sums import metrics_from_sums
@@ -128,4 +129,6 @@ def fitting_dataset(files, *, config, vocabulary, options, **reading):
             f"{files[0]} has records of {length} tokens, but the model reads at most {config.max_length}; make shorter "
             "records, or take a model with more positions."
         )
+    if "sequence_ids" in batches.element_spec[0]:
+        check_packed_length(config, length)
     return batches

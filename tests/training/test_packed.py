@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_bert.config import Config
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.errors import UserError
 from keras_bert.models import Encoder, Pretrainer
@@ -63,3 +64,13 @@ def test_packed_and_plain_records_are_not_mixed(packed, tmp_path):
     x, _, _ = next(pretraining_dataset(rows, batch_size=2, **ONCE).as_numpy_iterator())
     with pytest.raises(UserError, match="These rows are packed"):
         model(x)
+
+
+def test_rows_that_a_model_cannot_read_are_refused_before_the_first_step(packed, tmp_path):
+    rows, _, config = packed
+    sizes = {name: getattr(config, name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")}
+    sizes |= {"num_attention_heads": config.num_attention_heads, "intermediate_size": config.intermediate_size}
+    blocks = {"block_size": 4, "random_blocks": 1}
+    big_bird = Config.from_name("bigbird-roberta-base", **sizes, block_sparse=blocks, max_position_embeddings=ROW)
+    with pytest.raises(UserError, match=f"Rows of {ROW} tokens are packed, but BigBird's texts of over 28 tokens"):
+        pretrain(rows, tmp_path / "run", big_bird, num_train_steps=2, num_warmup_steps=1, train_batch_size=8)
