@@ -47,7 +47,7 @@ def test_phases_that_cannot_be(text, steps, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"optimizer": "adam"}, r"optimizer must be one of adamw, lamb. Received: 'adam'"),
+        ({"optimizer": "adam"}, r"optimizer must be one of adamw, lamb, muon. Received: 'adam'"),
         ({"on_divergence": "go"}, r"on_divergence must be one of stop, rewind"),
         ({"dtype": "float16"}, r"dtype must be one of float32, mixed_bfloat16"),
         ({"gradient_accumulation_steps": 0}, r"gradient_accumulation_steps must be at least 1"),
