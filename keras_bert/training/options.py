@@ -105,6 +105,8 @@ class PretrainOptions:
         for name in ("gradient_accumulation_steps", "steps_per_loop", "save_checkpoints_steps", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate must be over 0. Received: {self.learning_rate}.")
         self._check_decay()
         if isinstance(self.masked_lm_prob, (tuple, list)):
             if len(self.masked_lm_prob) != 2:

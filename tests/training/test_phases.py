@@ -47,6 +47,7 @@ def test_phases_that_cannot_be(text, steps, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"learning_rate": 0.0}, r"learning_rate must be over 0. Received: 0\.0"),
         ({"optimizer": "adam"}, r"optimizer must be one of adamw, lamb, muon. Received: 'adam'"),
         ({"on_divergence": "go"}, r"on_divergence must be one of stop, rewind"),
         ({"dtype": "float16"}, r"dtype must be one of float32, mixed_bfloat16"),
