@@ -45,6 +45,7 @@ def main():
     )
     parser.add_argument("--shape", default="128x128", help="B x S")
     parser.add_argument("--size", default="base", help="a size of Config.from_name")
+    parser.add_argument("--objective", choices=("family", "rtd"), default="family", help="what it is trained for")
     parser.add_argument("--overrides", type=json.loads, default={}, help="other fields of its Config, as JSON")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--accumulation", type=int, default=1, help="micro-batches of a step")
@@ -60,7 +61,9 @@ def main():
         specs = batch_specs(model, batch_size, length)
         build = BUILDERS[args.backend](model, optimizer, specs, chip, args.accumulation)
         settings = {"chip": chip, "shape": f"{batch_size}x{length}"}
-        settings |= {name: getattr(args, name) for name in ("backend", "size", "dtype", "accumulation", "remat")}
+        settings |= {
+            name: getattr(args, name) for name in ("backend", "size", "objective", "dtype", "accumulation", "remat")
+        }
         figures = settings | {"lowering_seconds": round(time.perf_counter() - begin, 1)} | figures_of(build, chip)
         print(json.dumps(figures), flush=True)
         return figures
@@ -75,14 +78,18 @@ def main():
 
 
 def model_and_optimizer(args):
-    """Returns a Pretrainer and its built AdamW."""
+    """Returns a Pretrainer, or a ReplacedTokenPretrainer, and its built AdamW."""
     import keras
 
     import keras_bert as kb
 
     with keras.RematScope(mode="full") if args.remat else contextlib.nullcontext():
         dtype = "mixed_bfloat16" if args.dtype == "bfloat16" else "float32"
-        model = kb.Pretrainer(kb.Encoder(kb.Config.from_name(args.size, **args.overrides), dtype=dtype))
+        config = kb.Config.from_name(args.size, **args.overrides)
+        if args.objective == "rtd":
+            model = kb.ReplacedTokenPretrainer(config, dtype=dtype)
+        else:
+            model = kb.Pretrainer(kb.Encoder(config, dtype=dtype))
     optimizer = kb.adamw(1e-4, num_train_steps=1_000_000, num_warmup_steps=10_000)
     optimizer.build(model.trainable_variables)
     return model, optimizer
@@ -93,8 +100,9 @@ def batch_specs(model, batch_size, length):
     from keras import KerasTensor
 
     tokens, slots, pairs = (batch_size, length), (batch_size, PREDICTIONS.get(length, length * 3 // 20)), (batch_size,)
-    inputs = {name: KerasTensor(slots if name == "masked_lm_positions" else tokens, "int32") for name in model.input}
-    shapes = {name: {"masked_lm": slots, "next_sentence": pairs}[name] for name in model.objectives}
+    net = getattr(model, "generator", model)
+    inputs = {name: KerasTensor(slots if name == "masked_lm_positions" else tokens, "int32") for name in net.input}
+    shapes = {name: {"masked_lm": slots, "next_sentence": pairs}[name] for name in net.objectives}
     labels = {name: KerasTensor(shape, "int32") for name, shape in shapes.items()}
     weights = {name: KerasTensor(shape, "float32") for name, shape in shapes.items()}
     return inputs, labels, weights

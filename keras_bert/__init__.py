@@ -32,6 +32,7 @@ _EXPORTS = {
         "Encoder",
         "MultipleChoice",
         "Pretrainer",
+        "ReplacedTokenPretrainer",
         "SpanLabeler",
         "TokenClassifier",
     ),

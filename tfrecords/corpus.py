@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 FILES = ("tokens", "sentences", "documents")
+TOKENS_AT_ONCE = 1 << 22
 ROWS_AT_ONCE = 1 << 10  # a row may map 64 kB of the file, which count as memory until they are given back
 
 
@@ -103,6 +104,39 @@ class TokenCorpus:
         if hasattr(mmap, "MADV_DONTNEED"):
             for each in self._maps:
                 each.madvise(mmap.MADV_DONTNEED)
+
+
+def with_separators(corpus, separator, writer):
+    """Writes a corpus once more, with a token at the end of each document, as part of its last sentence.
+
+    Args:
+        corpus: a TokenCorpus.
+        separator: the token's id.
+        writer: a CorpusWriter.
+
+    Example:
+        >>> import tempfile
+        >>> corpus = TokenCorpus.from_documents([[[7, 8], [9]], [[5]]], vocab_size=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with CorpusWriter(folder, vocab_size=10) as writer:
+        ...         with_separators(corpus, 3, writer)
+        ...     again = TokenCorpus.open(folder, vocab_size=10)
+        ...     again.tokens.tolist(), again.sentences.tolist(), again.documents.tolist()
+        ([7, 8, 9, 3, 5, 3], [0, 2, 4, 6], [0, 2, 3])
+    """
+    starts = corpus.sentences[corpus.documents]  # in tokens, and where the last one ends
+    first = 0
+    while first < len(corpus):
+        last = max(first + 1, int(np.searchsorted(starts, starts[first] + TOKENS_AT_ONCE, side="right")) - 1)
+        bounds = corpus.documents[first : last + 1]
+        lengths = np.diff(corpus.sentences[bounds[0] : bounds[-1] + 1])
+        lengths[bounds[1:] - bounds[0] - 1] += 1
+        tokens = np.insert(
+            corpus.tokens[starts[first] : starts[last]], starts[first + 1 : last + 1] - starts[first], separator
+        )
+        writer.add(tokens, lengths, np.diff(bounds), complete=True)
+        corpus.release()
+        first = last
 
 
 class CorpusWriter:

@@ -257,7 +257,8 @@ def _manifest(job, facts, tokenizer, sources, shards, statistics):
     options = {**vars(job.options), "special_tokens": list(job.options.special_tokens)}
     options["max_texts_per_row"] = job.max_texts
     counts = {"instances": statistics.instances, **({"texts": statistics.texts} if job.options.packed else {})}
-    readers = [name for name in FOR_READERS if job.options.packed or name not in ("pack", "max_texts_per_row")]
+    unsaid = {"none": ("pack", "max_texts_per_row"), "full": ("max_texts_per_row",)}.get(job.options.pack, ())
+    readers = [name for name in FOR_READERS if name not in unsaid]
     return {
         **counts,
         **facts,

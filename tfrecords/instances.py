@@ -8,6 +8,7 @@ that are planned side by side.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -23,10 +24,22 @@ STRETCH_TOKENS = 1 << 15
 INSTANCES_PER_BLOCK = 1 << 18  # planned together with one generator, more or less; part of the output's definition
 
 
-def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, dupe_factor, rng, layout=BERT):
+def plan_block(
+    corpus,
+    block,
+    *,
+    sentence_task,
+    max_seq_length,
+    short_seq_prob,
+    dupe_factor,
+    rng,
+    layout=BERT,
+    separator=None,
+):
     """Plans all instances that begin in a block of sentences.
 
-    A lane is one copy of one stretch of a document. In each round every lane that has text left gives an instance.
+    A lane is one copy of one stretch of a document, or of several that follow one another. In each round every lane
+    that has text left gives an instance.
 
     Args:
         corpus: a TokenCorpus.
@@ -37,13 +50,16 @@ def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, 
         dupe_factor: how many copies to make, each with cuts of its own.
         rng: a numpy Generator.
         layout: the Layout of the instances.
+        separator: the id that ends each document of a corpus `with_separators`, whose instances go on from one document
+            to the next; None where each is of one document.
 
     Yields:
         Arrays of INSTANCE, one a round.
     """
     task = SENTENCE_TASKS[sentence_task]
+    plan_round = task.plan_round if separator is None else functools.partial(_across_documents, separator=separator)
     max_tokens = layout.room(max_seq_length, texts=task.texts)
-    bounds = _stretches(corpus, *block)
+    bounds = _stretches(corpus, *block, across=separator is not None)
     begin, end = np.tile(bounds[:-1], dupe_factor), np.tile(bounds[1:], dupe_factor)
     own = np.searchsorted(corpus.documents, begin, side="right") - 1
     target = np.full(len(own), max_tokens)
@@ -52,7 +68,7 @@ def plan_block(corpus, block, *, sentence_task, max_seq_length, short_seq_prob, 
     if task.by_token:
         begin, end = corpus.sentences[begin], corpus.sentences[end]
     while len(own):
-        instances, begin = task.plan_round(corpus, own, begin, end, target, max_tokens, rng)
+        instances, begin = plan_round(corpus, own, begin, end, target, max_tokens, rng)
         yield instances
         left = begin < end
         own, target, begin, end = own[left], target[left], begin[left], end[left]
@@ -82,10 +98,14 @@ def expected_instances(corpus, *, max_seq_length, dupe_factor):
     return 2 * dupe_factor * len(corpus.tokens) // max_seq_length
 
 
-def _stretches(corpus, first, last):
-    """Returns where the stretches of the sentences first ... last - 1 begin, and last: int64 (stretches + 1,)."""
+def _stretches(corpus, first, last, *, across=False):
+    """Returns where the stretches of the sentences first ... last - 1 begin, and last: int64 (stretches + 1,).
+
+    A new one begins with each document, unless they go `across`.
+    """
     inside = slice(*np.searchsorted(corpus.documents, [first, last], side="right"))
-    bounds = np.unique(np.concatenate([[first], corpus.documents[inside], [last]]))
+    documents = corpus.documents[:0] if across else corpus.documents[inside]
+    bounds = np.unique(np.concatenate([[first], documents, [last]]))
     starts = corpus.sentences[bounds]
     long = np.flatnonzero(np.diff(starts) > STRETCH_TOKENS)
     cuts = [np.searchsorted(corpus.sentences, np.arange(starts[i], starts[i + 1], STRETCH_TOKENS)) for i in long]
@@ -138,6 +158,27 @@ def _full_sentences(corpus, own, begin, end, target, max_tokens, rng):
     one = np.minimum(sentences[np.searchsorted(sentences, begin, side="right")], begin + max_tokens)
     stop = np.where(stop > begin, stop, one)
     return _fill(begin, stop - begin, begin, 0, 0), stop
+
+
+def _across_documents(corpus, own, begin, end, target, max_tokens, rng, *, separator):
+    """Packs whole sentences, of one document and of those after it (FULL-SENTENCES, Liu et al. 2019, 4.2); label 0.
+
+    Between two documents stands their separator; at the end of an instance it is left out.
+    """
+    sentences, tokens = corpus.sentences, corpus.tokens
+
+    def whole(limit):
+        return sentences[np.searchsorted(sentences, np.minimum(limit, end), side="right") - 1]
+
+    def is_separator(place):
+        return tokens[np.minimum(place, len(tokens) - 1)] == separator
+
+    more = whole(begin + target + 1)  # of which the last may be a separator
+    stop = np.where(more - begin - is_separator(more - 1) <= target, more, whole(begin + target))
+    one = np.minimum(sentences[np.searchsorted(sentences, begin, side="right")], begin + max_tokens)
+    stop = np.where(stop > begin, stop, one)
+    stop = stop + ((stop < end) & is_separator(stop))  # what is left of a long sentence may be nothing else
+    return _fill(begin, stop - begin - is_separator(stop - 1), begin, 0, 0), stop
 
 
 def _split_chunks(sentences, begin, end, target, rng, *, least):

@@ -8,7 +8,7 @@ from keras_bert.text.rules import FLAGS, TokenizerRules, as_added_tokens
 from tfrecords.instances import SENTENCE_TASKS
 
 COMPRESSIONS = ("none", "gzip")
-PACKS = ("none", "isolated")
+PACKS = ("none", "isolated", "full")
 MANY_PLACES = 2  # times as many places for predictions as are ever used; less is no harm
 
 
@@ -33,7 +33,9 @@ class Options:
         dynamic: leave the masking to the training, anew in each epoch.
         text_field: the field of a JSON line or TFDS example that holds the document.
         compression: "none" or "gzip", of the TFRecord files.
-        pack: "none", an instance a record; or "isolated", several to a record, none of which sees another.
+        pack: "none", an instance a record; "isolated", several to a record, none of which sees another; or "full", with
+            sentence_task "none": whole sentences up to the length, on from one document to the next with a separator
+            between them, all of which see one another (RoBERTa's FULL-SENTENCES, Liu et al. 2019, 4.2).
         max_texts_per_row: the most instances of a packed record; None for as many as are of use.
 
     Raises:
@@ -62,7 +64,7 @@ class Options:
     @property
     def packed(self):
         """Whether a record is a row of several instances."""
-        return self.pack != "none"
+        return self.pack == "isolated"
 
     @property
     def rules(self):
@@ -109,6 +111,11 @@ class Options:
             raise UserError(f"--short_seq_prob must lie between 0 and 1. Received: {self.short_seq_prob}.")
         if self.max_texts_per_row is not None and not self.packed:
             raise UserError("--max_texts_per_row is about rows of several texts; add --pack=isolated, or leave it out.")
+        if self.pack == "full" and self.sentence_task != "none":
+            raise UserError(
+                "--pack=full puts sentences of several documents into one text, which leaves no pairs to ask about; "
+                f"add --sentence_task=none. Received: {self.sentence_task}."
+            )
         wanted = self._wanted
         if self.max_predictions_per_seq < wanted:
             raise UserError(

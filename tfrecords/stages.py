@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from keras_bert.data.packing import Packing, choose_most, pack
 from keras_bert.outputs import atomic_path
 from keras_bert.text.tokenizer import Tokenizer
-from tfrecords.corpus import CorpusWriter, TokenCorpus
+from tfrecords.corpus import CorpusWriter, TokenCorpus, with_separators
 from tfrecords.documents import read_chunks, split_chunk
 from tfrecords.instances import INSTANCE, blocks_of, expected_instances, lengths_of, plan_block, segment_tokens
 from tfrecords.options import Options
@@ -113,10 +114,22 @@ def collect(job, tokenized):
     if not folder.is_dir():
         with atomic_path(folder) as temporary:
             temporary.mkdir()
-            with CorpusWriter(temporary, vocab_size=len(_vocabulary(job))) as writer:
+            vocabulary, across = _vocabulary(job), separator_of(job) is not None
+            plain = temporary / "plain" if across else temporary
+            plain.mkdir(exist_ok=True)
+            with CorpusWriter(plain, vocab_size=len(vocabulary)) as writer:
                 for tokens, lengths, counts, complete in tokenized:
                     writer.add(tokens, lengths, counts, complete=complete)
+            if across:
+                with CorpusWriter(temporary, vocab_size=len(vocabulary)) as writer:
+                    with_separators(TokenCorpus.open(plain, vocab_size=len(vocabulary)), separator_of(job), writer)
+                shutil.rmtree(plain)
     return open_corpus(job)
+
+
+def separator_of(job):
+    """Returns the id that stands between documents where instances go on from one to the next; else None."""
+    return _vocabulary(job).sep_id if job.options.pack == "full" else None
 
 
 def plan_tasks(job):
@@ -149,7 +162,8 @@ def plan(job, task):
         rng = np.random.default_rng([options.random_seed, PLAN, number])
         names = ("sentence_task", "max_seq_length", "short_seq_prob", "dupe_factor")
         chosen = {name: getattr(options, name) for name in names}
-        rounds = plan_block(open_corpus(job), block, rng=rng, layout=_vocabulary(job).layout, **chosen)
+        chosen |= {"layout": _vocabulary(job).layout, "separator": separator_of(job)}
+        rounds = plan_block(open_corpus(job), block, rng=rng, **chosen)
         instances = np.concatenate([np.empty(0, INSTANCE), *rounds])
         dealt = np.random.default_rng([options.random_seed, SCATTER, number]).permutation(len(instances))
         part = (dealt + number) % parts

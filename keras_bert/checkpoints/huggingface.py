@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_bert.checkpoints.base import Plan, only_floats
 from keras_bert.checkpoints.directory import OWN, TASK, checked_task, read_task
 from keras_bert.checkpoints.opening import class_labels, known_names, make_checkpoint
-from keras_bert.checkpoints.parts import head_task
+from keras_bert.checkpoints.parts import WORDS, head_task
 from keras_bert.checkpoints.refusals import check_floats, check_plain
 from keras_bert.checkpoints.resolving import resolve, unwrap
 from keras_bert.checkpoints.safetensors import open_arrays, write_arrays
@@ -25,7 +25,7 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 MULTI_LABEL = "multi_label_classification"  # the problem_type of classes that do not exclude each other
 LABELLED = ("ForSequenceClassification", "ForTokenClassification")
 CLASSES = ("output_weights", "output_bias", "output_dense/")  # a head's, however many classes it has
-WORDS, POOLER = "bert/embeddings/word_embeddings", "bert/pooler/"
+POOLER = "bert/pooler/"
 CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2, ... and 0, 0, 0, ... in some files
 OLD_NORM = {"gamma": "weight", "beta": "bias"}  # of LayerNorms, before transformers 1.0
 SETTINGS = "config"  # in task.json: the fields of Config that config.json cannot say

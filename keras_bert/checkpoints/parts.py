@@ -16,6 +16,7 @@ from keras_bert.families import find_family
 
 BLOCK = re.compile(r"bert/encoder/layer_(\d+)/")
 ENCODER = "bert/encoder"
+WORDS = "bert/embeddings/word_embeddings"
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use, where it is less than the machine has
 
 

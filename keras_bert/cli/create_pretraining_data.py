@@ -72,9 +72,10 @@ def add_arguments(parser):
     )
     records.add_argument(
         "--pack",
-        choices=("none", "isolated"),
+        choices=("none", "isolated", "full"),
         default="none",
-        help="isolated: as many instances to a record as fit, none of which sees another",
+        help="isolated: as many instances to a record as fit, none of which sees another; full: whole sentences up to "
+        "the length, on from one document to the next, as RoBERTa",
     )
     Group(parser, "records", rare=True).add_argument(
         "--max_texts_per_row",

@@ -7,6 +7,7 @@ import re
 
 from keras_bert.cli.checkpoint_flags import add_checkpoint_flags, checkpoint_options
 from keras_bert.cli.flags import Group, positive_int
+from keras_bert.cli.pretrain_flags import add_objective_flags
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -87,6 +88,7 @@ def add_arguments(parser):
         help="show what texts of these lengths cost, each kind of attention by itself (default: 512,1024,4096,8192, "
         "as far as the model reads, of one that reads over 512)",
     )
+    add_objective_flags(parser)
     add_checkpoint_flags(parser)
     Group(parser, "output").add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
@@ -252,16 +254,16 @@ def _figures(config, args, checkpoint=None):
     )
     step.check_fits(config)
     capacity = args.memory or machine_memory()
-    objectives = None if checkpoint is None else checkpoint.task.get("objectives")
+    objectives, made_for = _made_for(config, args, checkpoint)
     encoder, (heads, counted) = encoder_parts(config), _counted_heads(config, objectives, checkpoint)
-    made_for = {"objectives": objectives}
+    generator = made_for["generator"]
+    beside = [] if generator is None else [*encoder_parts(generator), *pretraining_parts(generator, ["masked_lm"])]
     once, again = (costs.count_flops(config, step, remat=remat, **made_for) for remat in (False, True))
-    blocks, others = (count(config, step, **made_for) for count in (costs.block_products, costs.other_products))
     passes = {"forward": once.forward, "training": once.training, "training_with_remat": again.training}
     tokens = step.train_batch_size * step.max_seq_length
     memory, least = {}, []
     for way, options in WAYS.items():
-        options = {**options, **made_for, "optimizer": args.optimizer}
+        options = {**options, **made_for, "sharing": args.embedding_sharing, "optimizer": args.optimizer}
         figures = step_memory(config, step, **options)
         least.append(step_memory(config, dataclasses.replace(step, train_batch_size=1), **options).peak)
         memory[way] = {row: getattr(figures, row) for row in MEMORY_ROWS}
@@ -281,9 +283,10 @@ def _figures(config, args, checkpoint=None):
             "encoder": sum(part.total for part in encoder),
             "total": sum(part.total for part in (*encoder, *heads)),
             "pretrainer": sum(part.total for part in (*encoder, *pretraining_parts(config, objectives))),
+            **({"generator": sum(part.total for part in beside)} if beside else {}),
         },
         "flops": {
-            "products": costs.by_name([*blocks, *others]),
+            "products": costs.by_name(costs.step_products(config, step, **made_for)),
             **{f"{name}_per_token": number / tokens for name, number in passes.items()},
             **{f"{name}_per_step": number for name, number in passes.items()},
         },
@@ -291,6 +294,20 @@ def _figures(config, args, checkpoint=None):
         "capacity": capacity,
         "lengths": _length_figures(config, args, made_for),
     }
+
+
+def _made_for(config, args, checkpoint):
+    """Returns what a model is pre-trained for, and the same with its generator, if it has one, as costs.py takes it."""
+    from keras_bert.checkpoints.parts import own_objectives
+    from keras_bert.config.generator import GeneratorSize
+
+    objectives = own_objectives(config, None if checkpoint is None else checkpoint.task.get("objectives"))
+    chosen = {"mlm": ("masked_lm",), "rtd": ("replaced_tokens",)}.get(args.objective, objectives)
+    size = GeneratorSize(
+        hidden_size=args.generator_hidden_size, layers=args.generator_layers, sharing=args.embedding_sharing
+    )
+    generator = size.config(config) if "replaced_tokens" in chosen else None
+    return chosen, {"objectives": chosen, "generator": generator}
 
 
 def _length_figures(config, args, made_for):
@@ -304,7 +321,7 @@ def _length_figures(config, args, made_for):
         steps[length] = costs.Step(train_batch_size=1, max_seq_length=length)
         steps[length].check_fits(config)
     flops = {length: costs.count_flops(config, step, **made_for) for length, step in steps.items()}
-    options = {"optimizer": args.optimizer, **made_for}
+    options = {"optimizer": args.optimizer, "sharing": args.embedding_sharing, **made_for}
     return {
         "tokens": list(steps),
         "forward": [flops[length].forward for length in steps],
@@ -349,6 +366,8 @@ def _tables(figures, args):
 def _parameter_table(parameters):
     """Yields the parameters by part as lines."""
     total = parameters["total"]
+    if "generator" in parameters:
+        yield f"\ngenerator of pre-training: {parameters['generator']:,} parameters, with those of its embeddings"
     yield f"\nparameters: {total:,} with {parameters['heads']}, {parameters['encoder']:,} without"
     for part in parameters["parts"]:
         number = part["each"] * part["times"]

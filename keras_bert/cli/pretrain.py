@@ -5,7 +5,8 @@
 
 The records' vocabulary is found beside them (create_pretraining_data puts it there), or given by --vocab_file.
 Records that are not masked yet (create_pretraining_data --dynamic) get fresh masks each time they are read.
-BERT and ALBERT learn masked tokens and the records' sentence task, RoBERTa, XLM-R and DistilBERT masked tokens alone.
+BERT and ALBERT learn masked tokens and the records' sentence task, RoBERTa, XLM-R and DistilBERT masked tokens alone,
+ELECTRA, and by --objective=rtd others too, which tokens a generator replaced.
 The same command resumes a run that was interrupted.
 Flags and defaults are those of google-research/bert's run_pretraining.py, but that it trains without --do_train,
 measures all of --eval_file, 32 examples at a time, and logs every 100 steps.
@@ -69,8 +70,15 @@ def run(args):
     if args.do_train and is_chief(devices):
         print(f"wrote {named}: the model, model.keras, saved_model/, checkpoints/, eval_results.json,")
         print("  train_log.jsonl, loss_curve.png, tensorboard/")
-        print(f'next: keras-bert fill_mask --model_dir={shlex.quote(str(named))} "Some text with a [MASK] in it."')
+        print(f"next: {_next(shlex.quote(str(named)), results)}")
     return results
+
+
+def _next(folder, results):
+    """Returns the command to go on with from a model that has these results."""
+    if "replaced_tokens_loss" in results:  # which fills no masks
+        return f"keras-bert classify --init_checkpoint={folder} --train_file=... --output_dir=..."
+    return f'keras-bert fill_mask --model_dir={folder} "Some text with a [MASK] in it."'
 
 
 def resumed(args):
@@ -106,17 +114,20 @@ def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
     from keras_bert.cli.signals import StopSignals
     from keras_bert.families import find_family
     from keras_bert.training.loop import Stopped
+    from keras_bert.training.objectives import objective_of
+    from keras_bert.training.options import PretrainOptions
     from keras_bert.training.pretrain import pretrain
-    from keras_bert.training.trainer import check_objectives
 
-    config, objectives, origin = _find_config(args, tokenizer)
-    check_objectives(objectives, config.family)
+    config, origin = _find_config(args, tokenizer)
+    options = {option: getattr(args, flag) for flag, option in OPTIONS.items()}
+    row, tasks = objective_of(PretrainOptions(**options), config, args.init_checkpoint)
     _print_records(files, eval_files, tokenizer, args)
     print(
         f"model: {find_family(config.family).title}, {config.num_hidden_layers} layers, hidden size "
         f"{config.hidden_size}, vocabulary {config.vocab_size:,}, {origin}"
     )
-    print(f"sentence task: {_sentence_task(files, objectives)}")
+    print(f"objective: {row.title}")
+    print(f"sentence task: {_sentence_task(files, tasks)}")
     with Progress() as progress, StopSignals() as stop:
         try:
             return pretrain(
@@ -125,6 +136,7 @@ def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
                 config,
                 tokenizer=tokenizer,
                 init_checkpoint=args.init_checkpoint,
+                init_generator=args.init_generator,
                 eval_files=eval_files,
                 strategy=devices,
                 restart=args.force,
@@ -133,7 +145,7 @@ def _train(args, files, eval_files, tokenizer, devices, jit_compile, push):
                 progress=progress,
                 log=progress.say,
                 jit_compile=jit_compile,
-                **{option: getattr(args, flag) for flag, option in OPTIONS.items()},
+                **options,
             )
         except Stopped as error:
             if args.force:
@@ -240,12 +252,12 @@ def _print_records(files, eval_files, tokenizer, args):
         )
 
 
-def _sentence_task(files, objectives):
+def _sentence_task(files, tasks):
     """Returns in words what a model learns of the records' sentence pairs."""
     from keras_bert.data.manifests import SENTENCE_TASKS, sentence_task
 
-    if "next_sentence" not in objectives:
-        return "none, this model learns from masked tokens alone"
+    if "next_sentence" not in tasks:
+        return f"none, this model learns from {'replaced' if 'replaced_tokens' in tasks else 'masked'} tokens alone"
     task = SENTENCE_TASKS[sentence_task(files)]
     return task or "none in these records, the loss is that of the masked tokens alone"
 
@@ -280,17 +292,15 @@ def _find_tokenizer(files, args):
 
 
 def _find_config(args, tokenizer):
-    """Returns the Config that fits the vocabulary, the model's objectives, and in words where the weights come from."""
+    """Returns the Config that fits the vocabulary, and in words where the weights come from."""
     from keras_bert.checkpoints import grow_checkpoint, open_checkpoint
     from keras_bert.config import Config
-    from keras_bert.families import find_family
     from keras_bert.text.vocabulary import check_fits, check_special_ids, sizes_for
 
     if args.init_checkpoint:
         checkpoint = grow_checkpoint(open_checkpoint(args.init_checkpoint), tokenizer)
         grown = [f"grown by {len(checkpoint.new_entries):,} entries"] if checkpoint.new_entries else []
-        own = checkpoint.task.get("objectives") or find_family(checkpoint.config.family).objectives
-        return checkpoint.config, own, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
+        return checkpoint.config, "; ".join([f"from {args.init_checkpoint}", *grown, *checkpoint.notes])
     config = Config.from_name_or_file(args.bert_config_file, **sizes_for(tokenizer))
     check_fits(
         len(tokenizer),
@@ -300,4 +310,4 @@ def _find_config(args, tokenizer):
     )
     check_special_ids(tokenizer, config)
     unknown = config.unknown_fields()
-    return config, find_family(config.family).objectives, "; ".join(["fresh weights", *([unknown] if unknown else [])])
+    return config, "; ".join(["fresh weights", *([unknown] if unknown else [])])

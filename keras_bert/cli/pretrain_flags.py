@@ -13,6 +13,7 @@ OPTIONS = {
             *("train_batch_size", "eval_batch_size", "learning_rate", "num_train_steps", "num_warmup_steps", "phases"),
             *("gradient_accumulation_steps", "optimizer", "max_minutes", "eval_every", "max_eval_steps", "masking"),
             *("masked_lm_prob", "save_checkpoints_steps", "keep_checkpoints", "on_divergence", "dtype", "remat"),
+            *("objective", "generator_hidden_size", "generator_layers", "embedding_sharing", "keep_generator"),
             *("bias_correction", "schedule", "num_decay_steps", "decay_from", "beta_2", "weight_decay"),
         )
     },
@@ -61,7 +62,7 @@ def _add_records(parser):
         group="data",
         common=False,
     )
-    data.add_argument("--max_seq_length", type=positive_int, help="insist on records of this length")
+    rare.add_argument("--max_seq_length", type=positive_int, help="insist on records of this length")
     rare.add_argument(
         "--max_predictions_per_seq",
         type=positive_int,
@@ -90,6 +91,45 @@ def _add_model(parser):
         help="a config.json or bert_config.json, or a size: tiny ... large, roberta-base, albert-base and the like",
     )
     model.add_argument("--init_checkpoint", help="start from this model: ours, Google's or Hugging Face's")
+    add_objective_flags(parser)
+    Group(parser, "model", rare=True).add_argument(
+        "--init_generator", metavar="DIR", help="of rtd with --init_checkpoint, start the generator from this model"
+    )
+    add_bool(
+        Group(parser, "output", rare=True),
+        "keep_generator",
+        default=True,
+        help="of rtd, write the generator too, to OUTPUT_DIR/generator",
+    )
+
+
+def add_objective_flags(parser):
+    """Adds the flags that say what a model is pre-trained for, and by which generator."""
+    Group(parser, "model").add_argument(
+        "--objective",
+        default="family",
+        choices=("family", "mlm", "rtd"),
+        help="learn masked tokens alone, or which tokens were replaced",
+    )
+    rare = Group(parser, "model", rare=True)
+    rare.add_argument(
+        "--generator_hidden_size",
+        type=float,
+        metavar="SHARE",
+        help="of rtd, the generator's width as a fraction (default: 0.25, or 1 where embeddings are not projected)",
+    )
+    rare.add_argument(
+        "--generator_layers",
+        type=float,
+        metavar="SHARE",
+        help="of rtd, its layers as a fraction (default: 1, or 0.5 of a generator as wide as the model)",
+    )
+    rare.add_argument(
+        "--embedding_sharing",
+        default="shared",
+        choices=("shared", "disentangled", "none"),
+        help="of rtd: one table for both nets, or the model adds one of its own to the generator's, or two",
+    )
 
 
 def _add_training(parser):
@@ -151,7 +191,7 @@ def _add_run(parser):
     rare.add_argument("--max_eval_steps", type=positive_int, help="batches of an evaluation (default: all)")
     rare.add_argument("--iterations_per_loop", type=positive_int, default=100, help="steps a row of the log")
     runs.add_argument("--save_checkpoints_steps", type=positive_int, default=1000, help="steps between checkpoints")
-    runs.add_argument("--keep_checkpoints", type=positive_int, default=3, help="newest checkpoints to keep")
+    rare.add_argument("--keep_checkpoints", type=positive_int, default=3, help="newest checkpoints to keep")
     rare.add_argument(
         "--on_divergence",
         default="stop",

@@ -5,7 +5,11 @@ from pathlib import Path
 
 from keras_bert.cli.startup import start_tensorflow
 
-RECORDS, FILES = ("input_file", "eval_file"), ("vocab_file", "bert_config_file")
+RECORDS, FILES, MODELS = (
+    ("input_file", "eval_file"),
+    ("vocab_file", "bert_config_file"),
+    ("init_checkpoint", "init_generator"),
+)
 CACHE = Path("~", ".cache", "keras_bert")
 
 
@@ -26,7 +30,7 @@ def localized(args, *, progress=None):
     from keras_bert.training.preflight import check_paths
     from keras_bert.training.remote import Mirror, fetched, fetched_model, is_remote, local_path
 
-    names = (*RECORDS, *FILES, "init_checkpoint", "output_dir")
+    names = (*RECORDS, *FILES, *MODELS, "output_dir")
     remote = {name: value for name, value in vars(args).items() if name in names and value and is_remote(value)}
     if not remote:
         return args, None
@@ -36,7 +40,7 @@ def localized(args, *, progress=None):
     for name, value in remote.items():
         if name in RECORDS:
             local[name] = fetched(value, cache, progress=progress)
-        elif name == "init_checkpoint":
+        elif name in MODELS:
             local[name] = fetched_model(value, cache)
         elif name in FILES:
             (local[name],) = fetched(value, cache)

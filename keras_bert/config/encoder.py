@@ -223,6 +223,12 @@ class Config(FromFiles):
         )
 
     @property
+    def normed_width(self):
+        """The width at which the embeddings are added up and normed."""
+        projects_first = self.projects_embeddings and self.embedding_projection_place != "after_norm"
+        return self.hidden_size if projects_first else self.embedding_width
+
+    @property
     def applies_projection(self):
         """Whether that layer does anything: MobileBERT has one in any case."""
         differs = self.trigrams or self.embedding_width != self.hidden_size

@@ -131,6 +131,7 @@ class TokenEmbedding(ConfigLayer):
     """
 
     FIELDS = ("vocab_size", "hidden_size", "initializer_range")
+    _beneath = None
 
     def __init__(self, vocab_size, hidden_size, *, initializer_range=0.02, **kwargs):
         super().__init__(**kwargs)
@@ -146,6 +147,13 @@ class TokenEmbedding(ConfigLayer):
         )
         self.built = True
 
+    def add_to(self, other):
+        """Makes what the layer looks up the sum of its own table and another TokenEmbedding's, which it does not train.
+
+        Source: He et al. 2021, "DeBERTaV3", section 3.3, gradient-disentangled embedding sharing.
+        """
+        object.__setattr__(self, "_beneath", other)  # not one of the layer's own: its table is the other model's
+
     def call(self, inputs, reverse=False):
         """Looks ids up; with `reverse`, scores hidden states against every row of the table.
 
@@ -157,8 +165,12 @@ class TokenEmbedding(ConfigLayer):
             float (B, S, H) embeddings, or float (..., V) logits.
         """
         table = ops.convert_to_tensor(self.embeddings)  # (V, H)
+        below = None if self._beneath is None else ops.stop_gradient(ops.convert_to_tensor(self._beneath.embeddings))
         if not reverse:  # rows first: to cast the whole table takes longer than to look some up
-            return ops.cast(ops.take(table, ops.cast(inputs, "int32"), axis=0), self.compute_dtype)
+            ids = ops.cast(inputs, "int32")
+            rows = ops.take(table, ids, axis=0)
+            return ops.cast(rows if below is None else rows + ops.take(below, ids, axis=0), self.compute_dtype)
+        table = table if below is None else table + below
         rows = ops.reshape(inputs, (-1, self.hidden_size))
         scores = scores_against(rows, ops.cast(table, self.compute_dtype))
         return ops.reshape(scores, (*ops.shape(inputs)[:-1], self.vocab_size))

@@ -13,6 +13,7 @@ from keras_bert.models.older import (
     BertTokenClassifier,
 )
 from keras_bert.models.pretrainer import Pretrainer
+from keras_bert.models.replaced_tokens import ReplacedTokenPretrainer
 from keras_bert.models.span_labeler import SpanLabeler
 from keras_bert.models.token_classifier import TokenClassifier
 
@@ -27,6 +28,7 @@ __all__ = [
     "Encoder",
     "MultipleChoice",
     "Pretrainer",
+    "ReplacedTokenPretrainer",
     "SpanLabeler",
     "SparseCrossEntropy",
     "TokenClassifier",

@@ -47,6 +47,8 @@ class Encoder(PretrainedModel):
         return_attention_scores: whether each block's attention probabilities are returned too.
         packed: whether rows hold several texts, see above.
         sentence_vectors: how `keras_bert.embed` makes a text's vector, as the checkpoint says; None where it does not.
+        embeddings_of: an Encoder whose embeddings it has, as ELECTRA's generator has its discriminator's; a copy has
+            embeddings of its own.
         dtype: a Keras dtype policy or its name; the global one if None.
 
     Example:
@@ -63,6 +65,7 @@ class Encoder(PretrainedModel):
         return_attention_scores=False,
         sentence_vectors=None,
         packed=False,
+        embeddings_of=None,
         dtype=None,
         name="bert_encoder",
         **kwargs,
@@ -74,7 +77,7 @@ class Encoder(PretrainedModel):
             check_memory(config, itemsize=2 if policy.variable_dtype.endswith("16") else 4)
 
         # Layers
-        layers = Layers.of(config, policy)
+        layers = Layers.of(config, policy, embeddings_of=embeddings_of)
 
         # Functional model
         inputs = token_inputs(config, packed=packed)

@@ -48,8 +48,15 @@ class Layers:
     pooler: FirstTokenPooler | None
 
     @classmethod
-    def of(cls, config, policy):
-        """Makes the layers that a Config asks for, in a dtype policy."""
+    def of(cls, config, policy, *, embeddings_of=None):
+        """Makes the layers that a Config asks for, in a dtype policy.
+
+        Args:
+            config: the Config.
+            policy: the keras.DTypePolicy.
+            embeddings_of: an Encoder whose embeddings are taken in the place of new ones: the token embeddings, and
+                what is added to them too, unless a projection makes that of another width.
+        """
         shared = {"initializer_range": config.initializer_range, "dtype": policy}
         eps, relative = config.layer_norm_eps, config.relative
         norm = {"kind": config.norm, "use_bias": config.norm_bias, "dtype": policy}
@@ -69,9 +76,16 @@ class Layers:
             )
         if config.pooler is not None:
             pooler = FirstTokenPooler(activation=config.pooler, name="pooler", **shared)
+        if embeddings_of is None:
+            tokens = TokenEmbedding(config.vocab_size, config.embedding_width, name="token_embedding", **shared)
+            embeddings = _embeddings(config, **shared)
+        else:
+            tokens, embeddings = embeddings_of.token_embedding, embeddings_of.embeddings
+            is_as_wide = config.normed_width == embeddings_of.bert_config.normed_width
+            embeddings = embeddings if is_as_wide else _embeddings(config, **shared)
         return cls(
-            TokenEmbedding(config.vocab_size, config.embedding_width, name="token_embedding", **shared),
-            _embeddings(config, **shared),
+            tokens,
+            embeddings,
             _projection(config, policy),
             table,
             [_block(config, index, **shared) for index in range(config.num_block_weights)],

@@ -32,6 +32,12 @@ def _many_class_cross_entropy(logits, labels):
     return ops.where(labels < classes, losses, float("nan"))
 
 
+def binary_cross_entropy(labels, logits):
+    """Returns one loss a label, float32 (...), from labels (...) that are 0 or 1 and logits (...)."""
+    logits = ops.cast(logits, "float32")
+    return ops.softplus(logits) - logits * ops.cast(labels, "float32")
+
+
 def masked_lm_sums(labels, logits, weights):
     """Sums what the masked-LM loss and accuracy are made of, so that devices and steps can be added up.
 
@@ -45,6 +51,19 @@ def masked_lm_sums(labels, logits, weights):
     """
     losses = cross_entropy(labels, logits)  # (B, P)
     right = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(labels, "int32")), "float32")
+    return ops.sum(losses * weights), ops.sum(right * weights), ops.sum(weights)
+
+
+def binary_sums(labels, logits, weights):
+    """Sums the same of yes-or-no questions, such as who was replaced.
+
+    Args:
+        labels: int (B, S), 0 or 1.
+        logits: float32 (B, S).
+        weights: float32 (B, S).
+    """
+    losses = binary_cross_entropy(labels, logits)
+    right = ops.cast(ops.equal(ops.cast(logits > 0, "int32"), ops.cast(labels, "int32")), "float32")
     return ops.sum(losses * weights), ops.sum(right * weights), ops.sum(weights)
 
 
@@ -117,8 +136,7 @@ class SigmoidCrossEntropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Returns one loss a label, float32 (B, C), from labels (B, C) that are 0 or 1 and logits (B, C)."""
-        logits = ops.cast(y_pred, "float32")
-        return ops.softplus(logits) - logits * ops.cast(y_true, "float32")
+        return binary_cross_entropy(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")

@@ -13,7 +13,7 @@ from keras_bert.families import find_family
 from keras_bert.layers import MaskedLMTransform, OutputBias, TokenEmbedding
 from keras_bert.layers.common import ACTIVATIONS, dense, take_positions
 from keras_bert.models.headed import HeadedModel
-from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy
+from keras_bert.models.losses import SigmoidCrossEntropy, SparseCrossEntropy, binary_sums, masked_lm_sums
 
 
 @keras.saving.register_keras_serializable(package="keras_bert")
@@ -90,6 +90,37 @@ class Pretrainer(HeadedModel):
     def default_loss_weights(self):
         """Returns what each output's loss counts in the total; None for 1."""
         return None
+
+    @property
+    def task_weights(self):
+        """What the mean loss of each objective counts in the total: {name: 1.0}."""
+        return dict.fromkeys(self.objectives, 1.0)
+
+    @property
+    def made_for(self):
+        """What `count_flops` must know of it beside its Config."""
+        return {"objectives": tuple(self.objectives)}
+
+    def batch_counts(self, batch):
+        """Returns {objective: float32 (), the sum of its weights} of a batch, see `batch_sums`."""
+        return {name: ops.sum(batch[2][name]) for name in self.objectives}
+
+    def batch_sums(self, batch, *, training=False, step=None):
+        """Runs the model on a batch.
+
+        Args:
+            batch: (inputs, labels, weights) as `pretraining_dataset` gives them.
+            training: whether dropout is on.
+            step: the number of the update, by which other models draw; not used here.
+
+        Returns:
+            {objective: (summed loss, right guesses, sum of the weights), float32 ()}, which add up over devices.
+        """
+        inputs, labels, weights = batch
+        logits, sums = self(inputs, training=training), {"replaced_tokens": binary_sums}
+        return {
+            name: sums.get(name, masked_lm_sums)(labels[name], logits[name], weights[name]) for name in self.objectives
+        }
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Computes the loss as Keras does, from the labels of the model's objectives."""

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
-from keras_bert.training.loop import Position
 from keras_bert.training.phases import Phase
 from keras_bert.training.run_checkpoints import NAME, RunCheckpoint, RunCheckpoints
-from keras_bert.training.run_folder import CHECKPOINTS, RUN
+from keras_bert.training.run_folder import CHECKPOINTS, RUN, position_of
 from keras_bert.training.schedules import WarmupSchedule
 
 STABLE = ("constant", "wsd")  # schedules with a phase in which the rate stays
@@ -51,7 +50,7 @@ class Branch:
         """
         self.checkpoint.load_into(variables)
         trainer.push()
-        there, same = Position(**self.checkpoint.notes), records == self.records
+        there, same = position_of(self.checkpoint.notes, trainer.tasks), records == self.records
         position.step, position.phase, position.learning_rate = self.step, there.phase, there.learning_rate
         if same:
             position.used, position.skipped = there.used, there.skipped

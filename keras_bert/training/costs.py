@@ -238,6 +238,23 @@ def _run(config, step, index, kernels, read):
         yield Product(names["slots"], length, slots, width, examples, 1)
 
 
+def step_products(config, step, *, objectives=None, generator=None):
+    """Returns the Products of a step: the blocks', those outside, and those of a generator beside the model.
+
+    Args:
+        config: a Config.
+        step: a Step.
+        objectives: what the model is pre-trained for; None for the family's own.
+        generator: the Config of the generator of a model that is trained for replaced tokens; None for none.
+    """
+    products = block_products(config, step, objectives=objectives)
+    products += other_products(config, step, objectives=objectives)
+    if generator is not None:
+        own = step_products(generator, step, objectives=["masked_lm"])
+        products += [dataclasses.replace(product, name="generator") for product in own]
+    return products
+
+
 def other_products(config, step, *, objectives=None):
     """Returns the Products outside the blocks: embeddings' projection, convolution, pooler, heads of pre-training."""
     length, masked, examples = step.max_seq_length, step.predictions, step.train_batch_size
@@ -285,14 +302,14 @@ class Flops:
     training: int
 
 
-def count_flops(config, step, *, remat=False, objectives=None):
+def count_flops(config, step, *, remat=False, objectives=None, generator=None):
     """Returns the Flops of a step.
 
     Args:
         config: a Config.
         step: a Step.
         remat: whether the backward pass computes the blocks' forward pass once more.
-        objectives: what the model is pre-trained for; None for the family's own.
+        objectives, generator: see `step_products`.
 
     Example:
         >>> from keras_bert.config import Config
@@ -300,8 +317,11 @@ def count_flops(config, step, *, remat=False, objectives=None):
         >>> f"{flops.forward / 1e9:.0f} and {flops.training / 1e9:.0f} GFLOP for 16 examples"
         '54 and 163 GFLOP for 16 examples'
     """
-    blocks = block_products(config, step, objectives=objectives)
-    every = [*blocks, *other_products(config, step, objectives=objectives)]
+    every = step_products(config, step, objectives=objectives, generator=generator)
     training = sum(product.training_flops for product in every)
-    again = sum(product.flops for product in blocks) if remat else 0
+    again = 0
+    if remat:
+        blocks = block_products(config, step, objectives=objectives)
+        blocks += [] if generator is None else block_products(generator, step, objectives=["masked_lm"])
+        again = sum(product.flops for product in blocks)
     return Flops(sum(product.flops for product in every), training + again)

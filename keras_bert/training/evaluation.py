@@ -7,11 +7,13 @@ from pathlib import Path
 from keras_bert.checkpoints import check_tokenizer
 from keras_bert.data.checking import damaged_records_named, record_files
 from keras_bert.data.manifests import check_tokenizer_of, records_vocabulary
-from keras_bert.models import Pretrainer
+from keras_bert.errors import UserError
+from keras_bert.models.replaced_tokens import generator_of
 from keras_bert.outputs import atomic_path
+from keras_bert.training.objectives import objective_of
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.options import PretrainOptions
-from keras_bert.training.stages import fitting_dataset, make_evaluation
+from keras_bert.training.stages import are_packed, fitting_dataset, make_evaluation
 from keras_bert.training.strategies import strategy as find_strategy
 from keras_bert.training.trainer import make_trainer
 from keras_bert.training.workers import is_chief, lost_workers_named
@@ -40,9 +42,16 @@ def evaluate_pretraining(model_dir, eval_files, output_dir=None, *, tokenizer=No
     check_tokenizer_of(files, tokenizer)
     vocabulary = records_vocabulary(files, tokenizer)
     strategy = find_strategy("one_device") if strategy is None else strategy
+    row, tasks = objective_of(options, None, model_dir)
+    if row.has_generator and generator_of(model_dir) is None:
+        raise UserError(
+            f"{model_dir} says which tokens were replaced, and without the generator that replaces them (a folder "
+            "generator in it, by keep_generator) it cannot be measured on records."
+        )
     with lost_workers_named(strategy), damaged_records_named(files, skip_damaged=options.skip_damaged):
         with strategy.scope():
-            model = Pretrainer.from_pretrained(model_dir, dtype=options.dtype)
+            packed = are_packed(files, options)
+            model = row.load(model_dir, tasks, options, packed=packed)
             optimizer = adamw(options.learning_rate)  # the trainer wants one; it is not used
             optimizer.build(model.trainable_variables)
         check_tokenizer(tokenizer, model.bert_config)

@@ -9,12 +9,12 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from keras_bert.errors import UserError
 from keras_bert.layers.dropout import masks_of_replica
-from keras_bert.models.losses import masked_lm_sums
 from keras_bert.training.sums import SUMS, columns, total_loss
 
 AXIS = "replica"
@@ -85,7 +85,7 @@ def step_function(model, optimizer, devices, *, accumulation=1):
     """Builds one update as a pure function under `jax.jit`.
 
     Args:
-        model: a Pretrainer.
+        model: a Pretrainer, or what else has its `task_weights`, `batch_counts` and `batch_sums`.
         optimizer: a built optimizer of ours.
         devices: JaxDevices.
         accumulation: micro-batches that each device's share of the batch is cut into, one after the other.
@@ -94,33 +94,35 @@ def step_function(model, optimizer, devices, *, accumulation=1):
         A function (state, batch) -> (new state, float32 (C + 2,), `sums.columns`). The state is three lists of
         arrays, the values of `state_variables`; the arrays given are overwritten. See `step_arguments`.
     """
-    several = devices.num_replicas_in_sync > 1
+    several, tasks = devices.num_replicas_in_sync > 1, model.task_weights
+    [iterations] = [i for i, variable in enumerate(optimizer.variables) if variable is optimizer.iterations]
 
-    def gradients_of(trainable, fixed, batch, counts):
+    def gradients_of(trainable, fixed, batch, counts, step):
         """Returns the gradients of a micro-batch's share of the global loss, its (C,) sums and the random state."""
 
         def loss(trainable):
-            sums, new_fixed = _batch_sums(model, trainable, fixed, batch, training=True)
-            return total_loss(sums, counts), (sums, new_fixed)
+            sums, new_fixed = _batch_sums(model, trainable, fixed, batch, training=True, step=step)
+            return total_loss(sums, counts, tasks), (sums, new_fixed)
 
         gradients, (sums, new_fixed) = jax.grad(loss, has_aux=True)(trainable)
         return gradients, sums, new_fixed
 
-    def accumulated(trainable, fixed, batch, counts):
+    def accumulated(trainable, fixed, batch, counts, step):
         def add(carry, part):
             gradients, sums, fixed = carry
-            more, more_sums, fixed = gradients_of(trainable, fixed, part, counts)
+            more, more_sums, fixed = gradients_of(trainable, fixed, part, counts, step)
             return (jax.tree.map(jnp.add, gradients, more), sums + more_sums, fixed), None
 
         parts = jax.tree.map(lambda x: x.reshape(accumulation, x.shape[0] // accumulation, *x.shape[1:]), batch)
-        start = jax.tree.map(jnp.zeros_like, trainable), jnp.zeros(len(SUMS) * len(model.objectives)), fixed
+        start = jax.tree.map(jnp.zeros_like, trainable), jnp.zeros(len(SUMS) * len(tasks)), fixed
         return jax.lax.scan(add, start, parts)[0]
 
-    def on_each_device(trainable, fixed, batch):
-        counts = jax.lax.psum(jnp.stack([batch[2][task].sum() for task in model.objectives]), AXIS)
+    def on_each_device(trainable, fixed, batch, step):
+        own_counts = model.batch_counts(batch)
+        counts = jax.lax.psum(jnp.stack([own_counts[task] for task in tasks]), AXIS)
         with masks_of_replica(jax.lax.axis_index(AXIS) if several else None):
             compute = gradients_of if accumulation == 1 else accumulated
-            gradients, sums, fixed = compute(trainable, fixed, batch, jnp.maximum(counts, 1.0))
+            gradients, sums, fixed = compute(trainable, fixed, batch, jnp.maximum(counts, 1.0), step)
         sums = jnp.append(sums, batch[0]["input_mask"].sum().astype("float32"))
         return *jax.lax.psum((gradients, sums), AXIS), fixed
 
@@ -128,14 +130,14 @@ def step_function(model, optimizer, devices, *, accumulation=1):
     on_devices = jax.shard_map(
         on_each_device,
         mesh=devices.mesh,
-        in_specs=(every, every, share),
+        in_specs=(every, every, share, every),
         out_specs=every,
         check_vma=False,  # so that gradients are of each device's share, and psum adds them up once
     )
 
     def step(state, batch):
         trainable, fixed, slots = state
-        gradients, sums, fixed = on_devices(trainable, fixed, batch)
+        gradients, sums, fixed = on_devices(trainable, fixed, batch, slots[iterations])
         norm = jnp.sqrt(sum(jnp.square(gradient).sum() for gradient in gradients))
         trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
         return [trainable, fixed, slots], jnp.append(sums, norm)
@@ -169,19 +171,20 @@ def _eval_function(model, devices):
     """Builds (trainable values, other values, batch) -> the (C,) sums of the batch."""
 
     def on_each_device(trainable, fixed, batch):
-        return jax.lax.psum(_batch_sums(model, trainable, fixed, batch, training=False)[0], AXIS)
+        return jax.lax.psum(_batch_sums(model, trainable, fixed, batch, training=False, step=0)[0], AXIS)
 
     every, share = PartitionSpec(), PartitionSpec(AXIS)
     specs = {"in_specs": (every, every, share), "out_specs": every, "check_vma": False}
     return jax.jit(jax.shard_map(on_each_device, mesh=devices.mesh, **specs))
 
 
-def _batch_sums(model, trainable, fixed, batch, *, training):
+def _batch_sums(model, trainable, fixed, batch, **options):
     """Returns float32 (C,), the tasks' sums over a device's batch, and the model's other values afterwards."""
-    inputs, labels, weights = batch
-    logits, fixed = model.stateless_call(trainable, fixed, inputs, training=training)
-    sums = [masked_lm_sums(labels[task], logits[task], weights[task]) for task in model.objectives]
-    return jnp.concatenate([jnp.stack(each) for each in sums]), fixed
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    with keras.StatelessScope(state_mapping=list(zip(variables, [*trainable, *fixed], strict=True))) as scope:
+        sums = model.batch_sums(batch, **options)
+    after = [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+    return jnp.concatenate([jnp.stack(sums[task]) for task in model.task_weights]), after
 
 
 class JaxTrainer:
@@ -194,7 +197,7 @@ class JaxTrainer:
     """
 
     def __init__(self, model, optimizer, strategy, *, accumulation=1, jit_compile=True):
-        self.optimizer, self.devices, self.tasks = optimizer, strategy, tuple(model.objectives)
+        self.optimizer, self.devices, self.tasks = optimizer, strategy, model.task_weights
         self._variables = state_variables(model, optimizer)
         self._own = [[None] * len(variables) for variables in self._variables]
         self.step = step_function(model, optimizer, strategy, accumulation=accumulation)

@@ -11,13 +11,12 @@ import time
 import numpy as np
 
 from keras_bert.errors import UserError
-from keras_bert.training.sums import SUMS, metrics_from_sums
+from keras_bert.training.sums import SUMS, TASKS, columns, metrics_from_sums
 
 SECONDS_PER_CALL = 5.0  # of training between two looks at the clock and at whether the run is to stop
 CALLS_PER_BUDGET = 500  # at least, as the rate changes between calls alone where it goes by the time
 MAX_REWINDS = 5  # in a row from one checkpoint
 TOKENS, NORM = -2, -1  # of the figures of a step, see `sums.columns`
-TITLES = {"masked_lm": "masked-LM", "next_sentence": "sentence"}  # what the bar calls a task
 
 
 class Stopped(Exception):
@@ -39,7 +38,7 @@ class Position:
         learning_rate: the last step's.
         used: for each phase the number of its batches that were trained on.
         skipped: for each phase the numbers of the batches that are left out.
-        window: since the last row of the log, sums of `sums.columns`, float64 exactly as added up step by step.
+        window: since the last row of the log, {column: sum} of `sums.columns`, float64 as added up step by step.
         window_steps, window_seconds: updates since the last row, and the time of these alone.
     """
 
@@ -49,23 +48,23 @@ class Position:
     learning_rate: float = 0.0
     used: list = dataclasses.field(default_factory=list)
     skipped: list = dataclasses.field(default_factory=list)
-    window: list = dataclasses.field(default_factory=list)
+    window: dict = dataclasses.field(default_factory=dict)
     window_steps: int = 0
     window_seconds: float = 0.0
 
-    def advance(self, phase, rows, *, seconds, learning_rate):
-        """Adds steps of a phase: float32 (n, C + 2) rows, the time that they took, and the rate of the last one."""
+    def advance(self, phase, rows, names, *, seconds, learning_rate):
+        """Adds steps of a phase: float32 (n, C + 2) rows, their columns, their time, and the rate of the last one."""
         self.phase, self.learning_rate = phase, learning_rate
         self.used[phase] += len(rows)
-        for row in rows.astype(np.float64):
-            self.window = (np.asarray(self.window or 0.0) + row).tolist()
+        for row in rows.astype(np.float64).tolist():
+            self.window = {name: self.window.get(name, 0.0) + value for name, value in zip(names, row, strict=True)}
         self.step += len(rows)
         self.window_steps += len(rows)
         self.window_seconds += seconds
 
     def close_window(self):
         """Begins a new window."""
-        self.window, self.window_steps, self.window_seconds = [], 0, 0.0
+        self.window, self.window_steps, self.window_seconds = {}, 0, 0.0
 
 
 @dataclasses.dataclass
@@ -121,6 +120,7 @@ class Loop:
         self.stop, self.progress, self.say = stop, progress, say
         self.budget = None if options.max_minutes is None else 60.0 * options.max_minutes
         self.total = stages[-1].end
+        self.columns = columns(trainer.tasks)
         self.rewinds = 0  # since the last checkpoint
         self._back_at = None  # the step that the last of them went back to
         self._batches = (None, None)  # (index of the stage, its batches)
@@ -158,7 +158,7 @@ class Loop:
             clock = now
             self._seconds_per_step.append(took / len(rows))
             rate = self.rate(share, self.position.step + len(rows) - 1)
-            self.position.advance(index, rows, seconds=took, learning_rate=rate)
+            self.position.advance(index, rows, self.columns, seconds=took, learning_rate=rate)
             self.position.seconds += between + took
             self._report(self._note(stage, rows, took))
             self._after()
@@ -204,12 +204,12 @@ class Loop:
     def _log_row(self):
         """Writes a row of the log, with an evaluation if one is due."""
         position, stage = self.position, self.stages[self.position.phase]
-        sums = np.asarray(position.window)
-        figures = self._metrics(sums) | {
-            "gradient_norm": sums[NORM] / position.window_steps,
+        sums = position.window
+        figures = self._metrics([sums[name] for name in self.columns]) | {
+            "gradient_norm": sums["gradient_norm"] / position.window_steps,
             "learning_rate": position.learning_rate,
             "seconds": position.seconds,
-            **stage.throughput(position.window_steps, sums[TOKENS], position.window_seconds),
+            **stage.throughput(position.window_steps, sums["tokens"], position.window_seconds),
         }
         if self._evaluation_due():
             self._report("measuring...")
@@ -313,11 +313,12 @@ class Loop:
     def _note(self, stage, rows, seconds):
         """Returns what the bar says of a call."""
         sums = rows.astype(np.float64).sum(0)
-        figures, task = self._metrics(sums), self.trainer.tasks[0]
+        figures = self._metrics(sums)
+        task = next(name for name in self.trainer.tasks if f"{name}_accuracy" in figures)
         speed = stage.throughput(len(rows), sums[TOKENS], seconds)
         share = speed["utilisation"]  # over 1 where something else took the device as its peak was measured
         return (
-            f"loss {figures['loss']:.3f}, {TITLES[task]} accuracy {figures[f'{task}_accuracy']:.3f}, "
+            f"loss {figures['loss']:.3f}, {TASKS[task].title} accuracy {figures[f'{task}_accuracy']:.3f}, "
             f"{speed['examples_per_second']:,.0f} examples/s, {speed['tokens_per_second']:,.0f} tokens/s"
             + (f", {share:.0%} of peak" if share <= 1 else "")
         )

@@ -157,8 +157,18 @@ class Memory:
     peak: int
 
 
-def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw", objectives=None):
-    """Returns the Memory of a training step of a Pretrainer.
+def step_memory(
+    config,
+    step,
+    *,
+    dtype="float32",
+    remat=False,
+    optimizer="adamw",
+    objectives=None,
+    generator=None,
+    sharing="shared",
+):
+    """Returns the Memory of a training step of a Pretrainer, or of a ReplacedTokenPretrainer.
 
     Args:
         config: a Config.
@@ -167,6 +177,8 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
         remat: whether each block keeps its input alone and is computed again in the backward pass (keras.RematScope).
         optimizer: "adamw", "lamb" or "muon".
         objectives: what the model is pre-trained for; None for the family's own.
+        generator: the Config of the generator of a model that is trained for replaced tokens; None for none.
+        sharing: whether both nets have the same embeddings ("shared").
 
     Example:
         >>> from keras_bert.config import Config
@@ -175,42 +187,30 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
         >>> memory.weights // 4, memory.optimizer // memory.weights
         (110106428, 2)
     """
-    objectives, compute = own_objectives(config, objectives), COMPUTE[dtype]
-    letters = _letters(config, step)
-    every = [*encoder_weights(config), *pretraining_weights(config, objectives)]
-    weights = 4 * sum(math.prod(weight.shape) for weight in every)
-    trained = 4 * sum(math.prod(weight.shape) for weight in every if weight.trains)
-    matrices = sum(math.prod(weight.shape) for weight in every if len(weight.shape) > 1)
-
-    def size(*tables, **of_block):
-        return sum(tensor.size(letters | of_block, compute) for table in tables for tensor in table)
-
+    compute = COMPUTE[dtype]
+    nets = [_Net.of(config, step, compute, remat, objectives)]
+    if generator is not None:
+        beside = _Net.of(generator, step, compute, remat, ["masked_lm"])
+        nets.append(beside.without(_shared_names(generator, config)) if sharing == "shared" else beside)
+    sizes = [math.prod(weight.shape) for net in nets for weight in net.weights]
+    trained = 4 * sum(math.prod(weight.shape) for net in nets for weight in net.weights if weight.trains)
+    matrices = sum(math.prod(weight.shape) for net in nets for weight in net.weights if len(weight.shape) > 1)
     fixed = {
-        "weights": weights,
+        "weights": 4 * sum(sizes),
         "copies": 0 if compute == "float32" else BYTES[compute] * matrices,
-        "optimizer": 4 * _kept(every, len(config.passes), *KEPT[optimizer]),
+        "optimizer": 4 * sum(_kept(net.weights, net.blocks, *KEPT[optimizer]) for net in nets),
     }
-    scores, reads_all = "masked_lm" in objectives, "replaced_tokens" in objectives
-    embeddings = size(TOKENS, *_embedding_tables(config))
-    activations, block = embeddings + (size(REPLACED) if reads_all else 0), 0
-    if config.conv is not None:
-        activations += size(CONVOLUTION, *[NEIGHBOUR] * config.conv.kernel)
-    for index, read in runs(config, step, objectives):
-        own = _letters_of(config, index, step.max_seq_length, read)
-        kept = size(*_block_tables(config, index, read), **own)
-        inside = max(size(*tables, **own) for tables in _inner_tables(config))
-        activations += size(INPUT) if remat else kept
-        block = max(block, inside + (kept if remat else 0))
-    # (what lies there besides, temporaries)
+    activations, embeddings = (sum(getattr(net, name) for net in nets) for name in ("activations", "embeddings"))
+    # (what lies there besides, temporaries): at the loss, in the fullest block, and as all gradients are there
     moments = (
-        (activations, size(LOGITS) if scores else 0),
-        (activations, (size(TABLE) if scores else 0) + block),
-        (embeddings + trained, size(TABLES) if scores and config.tie_word_embeddings else 0),
+        *((activations, net.logits) for net in nets),
+        *((activations, net.table + net.block) for net in nets),
+        (embeddings + trained, sum(net.tables for net in nets)),
     )
     held, temporaries = max(moments, key=sum)
     temporaries += AHEAD[optimizer] * 4 * matrices
     tensors = sum(fixed.values()) + held + temporaries
-    unused, graph = round(UNUSED * tensors), round(GRAPH_BYTES * len(config.passes))
+    unused, graph = round(UNUSED * tensors), round(GRAPH_BYTES * sum(net.blocks for net in nets))
     return Memory(
         **fixed,
         gradients=trained,
@@ -220,6 +220,70 @@ def step_memory(config, step, *, dtype="float32", remat=False, optimizer="adamw"
         graph=graph,
         peak=tensors + unused + graph,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Net:
+    """What a net has in a step: its weights, how many blocks it runs, and bytes.
+
+    Attributes:
+        weights: list of Weight.
+        blocks: how many it runs.
+        embeddings, activations: what its embeddings keep, and all that it keeps, those among it.
+        logits, table: the temporaries at its masked-LM loss, and the gradient of its output weights.
+        block: the temporaries in its fullest block.
+        tables: the gradients of its token embeddings, as all gradients are there.
+    """
+
+    weights: list
+    blocks: int
+    embeddings: int
+    activations: int
+    logits: int
+    table: int
+    block: int
+    tables: int
+
+    @classmethod
+    def of(cls, config, step, compute, remat, objectives):
+        """Returns that of a Config, see `step_memory`."""
+        objectives, letters = own_objectives(config, objectives), _letters(config, step)
+
+        def size(*tables, **of_block):
+            return sum(tensor.size(letters | of_block, compute) for table in tables for tensor in table)
+
+        scores, reads_all = "masked_lm" in objectives, "replaced_tokens" in objectives
+        embeddings = size(TOKENS, *_embedding_tables(config))
+        activations, block = embeddings + (size(REPLACED) if reads_all else 0), 0
+        if config.conv is not None:
+            activations += size(CONVOLUTION, *[NEIGHBOUR] * config.conv.kernel)
+        for index, read in runs(config, step, objectives):
+            own = _letters_of(config, index, step.max_seq_length, read)
+            kept = size(*_block_tables(config, index, read), **own)
+            inside = max(size(*tables, **own) for tables in _inner_tables(config))
+            activations += size(INPUT) if remat else kept
+            block = max(block, inside + (kept if remat else 0))
+        return cls(
+            [*encoder_weights(config), *pretraining_weights(config, objectives)],
+            len(config.passes),
+            embeddings,
+            activations,
+            size(LOGITS) if scores else 0,
+            size(TABLE) if scores else 0,
+            block,
+            size(TABLES) if scores and config.tie_word_embeddings else 0,
+        )
+
+    def without(self, names):
+        """Returns it without the weights of these names, which are another net's."""
+        return dataclasses.replace(self, weights=[weight for weight in self.weights if weight.name not in names])
+
+
+def _shared_names(generator, discriminator):
+    """Returns the names of the embeddings that a generator has in common with its discriminator."""
+    is_as_wide = generator.normed_width == discriminator.normed_width
+    starts = ("token_embedding.", "embeddings.") if is_as_wide else ("token_embedding.",)
+    return {weight.name for weight in encoder_weights(generator) if weight.path.startswith(starts)}
 
 
 def _kept(weights, blocks, of_matrices, of_others):

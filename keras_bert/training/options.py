@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_bert.config.generator import SHARINGS, GeneratorSize
 from keras_bert.data.dynamic import Ramp
 from keras_bert.errors import UserError
 from keras_bert.training.muon import Muon
@@ -11,8 +12,11 @@ from keras_bert.training.schedules import WarmupSchedule
 
 OPTIMIZERS = {"adamw": BertAdamW, "lamb": Lamb, "muon": Muon}
 SCHEDULES = ("linear", "cosine", "constant", "wsd")
+OBJECTIVES = ("family", "mlm", "rtd")  # the rows of objectives.py
 FINENESS = 1_000_000  # parts into which the time of a run is cut for its schedule
 CHOICES = {
+    "objective": OBJECTIVES,
+    "embedding_sharing": SHARINGS,
     "optimizer": tuple(OPTIMIZERS),
     "schedule": SCHEDULES,
     "on_divergence": ("stop", "rewind"),
@@ -21,11 +25,21 @@ CHOICES = {
 # What changes no weight, so that a run may go on with another one; and what changes its last bits or some records.
 FREE = {
     *("eval_batch_size", "eval_every", "max_eval_steps", "steps_per_loop"),
-    *("save_checkpoints_steps", "keep_checkpoints", "on_divergence"),
+    *("save_checkpoints_steps", "keep_checkpoints", "on_divergence", "keep_generator"),
 }
 INEXACT = {"jit_compile", "skip_damaged"}
 # Options that came later: a run that does not use them is noted as it was before, so that older ones go on.
-LATER = ("schedule", "num_decay_steps", "decay_from", "beta_2", "weight_decay")
+LATER = (
+    "objective",
+    "generator_hidden_size",
+    "generator_layers",
+    "embedding_sharing",
+    "schedule",
+    "num_decay_steps",
+    "decay_from",
+    "beta_2",
+    "weight_decay",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +49,11 @@ class PretrainOptions:
     Attributes:
         train_batch_size, eval_batch_size: examples a step, over all devices.
         learning_rate: the peak, reached after `num_warmup_steps`, then down to 0 over `num_train_steps`.
+        objective: "family", what its family, or the checkpoint it begins with, is made for; "mlm", masked tokens
+            alone; or "rtd", replaced tokens: a generator fills the masks, and the model says which tokens it replaced.
+        generator_hidden_size, generator_layers: of rtd, the generator's size as fractions, see GeneratorSize.
+        embedding_sharing: of rtd, "shared", "disentangled" or "none", see ReplacedTokenPretrainer.
+        keep_generator: of rtd, whether the generator is written too, to the folder "generator" in the output.
         schedule: "linear", "cosine", "constant" or "wsd", see WarmupSchedule.
         num_decay_steps: of "wsd", the last steps, over which the rate falls; None for a tenth of all.
         decay_from: another run's folder, or one of its checkpoints: this run goes on from there, with its optimizer,
@@ -75,6 +94,11 @@ class PretrainOptions:
     num_warmup_steps: int = 10_000
     phases: str | list[Phase] | None = None
     gradient_accumulation_steps: int = 1
+    objective: str = "family"
+    generator_hidden_size: float | None = None
+    generator_layers: float | None = None
+    embedding_sharing: str = "shared"
+    keep_generator: bool = True
     schedule: str = "linear"
     num_decay_steps: int | None = None
     decay_from: str | None = None
@@ -107,6 +131,7 @@ class PretrainOptions:
                 raise UserError(f"{name} must be at least 1. Received: {getattr(self, name)}.")
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate must be over 0. Received: {self.learning_rate}.")
+        self.generator_size()  # or what is wrong with it
         self._check_decay()
         if isinstance(self.masked_lm_prob, (tuple, list)):
             if len(self.masked_lm_prob) != 2:
@@ -134,6 +159,12 @@ class PretrainOptions:
             )
         if self.max_minutes is not None:
             raise UserError("decay_from goes by steps; leave max_minutes out.")
+
+    def generator_size(self):
+        """Returns the GeneratorSize of a run for replaced tokens."""
+        return GeneratorSize(
+            hidden_size=self.generator_hidden_size, layers=self.generator_layers, sharing=self.embedding_sharing
+        )
 
     def make_schedule(self):
         """Returns the WarmupSchedule over the run's steps, or over FINENESS parts of its time."""

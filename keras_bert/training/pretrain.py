@@ -6,31 +6,31 @@ layers/transformer.py.
 
 import contextlib
 import functools
-import math
 import tempfile
 from pathlib import Path
 
 import keras
 
 from keras_bert.checkpoints import check_tokenizer
-from keras_bert.data.checking import damaged_records_named, readable_files, record_files
+from keras_bert.data.checking import damaged_records_named, record_files
 from keras_bert.data.damage import damaged_records
 from keras_bert.data.manifests import SENTENCE_TASKS, check_tokenizer_of, records_vocabulary, sentence_task
-from keras_bert.data.reading import first_layout
 from keras_bert.errors import UserError
 from keras_bert.files import read_json
 from keras_bert.locks import lock_in, locked
-from keras_bert.models import Encoder, Pretrainer
+from keras_bert.models import Pretrainer
 from keras_bert.outputs import atomic_path, clear_left
 from keras_bert.training.branches import find_branch, records_of
 from keras_bert.training.evaluation import RESULTS, write_results
 from keras_bert.training.logs import LiveCurves, TrainLog
 from keras_bert.training.loop import Loop, Position
+from keras_bert.training.objectives import check_records, objective_of
 from keras_bert.training.options import FINENESS, INEXACT, PretrainOptions
 from keras_bert.training.run_checkpoints import run_variables
 from keras_bert.training.run_folder import Keeper, is_over, note_run
-from keras_bert.training.stages import make_stages
+from keras_bert.training.stages import are_packed, make_stages
 from keras_bert.training.strategies import strategy as find_strategy
+from keras_bert.training.sums import TASKS, uniform_guess
 from keras_bert.training.trainer import make_trainer
 from keras_bert.training.workers import check_agreement, is_chief, lost_workers_named, stop_of_any
 
@@ -44,6 +44,7 @@ def pretrain(
     *,
     tokenizer=None,
     init_checkpoint=None,
+    init_generator=None,
     eval_files=None,
     strategy=None,
     restart=False,
@@ -63,12 +64,14 @@ def pretrain(
     Args:
         input_files: TFRecord files to train on: paths, globs or directories. With phases, those of all lengths.
         output_dir: folder for the model, its logs and, while the run goes on, its checkpoints.
-        config: the Config; ignored where `init_checkpoint` has its own. Its family says what the model is trained for:
-            masked tokens and the sentence pairs of the records (BERT, ALBERT, MobileBERT, BigBird), or masked tokens
-            alone. The discriminator of ELECTRA is refused.
+        config: the Config; ignored where `init_checkpoint` has its own. Its family says what the model is trained for,
+            unless `objective` does: masked tokens and the sentence pairs of the records (BERT, ALBERT, MobileBERT,
+            BigBird), replaced tokens (ELECTRA), or masked tokens alone. Of replaced tokens it is the discriminator's.
         tokenizer: the Tokenizer of the records, saved with the model.
         init_checkpoint: a checkpoint of any known format to start from; fresh weights if None. Its embeddings grow
             where the records' vocabulary extends its own.
+        init_generator: for replaced tokens, a checkpoint that the generator starts from. If None, the one that belongs
+            to `init_checkpoint`, if it has one.
         eval_files: held-out TFRecord files; no evaluation if None. Unmasked ones get the same masks each time.
         strategy: what `keras_bert.strategy` gives; one device if None.
         restart: begin anew, whatever run stands in `output_dir`.
@@ -103,8 +106,10 @@ def pretrain(
             place.enter_context(_alone_in(output_dir))
         stack.enter_context(damaged_records_named([*files, *held_out], skip_damaged=options.skip_damaged))
         stack.enter_context(lost_workers_named(strategy, step=lambda: position.step))
-        packed = _are_packed([*files, *held_out], options)
-        model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options, packed=packed)
+        packed = are_packed([*files, *held_out], options)
+        given = {"packed": packed, "generator": init_generator}
+        model, optimizer = _make_model(config, init_checkpoint, vocabulary, strategy, options, **given)
+        check_records(model.task_weights, files)
         check_tokenizer(tokenizer, model.bert_config)
         trainer = make_trainer(
             model,
@@ -113,8 +118,8 @@ def pretrain(
             accumulation=options.gradient_accumulation_steps,
             jit_compile=options.jit_compile,
         )
-        stages = make_stages(trainer, model.bert_config, vocabulary, files, held_out, strategy, options)
-        run = _settings(model, init_checkpoint, files, options, branch)
+        stages = make_stages(trainer, model, vocabulary, files, held_out, strategy, options)
+        run = _settings(model, init_checkpoint, init_generator, files, options, branch)
         way = _way(files, held_out, strategy, options, log)
         over = is_over(output_dir, run, way, restart=restart, chief=chief, log=log)
         check_agreement(strategy, over, what="whether the run is over")
@@ -141,7 +146,7 @@ def pretrain(
             folder=output_dir if chief else Path(stack.enter_context(tempfile.TemporaryDirectory())),
             title=f"pre-training, {output_dir.name}",
             curves=_curves(trainer.tasks, sentence_task(files)),
-            guess=_uniform_guess(trainer.tasks, model.bert_config),
+            guess=uniform_guess(trainer.tasks, model.bert_config),
             stop=stop_of_any(strategy, stop or (lambda: None)),
             progress=progress or (lambda *_: None),
             say=log,
@@ -149,7 +154,7 @@ def pretrain(
         stack.close()  # the end of what workers do together
         results = {name[5:]: value for name, value in last.items() if name.startswith("eval_")} or last
         if chief:
-            _write_results(output_dir, model, tokenizer, results)
+            _write_results(output_dir, model, tokenizer, results, options)
             note_run(output_dir, run, way, over=True)
     return results
 
@@ -199,13 +204,15 @@ def _enter(branch, position, variables, trainer, keeper, run, log):
     keeper.save(position)
 
 
-def _settings(model, init_checkpoint, files, options, branch):
+def _settings(model, init_checkpoint, init_generator, files, options, branch):
     """Returns {name: value} of what a run must keep to when it goes on, fit for JSON. Folders may have moved."""
     return {
         "records": [f"{path.name} ({path.stat().st_size} bytes)" for path in files],
         "init_checkpoint": None if init_checkpoint is None else Path(init_checkpoint).name,
         "config": model.bert_config.to_dict(),
         **options.fixed(),
+        **({"init_generator": Path(init_generator).name} if init_generator else {}),
+        **({"generator": model.generator_config.to_dict()} if hasattr(model, "generator_config") else {}),
         **({"decay_from": branch.name} if branch else {}),
     }
 
@@ -224,26 +231,21 @@ def _way(files, held_out, strategy, options, log):
     }
 
 
-def _are_packed(files, options):
-    """Says whether records are rows of several texts, or raises a UserError if some are and others are not."""
-    files, _ = readable_files(files, skip_damaged=options.skip_damaged)
-    packed = {path: first_layout(path, skip_damaged=options.skip_damaged).packed for path in files}
-    if len(set(packed.values())) > 1:
-        one, other = (next(path for path in files if packed[path] is kind) for kind in (True, False))
-        raise UserError(f"{one} has packed rows and {other} has one text a row; make both with the same --pack.")
-    return packed[files[0]]
-
-
-def _make_model(config, init_checkpoint, vocabulary, strategy, options, *, packed):
-    """Returns (pretrainer, built optimizer); a checkpoint's embeddings grow where the vocabulary extends its own."""
+def _make_model(config, init_checkpoint, vocabulary, strategy, options, *, packed, generator=None):
+    """Returns (model, built optimizer); a checkpoint's embeddings grow where the vocabulary extends its own."""
     keras.utils.set_random_seed(options.seed)
     remat = keras.RematScope(mode="full") if options.remat else contextlib.nullcontext()
+    row, tasks = objective_of(options, config, init_checkpoint)
+    if generator is not None and (init_checkpoint is None or not row.has_generator):
+        raise UserError(
+            "init_generator goes with init_checkpoint and objective rtd, whose generator it is; leave it out."
+        )
     with strategy.scope(), remat:
         if init_checkpoint is None:
-            model = Pretrainer(Encoder(config, packed=packed, dtype=options.dtype))
+            model = row.make(config, tasks, options, packed=packed)
         else:
-            given = {"packed": packed, "dtype": options.dtype, "vocabulary": vocabulary}
-            model = Pretrainer.from_pretrained(init_checkpoint, **given)
+            given = {"generator": generator, "vocabulary": vocabulary, "packed": packed}
+            model = row.load(init_checkpoint, tasks, options, **given)
         optimizer = options.make_optimizer()
         optimizer.build(model.trainable_variables)
     return model, optimizer
@@ -262,10 +264,11 @@ def _resumed(position, options):
     return f"resumed at step {position.step:,}, at the very batch where it stood"
 
 
-def _write_results(output_dir, model, tokenizer, results):
+def _write_results(output_dir, model, tokenizer, results, options):
     """Writes the figures and the model, in every format."""
     write_results(output_dir, results)
-    model.save_pretrained(output_dir, tokenizer=tokenizer)
+    kept = {"keep_generator": options.keep_generator} if hasattr(model, "generator_config") else {}
+    model.save_pretrained(output_dir, tokenizer=tokenizer, **kept)
     _write_other_formats(output_dir)
 
 
@@ -282,24 +285,18 @@ def _write_other_formats(output_dir):
         copy.encoder.export(temporary, verbose=False)
 
 
-def _uniform_guess(tasks, config):
-    """Returns the loss of a model that guesses at random."""
-    classes = {"masked_lm": config.vocab_size, "next_sentence": 2}
-    return sum(math.log(classes[task]) for task in tasks)
-
-
 def _curves(tasks, sentence_task):
     """Returns {panel: {legend: figure}} for `draw_curves`.
 
     >>> list(_curves(["masked_lm", "next_sentence"], "sop"))
     ['masked-LM loss', 'masked-LM accuracy', 'sentence-order accuracy']
     """
-    panels, sentence = {}, SENTENCE_TASKS[sentence_task]
-    if "masked_lm" in tasks:
-        panels |= {"masked-LM loss": "masked_lm_loss", "masked-LM accuracy": "masked_lm_accuracy"}
-    if "next_sentence" in tasks and sentence:
-        panels |= {f"{sentence} accuracy": "next_sentence_accuracy"}
-    panels = panels or {"loss": "loss"}
+    panels = {}
+    for name in tasks:
+        row = TASKS[name]
+        title = SENTENCE_TASKS[sentence_task] if row.of_records else row.title
+        if title:
+            panels |= {f"{title} {figure}": f"{name}_{figure}" for figure in row.drawn}
     return {panel: {"training": name, "held-out": f"eval_{name}"} for panel, name in panels.items()}
 
 

@@ -222,8 +222,12 @@ def run_variables(model, optimizer):
     from keras_bert.models.weights import model_variables
 
     assert optimizer.built, "optimizer.build(model.trainable_variables) comes first"
-    ours = model_variables(model) if isinstance(model, PretrainedModel) else {}
-    given = {id(variable): name for name, (variable, _) in ours.items()}
+    nets = getattr(model, "nets", {"": model} if isinstance(model, PretrainedModel) else {})
+    given = {
+        id(variable): prefix + name
+        for prefix, net in nets.items()
+        for name, (variable, _) in model_variables(net).items()
+    }
     found, paths = {}, {}
     for variable in model.variables:
         name = _free(found, f"model/{given.get(id(variable), _last(variable.path))}")

@@ -10,6 +10,7 @@ from keras_bert.files import read_json
 from keras_bert.outputs import atomic_path
 from keras_bert.training.loop import Position
 from keras_bert.training.run_checkpoints import RunCheckpoints, check_same_run
+from keras_bert.training.sums import columns
 
 RUN, CHECKPOINTS = "run.json", "checkpoints"
 
@@ -51,11 +52,28 @@ class Keeper:
         if found is not None:
             found.load_into(self.variables)
             self.trainer.push()
-            vars(position).update(vars(Position(**found.notes)))
+            vars(position).update(vars(position_of(found.notes, self.trainer.tasks)))
 
     def where(self):
         """Returns the newest checkpoint's folder, or None."""
         return self.checkpoints.place()
+
+
+def position_of(notes, tasks):
+    """Returns the Position in the notes of a checkpoint; older ones have the window's sums without their names.
+
+    Args:
+        notes: see RunCheckpoint.
+        tasks: the trainer's.
+
+    Example:
+        >>> position_of({"step": 2, "window": [6.0, 1.0, 2.0, 30.0, 0.5]}, {"masked_lm": 1.0}).window["tokens"]
+        30.0
+    """
+    window = notes.get("window") or {}
+    if isinstance(window, list):
+        window = dict(zip(columns(tasks), window, strict=True))
+    return Position(**{**notes, "window": window})
 
 
 def is_over(output_dir, run, way, *, restart, chief, log):

@@ -3,7 +3,7 @@
 import functools
 import math
 
-from keras_bert.data.checking import check_counts, group_by_length
+from keras_bert.data.checking import check_counts, group_by_length, readable_files
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.data.reading import first_layout
 from keras_bert.errors import UserError
@@ -16,17 +16,18 @@ from keras_bert.training.utilisation import measured_peak, step_flops, throughpu
 from keras_bert.training.workers import num_workers
 
 
-def make_stages(trainer, config, vocabulary, files, held_out, strategy, options):
+def make_stages(trainer, model, vocabulary, files, held_out, strategy, options):
     """Returns the Stages of a run, after checking that the records of each phase are there and fit.
 
     Args:
         trainer: see `make_trainer`.
-        config: the model's Config.
+        model: the model that it trains.
         vocabulary: the records' Vocabulary, or None.
         files, held_out: paths of TFRecord files; `held_out` may be empty.
         strategy: what `keras_bert.strategy` gave.
         options: PretrainOptions.
     """
+    config = model.bert_config
     read = functools.partial(fitting_dataset, config=config, vocabulary=vocabulary, options=options)
     train = group_by_length(files, skip_damaged=options.skip_damaged)
     dev = group_by_length(held_out, skip_damaged=options.skip_damaged) if held_out else {}
@@ -40,7 +41,7 @@ def make_stages(trainer, config, vocabulary, files, held_out, strategy, options)
         evaluate = make_evaluation(trainer, read, dev[length], strategy, options) if dev else None
         step = Step(train_batch_size=phase.train_batch_size, max_seq_length=length, max_predictions_per_seq=predictions)
         peak = _peak(options.dtype, strategy) if peak is None else peak
-        speed = functools.partial(_speed, step, step_flops(config, step), peak)
+        speed = functools.partial(_speed, step, step_flops(config, step, **model.made_for), peak)
         end += phase.num_train_steps
         stages.append(Stage(end, records, evaluate, speed))
     return stages
@@ -81,6 +82,16 @@ def _records(read, files, batch_size, masks, options, start_batch, skip_batches)
         check_counts(files)  # by which whole epochs are passed over
     stream = {"start_batch": start_batch, "skip_batches": tuple(skip_batches), "seed": options.seed}
     return functools.partial(_share, read, files, batch_size=batch_size, **stream, **masks)
+
+
+def are_packed(files, options):
+    """Says whether records are rows of several texts, or raises a UserError if some are and others are not."""
+    files, _ = readable_files(files, skip_damaged=options.skip_damaged)
+    packed = {path: first_layout(path, skip_damaged=options.skip_damaged).packed for path in files}
+    if len(set(packed.values())) > 1:
+        one, other = (next(path for path in files if packed[path] is kind) for kind in (True, False))
+        raise UserError(f"{one} has packed rows and {other} has one text a row; make both with the same --pack.")
+    return packed[files[0]]
 
 
 def make_evaluation(trainer, read, files, strategy, options):

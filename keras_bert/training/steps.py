@@ -6,45 +6,38 @@ The loss is the global batch's (Devlin et al. 2018, section 3.1; run_pretraining
 import tensorflow as tf
 
 from keras_bert.layers.dropout import masks_of_replica
-from keras_bert.models.losses import masked_lm_sums
 from keras_bert.training.sums import SUMS, columns, total_loss
 
 
-def batch_sums(model, batch, *, training):
-    """Runs the model on a batch of this replica.
+def batch_sums(model, batch, **options):
+    """Returns float32 (C,), `sums.SUMS` of each of the model's tasks over a batch of this replica.
 
     Args:
-        model: a Pretrainer.
-        batch: (inputs, labels, weights) as `pretraining_dataset` gives them.
-        training: whether dropout is on.
-
-    Returns:
-        float32 (C,), `sums.SUMS` of each of the model's objectives.
+        model, batch, **options: see `Pretrainer.batch_sums`.
     """
-    inputs, labels, weights = batch
-    logits = model(inputs, training=training)
-    return tf.concat([masked_lm_sums(labels[task], logits[task], weights[task]) for task in model.objectives], axis=0)
+    sums = model.batch_sums(batch, **options)
+    return tf.concat([sums[task] for task in model.task_weights], axis=0)
 
 
 def make_replica_step(model, optimizer, *, accumulation=1):
     """Builds one update of the model, to be called on each replica (`strategy.run`).
 
     Args:
-        model: a Pretrainer.
+        model: a Pretrainer, or what else has its `task_weights`, `batch_counts` and `batch_sums`.
         optimizer: a built optimizer of ours.
         accumulation: micro-batches into which the replica's share of the batch is cut, one after the other.
 
     Returns:
         A function from a batch to float32 (C + 2,), `sums.columns` of the global batch.
     """
-    variables, num_sums = model.trainable_variables, len(SUMS) * len(model.objectives)
+    variables, tasks = model.trainable_variables, model.task_weights
 
     def sums_and_gradients(batch, counts):
         """Returns the (C,) sums of a micro-batch, and the gradients of its share of the global loss."""
         with tf.GradientTape() as tape:
-            sums = batch_sums(model, batch, training=True)
-            loss = total_loss(sums, counts)
-        # What no objective reads, such as a pooler without next_sentence, has a gradient of 0.
+            sums = batch_sums(model, batch, training=True, step=optimizer.iterations)
+            loss = total_loss(sums, counts, tasks)
+        # What no task reads, such as a pooler without next_sentence, has a gradient of 0.
         gradients = zip(tape.gradient(loss, variables), variables, strict=True)
         return sums, [tf.zeros(v.shape, v.dtype) if g is None else tf.convert_to_tensor(g) for g, v in gradients]
 
@@ -57,14 +50,15 @@ def make_replica_step(model, optimizer, *, accumulation=1):
             more_sums, more = sums_and_gradients(tf.nest.map_structure(lambda x: x[i], parts), counts)
             return i + 1, sums + more_sums, [a + b for a, b in zip(gradients, more, strict=True)]
 
-        start = (tf.constant(0), tf.zeros((num_sums,)), [tf.zeros(v.shape, v.dtype) for v in variables])
+        start = (tf.constant(0), tf.zeros((len(SUMS) * len(tasks),)), [tf.zeros(v.shape, v.dtype) for v in variables])
         _, sums, gradients = tf.while_loop(lambda i, *_: i < accumulation, add, start, maximum_iterations=accumulation)
         return sums, gradients
 
     def replica_step(batch):
         context = tf.distribute.get_replica_context()
         add_up = lambda tensors: context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)  # noqa: E731
-        counts = tf.maximum(add_up(tf.stack([tf.reduce_sum(batch[2][task]) for task in model.objectives])), 1.0)
+        own_counts = model.batch_counts(batch)
+        counts = tf.maximum(add_up(tf.stack([own_counts[task] for task in tasks])), 1.0)
         with masks_of_replica(context.replica_id_in_sync_group if context.num_replicas_in_sync > 1 else None):
             sums, gradients = (sums_and_gradients if accumulation == 1 else accumulated)(batch, counts)
         norm = optimizer.apply_reduced(add_up(gradients), variables)
@@ -90,7 +84,7 @@ def make_train_steps(model, optimizer, strategy, *, accumulation=1, jit_compile=
 
     @tf.function  # one graph for each shape of a batch
     def train_steps(iterator, n):
-        rows = tf.TensorArray(tf.float32, size=n, element_shape=(len(columns(model.objectives)),))
+        rows = tf.TensorArray(tf.float32, size=n, element_shape=(len(columns(model.task_weights)),))
         for i in tf.range(n):
             row = strategy.run(step, args=(next(iterator),))
             rows = rows.write(i, strategy.experimental_local_results(row)[0])  # the same on all
@@ -103,7 +97,7 @@ def make_eval_step(model, strategy, *, jit_compile=False):
     """Builds `eval_step(batch)`, which gives the (C,) sums of a distributed batch without training."""
 
     def replica_step(batch):
-        return batch_sums(model, batch, training=False)
+        return batch_sums(model, batch, training=False, step=0)
 
     compiled = tf.function(replica_step, jit_compile=jit_compile)
 

@@ -12,7 +12,7 @@ class TensorFlowTrainer:
     """Trains under a tf.distribute strategy. Arguments and methods: see `make_trainer`."""
 
     def __init__(self, model, optimizer, strategy, *, accumulation=1, jit_compile=False):
-        self.optimizer, self.strategy, self.tasks = optimizer, strategy, tuple(model.objectives)
+        self.optimizer, self.strategy, self.tasks = optimizer, strategy, model.task_weights
         jit_compile = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)  # which compiles by itself
         options = {"accumulation": accumulation, "jit_compile": jit_compile}
         self._train_steps = make_train_steps(model, optimizer, strategy, **options)

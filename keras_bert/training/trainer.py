@@ -7,15 +7,13 @@ sums over all replicas and micro-batches / numbers over all of them, so that one
 import keras
 
 from keras_bert.errors import UserError
-from keras_bert.families import find_family
-from keras_bert.training.sums import TASKS
 
 
 def make_trainer(model, optimizer, strategy, *, accumulation=1, jit_compile=False):
     """Returns the trainer of the active backend.
 
     Args:
-        model: a Pretrainer.
+        model: a Pretrainer or a ReplacedTokenPretrainer.
         optimizer: a built optimizer of ours.
         strategy: what `keras_bert.strategy` gives; model and optimizer were made in its scope.
         accumulation: micro-batches that a batch is cut into, to need less memory; their gradients are added up.
@@ -24,7 +22,7 @@ def make_trainer(model, optimizer, strategy, *, accumulation=1, jit_compile=Fals
     Returns:
         An object with
 
-        - `tasks`, the model's objectives.
+        - `tasks`, the model's `task_weights`.
         - `batches(make_dataset)` -> what `train` takes its batches from. `make_dataset(num_shards, shard_index)`
           returns the `pretraining_dataset` with these options.
         - `train(batches, n)` -> float32 (n, C + 2): n updates, and the `columns` of each: sums over the global batch,
@@ -36,25 +34,18 @@ def make_trainer(model, optimizer, strategy, *, accumulation=1, jit_compile=Fals
           those of the Keras variables.
 
     Raises:
-        UserError: the model has an objective that is not trained here.
+        UserError: the model is a discriminator without a generator.
     """
-    check_objectives(model.objectives, model.bert_config.family)
+    if getattr(model, "objectives", None) == ["replaced_tokens"]:
+        raise UserError(
+            "A discriminator learns from what a generator replaces; make a ReplacedTokenPretrainer, which has both, or "
+            "train this model on labels of your own by model.fit."
+        )
     if keras.backend.backend() == "jax":
         from keras_bert.training.jax_trainer import JaxTrainer as Trainer
     else:
         from keras_bert.training.tensorflow_trainer import TensorFlowTrainer as Trainer
     return Trainer(model, optimizer, strategy, accumulation=accumulation, jit_compile=jit_compile)
-
-
-def check_objectives(objectives, family):
-    """Raises a UserError unless all objectives of a Pretrainer of a family are trained here."""
-    others = [name for name in objectives if name not in TASKS]
-    if others:
-        raise UserError(
-            f"This model of {find_family(family).title} is made for {', '.join(others)}, and pre-training is "
-            f"implemented for {' and '.join(TASKS)}; take a model with a masked-LM head, or train this one on labels "
-            "of your own by model.fit."
-        )
 
 
 def check_batch_size(batch_size, num_replicas, accumulation):

@@ -47,7 +47,7 @@ def measured_peak(dtype="float32", *, strategy=None, seconds=0.3, clock=time.per
     return replicas * PRODUCTS * 2 * size**3 / best
 
 
-def step_flops(config, step):
+def step_flops(config, step, **made_for):
     """Returns the floating-point operations of a training step that `throughput` takes.
 
     Those of padding count: the device does them. What rematerialization computes once more does not.
@@ -55,6 +55,7 @@ def step_flops(config, step):
     Args:
         config: a Config.
         step: a costs.Step, with the batch's size over all devices.
+        **made_for: what the model is trained for, see `costs.count_flops`.
 
     Example:
         >>> from keras_bert.config import Config
@@ -63,7 +64,7 @@ def step_flops(config, step):
         >>> f"{step_flops(Config.from_name('small'), step) / 1e9:.0f} GFLOP"
         '163 GFLOP'
     """
-    return count_flops(config, step).training
+    return count_flops(config, step, **made_for).training
 
 
 def throughput(steps, *, examples, tokens, seconds, flops=None, peak=None):

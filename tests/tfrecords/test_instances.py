@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 from keras_bert.errors import UserError
 from tfrecords import instances
-from tfrecords.corpus import TokenCorpus
+from tfrecords.corpus import CorpusWriter, TokenCorpus, with_separators
 from tfrecords.instances import (
     INSTANCE,
     SENTENCE_TASKS,
@@ -20,7 +20,7 @@ from tfrecords.instances import (
     segment_tokens,
 )
 
-FIRST_ID = 7
+FIRST_ID, SEPARATOR = 7, 3
 
 
 def make_corpus(sentence_lengths):
@@ -39,9 +39,11 @@ def document_of(corpus, token):
     return np.searchsorted(corpus.sentences[corpus.documents], token, side="right") - 1
 
 
-def plan_instances(corpus, *, sentence_task="nsp", max_seq_length=128, short_seq_prob=0.1, dupe_factor=10, seed=1):
+def plan_instances(
+    corpus, *, sentence_task="nsp", max_seq_length=128, short_seq_prob=0.1, dupe_factor=10, seed=1, **more
+):
     """All blocks' instances, with the fields as attributes."""
-    options = {"sentence_task": sentence_task, "short_seq_prob": short_seq_prob}
+    options = {"sentence_task": sentence_task, "short_seq_prob": short_seq_prob, **more}
     lengths = {"max_seq_length": max_seq_length, "dupe_factor": dupe_factor}
     rng = np.random.default_rng(seed)
     rounds = [plan_block(corpus, block, rng=rng, **options, **lengths) for block in blocks_of(corpus, **lengths)]
@@ -272,6 +274,50 @@ def test_full_sentences_stay_whole_where_sequences_are_short():
     plan = plan_instances(corpus, sentence_task="none", max_seq_length=32, short_seq_prob=1, dupe_factor=20)
     assert (plan.a_start % 7 == 0).all()
     assert set(plan.a_length.tolist()) == {7, 14, 21, 28}
+
+
+def separated(corpus, tmp_path):
+    """Returns the corpus with SEPARATOR at the end of each document."""
+    with CorpusWriter(tmp_path, vocab_size=1 << 20) as writer:
+        with_separators(corpus, SEPARATOR, writer)
+    return TokenCorpus.open(tmp_path, vocab_size=1 << 20)
+
+
+def test_full_sentences_go_on_from_document_to_document(tmp_path):
+    """A separator stands between two documents, not at an end of an instance, where it would be one too many."""
+    corpus = separated(make_corpus([[4, 4], [2], [6, 4], [10], [25], [3], [7]]), tmp_path)
+    options = {"sentence_task": "none", "max_seq_length": 12, "short_seq_prob": 0, "dupe_factor": 1}
+    plan = plan_instances(corpus, **options, separator=SEPARATOR)
+    rows = [corpus.tokens[a : a + n].tolist() for a, n in zip(plan.a_start, plan.a_length, strict=True)]
+    first = FIRST_ID
+
+    def run(length):
+        nonlocal first
+        first += length
+        return list(range(first - length, first))
+
+    between = [SEPARATOR]
+    assert rows == [
+        run(8), run(2) + between + run(6), run(4), run(10), run(10), run(10), run(5) + between + run(3), run(7)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [12, 33, 128])
+def test_full_sentences_across_documents_lose_nothing(size, tmp_path):
+    corpus = separated(random_corpus(), tmp_path)
+    options = {"sentence_task": "none", "max_seq_length": size, "short_seq_prob": 0, "dupe_factor": 1}
+    plan = np.sort(plan_instances(corpus, **options, separator=SEPARATOR), order="a_start").view(np.recarray)
+    assert (plan.a_length >= 1).all() and plan.a_length.max() == size - 2
+    ends = plan.a_start + plan.a_length
+    between = [corpus.tokens[a:b].tolist() for a, b in zip(ends[:-1], plan.a_start[1:], strict=True)]
+    assert all(each in ([], [SEPARATOR]) for each in between)
+    assert not np.any(corpus.tokens[plan.a_start] == SEPARATOR) and not np.any(corpus.tokens[ends - 1] == SEPARATOR)
+    assert plan.a_start[0] == 0 and ends[-1] == len(corpus.tokens) - 1
+    # As many whole sentences as fit: the next one would not have.
+    whole = np.isin(plan.a_start[1:], corpus.sentences)
+    after = corpus.sentences[np.searchsorted(corpus.sentences, plan.a_start[1:][whole], side="right")]
+    after -= corpus.tokens[after - 1] == SEPARATOR
+    assert whole.sum() > 10 and (after - plan.a_start[:-1][whole] > size - 2).all()
 
 
 def test_layout(vocabulary):

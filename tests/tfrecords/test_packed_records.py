@@ -180,3 +180,26 @@ def test_a_limit_without_packing_is_refused(make):
         make(max_texts_per_row=3)
     with pytest.raises(UserError, match="--pack must be one of none, isolated"):
         make(pack="open")
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["masked", "unmasked"])
+def test_full_rows_hold_the_text_in_order(make, tmp_path, vocabulary, dynamic):
+    """Each row is one text of the corpus' own order, with separators where documents meet."""
+    options = {"sentence_task": "none", "short_seq_prob": 0.0, "max_seq_length": 64, "max_predictions_per_seq": 10}
+    plain = make("plain.tfrecord", **options, dupe_factor=1, dynamic=dynamic)
+    full = make("full.tfrecord", **options, dupe_factor=1, dynamic=dynamic, pack="full")
+    assert full["pack"] == "full" and full["instances"] < plain["instances"]
+    assert full["statistics"]["padding_share"] < plain["statistics"]["padding_share"]
+    words, separators = [], 0
+    for name in ("plain", "full"):
+        found = instances_of(tmp_path / "out" / f"{name}.tfrecord")
+        rows = [ids[1:-1] for (ids, segments, _), count in found.items() for _ in range(count) if not any(segments)]
+        words.append(collections.Counter(token for row in rows for token in row if token != vocabulary.sep_id))
+        separators = sum(row.count(vocabulary.sep_id) for row in rows)
+    assert words[0] == words[1]
+    assert separators > 0
+
+
+def test_full_rows_leave_no_pairs(make):
+    with pytest.raises(UserError, match=r"--pack=full puts sentences .*; add --sentence_task=none. Received: nsp"):
+        make(pack="full")

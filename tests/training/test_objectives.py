@@ -12,7 +12,9 @@ from keras_bert.cli.pretrain import _find_config, _sentence_task
 from keras_bert.config import Config
 from keras_bert.data.datasets import pretraining_dataset
 from keras_bert.errors import UserError
+from keras_bert.families import find_family
 from keras_bert.models import Encoder, Pretrainer
+from keras_bert.models.replaced_tokens import WEIGHTS
 from keras_bert.text.tokenizer import Tokenizer
 from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.training import logs
@@ -20,7 +22,8 @@ from keras_bert.training.evaluation import evaluate_pretraining
 from keras_bert.training.optimizers import adamw
 from keras_bert.training.pretrain import pretrain
 from keras_bert.training.steps import make_eval_step, make_train_steps
-from keras_bert.training.sums import columns, metrics_from_sums
+from keras_bert.training.sums import BERT_TASKS, columns, metrics_from_sums, uniform_guess
+from keras_bert.training.trainer import make_trainer
 from tests.reference_bert import log_softmax
 from tests.training.conftest import ONCE, SEQ_LENGTH, altered
 
@@ -99,7 +102,7 @@ def test_a_step_without_a_sentence_task_is_fit_s_step(records):
         train_steps = make_train_steps(model, optimizer, DEFAULT, accumulation=accumulation)
         ((row),) = train_steps(iter(batches.repeat()), 1).numpy()
         assert row.shape == (len(columns(model.objectives)),) == (5,)
-        assert metrics_from_sums(row[:3], model.objectives)["loss"] == pytest.approx(history["loss"][0], rel=1e-5)
+        assert metrics_from_sums(row[:3], model.task_weights)["loss"] == pytest.approx(history["loss"][0], rel=1e-5)
         assert row[:3] == pytest.approx(sums, rel=1e-5)
         for variable in optimizer.variables:
             variable.assign(tf.zeros_like(variable))
@@ -120,7 +123,7 @@ def test_a_pooler_that_no_objective_reads_is_no_obstacle(records, config):
     np.testing.assert_array_equal(model.encoder.pooler.get_weights()[0], pooler[0])
 
 
-def test_replaced_tokens_train_by_fit_and_are_refused_in_a_run(records, tmp_path):
+def test_a_discriminator_trains_by_fit_and_not_without_a_generator():
     config = tiny("electra-small", embedding_size=8, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = Pretrainer(Encoder(config))
     rng = np.random.default_rng(0)
@@ -133,17 +136,15 @@ def test_replaced_tokens_train_by_fit_and_are_refused_in_a_run(records, tmp_path
         "loss"
     ]
     assert loss == pytest.approx((losses * weights).sum() / weights.sum(), rel=1e-5)
-    with pytest.raises(UserError, match=r"ELECTRA is made for replaced_tokens, .* masked_lm and next_sentence; take"):
-        pretrain(records[0], tmp_path / "run", config, **RUN)
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match=r"make a ReplacedTokenPretrainer, which has both, or train this model on labe"):
+        make_trainer(model, adamw(1e-3), DEFAULT)
 
 
 def test_a_loss_is_held_against_the_guess_at_all_that_is_trained():
-    from keras_bert.training.pretrain import _uniform_guess
-
     config = tiny("distilbert-base")
-    assert _uniform_guess(["masked_lm"], config) == pytest.approx(math.log(20))
-    assert _uniform_guess(["masked_lm", "next_sentence"], config) == pytest.approx(math.log(20) + math.log(2))
+    assert uniform_guess({"masked_lm": 1.0}, config) == pytest.approx(math.log(20))
+    assert uniform_guess(BERT_TASKS, config) == pytest.approx(math.log(20) + math.log(2))
+    assert uniform_guess(WEIGHTS, config) == pytest.approx(math.log(20) + 50 * math.log(2))
 
 
 @pytest.mark.parametrize("name", ["roberta-base", "albert-base", "distilbert-base"])
@@ -151,10 +152,10 @@ def test_the_command_finds_a_size_of_any_family_and_pads_as_the_vocabulary_does(
     args = Namespace(init_checkpoint=None, bert_config_file=name)
     padded = Tokenizer(Vocabulary(["[UNK]", "[PAD]", *tokenizer.vocabulary.tokens[2:]]))
     for own in (tokenizer, padded):
-        config, objectives, origin = _find_config(args, own)
+        config, origin = _find_config(args, own)
         assert (config.vocab_size, config.pad_token_id) == (20, own.pad_id)
         assert origin == "fresh weights"
-    said = _sentence_task(records[0], objectives)
+    said = _sentence_task(records[0], find_family(config.family).objectives)
     assert said == ("next-sentence" if name == "albert-base" else "none, this model learns from masked tokens alone")
 
 

@@ -91,6 +91,19 @@ def test_steps_of_other_kinds_of_attention_compile_and_never_ask_their_host(size
     assert set(figures["custom_calls"]) <= HARMLESS_ON["v5e"]
 
 
+@pytest.mark.nightly
+@needs_compiler
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_step_of_generator_and_discriminator_compiles_and_never_asks_its_host(backend):
+    overrides = json.dumps({**TINY, "embedding_size": 64})
+    flags = ("--size=electra-small", f"--overrides={overrides}", "--objective=rtd", "--chip=v5e", "--shape=8x128")
+    done = start(*flags, f"--backend={backend}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["fits"] and figures["host_operations"] == 0 and figures["dynamic_shapes"] == 0
+    assert set(figures["custom_calls"]) <= HARMLESS_ON["v5e"]
+
+
 HLO = """
   %a = (f32[2]{0}, token[]) infeed(%token), infeed_config=""
   ROOT %b = f32[<=8,2]{1,0} custom-call(%a), custom_call_target="xla_python_cpu_callback"
