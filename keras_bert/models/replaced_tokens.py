@@ -93,7 +93,7 @@ class ReplacedTokenPretrainer(keras.Model):
         self.discriminator = Pretrainer(encoder, objectives=["replaced_tokens"], name="discriminator")
         if embedding_sharing == "disentangled":
             encoder.token_embedding.add_to(generator.token_embedding)
-            self._learn_difference(0.0)
+            self._learn_difference(ops.convert_to_numpy(generator.token_embedding.embeddings))  # 0 in the beginning
         self.draws = keras.random.SeedGenerator(seed, name="draws")  # of `fit`, which says no step
         self.trackers = [keras.metrics.Mean(name=f"{task}_loss") for task in WEIGHTS]
         self.built = True
@@ -256,9 +256,9 @@ class ReplacedTokenPretrainer(keras.Model):
         return model
 
     def _learn_difference(self, table):
-        """Sets the discriminator's own table to what it takes to get to a table (V, E), or to 0 for the number 0."""
-        own, its = self.encoder.token_embedding.embeddings, self.generator.encoder.token_embedding.embeddings
-        own.assign(ops.zeros_like(own) if isinstance(table, float) else table - ops.convert_to_numpy(its))
+        """Sets the discriminator's own table to what it takes to get from the generator's to a table (V, E)."""
+        its = self.generator.encoder.token_embedding.embeddings
+        self.encoder.token_embedding.embeddings.assign(table - ops.convert_to_numpy(its))
 
     def save_pretrained(self, path, *, tokenizer=None, keep_generator=True):
         """Writes the discriminator as a model directory, which fine-tuning starts from.

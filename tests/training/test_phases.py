@@ -128,9 +128,9 @@ def test_two_phases_in_one_run_and_resumed_in_either(two_lengths, config, tmp_pa
 def test_phases_share_a_time_budget(two_lengths, config, tmp_path, ticking, monkeypatch):
     advance, phases = Position.advance, []
 
-    def noted(self, phase, rows, **options):
+    def noted(self, phase, rows, names, **options):
         phases.append(phase)
-        advance(self, phase, rows, **options)
+        advance(self, phase, rows, names, **options)
 
     monkeypatch.setattr(Position, "advance", noted)
     options = {**RUN, "phases": f"12:75:16,{SEQ_LENGTH}:25:8", "max_minutes": 0.05, "steps_per_loop": 1}
