@@ -1,6 +1,7 @@
 """Masked-LM corruption: what may be chosen, how much of it, what is chosen together, and what becomes of it."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -341,3 +342,45 @@ def test_a_record_s_own_draws_are_random(seed):
     assert (draws.uniform(2, rows, places) != uniform.reshape(-1)).all()
     chosen = draws.choice(np.array([3, 5, 9]), rows, places)
     assert chisquare(np.unique(chosen, return_counts=True)[1]).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "run", ["default", "short_sequence", "favor_longer", "unigram", "no_whole_words", "few_predictions"]
+)
+def test_n_grams_are_those_of_albert_s_code(shared, run):
+    """How often google-research/albert chose each place, but for chance; its n-grams go on past [SEP], here not there."""
+    golden = json.loads((shared / "golden" / "google" / "albert" / "ngram_masking.json").read_text())
+    own = golden["runs"][run]
+    tokens = golden["short_tokens" if run == "short_sequence" else "tokens"]
+    inside = np.array([token not in ("[CLS]", "[SEP]") for token in tokens])
+    is_start = np.array(own["token_boundary"], bool)[inside] | (run == "no_whole_words")
+    times, theirs = 4000, own["settings"]["times"]
+    starts = np.tile(is_start, (times, 1))
+    weights = own["pvals"] if own["settings"]["ngram"] > 1 else (1,)
+    wanted, draws = np.full(times, own["num_to_predict"]), BatchDraws(np.random.default_rng(0))
+    places = choose(starts, np.ones_like(starts), wanted, weights=tuple(weights), draws=draws)
+    chosen = np.zeros(starts.size, bool)
+    chosen[places] = True
+    chosen = chosen.reshape(starts.shape)
+    assert (chosen.sum(axis=1) == own["num_to_predict"]).all()
+    shares, expected = chosen.mean(axis=0), np.array(own["hits_per_position"])[inside] / theirs
+    deviation = np.sqrt(expected * (1 - expected) * (1 / times + 1 / theirs))
+    assert np.abs((shares - expected) / deviation).max() < 4.5
+    words = chosen[:, is_start]
+    for found, name in (
+        (np.bincount(words.sum(axis=1)), "masked_words"),
+        (np.bincount(runs_of(words)), "runs_of_masked_words"),
+    ):
+        assert mean_of(dict(enumerate(found))) == pytest.approx(mean_of(own[name]), rel=0.02)
+
+
+def runs_of(chosen):
+    """Returns the lengths of the runs of True in the rows of a bool array."""
+    padded = np.pad(chosen, ((0, 0), (1, 1))).astype(np.int8)
+    steps = np.diff(padded, axis=1)
+    return np.nonzero(steps == -1)[1] - np.nonzero(steps == 1)[1]
+
+
+def mean_of(counts):
+    """Returns the mean of what was counted, {value: how often}."""
+    return sum(int(value) * count for value, count in counts.items()) / sum(counts.values())

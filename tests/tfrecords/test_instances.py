@@ -1,5 +1,6 @@
 """Pairs of segments: where they come from, how they are cut, and that nothing is lost."""
 
+import json
 import random
 
 import numpy as np
@@ -16,6 +17,7 @@ from tfrecords.instances import (
     assemble,
     blocks_of,
     check_corpus,
+    lengths_of,
     plan_block,
     segment_tokens,
 )
@@ -357,3 +359,19 @@ def test_shortest_length_that_works():
     plan = plan_instances(make_corpus([[3], [4]]), max_seq_length=5, dupe_factor=3)
     assert (plan.a_length == 1).all()
     assert (plan.b_length == 1).all()
+
+
+def test_sentence_order_is_cut_as_albert_s_code_cuts_it(shared):
+    """Its instances of one sentence get a second one from another document, in spite of the paper; ours have none."""
+    golden = json.loads((shared / "golden" / "google" / "albert" / "sentence_order.json").read_text())
+    corpus = make_corpus([[len(sentence) for sentence in document] for document in golden["documents"]])
+    sizes = {"max_seq_length": golden["max_seq_length"], "dupe_factor": golden["times"]}
+    plan = plan_instances(corpus, sentence_task="sop", **sizes)
+    assert abs(plan.label.mean() - 0.5) < 4 * np.sqrt(0.25 / len(plan))
+    in_order = golden["counts"]["label_0_same_document_in_order"]
+    assert (plan.label == 0).sum() == pytest.approx(in_order, rel=0.06)
+    lengths = np.bincount(lengths_of(plan))
+    whole = {int(n): count for n, count in golden["lengths"].items() if 300 < count < 500}  # ends of documents, mostly
+    assert len(whole) == 7
+    for length, count in whole.items():
+        assert abs(lengths[length] - count) < 4 * np.sqrt(2 * count), length
