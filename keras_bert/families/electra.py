@@ -117,8 +117,8 @@ ELECTRA = Family(
     fixed={"masked_lm_act": "gelu_erf", "classifier_act": "gelu_erf", "trains_padding": False, "pooler": None},
     sizes={
         "electra-small": sized(12, 256, embedding_size=128),
-        "electra-base": sized(12, 768),
-        "electra-large": sized(24, 1024),
+        "electra-base": sized(12, 768, embedding_size=768),
+        "electra-large": sized(24, 1024, embedding_size=1024),
     },
     names=Names(
         prefix="electra.",

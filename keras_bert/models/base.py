@@ -12,7 +12,7 @@ from keras_bert.models.quantized import check_savable, quantize_layers, quantize
 from keras_bert.models.weights import as_checkpoint, assign_arrays
 
 
-def _left_as_it_is(call, *args, **kwargs):
+def left_as_it_is(call, *args, **kwargs):
     """Leaves `keras.RematScope` to the blocks (layers/remat.py)."""
     return call
 
@@ -34,7 +34,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         super().__init__(*args, **kwargs)
         for operation in self.operations:  # Keras would wrap slices too, which TensorFlow cannot take
             if not isinstance(operation, keras.Layer):
-                operation.rematerialized_call = _left_as_it_is
+                operation.rematerialized_call = left_as_it_is
 
     def call(self, inputs, training=None, mask=None):
         """Runs the model; see models/inputs.py for what a dict may hold."""
@@ -102,7 +102,7 @@ class PretrainedModel(Checked, Cloneable, keras.Model):
         check_savable(self)
         super().save_weights(filepath, *args, **kwargs)
 
-    rematerialized_call = staticmethod(_left_as_it_is)
+    rematerialized_call = staticmethod(left_as_it_is)
 
     def default_loss(self):
         """Returns the loss that `compile` takes when it is given none; a bare encoder has none."""

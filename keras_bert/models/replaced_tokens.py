@@ -20,9 +20,8 @@ from keras_bert.config import Config
 from keras_bert.config.generator import GeneratorSize, check_replaced_tokens
 from keras_bert.errors import UserError
 from keras_bert.families import find_family
-from keras_bert.layers.common import worth_fusing
 from keras_bert.layers.dropout import mixed
-from keras_bert.layers.fusion import fusible
+from keras_bert.models.base import left_as_it_is
 from keras_bert.models.encoder import Encoder
 from keras_bert.models.losses import binary_sums, masked_lm_sums
 from keras_bert.models.pretrainer import Pretrainer
@@ -31,6 +30,7 @@ from keras_bert.models.weights import as_checkpoint, assign_arrays
 GENERATOR = "generator"  # the folder beside the discriminator's files
 DISCRIMINATOR_WEIGHT = 50.0  # of its mean loss in the total (Clark et al. 2020, appendix A)
 WEIGHTS = {"masked_lm": 1.0, "replaced_tokens": DISCRIMINATOR_WEIGHT}
+STRETCH = 256  # entries of the vocabulary that are drawn from together
 SLOT, VALUE = 0x9E3779B9, 0x85EBCA6B  # odd numbers that keep apart what the noise is drawn from
 
 
@@ -98,6 +98,8 @@ class ReplacedTokenPretrainer(keras.Model):
         self.trackers = [keras.metrics.Mean(name=f"{task}_loss") for task in WEIGHTS]
         self.built = True
 
+    rematerialized_call = staticmethod(left_as_it_is)
+
     @property
     def encoder(self):
         """The discriminator's Encoder."""
@@ -161,14 +163,17 @@ class ReplacedTokenPretrainer(keras.Model):
     def sampled(self, logits, inputs, labels, step=None):
         """Returns int32 (B, P): for each masked slot a token drawn by the generator's probabilities.
 
-        By the Gumbel trick: the largest of logits + noise is a draw from their softmax.
+        First a stretch of the vocabulary is drawn by what its tokens have together, then a token in it: the same
+        probabilities as of one draw, from a hundredth of the random numbers.
 
         Args:
             logits: float32 (B, P, V).
-            inputs, labels, step: what the noise depends on, see `noise`.
+            inputs, labels, step: what the draws depend on, see `noise_keys`.
         """
-        noisy = _noisy(ops.stop_gradient(logits), self.noise_keys(inputs, labels, step), fuse=worth_fusing(logits))
-        return ops.cast(ops.argmax(noisy, axis=-1), "int32")
+        keys, stretches = self.noise_keys(inputs, labels, step), _in_stretches(ops.stop_gradient(logits))
+        stretch = _drawn(ops.logsumexp(stretches, axis=-1), keys)  # (B, P)
+        inside = ops.take_along_axis(stretches, stretch[..., None, None], axis=2)[:, :, 0]
+        return stretch * STRETCH + _drawn(inside, mixed(keys ^ _constant(VALUE)))
 
     def noise_keys(self, inputs, labels, step=None):
         """Returns uint32 (B, P), what the noise of each slot is drawn from.
@@ -361,14 +366,26 @@ def corrupt(inputs, samples, labels, weights):
     return corrupted, ops.cast(ops.not_equal(corrupted, original), "int32")
 
 
-@fusible
-def _noisy(logits, keys):
-    """Returns logits (B, P, V) with Gumbel noise from keys, uint32 (B, P)."""
+def _in_stretches(logits):
+    """Returns float32 (B, P, V / STRETCH, STRETCH), logits (B, P, V) with -1e30 behind the last."""
+    batch, slots = ops.shape(logits)[:2]
+    missing = -logits.shape[-1] % STRETCH
+    padded = ops.pad(logits, ((0, 0), (0, 0), (0, missing)), constant_values=-1e30)
+    return ops.reshape(padded, (batch, slots, -1, STRETCH))
+
+
+def _drawn(logits, keys):
+    """Returns int32 (B, P), a draw from the softmax of logits (B, P, N): the largest of logits + Gumbel noise.
+
+    Args:
+        logits: float32 (B, P, N).
+        keys: uint32 (B, P), what the noise is made from.
+    """
     keys = keys[..., None]
-    bits = mixed(_numbers(logits) ^ keys, mixed(keys ^ _constant(VALUE)))
+    bits = mixed(_numbers(logits) ^ keys, mixed(keys ^ _constant(SLOT)))
     # In (0, 1): 24 bits, which float32 holds, and half a step.
     uniform = ops.cast(ops.bitwise_right_shift(bits, _constant(8)), "float32") * 2.0**-24 + 2.0**-25
-    return logits - ops.log(-ops.log(uniform))
+    return ops.cast(ops.argmax(logits - ops.log(-ops.log(uniform)), axis=-1), "int32")
 
 
 def _fingerprints(ids):

@@ -29,6 +29,9 @@ AHEAD = {"adamw": 0, "lamb": 3, "muon": 0}
 # Of the tensors' memory, besides, fitted to the rows of benchmarks/memory.py: TensorFlow's allocator gives larger
 # blocks than asked and leaves gaps, some 13 %; the rest are tensors that the tables do not name.
 UNUSED = 0.2
+# Of a discriminator's activations, how many are there as its generator's loss goes backward: TensorFlow computes both
+# side by side. Fitted likewise.
+BESIDE = 0.5
 GRAPH_BYTES = 30e6  # of the traced graph, a block: nodes, kernels and Python's view of them, whatever the sizes
 
 
@@ -201,11 +204,15 @@ def step_memory(
         "optimizer": 4 * sum(_kept(net.weights, net.blocks, *KEPT[optimizer]) for net in nets),
     }
     activations, embeddings = (sum(getattr(net, name) for net in nets) for name in ("activations", "embeddings"))
-    # (what lies there besides, temporaries): at the loss, in the fullest block, and as all gradients are there
+    scoring = nets[-1]  # the generator, if there is one
+    others, tables = activations - scoring.activations, scoring.tables
+    if generator is not None and sharing != "shared":
+        tables += 4 * config.vocab_size * config.embedding_width
+    # (what lies there besides, temporaries): at the masked-LM loss, in the fullest block, as all gradients are there
     moments = (
-        *((activations, net.logits) for net in nets),
-        *((activations, net.table + net.block) for net in nets),
-        (embeddings + trained, sum(net.tables for net in nets)),
+        (scoring.activations + round(BESIDE * others), scoring.logits),
+        (activations, scoring.table + max(net.block for net in nets)),
+        (embeddings + trained, tables),
     )
     held, temporaries = max(moments, key=sum)
     temporaries += AHEAD[optimizer] * 4 * matrices

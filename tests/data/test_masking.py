@@ -348,7 +348,7 @@ def test_a_record_s_own_draws_are_random(seed):
     "run", ["default", "short_sequence", "favor_longer", "unigram", "no_whole_words", "few_predictions"]
 )
 def test_n_grams_are_those_of_albert_s_code(shared, run):
-    """How often google-research/albert chose each place, but for chance; its n-grams go on past [SEP], here not there."""
+    """Each place is chosen as often as by google-research/albert. Without [SEP], past which its n-grams go on."""
     golden = json.loads((shared / "golden" / "google" / "albert" / "ngram_masking.json").read_text())
     own = golden["runs"][run]
     tokens = golden["short_tokens" if run == "short_sequence" else "tokens"]

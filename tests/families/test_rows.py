@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from keras_bert.checkpoints import open_checkpoint
 from keras_bert.checkpoints.formats import save_checkpoint
-from keras_bert.checkpoints.parts import encoder_weights, head_weights, pooler_weights
+from keras_bert.checkpoints.parts import encoder_parts, encoder_weights, head_weights, pooler_weights
 from keras_bert.config import Config
 from keras_bert.errors import UserError
 from keras_bert.families import FAMILIES, Place
@@ -19,6 +19,22 @@ from keras_bert.families.roberta import ROBERTA
 from tests.families.rows import CONFIGS, SMALL
 
 PUBLISHED = [(family, size) for family, row in FAMILIES.items() for size in row.sizes]
+# {size: parameters of the published encoder, in transformers; without a pooler where ours has none}
+PARAMETERS = {
+    "base": 109_482_240,
+    "large": 335_141_888,
+    "distilbert-base": 66_362_880,
+    "albert-base": 11_683_584,
+    "roberta-base": 124_055_040,
+    "electra-small": 13_483_008,
+    "electra-base": 108_891_648,
+    "electra-large": 334_092_288,
+    "deberta-base": 138_601_728,
+    "deberta-v3-base": 183_831_552,
+    "longformer-base-4096": 148_068_864,
+    "bigbird-roberta-base": 127_468_800,
+    "modernbert-base": 149_014_272,
+}
 # {field of config.json: a value that changes arithmetic here and is not implemented}
 REFUSED = {
     "bert": [("position_embedding_type", "relative_key"), ("hidden_act", "quick_gelu"), ("is_decoder", True)],
@@ -108,6 +124,11 @@ def test_relative_positions_are_refused_of_albert_and_null_is_as_good_as_absent(
     assert config == Config.from_huggingface(fields) and "position_embedding_type" not in config.extra
     with pytest.raises(UserError, match="summary_use_proj is None"):  # which turns the hidden layer off
         Config.from_huggingface({**as_written(CONFIGS["electra"]), "summary_use_proj": None})
+
+
+@pytest.mark.parametrize("size", PARAMETERS)
+def test_published_sizes_have_as_many_parameters(size):
+    assert sum(part.total for part in encoder_parts(Config.from_name(size))) == PARAMETERS[size]
 
 
 def test_distilbert_s_other_names_of_its_sizes_go_before_as_in_transformers():

@@ -9,7 +9,7 @@ from keras_bert.checkpoints.parts import array_shapes, encoder_parts, pretrainin
 from keras_bert.config import BertConfig, Config
 from keras_bert.errors import UserError
 from keras_bert.families import FAMILIES
-from keras_bert.models import BertEncoder, BertPretrainer, Encoder, Pretrainer
+from keras_bert.models import BertEncoder, BertPretrainer, Encoder, Pretrainer, ReplacedTokenPretrainer
 from keras_bert.models.weights import model_variables
 from keras_bert.training.costs import (
     Step,
@@ -334,6 +334,28 @@ def test_flops_are_those_of_the_graph(config, length):
     one_hot = 3 * 2 * length * config.type_vocab_size * summed if config.has_segments else 0
     expected = count_flops(config, step)
     assert found == [expected.forward + one_hot, expected.training + 2 * one_hot]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["electra", "bert"])
+def test_flops_of_generator_and_discriminator_are_those_of_the_graph(family):
+    config = tiny(family)
+    model, step = (
+        ReplacedTokenPretrainer(config),
+        Step(train_batch_size=3, max_seq_length=32, max_predictions_per_seq=5),
+    )
+    slots = {"masked_lm": tf.TensorSpec((3, 5), "int32")}, {"masked_lm": tf.TensorSpec((3, 5), "float32")}
+    inputs = {name: (3, 5 if name == "masked_lm_positions" else 32) for name in model.generator.input}
+    batch = ({name: tf.TensorSpec(shape, "int32") for name, shape in inputs.items()}, *slots)
+
+    def train(*batch):
+        with tf.GradientTape() as tape:
+            loss = sum(sums[0] for sums in model.batch_sums(batch, training=True, step=0).values())
+        return loss, tape.gradient(loss, model.trainable_variables)
+
+    found = product_flops(tf.function(train).get_concrete_function(*batch).graph)
+    one_hot = 2 * 2 * 3 * 2 * 32 * config.type_vocab_size * config.embedding_width  # of both nets' segments
+    assert found == pytest.approx(count_flops(config, step, **model.made_for).training + one_hot, rel=1e-3)
 
 
 @pytest.mark.parametrize(
