@@ -289,6 +289,7 @@ def _figures(config, args, checkpoint=None):
             "products": costs.by_name(costs.step_products(config, step, **made_for)),
             **{f"{name}_per_token": number / tokens for name, number in passes.items()},
             **{f"{name}_per_step": number for name, number in passes.items()},
+            "update_per_step": costs.update_flops(config, args.optimizer, generator=generator),
         },
         "memory": memory,
         "capacity": capacity,
@@ -358,6 +359,7 @@ def _tables(figures, args):
     """Yields the figures as lines."""
     yield from _parameter_table(figures["parameters"])
     yield from _flops_table(figures["flops"], figures["step"])
+    yield from _update(figures["flops"])
     yield from _memory_table(figures, args)
     if args.lengths or len(figures["lengths"]["tokens"]) > 1:
         yield from _length_table(figures["lengths"])
@@ -389,6 +391,12 @@ def _flops_table(flops, step):
     for per, what in (("token", "a token"), ("step", tokens)):
         passes = (f"{name} {_amount(flops[f'{key}_per_{per}'], 'FLOP')}" for key, name in names.items())
         yield f"  {what}: {', '.join(passes)}"
+
+
+def _update(flops):
+    """Yields a line on the optimizer's update, if it has matrix products."""
+    if flops["update_per_step"]:
+        yield f"  the update by Muon, whatever the batch: {_amount(flops['update_per_step'], 'FLOP')}"
 
 
 def _memory_table(figures, args):

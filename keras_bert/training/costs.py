@@ -45,6 +45,7 @@ LAST_RUN = {
 }
 # Dense layers of a block that read every position, even where the block's output is computed at some alone.
 READ_ALL = ("key", "value", "key_global", "value_global")
+MUON_ROUNDS = 5  # in which Muon makes a matrix orthogonal, see muon.py
 MASKED_SHARE = 0.15  # of a sequence's tokens (Devlin et al. 2018, section 3.1)
 
 
@@ -253,6 +254,30 @@ def step_products(config, step, *, objectives=None, generator=None):
         own = step_products(generator, step, objectives=["masked_lm"])
         products += [dataclasses.replace(product, name="generator") for product in own]
     return products
+
+
+def update_flops(config, optimizer, *, generator=None):
+    """Returns the floating-point operations of matrix products in an optimizer's update, whatever the batch.
+
+    Args:
+        config: a Config.
+        optimizer: "adamw", "lamb" or "muon", which alone has any.
+        generator: see `step_products`.
+
+    Example:
+        >>> from keras_bert.config import Config
+        >>> f"{update_flops(Config.from_name('base'), 'muon') / 1e9:.0f} GFLOP"
+        '1631 GFLOP'
+    """
+    if optimizer != "muon":
+        return 0
+    total = 0
+    for each in (config,) if generator is None else (config, generator):
+        for weight in encoder_weights(each):
+            if 0 < weight.depth <= len(each.passes) and len(weight.shape) == 2 and weight.trains:
+                small, large = sorted(weight.shape)
+                total += MUON_ROUNDS * (2 * 2 * small * small * large + 2 * small**3)
+    return total
 
 
 def other_products(config, step, *, objectives=None):

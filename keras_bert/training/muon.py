@@ -11,11 +11,11 @@ from keras import ops
 
 from keras_bert.errors import UserError
 from keras_bert.models.walk import marked_depth
+from keras_bert.training.costs import MUON_ROUNDS
 from keras_bert.training.optimizers import BertAdamW, scheduled
 
-# a x + b x^3 + c x^5 takes any singular value in (0, 1] close to 1 in five rounds: quickly, and not to 1 itself.
+# a x + b x^3 + c x^5 takes any singular value in (0, 1] close to 1 in MUON_ROUNDS: quickly, and not to 1 itself.
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
-ROUNDS = 5
 RMS = 0.2  # of the entries of an update by AdamW, about which one by Muon is made
 
 
@@ -89,7 +89,7 @@ def orthogonal(x):
     wide = x.shape[0] <= x.shape[1]
     y = x if wide else ops.transpose(x)  # the product with itself is then the smaller one
     y = y / (ops.sqrt(ops.sum(ops.square(y))) + 1e-7)
-    for _ in range(ROUNDS):
+    for _ in range(MUON_ROUNDS):
         square = ops.matmul(y, ops.transpose(y))
         y = a * y + ops.matmul(b * square + c * ops.matmul(square, square), y)
     return y if wide else ops.transpose(y)

@@ -321,9 +321,9 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_bits(records, noisy, tmp_path, dtype):
-    line = command(tmp_path, records, noisy, f"--dtype={dtype}")
+@pytest.mark.parametrize("flag", ["--dtype=float32", "--dtype=mixed_bfloat16", "--objective=rtd", "--objective=mlm"])
+def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_bits(records, noisy, tmp_path, flag):
+    line = command(tmp_path, records, noisy, flag)
     subprocess.run([*line, f"--output_dir={tmp_path / 'whole'}"], check=True, env=ENVIRONMENT, capture_output=True)
     rng, folder = np.random.default_rng(0), tmp_path / "run"
     for kill in range(3):
