@@ -76,11 +76,18 @@ else:
     )
 
 
+# Modules that may be the ones that import Keras, and that what registers itself needs whole: {module: its last name}.
+_NEEDED = {"keras_bert.layers": "TransformerBlock", "keras_bert.training.schedules": "WarmupLinearDecay"}
+
+
 @wrapt.when_imported("keras")
 @wrapt.when_imported("keras_bert.layers")
+@wrapt.when_imported("keras_bert.training.schedules")
 def _register(_):
-    """Imports what registers itself with Keras, once the layers, which the models use, are whole."""
-    if "keras_bert.layers" not in sys.modules or hasattr(sys.modules["keras_bert.layers"], "TransformerBlock"):
+    """Imports what registers itself with Keras, as soon as what it needs is whole."""
+    if "keras" in sys.modules and all(
+        hasattr(sys.modules.get(module), name) or module not in sys.modules for module, name in _NEEDED.items()
+    ):
         importlib.import_module("keras_bert.models")
         importlib.import_module("keras_bert.training.optimizers")
         if sys.modules["keras"].backend.backend() == "tensorflow":
