@@ -74,8 +74,8 @@ def add_arguments(parser):
         "--pack",
         choices=("none", "isolated", "full"),
         default="none",
-        help="isolated: as many instances to a record as fit, none of which sees another; full: whole sentences up to "
-        "the length, on from one document to the next, as RoBERTa",
+        help="isolated: as many instances to a record as fit, none of which sees another; full: whole sentences, "
+        "on from document to document",
     )
     Group(parser, "records", rare=True).add_argument(
         "--max_texts_per_row",
