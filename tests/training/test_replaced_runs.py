@@ -35,20 +35,19 @@ def electra():
     return Config.from_name("electra-small", **SHAPE, **sizes, **rates)
 
 
-@pytest.mark.usefixtures("quick_runs")
+@pytest.mark.usefixtures("quick_runs", "eagerly")
 def test_a_run_trains_measures_and_leaves_both_nets(records, electra, tokenizer, tmp_path, monkeypatch):
     panels, notes, folder = [], [], tmp_path / "run"
     monkeypatch.setattr(logs, "draw_curves", lambda *_, curves, **options: panels.extend(curves))
     report = {"progress": lambda *call: notes.append(call[-1]), "tokenizer": tokenizer}
-    options = {"max_eval_steps": 2, "eval_batch_size": 8}
-    results = pretrain(records[0], folder, electra, eval_files=records[1], **report, **options, **RUN)
+    options, short = {"max_eval_steps": 2, "eval_batch_size": 8}, {**RUN, "num_train_steps": 6, "steps_per_loop": 2}
+    results = pretrain(records[0], folder, electra, eval_files=records[1], **report, **options, **short)
     figures = {f"{task}_{figure}" for task in TASKS for figure in ("loss", "accuracy")} | {"loss"}
     assert results.keys() == figures | {"masked_lm_perplexity"}
     rows = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
     for row in rows:
         assert {key for key in row if key.endswith(("loss", "accuracy")) and not key.startswith("eval")} == figures
         assert row["loss"] == pytest.approx(row["masked_lm_loss"] + 50 * row["replaced_tokens_loss"], rel=1e-6)
-    assert rows[-1]["masked_lm_loss"] < rows[0]["masked_lm_loss"]
     titles = [f"{title} {figure}" for title in ("masked-LM", "replaced-token") for figure in ("loss", "accuracy")]
     assert panels[:4] == titles
     again = evaluate_pretraining(folder, records[1], tokenizer=tokenizer, **options)
@@ -57,15 +56,21 @@ def test_a_run_trains_measures_and_leaves_both_nets(records, electra, tokenizer,
     assert Pretrainer.from_pretrained(folder).objectives == ["replaced_tokens"]
     assert Pretrainer.from_pretrained(folder / "generator").objectives == ["masked_lm"]
     assert not any("bert/" in name for name in Classifier.from_pretrained(folder, num_classes=2).load_report.new)
-    lines = []  # a run that begins with it trains both nets on
-    pretrain(records[0], tmp_path / "more", init_checkpoint=folder, config=None, log=lines.append, **RUN)
-    assert rows_of(tmp_path / "more")[0]["masked_lm_loss"] < rows[0]["masked_lm_loss"]
-    # Masks filled alone, by the same family.
-    alone = pretrain(records[0], tmp_path / "mlm", electra, objective="mlm", keep_generator=False, **RUN)
+
+
+@pytest.mark.nightly
+@pytest.mark.usefixtures("quick_runs")
+def test_what_a_run_leaves_is_trained_on(records, electra, tokenizer, tmp_path):
+    short = {**RUN, "num_train_steps": 6}
+    pretrain(records[0], tmp_path / "run", electra, **RUN)
+    pretrain(records[0], tmp_path / "more", None, init_checkpoint=tmp_path / "run", **short)
+    first = rows_of(tmp_path / "run")[0]
+    assert rows_of(tmp_path / "more")[0]["masked_lm_loss"] < first["masked_lm_loss"]
+    alone = pretrain(records[0], tmp_path / "mlm", electra, objective="mlm", **short)  # the same family, masks alone
     assert "replaced_tokens_loss" not in alone
     assert Pretrainer.from_pretrained(tmp_path / "mlm").objectives == ["masked_lm"]
+    pretrain(records[0], tmp_path / "dropped", electra, keep_generator=False, **short)
     with pytest.raises(UserError, match="without the generator that replaces them"):
-        pretrain(records[0], tmp_path / "dropped", electra, keep_generator=False, **{**RUN, "num_train_steps": 3})
         evaluate_pretraining(tmp_path / "dropped", records[1], tokenizer=tokenizer)
 
 
