@@ -239,23 +239,15 @@ class ReplacedTokenPretrainer(keras.Model):
         checkpoint, found = open_checkpoint(path), generator_of(path, generator)
         size = GeneratorSize() if size is None else size
         if found is not None:
-            words = [checkpoint.shapes.get(WORDS, (None,))[0], found.shapes.get(WORDS, (None,))[0]]
-            _check_vocabularies(*words[::-1])
-        checkpoints = []
-        for each in (checkpoint, found):
-            if each is not None and vocabulary is not None:
-                each = grow_checkpoint(each, vocabulary)
-            elif each is not None:
-                check_vocabulary(each)
-            checkpoints.append(each)
-        checkpoint, found = checkpoints
+            _check_vocabularies(found.config.vocab_size, checkpoint.config.vocab_size)
+            _check_size(found, size)
+        checkpoint, found = (each and _grown(each, vocabulary) for each in (checkpoint, found))
         config = size.config(checkpoint.config) if found is None else found.config
         model = cls(checkpoint.config, generator_config=config, embedding_sharing=size.sharing, **options)
         if found is not None:
             assign_arrays(model.generator, found)
-        model.load_report = assign_arrays(
-            model.discriminator, checkpoint
-        )  # whose embeddings count where both have some
+        # Last, so that its embeddings count where both have the same.
+        model.load_report = assign_arrays(model.discriminator, checkpoint)
         if size.sharing == "disentangled":
             model._learn_difference(checkpoint.read(WORDS))
         return model
@@ -316,6 +308,24 @@ def _check_vocabularies(generator, discriminator):
             f"The generator has a vocabulary of {generator:,} tokens and the discriminator one of {discriminator:,}; "
             "both must have the same."
         )
+
+
+def _check_size(found, size):
+    """Raises a UserError if somebody says the size of a generator that has one already."""
+    for name in ("hidden_size", "layers"):
+        if getattr(size, name) is not None:
+            raise UserError(
+                f"{found.path} is a generator of its own size; leave generator_{name} out, or begin with another "
+                f"checkpoint. Received: {getattr(size, name)}."
+            )
+
+
+def _grown(checkpoint, vocabulary):
+    """Returns a Checkpoint that has grown to a vocabulary, if there is one, or whose own fits."""
+    if vocabulary is not None:
+        return grow_checkpoint(checkpoint, vocabulary)
+    check_vocabulary(checkpoint)
+    return checkpoint
 
 
 def generator_of(path, given=None):

@@ -1,5 +1,6 @@
 """Replaced-token detection against the numbers of Google's and transformers' code, and what the samples depend on."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -246,6 +247,15 @@ def test_fit_trains_both():
     assert model.evaluate(x, y, sample_weight=weights, verbose=0) is not None
 
 
+def test_a_keras_file_has_both_nets(tmp_path):
+    model, batch = ReplacedTokenPretrainer(CONFIG, embedding_sharing="disentangled"), a_batch()
+    model.encoder.token_embedding.embeddings.assign(np.random.default_rng(0).normal(0, 0.1, (60, 8)))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for task, sums in again.batch_sums(batch, step=5).items():
+        assert [float(x) for x in sums] == [float(x) for x in model.batch_sums(batch, step=5)[task]]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -268,5 +278,10 @@ def test_a_generator_of_another_vocabulary_is_refused(tmp_path):
     Pretrainer(Encoder(CONFIG)).save_pretrained(tmp_path / "model")
     with pytest.raises(UserError, match="vocabulary of 61 tokens and the discriminator one of 60"):
         ReplacedTokenPretrainer.from_pretrained(tmp_path / "model", generator=tmp_path / "generator")
+    Pretrainer(Encoder(CONFIG), objectives=["masked_lm"]).save_pretrained(tmp_path / "other")
+    with pytest.raises(UserError, match="is a generator of its own size; leave generator_layers out"):
+        ReplacedTokenPretrainer.from_pretrained(
+            tmp_path / "model", generator=tmp_path / "other", size=GeneratorSize(layers=0.5)
+        )
     with pytest.raises(UserError, match="predicts no masked tokens"):
         ReplacedTokenPretrainer.from_pretrained(tmp_path / "model", generator=tmp_path / "model")

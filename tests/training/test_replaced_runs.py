@@ -12,7 +12,9 @@ import pytest
 
 from keras_bert.config import Config
 from keras_bert.errors import UserError
-from keras_bert.models import Classifier, Pretrainer
+from keras_bert.models import Classifier, Encoder, Pretrainer
+from keras_bert.text.tokenizer import Tokenizer
+from keras_bert.text.vocabulary import Vocabulary
 from keras_bert.training import logs
 from keras_bert.training.evaluation import evaluate_pretraining
 from keras_bert.training.loop import Stopped
@@ -106,6 +108,12 @@ def test_what_cannot_be_trained_is_one_sentence(records, electra, config, tmp_pa
     assert "init_generator goes with init_checkpoint" in message(electra, init_generator=tmp_path)
     mobile = Config.from_name("mobilebert", vocab_size=20, max_position_embeddings=SEQ_LENGTH)
     assert "take another family" in message(mobile, objective="rtd")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"v{n}" for n in range(15))]
+    strange = Tokenizer(Vocabulary(words))
+    Pretrainer(Encoder(electra), objectives=["masked_lm"]).save_pretrained(tmp_path / "strange", tokenizer=strange)
+    Pretrainer(Encoder(electra)).save_pretrained(tmp_path / "begin")
+    begin = {"init_checkpoint": tmp_path / "begin", "init_generator": tmp_path / "strange"}
+    assert "does not extend the checkpoint's: line 6 is 'w0' in place of 'v0'" in message(None, **begin)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
