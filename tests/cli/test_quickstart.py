@@ -57,7 +57,9 @@ def test_it_shows_each_command_before_it_runs(finished):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "vocab_size"), [("roberta", 400), ("albert", 120)])
+@pytest.mark.parametrize(
+    ("family", "vocab_size"), [pytest.param("roberta", 400, marks=pytest.mark.nightly), ("albert", 120)]
+)
 def test_other_families_go_the_same_way(finished, tmp_path, family, vocab_size):
     _, text, _ = finished
     flags = [f"--family={family}", *SMALL[1:], f"--vocab_size={vocab_size}"]

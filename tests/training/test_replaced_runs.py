@@ -79,7 +79,11 @@ def test_what_a_run_leaves_is_trained_on(records, electra, tokenizer, tmp_path):
 @pytest.mark.usefixtures("quick_runs")
 @pytest.mark.parametrize(
     ("sharing", "calls"),
-    [("disentangled", 3), *(pytest.param(sharing, 2, marks=pytest.mark.slow) for sharing in ("shared", "none"))],
+    [
+        ("disentangled", 3),
+        pytest.param("shared", 2, marks=pytest.mark.slow),
+        pytest.param("none", 2, marks=pytest.mark.nightly),
+    ],
 )
 def test_a_run_that_was_stopped_ends_as_if_it_had_not(sharing, calls, records, electra, tokenizer, tmp_path):
     files = unmasked(records[0], tmp_path / "records")
